@@ -1,0 +1,1 @@
+export { concat, decode, Reader, uint } from "./bytes.ts";

@@ -1,0 +1,74 @@
+import { OutOfRange } from "./errors.ts";
+
+declare const brand: unique symbol;
+
+/** IPv4 or IPv6 address in its canonical text form (RFC 5952 for IPv6). */
+export type IpAddress = string & { readonly [brand]: "IpAddress" };
+
+export function IpAddress(text: string): IpAddress {
+  return ipFrom(ipOctets(text));
+}
+
+/** 4 or 16 octets of an address. @throws OutOfRange when `text` is no IP address. */
+export function ipOctets(text: string): Uint8Array {
+  const octets = text.includes(":") ? sixteen(text) : four(text);
+  if (octets === undefined) throw new OutOfRange(`"${text}" is not an IP address`);
+  return octets;
+}
+
+export function ipFrom(octets: Uint8Array): IpAddress {
+  if (octets.length === 4) return octets.join(".") as IpAddress;
+  if (octets.length !== 16) throw new OutOfRange(`an IP address has 4 or 16 octets, not ${octets.length}`);
+  const words = Array.from({ length: 8 }, (_, i) =>
+    (((octets[2 * i] ?? 0) << 8) | (octets[2 * i + 1] ?? 0)).toString(16),
+  );
+  return shorten(words) as IpAddress;
+}
+
+export const isIpv6 = (ip: IpAddress): boolean => ip.includes(":");
+
+function four(text: string): Uint8Array | undefined {
+  const parts = text.split(".");
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part))) return undefined;
+  const numbers = parts.map(Number);
+  return numbers.every((n) => n <= 255) ? Uint8Array.from(numbers) : undefined;
+}
+
+function sixteen(text: string): Uint8Array | undefined {
+  const [head = "", tail, ...more] = text.split("::");
+  if (more.length > 0) return undefined;
+  const front = words(head);
+  const back = words(tail ?? "");
+  if (front === undefined || back === undefined) return undefined;
+  const gap = 8 - front.length - back.length;
+  if (tail === undefined ? gap !== 0 : gap < 1) return undefined;
+  const all = [...front, ...new Array<number>(gap).fill(0), ...back];
+  return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 0xff]));
+}
+
+/** 16-bit words; the last may be written as an IPv4 address (RFC 4291 §2.2). */
+function words(text: string): number[] | undefined {
+  if (text === "") return [];
+  const parts = text.split(":");
+  const last = parts.at(-1) ?? "";
+  if (last.includes(".")) {
+    const v4 = four(last);
+    if (v4 === undefined) return undefined;
+    const [a = 0, b = 0, c = 0, d = 0] = v4;
+    parts.splice(-1, 1, ((a << 8) | b).toString(16), ((c << 8) | d).toString(16));
+  }
+  if (!parts.every((part) => /^[0-9a-fA-F]{1,4}$/.test(part))) return undefined;
+  return parts.map((part) => Number.parseInt(part, 16));
+}
+
+/** Replaces the first longest run of two or more zero words by `::` (RFC 5952 §4.2). */
+function shorten(words: readonly string[]): string {
+  let best = { at: 0, length: 1 };
+  for (let at = 0; at < words.length; at++) {
+    let length = 0;
+    while (words[at + length] === "0") length += 1;
+    if (length > best.length) best = { at, length };
+  }
+  if (best.length < 2) return words.join(":");
+  return `${words.slice(0, best.at).join(":")}::${words.slice(best.at + best.length).join(":")}`;
+}
