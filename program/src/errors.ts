@@ -1,0 +1,9 @@
+/** The operator's fault or a refusal: one message that says what is wrong and what to do. Exit code 1. */
+export class Refused extends Error {
+  override readonly name: string = "Refused";
+}
+
+/** What was asked for is not there. */
+export class NotFound extends Refused {
+  override readonly name = "NotFound";
+}

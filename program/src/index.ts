@@ -1,0 +1,6 @@
+export { checked, parseConfig, readConfig } from "./config.ts";
+export { NotFound, Refused } from "./errors.ts";
+export { createLog, type Log } from "./log.ts";
+export { type Column, type Output, show, showOne, toJson } from "./output.ts";
+export { argument, runProgram, textArgument, untilSignal } from "./program.ts";
+export { call, connect, type Service, type Serving, serve, statusOf, unary } from "./rpc.ts";

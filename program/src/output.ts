@@ -1,0 +1,63 @@
+export type Column<Row> = { head: string; of: (row: Row) => string | number | undefined };
+
+export type Output = { json: boolean; print: (line: string) => void };
+
+/** Prints rows as a table with aligned columns, or as a JSON array of the rows as they are. */
+export function show<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  { json, print }: Output,
+  none = "none",
+): void {
+  if (json || rows.length === 0) {
+    print(json ? toJson(rows) : none);
+    return;
+  }
+  const cells = [
+    columns.map((column) => column.head),
+    ...rows.map((row) => columns.map((column) => printable(column.of(row)))),
+  ];
+  const widths = columns.map((_, i) => Math.max(...cells.map((line) => line[i]?.length ?? 0)));
+  for (const line of cells) {
+    print(
+      line
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    );
+  }
+}
+
+/** Prints one record as `key: value` lines, or as JSON. */
+export function showOne(record: object, { json, print }: Output): void {
+  if (json) {
+    print(toJson(record));
+    return;
+  }
+  const width = Math.max(...Object.keys(record).map((key) => key.length)) + 1;
+  for (const [key, value] of Object.entries(record)) {
+    print(`${`${key}:`.padEnd(width + 1)}${plain(value)}`);
+  }
+}
+
+/** JSON with bigints as numbers (all of ours are below 2^53) and octets as hex digits. */
+export function toJson(value: unknown): string {
+  return JSON.stringify(
+    value,
+    function (this: Record<string, unknown>, key, given: unknown) {
+      const own = this[key]; // before Buffer's toJSON has had it
+      if (own instanceof Uint8Array) return Buffer.from(own).toString("hex");
+      return typeof given === "bigint" ? Number(given) : given;
+    },
+    2,
+  );
+}
+
+const plain = (value: unknown): string =>
+  typeof value === "object" && value !== null ? toJson(value) : printable(String(value ?? ""));
+
+/** What came over the wire may hold control characters: a terminal must not obey them. */
+function printable(cell: string | number | undefined): string {
+  if (cell === undefined || cell === "") return "-";
+  return String(cell).replace(/\p{Cc}/gu, "?");
+}

@@ -1,0 +1,151 @@
+import { mkdirSync, rmSync } from "node:fs";
+import { connect as connectSocket } from "node:net";
+import { dirname } from "node:path";
+import grpc from "@grpc/grpc-js";
+import { OutOfRange } from "@nve/protocol-spec";
+import { NotFound, Refused } from "./errors.ts";
+
+export type Service = {
+  definition: grpc.ServiceDefinition;
+  implementation: grpc.UntypedServiceImplementation;
+};
+
+export type Serving = { address: string; close(): Promise<void> };
+
+/**
+ * Serves gRPC without TLS on `unix:<path>` (folder made, stale socket of a dead process removed, mode 0600) or
+ * `host:port`. @throws Refused when another process serves there, or the address cannot be used.
+ */
+export async function serve(address: string, services: readonly Service[]): Promise<Serving> {
+  const path = socketPath(address);
+  if (path !== undefined) await clearSocket(path);
+  const server = new grpc.Server({
+    "grpc.max_receive_message_length": 16 * 1024 * 1024,
+    "grpc.max_concurrent_streams": 10_000,
+  });
+  for (const { definition, implementation } of services)
+    server.addService(definition, implementation);
+  const port = await bind(server, address, path !== undefined);
+  return {
+    address: path === undefined ? address.replace(/:0$/, `:${port}`) : address,
+    close: async () => {
+      server.forceShutdown();
+      if (path !== undefined) rmSync(path, { force: true });
+    },
+  };
+}
+
+type ClientOf<C> = new (
+  address: string,
+  credentials: grpc.ChannelCredentials,
+  options?: object,
+) => C;
+
+/** A client of `unix:<path>` or `host:port`, without TLS, on a connection of its own. */
+export function connect<C>(Client: ClientOf<C>, address: string): C {
+  return new Client(address, grpc.credentials.createInsecure(), {
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.max_receive_message_length": -1,
+  });
+}
+
+type UnaryMethod<Req, Res> = (
+  request: Req,
+  metadata: grpc.Metadata,
+  options: Partial<grpc.CallOptions>,
+  done: (error: grpc.ServiceError | null, response: Res) => void,
+) => grpc.ClientUnaryCall;
+
+/** One unary call. @throws Refused with the server's reason, or that nobody answers and what to do. */
+export function call<Req, Res>(
+  client: grpc.Client,
+  method: UnaryMethod<Req, Res>,
+  request: Req,
+  timeoutMs = 10_000,
+): Promise<Res> {
+  const deadline = Date.now() + timeoutMs;
+  return new Promise((resolve, reject) => {
+    method.call(client, request, new grpc.Metadata(), { deadline }, (error, response) => {
+      if (error) reject(refusal(error, client.getChannel().getTarget()));
+      else resolve(response);
+    });
+  });
+}
+
+/** A unary handler from a function: what it throws becomes the status that `call` understands. */
+export function unary<Req, Res>(
+  handler: (request: Req) => Promise<Res> | Res,
+): grpc.handleUnaryCall<Req, Res> {
+  return (request, done) => {
+    Promise.resolve()
+      .then(() => handler(request.request))
+      .then(
+        (response) => done(null, response),
+        (error: unknown) => done(statusOf(error)),
+      );
+  };
+}
+
+/** The gRPC status of a thrown value; what is neither the caller's nor the operator's fault is INTERNAL. */
+export function statusOf(error: unknown): { code: grpc.status; details: string } {
+  const details = error instanceof Error ? error.message : String(error);
+  if (error instanceof NotFound) return { code: grpc.status.NOT_FOUND, details };
+  if (error instanceof Refused) return { code: grpc.status.FAILED_PRECONDITION, details };
+  if (error instanceof OutOfRange) return { code: grpc.status.INVALID_ARGUMENT, details };
+  return { code: grpc.status.INTERNAL, details };
+}
+
+function refusal(error: grpc.ServiceError, target: string): Refused {
+  const where = target.replace(/^dns:/, "");
+  switch (error.code) {
+    case grpc.status.UNAVAILABLE:
+      return new Refused(`nobody answers at ${where}: is it running? (${error.details})`, {
+        cause: error,
+      });
+    case grpc.status.DEADLINE_EXCEEDED:
+      return new Refused(`no answer from ${where} in time`, { cause: error });
+    case grpc.status.NOT_FOUND:
+      return new NotFound(error.details, { cause: error });
+    default:
+      return new Refused(error.details, { cause: error });
+  }
+}
+
+function bind(server: grpc.Server, address: string, isSocket: boolean): Promise<number> {
+  const mask = isSocket ? process.umask(0o177) : undefined;
+  return new Promise<number>((resolve, reject) => {
+    server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, port) => {
+      if (error)
+        reject(new Refused(`cannot listen at ${address}: ${error.message}`, { cause: error }));
+      else resolve(port);
+    });
+  }).finally(() => {
+    if (mask !== undefined) process.umask(mask);
+  });
+}
+
+const socketPath = (address: string): string | undefined =>
+  address.startsWith("unix:") ? address.slice("unix:".length) : undefined;
+
+async function clearSocket(path: string): Promise<void> {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new Refused(`cannot make the folder of the control socket: ${why}`, { cause: error });
+  }
+  if (await answers(path))
+    throw new Refused(`another process serves ${path} already: stop it first, or use --socket`);
+  rmSync(path, { force: true });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connectSocket(path);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once("error", () => resolve(false));
+  });
+}

@@ -1,0 +1,38 @@
+import { argument, Refused, runProgram } from "@nve/program";
+import { Vid } from "@nve/protocol-spec";
+import { Command } from "commander";
+import { afterEach, expect, test, vi } from "vitest";
+
+afterEach(() => {
+  process.exitCode = undefined;
+  vi.restoreAllMocks();
+});
+
+async function exitOf(...argv: string[]) {
+  const errors: string[] = [];
+  vi.spyOn(process.stderr, "write").mockImplementation((text) => errors.push(String(text)) > 0);
+  vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  const program = new Command("demo");
+  program
+    .command("lend")
+    .requiredOption("--tag <vid>", "tag", argument(Vid))
+    .action(({ tag }: { tag: Vid }) => {
+      if (tag === 13) throw new Refused("tag 13 is lent: take another");
+    });
+  await runProgram(program, ["node", "demo", ...argv]);
+  return { code: process.exitCode ?? 0, errors: errors.join("") };
+}
+
+test("exit codes: 0 done, 1 refused, 2 usage", async () => {
+  expect(await exitOf("lend", "--tag", "7")).toEqual({ code: 0, errors: "" });
+  expect(await exitOf("lend", "--tag", "13")).toEqual({
+    code: 1,
+    errors: "error: tag 13 is lent: take another\n",
+  });
+  expect((await exitOf("--help")).code).toBe(0);
+  for (const wrong of [["lend"], ["lend", "--tag", "4095"], ["lend", "--tag", "x"], ["lnd"], []]) {
+    const { code, errors } = await exitOf(...wrong);
+    expect(code, wrong.join(" ")).toBe(2);
+    expect(errors).not.toBe("");
+  }
+});

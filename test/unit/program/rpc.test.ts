@@ -1,0 +1,69 @@
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { call, connect, NotFound, Refused, serve, unary } from "@nve/program";
+import { NorthboundClient, NorthboundService } from "@nve/protocol-spec/proto/northbound";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+let folder: string;
+const closing: (() => unknown)[] = [];
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "nve-rpc-"));
+});
+
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function server(address: string, status: () => never) {
+  const serving = await serve(address, [
+    { definition: NorthboundService, implementation: { status: unary(status) } },
+  ]);
+  closing.push(() => serving.close());
+  return serving;
+}
+
+function client(address: string): NorthboundClient {
+  const made = connect(NorthboundClient, address);
+  closing.push(() => made.close());
+  return made;
+}
+
+test("what the server refuses reaches the caller with its reason", async () => {
+  const address = `unix:${folder}/a.sock`;
+  let fault: Error = new Refused("VN red is in use by 2 VNICs");
+  await server(address, () => {
+    throw fault;
+  });
+  const nva = client(address);
+  await expect(call(nva, nva.status, {})).rejects.toThrow(
+    new Refused("VN red is in use by 2 VNICs"),
+  );
+  fault = new NotFound("no VN 7");
+  await expect(call(nva, nva.status, {})).rejects.toBeInstanceOf(NotFound);
+});
+
+test("a control socket is for its owner only, and a stale one is taken over", async () => {
+  const path = join(folder, "deep", "a.sock");
+  const first = await server(`unix:${path}`, () => {
+    throw new Refused("first");
+  });
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  await expect(serve(`unix:${path}`, [])).rejects.toThrow(/another process serves/);
+  await first.close();
+  writeFileSync(path, ""); // what a killed process leaves behind
+  await server(`unix:${path}`, () => {
+    throw new Refused("second");
+  });
+  const nva = client(`unix:${path}`);
+  await expect(call(nva, nva.status, {})).rejects.toThrow("second");
+});
+
+test("nobody there: the message says where and what to look at", async () => {
+  const nva = client(`unix:${folder}/none.sock`);
+  await expect(call(nva, nva.status, {})).rejects.toThrow(
+    /nobody answers at .*none\.sock: is it running\?/,
+  );
+});
