@@ -1,3 +1,4 @@
+import { hexPairs } from "./bytes.ts";
 import { OutOfRange } from "./errors.ts";
 
 declare const brand: unique symbol;
@@ -52,7 +53,11 @@ export const uuidOctets = (uuid: Uuid): Uint8Array => {
 };
 
 export const uuidFrom = (octets: Uint8Array): Uuid =>
-  Uuid(hexPairs(octets).join("").replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"));
+  Uuid(
+    hexPairs(octets)
+      .join("")
+      .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"),
+  );
 
 /** A stable name of an NVE or a hypervisor in its NV domain: 1 … 64 of letters, digits, `.`, `_`, `-`. */
 export type NveId = Text<"NveId">;
@@ -73,6 +78,3 @@ function name<T extends Text<string>>(what: string): (text: string) => T {
     throw new OutOfRange(`${what} "${text}" is not 1 to 64 letters, digits, ".", "_" or "-"`);
   };
 }
-
-const hexPairs = (octets: Uint8Array): string[] =>
-  Array.from(octets, (octet) => octet.toString(16).padStart(2, "0"));

@@ -1,1 +1,167 @@
-export { concat, decode, Reader, uint } from "./bytes.ts";
+export {
+  bits,
+  concat,
+  decode,
+  hexPairs,
+  Reader,
+  sameOctets,
+  uint,
+  utf8From,
+  utf8Octets,
+  type Width,
+} from "./bytes.ts";
+export { type Ecpdu, EcpSubtype, ecpduOctets, readEcpdu } from "./ecp/ecpdu.ts";
+export {
+  type EcpRx,
+  type EcpRxAction,
+  type EcpRxEvent,
+  ecpRxStart,
+  stepEcpRx,
+} from "./ecp/receive.ts";
+export {
+  type EcpTiming,
+  type EcpTx,
+  type EcpTxAction,
+  type EcpTxEvent,
+  ecpTxStart,
+  stepEcpTx,
+  type Ulpdu,
+} from "./ecp/transmit.ts";
+export { type DecodeCode, DecodeError, OutOfRange } from "./errors.ts";
+export {
+  EtherType,
+  type Frame,
+  frameOctets,
+  GroupAddress,
+  readFrame,
+  type VlanTag,
+} from "./ethernet/frame.ts";
+export {
+  HypervisorId,
+  Instant,
+  isGroup,
+  Mac,
+  macFrom,
+  macOctets,
+  NveId,
+  Uuid,
+  uuidFrom,
+  uuidOctets,
+  Vid,
+  VnId,
+  Vni,
+} from "./ids.ts";
+export { IpAddress, ipFrom, ipOctets, isIpv6 } from "./ip.ts";
+export {
+  defaultEvbPolicy,
+  type Evb,
+  type EvbAction,
+  type EvbAgreed,
+  type EvbEvent,
+  type EvbPolicy,
+  type EvbRole,
+  evbAgreed,
+  evbStart,
+  stepEvb,
+} from "./lldp/evb.ts";
+export {
+  EVB_OUI,
+  EVB_SUBTYPE,
+  type EvbMode,
+  type EvbTlv,
+  evbOptionalTlv,
+  evbTlvOctets,
+  findEvbTlv,
+  readEvbTlv,
+} from "./lldp/evb-tlv.ts";
+export {
+  EXTENSION_SUBTYPE,
+  EXTENSION_VERSION,
+  type Extension,
+  extensionOctets,
+  extensionOptionalTlv,
+  findExtension,
+  readExtension,
+} from "./lldp/extension-tlv.ts";
+export { type Lldpdu, lldpduOctets, readLldpdu, type TypedId } from "./lldp/lldpdu.ts";
+export {
+  Capability,
+  type ManagementAddress,
+  type OptionalTlv,
+  type TextTlv,
+} from "./lldp/optional-tlv.ts";
+export {
+  type LldpRx,
+  type LldpRxAction,
+  type LldpRxEvent,
+  lldpRxStart,
+  maxNeighbours,
+  type Neighbour,
+  sameNeighbour,
+  stepLldpRx,
+} from "./lldp/receive.ts";
+export {
+  type LldpTx,
+  type LldpTxAction,
+  type LldpTxEvent,
+  lldpTiming,
+  lldpTxStart,
+  stepLldpTx,
+} from "./lldp/transmit.ts";
+export { type Arp, type ArpEnd, arpOctets, readArp } from "./neighbour/arp.ts";
+export { readUdpOverIp, type Udp } from "./overlay/udp.ts";
+export { readVxlan, VXLAN_PORT, type Vxlan, vxlanOctets } from "./overlay/vxlan.ts";
+export {
+  END_TLV,
+  MAX_TLV_LENGTH,
+  NVE_OUI,
+  ORGANIZATIONAL_TLV,
+  type Organizational,
+  organizationalOctets,
+  readOrganizational,
+  readTlv,
+  type Tlv,
+  tlvOctets,
+} from "./tlv.ts";
+export {
+  addressesOf,
+  addressTlvs,
+  ciscoAddressTlvs,
+  readAddresses,
+  type VsiAddress,
+  type VsiAddresses,
+} from "./vdp/address-tlv.ts";
+export {
+  type Association,
+  type AssociationType,
+  associationOctets,
+  readAssociation,
+  readVsiId,
+  type Status,
+  sameVsi,
+  uuidOfVsi,
+  VdpError,
+  type VsiId,
+  VsiIdFormat,
+  vsiIdOctets,
+  vsiIdOf,
+  vsiIdText,
+} from "./vdp/association.ts";
+export type { BridgeAction, BridgeEvent, BridgeVsi } from "./vdp/bridge.ts";
+export {
+  type Filters,
+  filterOctets,
+  maxEntries,
+  readFilters,
+  type Tag,
+  vnIdOfGroup,
+} from "./vdp/filters.ts";
+export type {
+  Station,
+  StationAction,
+  StationEnd,
+  StationEvent,
+  VsiRequest,
+} from "./vdp/station.ts";
+export { type VdpTimes, vdpTimes } from "./vdp/timers.ts";
+export { readVdpdu, type Vdpdu, type VdpTlv, vdpduOctets } from "./vdp/vdpdu.ts";

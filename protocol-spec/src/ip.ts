@@ -18,7 +18,8 @@ export function ipOctets(text: string): Uint8Array {
 
 export function ipFrom(octets: Uint8Array): IpAddress {
   if (octets.length === 4) return octets.join(".") as IpAddress;
-  if (octets.length !== 16) throw new OutOfRange(`an IP address has 4 or 16 octets, not ${octets.length}`);
+  if (octets.length !== 16)
+    throw new OutOfRange(`an IP address has 4 or 16 octets, not ${octets.length}`);
   const words = Array.from({ length: 8 }, (_, i) =>
     (((octets[2 * i] ?? 0) << 8) | (octets[2 * i + 1] ?? 0)).toString(16),
   );
@@ -29,7 +30,8 @@ export const isIpv6 = (ip: IpAddress): boolean => ip.includes(":");
 
 function four(text: string): Uint8Array | undefined {
   const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part))) return undefined;
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part)))
+    return undefined;
   const numbers = parts.map(Number);
   return numbers.every((n) => n <= 255) ? Uint8Array.from(numbers) : undefined;
 }

@@ -1,4 +1,8 @@
-import type { Filters } from "./filters.ts";
+import { bits, concat, hexPairs, type Reader, sameOctets, uint } from "../bytes.ts";
+import { OutOfRange } from "../errors.ts";
+import { macFrom, type Uuid, uuidFrom, uuidOctets } from "../ids.ts";
+import { ipFrom } from "../ip.ts";
+import { type Filters, filterOctets, readFilters } from "./filters.ts";
 
 /** TLV types 1 … 4. */
 export type AssociationType = "pre-associate" | "pre-associate-rr" | "associate" | "de-associate";
@@ -35,3 +39,83 @@ export const VdpError = {
 
 /** Formats: 1 IPv4, 2 IPv6, 3 MAC, 4 local, 5 UUID (spec/vdp.md 1.4). 16 octets. */
 export type VsiId = { format: number; octets: Uint8Array };
+
+export const VsiIdFormat = { ipv4: 1, ipv6: 2, mac: 3, local: 4, uuid: 5 } as const;
+
+/** @throws DecodeError as {@link readFilters} does, and `short` */
+export function readAssociation(r: Reader): Association {
+  return {
+    status: readStatus(r),
+    vsiType: { id: r.uint(3), version: r.uint(1) },
+    vsiId: readVsiId(r),
+    filters: readFilters(r),
+  };
+}
+
+/** @throws OutOfRange when a field does not fit, or there are no entries, or more than fit one TLV */
+export function associationOctets({ status, vsiType, vsiId, filters }: Association): Uint8Array {
+  return concat(
+    statusOctet(status),
+    concat(uint(3, vsiType.id), uint(1, vsiType.version)),
+    vsiIdOctets(vsiId),
+    filterOctets(filters),
+  );
+}
+
+export function readVsiId(r: Reader): VsiId {
+  return { format: r.uint(1), octets: r.take(16) };
+}
+
+/** @throws OutOfRange */
+export function vsiIdOctets({ format, octets }: VsiId): Uint8Array {
+  if (octets.length !== 16) throw new OutOfRange(`a VSI ID has 16 octets, not ${octets.length}`);
+  return concat(uint(1, format), octets);
+}
+
+/** The VSI ID of a VNIC Name (H5). */
+export const vsiIdOf = (uuid: Uuid): VsiId => ({
+  format: VsiIdFormat.uuid,
+  octets: uuidOctets(uuid),
+});
+
+/** The VNIC Name, where the VSI ID is a UUID. */
+export const uuidOfVsi = ({ format, octets }: VsiId): Uuid | undefined =>
+  format === VsiIdFormat.uuid ? uuidFrom(octets) : undefined;
+
+export const sameVsi = (a: VsiId, b: VsiId): boolean =>
+  a.format === b.format && sameOctets(a.octets, b.octets);
+
+/** For people and as a key: equal for equal VSI IDs only. One that is not as its format says is `format:hex`. */
+export function vsiIdText({ format, octets }: VsiId): string {
+  const hex = hexPairs(octets).join("");
+  switch (format) {
+    case VsiIdFormat.ipv4:
+      if (hex.startsWith(`${"0".repeat(20)}ffff`)) return ipFrom(octets.subarray(12));
+      break;
+    case VsiIdFormat.ipv6:
+      return ipFrom(octets);
+    case VsiIdFormat.mac:
+      if (hex.startsWith("0".repeat(20))) return macFrom(octets.subarray(10));
+      break;
+    case VsiIdFormat.uuid:
+      return uuidFrom(octets);
+  }
+  return `${format}:${hex}`;
+}
+
+/** Bit 8 is reserved: written 0, read past. */
+function readStatus(r: Reader): Status {
+  const octet = r.uint(1);
+  const [bit6, bit5, code] = [(octet & 0x20) !== 0, (octet & 0x10) !== 0, octet & 0x0f];
+  return (octet & 0x40) === 0
+    ? { is: "request", suspended: bit6, migrating: bit5, code }
+    : { is: "response", keep: bit6, hard: bit5, code };
+}
+
+function statusOctet(status: Status): Uint8Array {
+  const response = status.is === "response";
+  const bit6 = response ? status.keep : status.suspended;
+  const bit5 = response ? status.hard : status.migrating;
+  const flags = (response ? 0x40 : 0) | (bit6 ? 0x20 : 0) | (bit5 ? 0x10 : 0);
+  return uint(1, flags | bits(4, status.code));
+}

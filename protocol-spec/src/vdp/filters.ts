@@ -1,8 +1,11 @@
-import type { Mac, Vid } from "../ids.ts";
+import { bits, concat, type Reader, uint } from "../bytes.ts";
+import { DecodeError, OutOfRange } from "../errors.ts";
+import { type Mac, macFrom, macOctets, Vid, VnId } from "../ids.ts";
+import { MAX_TLV_LENGTH } from "../tlv.ts";
 
 /**
  * The frames a VSI claims (802.1Q clause 41; spec/vdp.md 1.5). Without a VID the bridge chooses one.
- * One TLV holds one kind of filter; 0 … 243 (vid), 60 (mac), 81 (group), 40 (group-mac) entries fit a TLV.
+ * One TLV holds one kind of filter; 1 … 243 (vid), 60 (mac), 81 (group), 40 (group-mac) entries fit a TLV.
  *
  *   octets  1        2             4 (3, 4)   6 (2, 4)  2
  *         | format | count | then | GroupID  | MAC     | PS:1 PCP:3 VID:12 | `count` times
@@ -15,3 +18,92 @@ export type Filters =
 
 /** `pcp` is there when PS is set. */
 export type Tag = { pcp?: number; vid?: Vid };
+
+/** Format number on the wire and octets of one entry. */
+const KINDS = {
+  vid: { format: 1, size: 2 },
+  "mac-vid": { format: 2, size: 8 },
+  "group-vid": { format: 3, size: 6 },
+  "group-mac-vid": { format: 4, size: 12 },
+} as const;
+
+/** Octets of an association TLV's information string in front of the entries. */
+const BEFORE_ENTRIES = 25;
+
+/** How many entries fit one association TLV: its information string has at most 511 octets. */
+export const maxEntries = (by: Filters["by"]): number =>
+  Math.floor((MAX_TLV_LENGTH - BEFORE_ENTRIES) / KINDS[by].size);
+
+/** A GroupID is a VN ID when its top octet is 0 (802.1Qcy); 0 names no VN. */
+export const vnIdOfGroup = (groupId: number): VnId | undefined =>
+  groupId >= 1 && groupId <= 0xffffff ? VnId(groupId) : undefined;
+
+/**
+ * Reads to the end, for the entries stand last in their TLV.
+ * @throws DecodeError `unsupported` for an unknown format; `bad-value` when there are no entries, or their
+ *   count disagrees with the length, or a VID is 4095
+ */
+export function readFilters(r: Reader): Filters {
+  const format = r.uint(1);
+  const count = r.uint(2);
+  switch (format) {
+    case 1:
+      return { by: "vid", entries: readEntries(r, count, 2, readTag) };
+    case 2:
+      return { by: "mac-vid", entries: readEntries(r, count, 8, readMacVid) };
+    case 3:
+      return { by: "group-vid", entries: readEntries(r, count, 6, readGroupVid) };
+    case 4:
+      return { by: "group-mac-vid", entries: readEntries(r, count, 12, readGroupMacVid) };
+    default:
+      throw new DecodeError("unsupported", `filter info format ${format}`);
+  }
+}
+
+/** @throws OutOfRange when there are no entries, or more than fit one TLV, or a field does not fit */
+export function filterOctets(filters: Filters): Uint8Array {
+  const { by, entries } = filters;
+  if (entries.length < 1 || entries.length > maxEntries(by)) {
+    throw new OutOfRange(`${entries.length} ${by} entries, not 1..${maxEntries(by)}`);
+  }
+  return concat(uint(1, KINDS[by].format), uint(2, entries.length), ...entryOctets(filters));
+}
+
+function readEntries<E>(r: Reader, count: number, size: number, read: (r: Reader) => E): E[] {
+  if (count < 1 || count * size !== r.left) {
+    throw new DecodeError("bad-value", `${count} entries of ${size} octets in ${r.left} octets`);
+  }
+  return Array.from({ length: count }, () => read(r));
+}
+
+const readMacVid = (r: Reader) => ({ mac: macFrom(r.take(6)), ...readTag(r) });
+const readGroupVid = (r: Reader) => ({ groupId: r.uint(4), ...readTag(r) });
+const readGroupMacVid = (r: Reader) => ({ groupId: r.uint(4), ...readMacVid(r) });
+
+/** PCP says nothing unless PS is set; VID 0 is none. */
+function readTag(r: Reader): Tag {
+  const word = r.uint(2);
+  const vid = word & 0xfff;
+  return {
+    ...((word & 0x8000) !== 0 && { pcp: (word >> 12) & 7 }),
+    ...(vid !== 0 && { vid: Vid(vid) }),
+  };
+}
+
+function entryOctets(filters: Filters): Uint8Array[] {
+  switch (filters.by) {
+    case "vid":
+      return filters.entries.map(tagOctets);
+    case "mac-vid":
+      return filters.entries.map((e) => concat(macOctets(e.mac), tagOctets(e)));
+    case "group-vid":
+      return filters.entries.map((e) => concat(uint(4, e.groupId), tagOctets(e)));
+    case "group-mac-vid":
+      return filters.entries.map((e) => concat(uint(4, e.groupId), macOctets(e.mac), tagOctets(e)));
+  }
+}
+
+function tagOctets({ pcp, vid }: Tag): Uint8Array {
+  const priority = pcp === undefined ? 0 : 0x8000 | (bits(3, pcp) << 12);
+  return uint(2, priority | (vid ?? 0));
+}

@@ -1,12 +1,110 @@
-import type { Association, AssociationType } from "./association.ts";
+import { concat, decode, type Reader } from "../bytes.ts";
+import { DecodeError, OutOfRange } from "../errors.ts";
+import {
+  END_TLV,
+  ORGANIZATIONAL_TLV,
+  type Organizational,
+  organizationalOctets,
+  readOrganizational,
+  readTlv,
+  type Tlv,
+  tlvOctets,
+} from "../tlv.ts";
+import { readAddresses } from "./address-tlv.ts";
+import {
+  type Association,
+  type AssociationType,
+  associationOctets,
+  readAssociation,
+} from "./association.ts";
 
 /**
  * VDP ULPDU (802.1Q clause 41, 802.1Qcy): one VSI Manager ID TLV, then association TLVs, each followed
- * by the organizationally specific TLVs that speak of it; End TLV and zero padding are optional.
+ * by the organizationally specific TLVs that speak of it; End TLV and zero padding are optional, and not written.
  */
 export type Vdpdu = { manager: Uint8Array; tlvs: readonly VdpTlv[] };
 
 export type VdpTlv =
   | { is: "association"; type: AssociationType; association: Association }
-  | { is: "organizational"; oui: number; subtype: number; octets: Uint8Array }
+  | Organizational
   | { is: "unknown"; type: number; octets: Uint8Array };
+
+const MANAGER_TLV = 5;
+const MANAGER_LENGTH = 16;
+const ASSOCIATION_TLV = {
+  "pre-associate": 1,
+  "pre-associate-rr": 2,
+  associate: 3,
+  "de-associate": 4,
+} as const satisfies Record<AssociationType, number>;
+const ASSOCIATION_TYPES: readonly (AssociationType | undefined)[] = [
+  undefined,
+  "pre-associate",
+  "pre-associate-rr",
+  "associate",
+  "de-associate",
+];
+
+/**
+ * Reads up to the End TLV; what follows it is padding. One TLV that cannot be read refuses the whole.
+ * @throws DecodeError `bad-value` when the manager TLV is missing, not first, there twice or not 16 octets long;
+ *   as {@link readAssociation}, and as {@link readAddresses} for address TLVs of our own
+ */
+export function readVdpdu(r: Reader): Vdpdu {
+  const manager = readManager(r);
+  const tlvs: VdpTlv[] = [];
+  while (r.left > 0) {
+    const tlv = readTlv(r);
+    if (tlv.type === END_TLV) {
+      if (tlv.value.length > 0) throw new DecodeError("bad-value", "End TLV is not empty");
+      r.rest();
+      break;
+    }
+    tlvs.push(vdpTlv(tlv));
+  }
+  return { manager, tlvs };
+}
+
+/** @throws OutOfRange when the manager ID has not 16 octets, a field does not fit or a TLV grows too long */
+export function vdpduOctets({ manager, tlvs }: Vdpdu): Uint8Array {
+  if (manager.length !== MANAGER_LENGTH) {
+    throw new OutOfRange(`a VSI manager ID has ${MANAGER_LENGTH} octets, not ${manager.length}`);
+  }
+  return concat(tlvOctets(MANAGER_TLV, manager), ...tlvs.map(vdpTlvOctets));
+}
+
+function readManager(r: Reader): Uint8Array {
+  const { type, value } = readTlv(r);
+  if (type !== MANAGER_TLV) {
+    throw new DecodeError("bad-value", `the first TLV has type ${type}, it is no VSI manager ID`);
+  }
+  if (value.length !== MANAGER_LENGTH) {
+    throw new DecodeError("bad-value", `VSI manager ID of ${value.length} octets`);
+  }
+  return value;
+}
+
+function vdpTlv({ type, value }: Tlv): VdpTlv {
+  const association = ASSOCIATION_TYPES[type];
+  if (association !== undefined) {
+    return { is: "association", type: association, association: decode(value, readAssociation) };
+  }
+  if (type === MANAGER_TLV) throw new DecodeError("bad-value", "a second VSI manager ID");
+  if (type !== ORGANIZATIONAL_TLV) return { is: "unknown", type, octets: value };
+  const organizational = decode(value, readOrganizational);
+  readAddresses(organizational); // refuses a malformed one of ours here, where the peer's fault is counted
+  return organizational;
+}
+
+function vdpTlvOctets(tlv: VdpTlv): Uint8Array {
+  switch (tlv.is) {
+    case "association":
+      return tlvOctets(ASSOCIATION_TLV[tlv.type], associationOctets(tlv.association));
+    case "organizational":
+      return tlvOctets(ORGANIZATIONAL_TLV, organizationalOctets(tlv));
+    case "unknown":
+      if (tlv.type < 6 || tlv.type > 126)
+        throw new OutOfRange(`TLV type ${tlv.type} is no unknown one`);
+      return tlvOctets(tlv.type, tlv.octets);
+  }
+}
