@@ -147,7 +147,14 @@ export {
   vsiIdOf,
   vsiIdText,
 } from "./vdp/association.ts";
-export type { BridgeAction, BridgeEvent, BridgeVsi } from "./vdp/bridge.ts";
+export {
+  type BridgeAction,
+  type BridgeEvent,
+  type BridgeVsi,
+  bridgeStart,
+  type ReleaseWhy,
+  stepBridge,
+} from "./vdp/bridge.ts";
 export {
   type Filters,
   filterOctets,
@@ -156,12 +163,14 @@ export {
   type Tag,
   vnIdOfGroup,
 } from "./vdp/filters.ts";
-export type {
-  Station,
-  StationAction,
-  StationEnd,
-  StationEvent,
-  VsiRequest,
+export {
+  type Station,
+  type StationAction,
+  type StationEnd,
+  type StationEvent,
+  stationStart,
+  stepStation,
+  type VsiRequest,
 } from "./vdp/station.ts";
 export { type VdpTimes, vdpTimes } from "./vdp/timers.ts";
 export { readVdpdu, type Vdpdu, type VdpTlv, vdpduOctets } from "./vdp/vdpdu.ts";

@@ -1,3 +1,5 @@
+import { sameOctets } from "./bytes.ts";
+
 /** Whether two plain values (numbers, texts, octets, arrays and records of them) are equal in all parts. */
 export function same(a: unknown, b: unknown): boolean {
   if (Object.is(a, b)) return true;
@@ -11,6 +13,3 @@ export function same(a: unknown, b: unknown): boolean {
     left.size === right.size && [...left].every(([k, v]) => right.has(k) && same(v, right.get(k)))
   );
 }
-
-export const sameOctets = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((octet, i) => octet === b[i]);
