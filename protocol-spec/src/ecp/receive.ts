@@ -1,3 +1,5 @@
+import type { Mac } from "../ids.ts";
+
 /**
  * ECP receive side (802.1Q clause 43; spec/ecp.md 4): ack every request, deliver what is no repeat of the
  * last. Only the last number is compared: an older one is delivered as new.
@@ -6,9 +8,14 @@
  */
 export type EcpRx = { is: "first" } | { is: "wait"; lastSeq: number };
 
-export type EcpRxEvent = { on: "request"; seq: number; ulpdu: Uint8Array } | { on: "link-down" };
+/** `source` only passes through: ECP is point to point and does not look at it. */
+export type EcpRxEvent =
+  | { on: "request"; seq: number; ulpdu: Uint8Array; source: Mac }
+  | { on: "link-down" };
 
-export type EcpRxAction = { do: "ack"; seq: number } | { do: "deliver"; ulpdu: Uint8Array };
+export type EcpRxAction =
+  | { do: "ack"; seq: number }
+  | { do: "deliver"; ulpdu: Uint8Array; source: Mac };
 
 export const ecpRxStart: EcpRx = { is: "first" };
 
@@ -18,7 +25,8 @@ export function stepEcpRx(rx: EcpRx, event: EcpRxEvent): readonly [EcpRx, ...Ecp
     case "request": {
       const ack: EcpRxAction = { do: "ack", seq: event.seq };
       if (rx.is === "wait" && rx.lastSeq === event.seq) return [rx, ack];
-      return [{ is: "wait", lastSeq: event.seq }, ack, { do: "deliver", ulpdu: event.ulpdu }];
+      const { seq, ulpdu, source } = event;
+      return [{ is: "wait", lastSeq: seq }, ack, { do: "deliver", ulpdu, source }];
     }
     case "link-down":
       return [ecpRxStart]; // the peer starts its numbers again, maybe with the one seen last

@@ -1,0 +1,167 @@
+import {
+  DecodeError,
+  type Ecpdu,
+  type EcpRx,
+  type EcpRxAction,
+  type EcpRxEvent,
+  EcpSubtype,
+  type EcpTx,
+  type EcpTxAction,
+  type EcpTxEvent,
+  type EvbAgreed,
+  ecpduOctets,
+  ecpRxStart,
+  ecpTxStart,
+  type Frame,
+  GroupAddress,
+  OutOfRange,
+  type Reader,
+  readEcpdu,
+  readVdpdu,
+  stepEcpRx,
+  stepEcpTx,
+  type Vdpdu,
+  vdpduOctets,
+  vdpTimes,
+} from "@nve/protocol-spec";
+import { drive } from "../drive.ts";
+import type { EdgeCounters, EdgePortOptions } from "../edge-port.ts";
+import { type Malformed, receive } from "../receive.ts";
+import { sendPdu } from "./send.ts";
+
+/** ECP of one link, carrying VDP. */
+export type EcpSide = {
+  send(vdpdu: Vdpdu, undelivered: () => void): void;
+  input(frame: Frame): void;
+  linkUp(): void;
+  linkDown(): void;
+  stop(): void;
+  readonly counters: EdgeCounters["ecp"];
+};
+
+/** lldpad sends and takes no longer ones (spec/ecp.md 2). */
+const MAX_ULPDU_LENGTH = 1493;
+/** Unlike others' ECPDUs, none of ours is lost by lldpad when they keep this distance (spec/ecp.md 5). */
+const MIN_GAP_MS = 5;
+/** More than a second's worth of them at the least gap, and not much memory. */
+const MAX_QUEUE = 2048;
+
+export function openEcp(
+  options: EdgePortOptions,
+  agreed: () => EvbAgreed,
+  malformed: Malformed,
+): EcpSide {
+  const { clock, link } = options;
+  const counters = noneYet();
+  const outcomes = new Map<number, () => void>();
+  let lastId = 0;
+  let lastSequence: number | undefined;
+
+  const tx = drive<EcpTx, EcpTxEvent, EcpTxAction>(
+    ecpTxStart(options.firstSequence),
+    (tx, event, now) => stepEcpTx(tx, event, now, timing(agreed())),
+    clock,
+    (action) => {
+      if (action.do === "transmit") transmit(action.seq, action.payload);
+      else settle(action.id, action.do === "give-up");
+    },
+  );
+
+  function transmit(sequence: number, ulpdu: Uint8Array): void {
+    const repeat = sequence === lastSequence;
+    lastSequence = sequence;
+    const ecpdu: Ecpdu = { op: "request", subtype: EcpSubtype.vdp, sequence, ulpdu };
+    if (sendPdu(link, "ecp", ecpduOctets(ecpdu))) {
+      counters[repeat ? "retransmitted" : "requestsOut"] += 1;
+    }
+  }
+
+  function settle(id: number, givenUp: boolean): void {
+    const undelivered = outcomes.get(id);
+    outcomes.delete(id);
+    if (!givenUp) return;
+    counters.givenUp += 1;
+    undelivered?.();
+  }
+
+  const rx = drive<EcpRx, EcpRxEvent, EcpRxAction>(
+    ecpRxStart,
+    (rx, event) => (event.on === "tick" ? [rx] : stepEcpRx(rx, event)),
+    clock,
+    (action) => {
+      if (action.do === "ack") acknowledge(action.seq);
+      else deliver(action);
+    },
+  );
+
+  function acknowledge(sequence: number): void {
+    const ecpdu: Ecpdu = { op: "ack", subtype: EcpSubtype.vdp, sequence, ulpdu: none };
+    if (sendPdu(link, "ecp", ecpduOctets(ecpdu))) counters.acksOut += 1;
+  }
+
+  function deliver({ ulpdu, source }: Extract<EcpRxAction, { do: "deliver" }>): void {
+    receive("vdp", readVdpdu, (vdpdu) => options.onVdpdu(vdpdu, source), malformed)(ulpdu);
+  }
+
+  function input({ destination, source, payload }: Frame): void {
+    if (destination !== GroupAddress.nearestCustomerBridge && destination !== link.mac) return;
+    const heard = ({ op, sequence: seq, ulpdu }: Ecpdu): void => {
+      counters[op === "request" ? "requestsIn" : "acksIn"] += 1;
+      if (op === "request") rx({ on: "request", seq, ulpdu, source });
+      else tx({ on: "ack", seq });
+    };
+    receive("ecp", readVdpEcpdu, heard, malformed)(payload);
+  }
+
+  return {
+    send: (vdpdu, undelivered) => {
+      const payload = checkedUlpdu(vdpdu);
+      lastId += 1;
+      outcomes.set(lastId, undelivered);
+      tx({ on: "send", ulpdu: { id: lastId, payload } });
+    },
+    input,
+    linkUp: () => tx({ on: "link-up" }),
+    linkDown: () => {
+      rx({ on: "link-down" });
+      tx({ on: "link-down" });
+    },
+    stop: () => {
+      tx.stop();
+      rx.stop();
+      outcomes.clear();
+    },
+    counters,
+  };
+}
+
+const noneYet = (): EdgeCounters["ecp"] => ({
+  requestsIn: 0,
+  acksIn: 0,
+  requestsOut: 0,
+  acksOut: 0,
+  retransmitted: 0,
+  givenUp: 0,
+});
+
+const timing = (agreed: EvbAgreed) => ({
+  ackTimeoutMs: vdpTimes(agreed).ackTimeoutMs,
+  maxRetries: agreed.r,
+  minGapMs: MIN_GAP_MS,
+  maxQueue: MAX_QUEUE,
+});
+
+const none = new Uint8Array();
+
+/** Other users of ECP are none of ours, and an ack would tell them that they were heard. */
+function readVdpEcpdu(r: Reader): Ecpdu {
+  const ecpdu = readEcpdu(r);
+  if (ecpdu.subtype === EcpSubtype.vdp) return ecpdu;
+  throw new DecodeError("unsupported", `ECP subtype ${ecpdu.subtype}`);
+}
+
+function checkedUlpdu(vdpdu: Vdpdu): Uint8Array {
+  const octets = vdpduOctets(vdpdu);
+  if (octets.length <= MAX_ULPDU_LENGTH) return octets;
+  throw new OutOfRange(`a ULPDU has ${MAX_ULPDU_LENGTH} octets at most, not ${octets.length}`);
+}
