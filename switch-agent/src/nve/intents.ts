@@ -27,3 +27,43 @@ export function intentKey(intent: Intent): string {
       return `mac ${intent.vni} ${intent.mac}`;
   }
 }
+
+/** What is to be ensured and removed to get from one set of intents to another. */
+export type IntentChange = { ensure: readonly Intent[]; remove: readonly Intent[] };
+
+/** The smallest change: what is the same in both is not named. */
+export function intentChange(
+  before: ReadonlyMap<string, Intent>,
+  after: ReadonlyMap<string, Intent>,
+): IntentChange {
+  const ensure = [...after].flatMap(([key, intent]) => {
+    const was = before.get(key);
+    return was !== undefined && sameIntent(was, intent) ? [] : [intent];
+  });
+  const remove = [...before].flatMap(([key, intent]) => (after.has(key) ? [] : [intent]));
+  return { ensure, remove };
+}
+
+/** Flood lists are compared in order: whoever makes one sorts it. */
+export function sameIntent(a: Intent, b: Intent): boolean {
+  if (a.is === "vn" && b.is === "vn") {
+    return a.vni === b.vni && a.floodUnknown === b.floodUnknown && samePlaces(a.flood, b.flood);
+  }
+  if (a.is === "access" && b.is === "access") {
+    return a.port === b.port && a.vid === b.vid && a.vni === b.vni;
+  }
+  if (a.is === "mac" && b.is === "mac") {
+    return a.vni === b.vni && a.mac === b.mac && placeKey(a.at) === placeKey(b.at);
+  }
+  return false;
+}
+
+export const placeKey = (place: Place): string =>
+  place.is === "local" ? `local ${place.port} ${place.vid}` : `remote ${place.vtep}`;
+
+const samePlaces = (a: readonly Place[], b: readonly Place[]): boolean =>
+  a.length === b.length &&
+  a.every((place, i) => {
+    const other = b[i];
+    return other !== undefined && placeKey(place) === placeKey(other);
+  });

@@ -1,0 +1,414 @@
+import {
+  type Filters,
+  type Instant,
+  type Mac,
+  VdpError,
+  type Vid,
+  type VnId,
+} from "@nve/protocol-spec";
+import type { NveEffect, NveEvent, PortOptions, Report } from "./events.ts";
+import { Fdb } from "./fdb.ts";
+import type { Intent } from "./intents.ts";
+import { contentOf, entriesOf, withVids } from "./request.ts";
+import { Difference, type LocalVnic, ownersOf, type Served, serve } from "./serve.ts";
+import { TagPool } from "./tag-pool.ts";
+import { Tree } from "./tree.ts";
+import type { Ask, Entry, Refusal, Verdict, VnInfo } from "./vsi.ts";
+
+/** A VSI in force. */
+export type Granted = {
+  ask: Ask;
+  entries: readonly Entry[];
+  filters: Filters;
+  order: number;
+  since: Instant;
+};
+
+/**
+ *   ask ─► admitting ─verdicts─► applying ─applied─► (granted)
+ *              └─denied─► refused     └─unapplied─► refused, the older state back
+ */
+type Pending =
+  | { is: "admitting"; serial: number; ask: Ask }
+  | { is: "applying"; serial: number; older: Granted | undefined };
+
+/** One VSI of one port: what is in force, and what is under decision. */
+export type Vsi = { ask: Ask; granted?: Granted; pending?: Pending };
+
+/** Whose intents these are: it waits until they are applied. */
+type Waiting = { vsi: string; serial: number };
+
+type Port = { pool: TagPool; vsis: Set<string>; maxVnics: number };
+
+/**
+ * The NVE: who is attached, which tag each VN has on each port, and what follows from it for the dataplane
+ * and the NVA. No IO and no clock: events in, effects out, in order. Whatever an event changed, the VNs it
+ * touched are computed anew and only the difference is given out.
+ */
+export class NveCore {
+  readonly ports = new Map<string, Port>();
+  readonly vsis = new Map<string, Vsi>();
+  readonly infos = new Map<VnId, VnInfo>();
+  readonly tree = new Tree();
+  readonly fdb = new Fdb();
+  readonly #served = new Map<VnId, Served>();
+  readonly #dirty = new Set<VnId>();
+  #nva = false;
+  #serial = 0;
+  #out: NveEffect[] = [];
+
+  constructor(ports: readonly PortOptions[]) {
+    for (const { name, tags, startTag, maxVnics } of ports) {
+      this.ports.set(name, { pool: new TagPool(tags, startTag), vsis: new Set(), maxVnics });
+    }
+  }
+
+  step(event: NveEvent, now: Instant): readonly NveEffect[] {
+    this.#out = [];
+    this.#settle(this.#handle(event, now));
+    return this.#out;
+  }
+
+  /** All intents, as the dataplane should have them now. */
+  intents(): readonly Intent[] {
+    return [...this.#served.values()].flatMap(({ intents }) => [...intents.values()]);
+  }
+
+  /** All that the NVA is to know of us: the first reports of a session (H18). */
+  report(): Report {
+    const all = [...this.#served];
+    const joined = all.filter(([, served]) => served.joined).map(([vn]) => vn);
+    const claims = all.flatMap(([, served]) => [...served.claims.values()]);
+    return { claims, withdrawn: [], joined, left: [] };
+  }
+
+  watched(): readonly VnId[] {
+    return [...this.#served.keys()];
+  }
+
+  /** The active VNICs of a VN. */
+  locals(vn: VnId): readonly LocalVnic[] {
+    return [...this.tree.members(vn)].flatMap((key) => {
+      const granted = this.vsis.get(key)?.granted;
+      const vid = granted === undefined ? undefined : this.#pool(granted.ask.port).tagOf(vn);
+      const macs = this.tree.content(key)?.get(vn);
+      if (granted?.ask.mode !== "associate" || vid === undefined || macs === undefined) return [];
+      const { vnic, port, hypervisor, suspended } = granted.ask;
+      return [{ vnic, port, vid, hypervisor, suspended, order: granted.order, macs }];
+    });
+  }
+
+  owners(vn: VnId): ReadonlyMap<Mac, LocalVnic> {
+    return ownersOf(this.locals(vn));
+  }
+
+  /** @returns the VSI whose intents these are, when it waits for them. */
+  #handle(event: NveEvent, now: Instant): Waiting | undefined {
+    switch (event.on) {
+      case "ask":
+        return this.#ask(event.ask);
+      case "verdicts":
+        return this.#verdicts(event, now);
+      case "applied":
+        return this.#applied(event);
+      case "unapplied":
+        return this.#unapplied(event);
+      case "cancel":
+        return this.#cancel(event.vsi);
+      case "addresses":
+        return this.#addresses(event);
+      case "release":
+        return this.#release(event.vsi, event.why);
+      case "nva":
+        return this.#nvaIs(event.connected);
+      case "vn":
+        return this.#vn(event.info);
+      case "vn-gone":
+        return this.#vnGone(event.vn);
+      case "snapshot-begin":
+        this.fdb.beginSnapshot(event.vn);
+        return undefined;
+      case "snapshot-end":
+        this.fdb.endSnapshot(event.vn);
+        return this.#touch(event.vn);
+      case "remote":
+        this.fdb.apply(event.change);
+        return this.#touch(event.change.vn);
+    }
+  }
+
+  #ask(ask: Ask): undefined {
+    const port = this.#port(ask.port);
+    this.#cancel(ask.vsi);
+    const vsi = this.vsis.get(ask.vsi);
+    if (vsi === undefined && port.vsis.size >= port.maxVnics) {
+      const reason = `port ${ask.port} has its ${port.maxVnics} VNICs, no more are allowed`;
+      return this.#refuse(ask, { code: VdpError.insufficientResources, hard: false, reason });
+    }
+    const entries = this.#check(ask);
+    if (!isList(entries)) return this.#refuse(ask, entries);
+    const serial = this.#next();
+    const pending: Pending = { is: "admitting", serial, ask };
+    if (vsi === undefined) this.vsis.set(ask.vsi, { ask, pending });
+    else vsi.pending = pending;
+    port.vsis.add(ask.vsi);
+    this.#out.push({ do: "admit", ask, serial, vns: [...new Set(entries.map(({ vn }) => vn))] });
+  }
+
+  /** The entries, when each can have its tag. */
+  #check(ask: Ask): readonly Entry[] | Refusal {
+    const pool = this.#pool(ask.port);
+    const entries = entriesOf(ask.filters, (vid) => pool.vnOf(vid));
+    if (!isList(entries)) return entries;
+    const stuck = entries.find(({ vn, vid }) => !pool.has(vn, vid));
+    return stuck === undefined ? entries : noTag(ask.port, pool, stuck);
+  }
+
+  #verdicts(event: NveEvent & { on: "verdicts" }, now: Instant): Waiting | undefined {
+    const vsi = this.vsis.get(event.vsi);
+    if (vsi?.pending?.is !== "admitting" || vsi.pending.serial !== event.serial) return undefined;
+    const { ask, serial } = vsi.pending;
+    const refusal = this.#admit(event.verdicts);
+    if (refusal !== undefined) return this.#denied(vsi, ask, refusal);
+    const entries = this.#check(ask); // once more: tags were lent meanwhile
+    const vids = isList(entries) ? this.#lend(ask, entries) : entries;
+    if (!isList(entries)) return this.#denied(vsi, ask, entries);
+    if (!isList(vids)) return this.#denied(vsi, ask, vids);
+    const older = vsi.granted;
+    const order = this.#orderOf(ask, older);
+    const since = older?.ask.mode === ask.mode ? older.since : now;
+    this.#grantNow(vsi, { ask, entries, filters: withVids(ask.filters, vids), order, since });
+    vsi.pending = { is: "applying", serial, older };
+    return { vsi: ask.vsi, serial };
+  }
+
+  /** A VSI that was active and stays so keeps its place among those that have the same MAC. */
+  #orderOf(ask: Ask, older: Granted | undefined): number {
+    const stays = older?.ask.mode === "associate" && ask.mode === "associate";
+    return stays ? older.order : this.#next();
+  }
+
+  /** Takes what the NVA said. Away, it has said enough of the VNs that we know (H25). */
+  #admit(verdicts: ReadonlyMap<VnId, Verdict>): Refusal | undefined {
+    for (const [vn, verdict] of verdicts) {
+      if (verdict.is === "denied") return verdict;
+      if (verdict.is === "granted") {
+        const refusal = this.#learn(verdict.info);
+        if (refusal !== undefined) return refusal;
+      } else if (!this.infos.has(vn)) {
+        const reason = `VN ${vn} is not known here and the NVA cannot be asked: ${verdict.reason}`;
+        return { code: VdpError.managerUnreachable, hard: false, reason };
+      }
+    }
+    return undefined;
+  }
+
+  /** Two VNs with one VNI would be one (P11): the second is refused, and the first stays as it is. */
+  #learn(info: VnInfo): Refusal | undefined {
+    const other = [...this.infos.values()].find(
+      ({ vn, vni }) => vni === info.vni && vn !== info.vn,
+    );
+    if (other !== undefined) {
+      const reason = `VN ${info.vn} has VNI ${info.vni}, which VN ${other.vn} has already`;
+      return { code: VdpError.other, hard: false, reason };
+    }
+    this.infos.set(info.vn, info);
+    this.#dirty.add(info.vn);
+    return undefined;
+  }
+
+  /** A tag for every entry, or none at all. */
+  #lend(ask: Ask, entries: readonly Entry[]): readonly Vid[] | Refusal {
+    const pool = this.#pool(ask.port);
+    const vids: Vid[] = [];
+    for (const entry of entries) {
+      const vid = pool.lend(entry.vn, ask.vsi, entry.vid);
+      if (vid === undefined) return noTag(ask.port, pool, entry);
+      vids.push(vid);
+    }
+    return vids;
+  }
+
+  #denied(vsi: Vsi, ask: Ask, refusal: Refusal): undefined {
+    this.#restore(vsi, vsi.granted);
+    this.#refuse(ask, refusal);
+  }
+
+  #applied({ vsi: key, serial }: { vsi: string; serial: number }): undefined {
+    const vsi = this.vsis.get(key);
+    if (vsi?.pending?.is !== "applying" || vsi.pending.serial !== serial) return;
+    if (vsi.granted === undefined) return;
+    this.#confirm(vsi, vsi.granted);
+  }
+
+  #confirm(vsi: Vsi, granted: Granted): undefined {
+    const older = vsi.pending?.is === "applying" ? vsi.pending.older : undefined;
+    delete vsi.pending;
+    this.#keepTags(vsi, granted);
+    this.#out.push({ do: "grant", vsi: granted.ask.vsi, filters: granted.filters });
+    const vns = [...new Set(granted.entries.map(({ vn }) => vn))];
+    const tags = vns.map((vn) => this.#pool(granted.ask.port).tagOf(vn));
+    const what = older === undefined ? "VSI attached" : "VSI changed";
+    this.#log("info", what, { ...named(granted.ask), state: granted.ask.mode, vns, tags });
+  }
+
+  #unapplied(event: NveEvent & { on: "unapplied" }): undefined {
+    const vsi = this.vsis.get(event.vsi);
+    if (vsi?.pending?.is !== "applying" || vsi.pending.serial !== event.serial) return;
+    const ask = vsi.granted?.ask ?? vsi.ask;
+    this.#restore(vsi, vsi.pending.older);
+    const reason = `the dataplane did not take it: ${event.reason}`;
+    this.#refuse(ask, { code: VdpError.insufficientResources, hard: false, reason });
+  }
+
+  #cancel(key: string): undefined {
+    const vsi = this.vsis.get(key);
+    if (vsi?.pending === undefined) return;
+    this.#restore(vsi, vsi.pending.is === "applying" ? vsi.pending.older : vsi.granted);
+  }
+
+  #addresses({ vsi: key, addresses }: NveEvent & { on: "addresses" }): undefined {
+    const vsi = this.vsis.get(key);
+    if (vsi?.granted === undefined || vsi.pending !== undefined) return;
+    const { granted } = vsi;
+    this.#grantNow(vsi, { ...granted, ask: { ...granted.ask, addresses } });
+  }
+
+  #release(key: string, why: string): undefined {
+    const vsi = this.vsis.get(key);
+    if (vsi === undefined) return;
+    const was = vsi.granted?.ask ?? vsi.ask;
+    const known = vsi.granted !== undefined;
+    this.#restore(vsi, undefined);
+    if (known) this.#log("info", "VSI detached", { ...named(was), why });
+  }
+
+  #nvaIs(connected: boolean): undefined {
+    if (this.#nva === connected) return;
+    this.#nva = connected;
+    for (const vn of this.#served.keys()) this.#dirty.add(vn);
+  }
+
+  #vn(info: VnInfo): undefined {
+    if (!this.#served.has(info.vn)) return; // of a VN that we have left meanwhile
+    const clash = this.#learn(info);
+    if (clash !== undefined) this.#log("warn", "VN change not taken", { reason: clash.reason });
+  }
+
+  /** Deleted at the NVA: nobody stays in it. A VSI of several VNs goes whole, as stations do (spec/vdp.md 3). */
+  #vnGone(vn: VnId): undefined {
+    for (const key of [...this.tree.members(vn)]) {
+      this.#out.push({ do: "order-de-associate", vsi: key });
+      this.#release(key, `VN ${vn} was deleted`);
+    }
+    this.infos.delete(vn);
+    this.#touch(vn);
+  }
+
+  /** Puts an earlier state of a VSI back in force, or takes the VSI out; nothing is pending afterwards. */
+  #restore(vsi: Vsi, granted: Granted | undefined): void {
+    delete vsi.pending;
+    if (granted !== undefined) this.#grantNow(vsi, granted);
+    this.#keepTags(vsi, granted);
+    if (granted !== undefined) return;
+    delete vsi.granted;
+    for (const vn of this.tree.remove({ vnic: vsi.ask.vsi })) this.#dirty.add(vn);
+    this.vsis.delete(vsi.ask.vsi);
+    this.#port(vsi.ask.port).vsis.delete(vsi.ask.vsi);
+  }
+
+  #grantNow(vsi: Vsi, granted: Granted): void {
+    vsi.granted = granted;
+    const content = contentOf(granted.entries, granted.ask.addresses);
+    for (const vn of this.tree.put(granted.ask.vsi, content)) this.#dirty.add(vn);
+  }
+
+  /** Gives back every tag that the VSI holds beyond those of `granted` (H2). */
+  #keepTags(vsi: Vsi, granted: Granted | undefined): void {
+    const { pool } = this.#port(vsi.ask.port);
+    const keep = new Set(granted?.entries.map(({ vn }) => vn));
+    for (const [vn, { holders }] of [...pool.lent]) {
+      if (keep.has(vn) || !holders.has(vsi.ask.vsi)) continue;
+      pool.giveBack(vn, vsi.ask.vsi);
+      this.#dirty.add(vn);
+    }
+  }
+
+  /** Computes the VNs anew that an event touched, and gives out what became different. */
+  #settle(owner: Waiting | undefined): void {
+    const difference = new Difference();
+    for (const vn of this.#dirty) difference.add(vn, this.#served.get(vn), this.#renew(vn));
+    this.#dirty.clear();
+    const { change, watch, unwatch, report } = difference;
+    if (watch.length > 0) this.#out.push({ do: "watch", vns: watch });
+    if (unwatch.length > 0) this.#out.push({ do: "unwatch", vns: unwatch });
+    if (Object.values(report).some(({ length }) => length > 0)) {
+      this.#out.push({ do: "report", ...report });
+    }
+    const idle = change.ensure.length + change.remove.length === 0;
+    if (owner !== undefined || !idle) this.#out.push({ do: "intents", change, ...owner });
+  }
+
+  #renew(vn: VnId): Served | undefined {
+    const held = [...this.ports.values()].some(({ pool }) => pool.tagOf(vn) !== undefined);
+    if (!held) return this.#forget(vn);
+    this.fdb.watch(vn);
+    const served = serve(this.infos.get(vn), this.locals(vn), this.fdb, this.#nva);
+    this.#served.set(vn, served);
+    return served;
+  }
+
+  /** An NVE holds only what its own VNs need (P4). */
+  #forget(vn: VnId): undefined {
+    this.#served.delete(vn);
+    this.infos.delete(vn);
+    this.fdb.unwatch(vn);
+  }
+
+  #refuse(ask: Ask, refusal: Refusal): undefined {
+    this.#out.push({ do: "refuse", vsi: ask.vsi, refusal });
+    const { code, reason } = refusal;
+    this.#log("warn", "VSI refused", { ...named(ask), code, reason });
+  }
+
+  #touch(vn: VnId): undefined {
+    if (this.#served.has(vn)) this.#dirty.add(vn);
+  }
+
+  #log(level: "info" | "warn", what: string, fields: Record<string, unknown>): void {
+    this.#out.push({ do: "log", level, what, fields });
+  }
+
+  #next(): number {
+    this.#serial += 1;
+    return this.#serial;
+  }
+
+  #pool(port: string): TagPool {
+    return this.#port(port).pool;
+  }
+
+  #port(name: string): Port {
+    const port = this.ports.get(name);
+    if (port === undefined) throw new Error(`no port ${name}`); // ports are made from the config
+    return port;
+  }
+}
+
+const isList = <T>(value: readonly T[] | Refusal): value is readonly T[] => Array.isArray(value);
+
+const named = ({ port, vnic, station }: Ask) => ({ port, vnic, station });
+
+function noTag(port: string, pool: TagPool, { vn, vid }: Entry): Refusal {
+  if (vid === undefined) {
+    const reason = `port ${port} has no tag left for VN ${vn}: all ${pool.lent.size} are lent`;
+    return { code: VdpError.insufficientResources, hard: false, reason };
+  }
+  const lent = pool.tagOf(vn);
+  const right =
+    lent === undefined
+      ? "it is lent to another VN or not in the port's range"
+      : `its tag is ${lent}`;
+  const reason = `port ${port} did not lend tag ${vid} to VN ${vn}: ${right}`;
+  return { code: VdpError.invalidVidGroupOrMac, hard: false, reason };
+}

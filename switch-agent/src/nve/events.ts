@@ -1,0 +1,51 @@
+import type { Filters, Mac, Vid, VnId, VsiAddress } from "@nve/protocol-spec";
+import type { RemoteChange } from "./fdb.ts";
+import type { IntentChange } from "./intents.ts";
+import type { TagRange } from "./tag-pool.ts";
+import type { Ask, LocalClaim, Refusal, Verdict, VnInfo } from "./vsi.ts";
+
+export type NveEvent =
+  /** A station wants something new of a VSI: answered with `admit`, then `grant` or `refuse`. */
+  | { on: "ask"; ask: Ask }
+  /** What the NVA says, for each VN of the `admit`. */
+  | { on: "verdicts"; vsi: string; serial: number; verdicts: ReadonlyMap<VnId, Verdict> }
+  /** The dataplane has (or has not) made the intents so that were given out for this VSI. */
+  | { on: "applied"; vsi: string; serial: number }
+  | { on: "unapplied"; vsi: string; serial: number; reason: string }
+  /** The station was answered without us (resource wait): what it asked is off, the older state stays. */
+  | { on: "cancel"; vsi: string }
+  | { on: "addresses"; vsi: string; addresses: readonly VsiAddress[] }
+  /** The VSI is gone, whatever the reason. */
+  | { on: "release"; vsi: string; why: string }
+  | { on: "nva"; connected: boolean }
+  | { on: "vn"; info: VnInfo }
+  | { on: "vn-gone"; vn: VnId }
+  | { on: "snapshot-begin" | "snapshot-end"; vn: VnId }
+  | { on: "remote"; change: RemoteChange };
+
+export type NveEffect =
+  | { do: "admit"; ask: Ask; serial: number; vns: readonly VnId[] }
+  /** With `vsi`: say `applied` or `unapplied` when the dataplane is done. */
+  | { do: "intents"; change: IntentChange; vsi?: string; serial?: number }
+  | { do: "grant"; vsi: string; filters: Filters }
+  | { do: "refuse"; vsi: string; refusal: Refusal }
+  | { do: "order-de-associate"; vsi: string }
+  | { do: "watch" | "unwatch"; vns: readonly VnId[] }
+  | ({ do: "report" } & Report)
+  | { do: "log"; level: "info" | "warn"; what: string; fields: Readonly<Record<string, unknown>> };
+
+export type Report = {
+  claims: readonly LocalClaim[];
+  withdrawn: readonly { vn: VnId; mac: Mac }[];
+  joined: readonly VnId[];
+  left: readonly VnId[];
+};
+
+export type PortOptions = {
+  name: string;
+  tags: TagRange;
+  /** Where lending begins; default the first. */
+  startTag?: Vid;
+  /** VSIs at most (V10). */
+  maxVnics: number;
+};

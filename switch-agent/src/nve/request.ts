@@ -1,0 +1,105 @@
+import type { IpAddress } from "@nve/protocol-spec";
+import {
+  type Filters,
+  isGroup,
+  type Mac,
+  OutOfRange,
+  VdpError,
+  type Vid,
+  VnId,
+  type VsiAddress,
+} from "@nve/protocol-spec";
+import type { VnicContent } from "./tree.ts";
+import type { Entry, Refusal } from "./vsi.ts";
+
+/**
+ * Which VNs and MACs the filters name. Formats 1 and 2 have no GroupID: there the tag must already be lent
+ * on this port, and the VN is the one that it is lent to (V8). @returns the first fault as a refusal.
+ */
+export function entriesOf(
+  filters: Filters,
+  vnOf: (vid: Vid) => VnId | undefined,
+): readonly Entry[] | Refusal {
+  if (filters.entries.length === 0) {
+    return { code: VdpError.invalidFormat, hard: true, reason: "the filter info has no entry" };
+  }
+  const entries: Entry[] = [];
+  for (const filter of filters.entries) {
+    const vn = "groupId" in filter ? vnIdOf(filter.groupId) : vnOfTag(filter.vid, vnOf);
+    if (typeof vn === "string") return refused(vn);
+    const mac = "mac" in filter ? (filter.mac as Mac) : undefined;
+    if (mac !== undefined && !isStation(mac)) return refused(`${mac} is no address of a station`);
+    entries.push({ vn, ...optional("vid", filter.vid), ...optional("mac", mac) });
+  }
+  return entries;
+}
+
+/** The filters with every VID filled in; `vids` in the order of the entries. */
+export function withVids(filters: Filters, vids: readonly Vid[]): Filters {
+  const tagged = <T extends object>(entries: readonly T[]): T[] =>
+    entries.map((entry, i) => ({ ...entry, ...optional("vid", vids[i]) }));
+  switch (filters.by) {
+    case "vid":
+      return { by: "vid", entries: tagged(filters.entries) };
+    case "mac-vid":
+      return { by: "mac-vid", entries: tagged(filters.entries) };
+    case "group-vid":
+      return { by: "group-vid", entries: tagged(filters.entries) };
+    case "group-mac-vid":
+      return { by: "group-mac-vid", entries: tagged(filters.entries) };
+  }
+}
+
+/**
+ * VN → MAC → IP of a VSI. An address that names no VN or no MAC belongs to the only one there is (lldpad's);
+ * one whose VN or MAC the VSI does not have is not its own and left out.
+ */
+export function contentOf(
+  entries: readonly Entry[],
+  addresses: readonly VsiAddress[] = [],
+): VnicContent {
+  const content = new Map<VnId, Map<Mac, Set<IpAddress>>>();
+  for (const { vn, mac } of entries) {
+    const macs = content.get(vn) ?? new Map<Mac, Set<IpAddress>>();
+    content.set(vn, macs);
+    if (mac !== undefined && !macs.has(mac)) macs.set(mac, new Set());
+  }
+  for (const address of addresses) {
+    const vn = address.vn ?? only(content.keys());
+    const macs = vn === undefined ? undefined : content.get(vn);
+    const mac = address.mac ?? (macs === undefined ? undefined : only(macs.keys()));
+    if (mac !== undefined) macs?.get(mac)?.add(address.ip);
+  }
+  return content;
+}
+
+function vnIdOf(groupId: number): VnId | string {
+  try {
+    return VnId(groupId);
+  } catch (error) {
+    if (error instanceof OutOfRange) return `GroupID ${groupId} is no VN ID: ${error.message}`;
+    throw error;
+  }
+}
+
+function vnOfTag(vid: Vid | undefined, vnOf: (vid: Vid) => VnId | undefined): VnId | string {
+  if (vid === undefined) return "neither a GroupID nor a VID names the VN";
+  return vnOf(vid) ?? `tag ${vid} was never lent on this port, and no GroupID names the VN`;
+}
+
+const refused = (reason: string): Refusal => ({
+  code: VdpError.invalidVidGroupOrMac,
+  hard: false,
+  reason,
+});
+
+const isStation = (mac: Mac): boolean => !isGroup(mac) && mac !== "00:00:00:00:00:00";
+
+function only<T>(values: Iterable<T>): T | undefined {
+  const [first, second] = values;
+  return second === undefined ? first : undefined;
+}
+
+function optional<K extends string, V>(key: K, value: V | undefined): { [P in K]?: V } {
+  return value === undefined ? {} : ({ [key]: value } as { [P in K]: V });
+}

@@ -1,0 +1,76 @@
+import { Vid, type VnId } from "@nve/protocol-spec";
+
+/** The tags of a port, both ends included. VID 1 is left out: stations refuse it (spec/vdp.md 1.5). */
+export type TagRange = readonly [first: Vid, last: Vid];
+export const allTags: TagRange = [Vid(2), Vid(4094)];
+
+/**
+ * Lends the VLAN tags of one scope, a link or an access network (H3), to VNs. A VN keeps its tag while
+ * anybody holds it (H2), so the 12 bits limit what is active on one link, not the number of VNs (V8).
+ */
+export class TagPool {
+  /** In lending order. */
+  readonly #free = new Set<Vid>();
+  readonly #lent = new Map<VnId, { vid: Vid; holders: Set<string> }>();
+  readonly #vns = new Map<Vid, VnId>();
+
+  /** @param start where lending begins: after a restart, best not where the last run began. */
+  constructor([first, last]: TagRange, start: Vid = first) {
+    for (let n: number = start; n <= last; n++) this.#free.add(Vid(n));
+    for (let n: number = first; n < start; n++) this.#free.add(Vid(n));
+  }
+
+  get free(): number {
+    return this.#free.size;
+  }
+
+  /** @returns which tag each VN holds now. */
+  get lent(): ReadonlyMap<VnId, { vid: Vid; holders: ReadonlySet<string> }> {
+    return this.#lent;
+  }
+
+  tagOf(vn: VnId): Vid | undefined {
+    return this.#lent.get(vn)?.vid;
+  }
+
+  vnOf(vid: Vid): VnId | undefined {
+    return this.#vns.get(vid);
+  }
+
+  /** Would `lend` give a tag? */
+  has(vn: VnId, wanted?: Vid): boolean {
+    const held = this.#lent.get(vn);
+    if (held !== undefined) return wanted === undefined || wanted === held.vid;
+    return wanted === undefined ? this.#free.size > 0 : this.#free.has(wanted);
+  }
+
+  /**
+   * The tag of `vn`, also for `holder` from now on; asking twice changes nothing. A station that outlived us
+   * names the tag that it still uses: `wanted`.
+   * @returns `undefined` when all tags are lent, or `wanted` is not to be had for this VN.
+   */
+  lend(vn: VnId, holder: string, wanted?: Vid): Vid | undefined {
+    if (!this.has(vn, wanted)) return undefined;
+    const held = this.#lent.get(vn);
+    if (held !== undefined) {
+      held.holders.add(holder);
+      return held.vid;
+    }
+    const [next] = this.#free;
+    const vid = wanted ?? next;
+    if (vid === undefined) return undefined;
+    this.#free.delete(vid);
+    this.#lent.set(vn, { vid, holders: new Set([holder]) });
+    this.#vns.set(vid, vn);
+    return vid;
+  }
+
+  /** What is not held can be given back: nothing happens. */
+  giveBack(vn: VnId, holder: string): void {
+    const held = this.#lent.get(vn);
+    if (held === undefined || !held.holders.delete(holder) || held.holders.size > 0) return;
+    this.#lent.delete(vn);
+    this.#vns.delete(held.vid);
+    this.#free.add(held.vid); // to the back: a tag rests as long as it can before it means another VN
+  }
+}

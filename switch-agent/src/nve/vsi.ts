@@ -1,0 +1,58 @@
+import type {
+  Filters,
+  IpAddress,
+  Mac,
+  Uuid,
+  Vid,
+  VnId,
+  Vni,
+  VsiAddress,
+  VsiRequest,
+} from "@nve/protocol-spec";
+
+/** How far a VSI is: checked, prepared (a tag is lent), or forwarding. */
+export type VsiMode = VsiRequest["type"];
+
+/** What a station asks for one VSI on one port. */
+export type Ask = {
+  /** Unlike any other VSI's on any port (spec/vdp.md 3): also the VNIC's key in the tree. */
+  vsi: string;
+  port: string;
+  /** VNIC Name (H5): the 16 octets of the VSI ID. */
+  vnic: Uuid;
+  /** Source address of its VDP. */
+  station: Mac;
+  hypervisor: string;
+  mode: VsiMode;
+  /** S-bit: its user is suspended, as at the source of a migration. */
+  suspended: boolean;
+  filters: Filters;
+  /** All IP addresses of the VSI; absent: nothing was said. */
+  addresses?: readonly VsiAddress[];
+};
+
+/** What the NVA tells of a VN (H25). The VNI stays on this side (H4). */
+export type VnInfo = { vn: VnId; vni: Vni; name?: Uuid; alias: string };
+
+/** May this VNIC join this VN (A7, H26)? */
+export type Verdict =
+  | { is: "granted"; info: VnInfo }
+  | { is: "denied"; code: number; hard: boolean; reason: string }
+  | { is: "unreachable"; reason: string };
+
+/** A VDP error code (spec/vdp.md 1.3) with what happened in words. */
+export type Refusal = { code: number; hard: boolean; reason: string };
+
+/** An address that this NVE serves, as the NVA is told (H18). */
+export type LocalClaim = {
+  vn: VnId;
+  mac: Mac;
+  ips: readonly IpAddress[];
+  vnic: Uuid;
+  hypervisor: string;
+  port: string;
+  suspended: boolean;
+};
+
+/** One entry of the filter info, resolved: which VN, with which tag if one was named, which MAC if any. */
+export type Entry = { vn: VnId; vid?: Vid; mac?: Mac };
