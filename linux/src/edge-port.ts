@@ -15,7 +15,7 @@ import type { Clock } from "./clock.ts";
 import { openEcp } from "./edge/ecp.ts";
 import { type LldpCounters, openLldp } from "./edge/lldp.ts";
 import type { Link, LinkState } from "./link.ts";
-import { type Malformed, receive } from "./receive.ts";
+import { type Drops, receive } from "./receive.ts";
 
 /**
  * LLDP with EVB, and ECP, on one link, wired: what a station's uplink and a bridge's access port have in
@@ -65,12 +65,12 @@ export type EdgeCounters = {
     retransmitted: number;
     givenUp: number;
   };
-  malformed: Malformed;
+  malformed: Drops;
 };
 
 export function openEdgePort(options: EdgePortOptions): EdgePort {
   const { link } = options;
-  const malformed: Malformed = {};
+  const malformed: Drops = {};
   const lldp = openLldp(options, malformed);
   const ecp = openEcp(options, lldp.agreed, malformed);
   let closed = false;

@@ -26,7 +26,7 @@ import {
 } from "@nve/protocol-spec";
 import { drive } from "../drive.ts";
 import type { EdgeCounters, EdgePortOptions } from "../edge-port.ts";
-import { type Malformed, receive } from "../receive.ts";
+import { type Drops, receive } from "../receive.ts";
 import { sendPdu } from "./send.ts";
 
 /** ECP of one link, carrying VDP. */
@@ -49,7 +49,7 @@ const MAX_QUEUE = 2048;
 export function openEcp(
   options: EdgePortOptions,
   agreed: () => EvbAgreed,
-  malformed: Malformed,
+  malformed: Drops,
 ): EcpSide {
   const { clock, link } = options;
   const counters = noneYet();

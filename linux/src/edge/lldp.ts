@@ -25,7 +25,7 @@ import {
 } from "@nve/protocol-spec";
 import { drive } from "../drive.ts";
 import type { EdgePortOptions } from "../edge-port.ts";
-import { type Malformed, receive } from "../receive.ts";
+import { type Drops, receive } from "../receive.ts";
 import { listen } from "./neighbours.ts";
 import { sendPdu } from "./send.ts";
 
@@ -44,7 +44,7 @@ export type LldpSide = {
 /** `tooMany`: LLDPDUs of neighbours beyond the 8 that are kept. */
 export type LldpCounters = { readonly in: number; readonly out: number; readonly tooMany: number };
 
-export function openLldp(options: EdgePortOptions, malformed: Malformed): LldpSide {
+export function openLldp(options: EdgePortOptions, malformed: Drops): LldpSide {
   const { clock } = options;
   let inbound = 0;
   let outbound = 0;
