@@ -20,6 +20,13 @@ export interface Dataplane {
 
 /** Since the start: frames by VN, and drops by reason (`no-such-tag`, `unknown-vni`, `oversize`, …). */
 export type DataplaneCounters = {
-  vns: readonly { vni: Vni; accessIn: number; accessOut: number; overlayIn: number; overlayOut: number; flooded: number }[];
+  vns: readonly {
+    vni: Vni;
+    accessIn: number;
+    accessOut: number;
+    overlayIn: number;
+    overlayOut: number;
+    flooded: number;
+  }[];
   drops: Readonly<Record<string, number>>;
 };

@@ -1,0 +1,91 @@
+import { BpfError, errnoName } from "./error.ts";
+import { clearLog, lastLog, libbpf } from "./libbpf.ts";
+import type { BpfProgram } from "./object.ts";
+
+/** `tcx`: Linux 6.6 and newer, gone with the process. `clsact`: every kernel; a filter stays until it is replaced. */
+export type AttachKind = "tcx" | "clsact";
+
+export type Attachment = { readonly kind: AttachKind; readonly ifindex: number; detach(): void };
+
+/** `handle` says whose filter it is: a leftover of the same handle is replaced, others are left alone. */
+export type AttachOptions = { kind: AttachKind | "auto"; handle: number };
+
+const tcxIngress = 46;
+const priority = 49;
+
+/**
+ * Runs a program on every frame that comes in at an interface. What an earlier run left there under the same
+ * handle is replaced with no gap. An interface that is deleted takes its attachment along.
+ * @throws BpfError, ENODEV when there is no such interface
+ */
+export function attachIngress(
+  program: BpfProgram,
+  ifindex: number,
+  options: AttachOptions,
+): Attachment {
+  if (options.kind === "clsact") return attachClsact(program, ifindex, options.handle);
+  clearLog();
+  const fd = libbpf().createLink(program.fd, ifindex, tcxIngress, null);
+  if (fd >= 0) {
+    detachLeftover(ifindex, options.handle);
+    return { kind: "tcx", ifindex, detach: once(() => libbpf().closeFd(fd)) };
+  }
+  const errno = errnoName(fd);
+  const old = errno === "EINVAL" || errno === "EOPNOTSUPP"; // a kernel without TCX
+  if (options.kind === "auto" && old) return attachClsact(program, ifindex, options.handle);
+  throw new BpfError(`attach ${program.name} to interface ${ifindex} by TCX`, errno, lastLog());
+}
+
+function attachClsact(program: BpfProgram, ifindex: number, handle: number): Attachment {
+  const lib = libbpf();
+  const what = `attach ${program.name} to interface ${ifindex} by clsact`;
+  clearLog();
+  const made = lib.createHook(hook(ifindex));
+  if (made < 0 && errnoName(made) !== "EEXIST")
+    throw new BpfError(what, errnoName(made), lastLog());
+  const replace = 1;
+  const code = lib.tcAttach(hook(ifindex), filter(handle, { fd: program.fd, flags: replace }));
+  if (code < 0) throw new BpfError(what, errnoName(code), lastLog());
+  return { kind: "clsact", ifindex, detach: once(() => detachLeftover(ifindex, handle)) };
+}
+
+/** Takes a clsact filter of ours off an interface, if there is one. The qdisc stays: others may use it. */
+export function detachLeftover(ifindex: number, handle: number): boolean {
+  const found = libbpf().tcQuery(hook(ifindex), filter(handle)) === 0;
+  return found && libbpf().tcDetach(hook(ifindex), filter(handle)) === 0;
+}
+
+/** The interface's number in this network namespace; undefined when there is none of that name. */
+export function interfaceIndex(name: string): number | undefined {
+  const index = libbpf().interfaceIndex(name);
+  return index === 0 ? undefined : index;
+}
+
+/** struct bpf_tc_hook: size, ifindex, attach point, parent. */
+function hook(ifindex: number): Uint8Array {
+  const ingress = 1;
+  return words({ size: 24 }, ifindex, ingress, 0);
+}
+
+/** struct bpf_tc_opts: size, program fd, flags, program id, handle, priority. */
+function filter(
+  handle: number,
+  attach: { fd: number; flags: number } = { fd: 0, flags: 0 },
+): Uint8Array {
+  return words({ size: 32 }, attach.fd, attach.flags, 0, handle, priority);
+}
+
+function words({ size }: { size: number }, ...values: number[]): Uint8Array {
+  const octets = new Uint8Array(size);
+  new BigUint64Array(octets.buffer, 0, 1)[0] = BigInt(size);
+  new Uint32Array(octets.buffer, 8).set(values);
+  return octets;
+}
+
+function once(act: () => void): () => void {
+  let done = false;
+  return () => {
+    if (!done) act();
+    done = true;
+  };
+}

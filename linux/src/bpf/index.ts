@@ -1,0 +1,13 @@
+export {
+  type AttachKind,
+  type Attachment,
+  type AttachOptions,
+  attachIngress,
+  detachLeftover,
+  interfaceIndex,
+} from "./attach.ts";
+export { BpfError } from "./error.ts";
+export { ip, type Layout, mac, struct, u8, u16, u32, u64 } from "./layout.ts";
+export type { BpfMap, PerCpuMap } from "./map.ts";
+export { type BpfObject, type BpfObjectOptions, type BpfProgram, openBpfObject } from "./object.ts";
+export { promiscuous } from "./promiscuous.ts";

@@ -1,0 +1,155 @@
+import koffi, { type LibraryHandle } from "koffi";
+import { BpfError } from "./error.ts";
+
+/**
+ * The functions of libbpf.so.1 (1.1 or newer) that we call, loaded on first use. All are synchronous. Those that
+ * give a number give a negative errno on failure; those that give a pointer give null and set errno.
+ */
+export type Pointer = unknown;
+
+export type Libbpf = {
+  openMem(octets: Uint8Array, size: number, options: null): Pointer;
+  load(object: Pointer): number;
+  close(object: Pointer): void;
+  findMap(object: Pointer, name: string): Pointer;
+  mapFd(map: Pointer): number;
+  mapKeySize(map: Pointer): number;
+  mapValueSize(map: Pointer): number;
+  mapMaxEntries(map: Pointer): number;
+  setMaxEntries(map: Pointer, n: number): number;
+  findProgram(object: Pointer, name: string): Pointer;
+  programFd(program: Pointer): number;
+  update(fd: number, key: Uint8Array, value: Uint8Array, flags: number): number;
+  lookup(fd: number, key: Uint8Array, value: Uint8Array): number;
+  delete(fd: number, key: Uint8Array): number;
+  nextKey(fd: number, key: Uint8Array | null, next: Uint8Array): number;
+  updateBatch(
+    fd: number,
+    keys: Uint8Array,
+    values: Uint8Array,
+    n: Uint32Array,
+    options: null,
+  ): number;
+  lookupBatch(
+    fd: number,
+    from: Uint8Array | null,
+    to: Uint8Array,
+    keys: Uint8Array,
+    values: Uint8Array,
+    n: Uint32Array,
+    options: null,
+  ): number;
+  cpus(): number;
+  createLink(program: number, ifindex: number, type: number, options: null): number;
+  createHook(hook: Uint8Array): number;
+  tcAttach(hook: Uint8Array, options: Uint8Array): number;
+  tcDetach(hook: Uint8Array, options: Uint8Array): number;
+  tcQuery(hook: Uint8Array, options: Uint8Array): number;
+  closeFd(fd: number): number;
+  interfaceIndex(name: string): number;
+  socket(family: number, type: number, protocol: number): number;
+  setOption(fd: number, level: number, name: number, value: Uint8Array, size: number): number;
+  /** Of the last call that set it. */
+  lastErrno(): number;
+};
+
+type FromLibc = "closeFd" | "interfaceIndex" | "socket" | "setOption" | "lastErrno";
+
+const signatures: Record<Exclude<keyof Libbpf, FromLibc>, string> = {
+  openMem: "void *bpf_object__open_mem(const void *octets, size_t size, const void *options)",
+  load: "int bpf_object__load(void *object)",
+  close: "void bpf_object__close(void *object)",
+  findMap: "void *bpf_object__find_map_by_name(void *object, const char *name)",
+  mapFd: "int bpf_map__fd(void *map)",
+  mapKeySize: "uint32_t bpf_map__key_size(void *map)",
+  mapValueSize: "uint32_t bpf_map__value_size(void *map)",
+  mapMaxEntries: "uint32_t bpf_map__max_entries(void *map)",
+  setMaxEntries: "int bpf_map__set_max_entries(void *map, uint32_t n)",
+  findProgram: "void *bpf_object__find_program_by_name(void *object, const char *name)",
+  programFd: "int bpf_program__fd(void *program)",
+  update: "int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)",
+  lookup: "int bpf_map_lookup_elem(int fd, const void *key, void *value)",
+  delete: "int bpf_map_delete_elem(int fd, const void *key)",
+  nextKey: "int bpf_map_get_next_key(int fd, const void *key, void *next)",
+  updateBatch:
+    "int bpf_map_update_batch(int fd, const void *keys, const void *values, void *n, const void *options)",
+  lookupBatch:
+    "int bpf_map_lookup_batch(int fd, void *from, void *to, void *keys, void *values, void *n, const void *options)",
+  cpus: "int libbpf_num_possible_cpus()",
+  createLink: "int bpf_link_create(int program, int ifindex, int type, const void *options)",
+  createHook: "int bpf_tc_hook_create(void *hook)",
+  tcAttach: "int bpf_tc_attach(const void *hook, void *options)",
+  tcDetach: "int bpf_tc_detach(const void *hook, const void *options)",
+  tcQuery: "int bpf_tc_query(const void *hook, void *options)",
+};
+
+let loaded: Libbpf | undefined;
+
+/** @throws BpfError when libbpf.so.1 is not installed. */
+export function libbpf(): Libbpf {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): Libbpf {
+  const libc = koffi.load("libc.so.6");
+  const library = open();
+  captureLog(library, libc);
+  const functions = Object.fromEntries(
+    Object.entries(signatures).map(([name, signature]) => [name, library.func(signature)]),
+  );
+  return {
+    ...functions,
+    closeFd: libc.func("int close(int fd)"),
+    interfaceIndex: libc.func("unsigned int if_nametoindex(const char *name)"),
+    socket: libc.func("int socket(int family, int type, int protocol)"),
+    setOption: libc.func(
+      "int setsockopt(int fd, int level, int name, const void *value, unsigned int size)",
+    ),
+    lastErrno: () => koffi.errno(),
+  } as unknown as Libbpf; // koffi types functions by their signature text only
+}
+
+function open(): LibraryHandle {
+  try {
+    return koffi.load("libbpf.so.1");
+  } catch (cause) {
+    throw new BpfError(
+      "load libbpf.so.1",
+      "ENOENT",
+      ["libbpf 1.x is not installed: run apt-get install -y libbpf1"],
+      { cause },
+    );
+  }
+}
+
+/** What libbpf wrote since `clearLog`, oldest first; the verifier's log is part of it. */
+const log: string[] = [];
+const keep = 30;
+
+export const clearLog = (): void => {
+  log.length = 0;
+};
+export const lastLog = (): string[] => [...log];
+
+function captureLog(library: LibraryHandle, libc: LibraryHandle): void {
+  const format = libc.func(
+    "int vsnprintf(void *text, size_t size, const char *format, void *arguments)",
+  );
+  const setPrint = library.func("void *libbpf_set_print(void *print)");
+  const print = koffi.proto("int nve_libbpf_print(int level, const char *format, void *arguments)");
+  const text = Buffer.alloc(128 * 1024);
+  const debug = 2;
+  const callback = koffi.register((level: number, template: string, list: unknown) => {
+    if (level >= debug) return 0;
+    const length = Math.min(format(text, text.length, template, list), text.length - 1);
+    const lines = text
+      .toString("latin1", 0, length)
+      .split("\n")
+      .filter((line) => line.trim() !== "");
+    log.push(...lines.slice(-keep));
+    log.splice(0, log.length - keep);
+    return 0;
+  }, koffi.pointer(print));
+  setPrint(callback);
+}

@@ -1,0 +1,98 @@
+import { readFileSync } from "node:fs";
+import koffi from "koffi";
+import { BpfError, errnoName } from "./error.ts";
+import type { Layout } from "./layout.ts";
+import { clearLog, type Libbpf, lastLog, libbpf, type Pointer } from "./libbpf.ts";
+import { type BpfMap, FdMap, FdPerCpuMap, type PerCpuMap } from "./map.ts";
+
+/** A BPF object file, loaded: its maps and programs live until `close` (and a program as long as it is attached). */
+export interface BpfObject {
+  /** @throws BpfError when there is no such map or its sizes are not those of the layouts. */
+  map<K, V>(name: string, key: Layout<K>, value: Layout<V>): BpfMap<K, V>;
+  perCpuMap<K, V>(name: string, key: Layout<K>, value: Layout<V>): PerCpuMap<K, V>;
+  program(name: string): BpfProgram;
+  /** Lets go of all maps and programs. Again is nothing. */
+  close(): void;
+}
+
+export type BpfProgram = { readonly name: string; readonly fd: number };
+
+/** `maxEntries` by map name, in place of what the object file says. */
+export type BpfObjectOptions = { maxEntries?: Readonly<Record<string, number>> };
+
+/**
+ * Loads and verifies an object file made by `clang -target bpf`.
+ * @throws BpfError with the verifier's last lines; nothing is left open then
+ */
+export function openBpfObject(
+  source: string | Uint8Array,
+  options: BpfObjectOptions = {},
+): BpfObject {
+  const lib = libbpf();
+  const what = typeof source === "string" ? source : "object in memory";
+  const octets = typeof source === "string" ? readObject(source) : source;
+  clearLog();
+  const object = lib.openMem(octets, octets.length, null);
+  if (object === null) throw new BpfError(`open ${what}`, errnoName(koffi.errno()), lastLog());
+  try {
+    for (const [name, n] of Object.entries(options.maxEntries ?? {})) {
+      const code = lib.setMaxEntries(findMap(lib, object, name), n);
+      if (code < 0) throw new BpfError(`size of BPF map ${name}`, errnoName(code), lastLog());
+    }
+    const code = lib.load(object);
+    if (code < 0) throw new BpfError(`load ${what}`, errnoName(code), lastLog());
+    return loadedObject(lib, object);
+  } catch (error) {
+    lib.close(object);
+    throw error;
+  }
+}
+
+function readObject(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    throw new BpfError(
+      `read ${path}`,
+      "ENOENT",
+      ["BPF programs are not built: run npm run setup"],
+      { cause },
+    );
+  }
+}
+
+function loadedObject(lib: Libbpf, object: Pointer): BpfObject {
+  let open = true;
+
+  /** The arguments of a map's maker, its sizes checked: a wrong size would write past the end. */
+  function found<K, V>(name: string, key: Layout<K>, value: Layout<V>) {
+    if (!open) throw new BpfError(`map ${name}`, "EBADF", ["the object is closed"]);
+    const map = findMap(lib, object, name);
+    const sizes = `${lib.mapKeySize(map)} and ${lib.mapValueSize(map)}`;
+    if (sizes !== `${key.size} and ${value.size}`) {
+      const log = [`key and value have ${sizes} octets, expected ${key.size} and ${value.size}`];
+      throw new BpfError(`map ${name}`, "EINVAL", log);
+    }
+    return [lib, lib.mapFd(map), name, lib.mapMaxEntries(map), key, value] as const;
+  }
+
+  return {
+    map: (name, key, value) => new FdMap(...found(name, key, value)),
+    perCpuMap: (name, key, value) => new FdPerCpuMap(...found(name, key, value)),
+    program: (name) => {
+      const program = open ? lib.findProgram(object, name) : null;
+      if (program === null) throw new BpfError(`program ${name}`, "ENOENT");
+      return { name, fd: lib.programFd(program) };
+    },
+    close: () => {
+      if (open) lib.close(object);
+      open = false;
+    },
+  };
+}
+
+function findMap(lib: Libbpf, object: Pointer, name: string): Pointer {
+  const map = lib.findMap(object, name);
+  if (map === null) throw new BpfError(`map ${name}`, "ENOENT");
+  return map;
+}

@@ -1,0 +1,117 @@
+import {
+  type BpfMap,
+  type BpfObject,
+  ip,
+  mac,
+  type PerCpuMap,
+  struct,
+  u8,
+  u16,
+  u32,
+  u64,
+} from "@nve/linux/bpf";
+import { IpAddress, isIpv6, type Mac } from "@nve/protocol-spec";
+
+/** The maps of programs/tor.h: same names, same layouts, same order. */
+export type TorMaps = {
+  access: BpfMap<AccessKey, { vni: number }>;
+  fdb: BpfMap<FdbKey, KernelPlace>;
+  vns: BpfMap<number, KernelVn>;
+  flood: BpfMap<FloodKey, KernelPlace>;
+  peers: BpfMap<PeerKey, { places: number }>;
+  vnCounts: PerCpuMap<number, VnCounts>;
+  drops: PerCpuMap<number, number>;
+  config: BpfMap<number, { tunnel: number; vtep: IpAddress }>;
+};
+
+export type AccessKey = { ifindex: number; vid: number; zero: number };
+export type FdbKey = { vni: number; mac: Mac; zero: number };
+export type KernelPlace = { type: number; vid: number; ifindex: number; vtep: IpAddress };
+export type KernelVn = { n: number; generation: number; flags: number };
+export type FloodKey = { vni: number; generation: number; at: number };
+export type PeerKey = { vni: number; vtep: IpAddress };
+export type VnCounts = {
+  accessIn: number;
+  accessOut: number;
+  overlayIn: number;
+  overlayOut: number;
+  flooded: number;
+};
+
+export const placeType = { local: 1, remoteV4: 2, remoteV6: 3, nowhere: 4 } as const;
+export const floodUnknownFlag = 1;
+
+/**
+ * Why a frame was dropped, in the order of `enum reason`:
+ * `port-absent`: known to be at a port that is not there; `no-vn`: the tag is lent, its VN not set up (yet);
+ * `split-horizon`: from the overlay to a MAC behind the overlay; `inner-tag`: tagged inside the tunnel.
+ */
+export const dropReasons = [
+  "untagged",
+  "priority-tagged",
+  "no-such-tag",
+  "double-tagged",
+  "link-local",
+  "bad-source",
+  "malformed",
+  "hairpin",
+  "port-absent",
+  "unknown-vni",
+  "unknown-mac",
+  "stranger-vtep",
+  "split-horizon",
+  "inner-tag",
+  "oversize",
+  "tunnel-error",
+  "no-vn",
+] as const;
+
+const accessKey = struct({ ifindex: u32, vid: u16, zero: u16 });
+const fdbKey = struct({ vni: u32, mac, zero: u16 });
+const place = struct({ type: u8, vid: u16, ifindex: u32, vtep: ip });
+const vn = struct({ n: u32, generation: u32, flags: u32 });
+const floodKey = struct({ vni: u32, generation: u32, at: u32 });
+const peerKey = struct({ vni: u32, vtep: ip });
+const vnCounts = struct({
+  accessIn: u64,
+  accessOut: u64,
+  overlayIn: u64,
+  overlayOut: u64,
+  flooded: u64,
+});
+
+export function torMaps(object: BpfObject): TorMaps {
+  return {
+    access: object.map("access_map", accessKey, struct({ vni: u32 })),
+    fdb: object.map("fdb", fdbKey, place),
+    vns: object.map("vns", u32, vn),
+    flood: object.map("flood", floodKey, place),
+    peers: object.map("peers", peerKey, struct({ places: u32 })),
+    vnCounts: object.perCpuMap("vn_counts", u32, vnCounts),
+    drops: object.perCpuMap("drops", u32, u64),
+    config: object.map("config", u32, struct({ tunnel: u32, vtep: ip })),
+  };
+}
+
+const noVtep = IpAddress("::");
+
+export const nowhere: KernelPlace = {
+  type: placeType.nowhere,
+  vid: 0,
+  ifindex: 0,
+  vtep: noVtep,
+};
+
+export const localPlace = (ifindex: number, vid: number): KernelPlace => ({
+  type: placeType.local,
+  vid,
+  ifindex,
+  vtep: noVtep,
+});
+
+export const remotePlace = (vtep: IpAddress): KernelPlace => ({
+  type: isIpv6(vtep) ? placeType.remoteV6 : placeType.remoteV4,
+  vid: 0,
+  ifindex: 0,
+  vtep,
+});

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* The ToR's dataplane over a kernel tunnel device in external mode (RFC 7348).
+ *
+ *   access port -> tor_access  -> {port, tag} -> VNI -> {VNI, MAC} -> other access port, tagged anew
+ *                                                               `--> tunnel key -> tunnel device
+ *   tunnel device -> tor_overlay -> VNI and VTEP checked -> {VNI, MAC} -> access port, tagged
+ */
+#include "tor.h"
+
+struct ingress { __u32 vni, ifindex, vid, overlay; };
+
+static __always_inline struct config *configuration(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&config, &zero);
+}
+
+/* The metadata for the tunnel device is per CPU and used up by a send: set it before each. */
+static __always_inline int set_tunnel(struct __sk_buff *skb, const struct config *c, __u32 vni, const struct place *to)
+{
+	struct bpf_tunnel_key key;
+	__u64 flags = BPF_F_DONT_FRAGMENT; /* RFC 7348 4.3 */
+
+	memset(&key, 0, sizeof(key));
+	key.tunnel_id = vni;
+	key.tunnel_ttl = 64;
+	if (to->type == REMOTE_V6) {
+		memcpy(key.remote_ipv6, to->vtep, 16);
+		memcpy(key.local_ipv6, c->vtep, 16);
+		flags |= BPF_F_TUNINFO_IPV6;
+	} else {
+		key.remote_ipv4 = bpf_ntohl(to->vtep[3]); /* host order here, network order in the IPv6 fields */
+		key.local_ipv4 = bpf_ntohl(c->vtep[3]);
+		flags |= BPF_F_ZERO_CSUM_TX;
+	}
+	return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), flags);
+}
+
+/* The tunnel device's MTU is what the underlay leaves for the tenants' packets. */
+static __always_inline int is_oversize(struct __sk_buff *skb, const struct config *c)
+{
+	__u32 length = 0;
+
+	return bpf_check_mtu(skb, c->tunnel, &length, 0, BPF_MTU_CHK_SEGS) > 0;
+}
+
+struct flooding {
+	struct __sk_buff *skb;
+	const struct config *c;
+	struct ingress *from;
+	__u32 generation, oversize;
+	__u64 local, remote;
+};
+
+static long flood_one(__u32 at, struct flooding *f)
+{
+	struct flood_key key = { .vni = f->from->vni, .generation = f->generation, .at = at };
+	struct place *to = bpf_map_lookup_elem(&flood, &key);
+
+	if (!to) return 0;
+	if (to->type == LOCAL) {
+		if (to->ifindex == f->from->ifindex && to->vid == f->from->vid) return 0; /* where it came from */
+		if (bpf_skb_vlan_push(f->skb, bpf_htons(ETH_P_8021Q), to->vid)) return 0;
+		if (!bpf_clone_redirect(f->skb, to->ifindex, 0)) f->local += 1;
+		return bpf_skb_vlan_pop(f->skb) ? 1 : 0;
+	}
+	if (f->from->overlay) return 0; /* split horizon */
+	if (f->oversize) {
+		(void)DROP(OVERSIZE);
+		return 0;
+	}
+	if (set_tunnel(f->skb, f->c, f->from->vni, to)) {
+		(void)DROP(TUNNEL_ERROR);
+		return 0;
+	}
+	if (!bpf_clone_redirect(f->skb, f->c->tunnel, 0)) f->remote += 1;
+	return 0;
+}
+
+/* Head-end replication: one copy for each place of the VN's list. */
+static __always_inline int flood_all(struct __sk_buff *skb, const struct config *c, struct ingress *from,
+				     const struct vn_value *vn, struct vn_counters *count)
+{
+	struct flooding f = { .skb = skb, .c = c, .from = from, .generation = vn->generation };
+
+	f.oversize = !from->overlay && is_oversize(skb, c);
+	bpf_loop(vn->n, flood_one, &f, 0);
+	count->flooded += 1;
+	count->access_out += f.local;
+	count->overlay_out += f.remote;
+	return TC_ACT_SHOT;
+}
+
+static __always_inline int deliver(struct __sk_buff *skb, const struct config *c, struct ingress *from,
+				   const struct place *to, struct vn_counters *count)
+{
+	if (to->type == NOWHERE) return DROP(PORT_ABSENT);
+	if (to->type == LOCAL) {
+		if (to->ifindex == from->ifindex && to->vid == from->vid) return DROP(HAIRPIN);
+		if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), to->vid)) return DROP(MALFORMED);
+		count->access_out += 1;
+		return bpf_redirect(to->ifindex, 0);
+	}
+	if (from->overlay) return DROP(SPLIT_HORIZON);
+	if (is_oversize(skb, c)) return DROP(OVERSIZE);
+	if (set_tunnel(skb, c, from->vni, to)) return DROP(TUNNEL_ERROR);
+	count->overlay_out += 1;
+	return bpf_redirect(c->tunnel, 0);
+}
+
+/* What both directions do once the VN is known and the frame is bare. */
+static __always_inline int forward(struct __sk_buff *skb, const struct config *c, struct ingress *from,
+				   const struct vn_value *vn, struct vn_counters *count)
+{
+	struct ethhdr *eth = ethernet(skb);
+	struct fdb_key key = { .vni = from->vni };
+	struct place *to;
+
+	if (!eth) return DROP(MALFORMED);
+	if (is_tagged(skb, eth)) return from->overlay ? DROP(INNER_TAG) : DROP(DOUBLE_TAGGED); /* RFC 7348 6.1 */
+	if (is_group(eth->h_source)) return DROP(BAD_SOURCE);
+	if (is_link_local(eth->h_dest)) return DROP(LINK_LOCAL);
+	if (is_group(eth->h_dest)) return flood_all(skb, c, from, vn, count);
+	memcpy(key.mac, eth->h_dest, 6);
+	to = bpf_map_lookup_elem(&fdb, &key);
+	if (to) return deliver(skb, c, from, to, count);
+	if (vn->flags & FLOOD_UNKNOWN) return flood_all(skb, c, from, vn, count);
+	return DROP(UNKNOWN_MAC);
+}
+
+SEC("tc")
+int tor_access(struct __sk_buff *skb)
+{
+	struct config *c = configuration();
+	struct access_key key = { .ifindex = skb->ifindex };
+	struct ingress from = { .ifindex = skb->ifindex };
+	struct ethhdr *eth = ethernet(skb);
+	struct access_value *access;
+	struct vn_value *vn;
+	struct vn_counters *count;
+
+	if (!eth) return DROP(MALFORMED);
+	if (!skb->vlan_present) {
+		/* LLDP and ECP are the packet socket's, which may stand behind this hook. */
+		if (is_link_local(eth->h_dest)) return TC_ACT_OK;
+		return DROP(UNTAGGED);
+	}
+	from.vid = key.vid = vid_of(skb);
+	if (!key.vid) return DROP(PRIORITY_TAGGED);
+	if (skb->vlan_proto != bpf_htons(ETH_P_8021Q)) return DROP(NO_SUCH_TAG);
+	access = bpf_map_lookup_elem(&access_map, &key);
+	if (!access) return DROP(NO_SUCH_TAG);
+	from.vni = access->vni;
+	vn = bpf_map_lookup_elem(&vns, &from.vni);
+	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
+	if (!vn || !count || !c) return DROP(NOT_READY);
+	count->access_in += 1;
+	if (bpf_skb_vlan_pop(skb)) return DROP(MALFORMED);
+	return forward(skb, c, &from, vn, count);
+}
+
+/* VNI and source VTEP of a decapsulated frame. @returns 0, or not when it came without them. */
+static __always_inline int tunnel_source(struct __sk_buff *skb, struct peer_key *peer)
+{
+	struct bpf_tunnel_key key;
+
+	memset(&key, 0, sizeof(key));
+	if (!bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0)) {
+		peer->vtep[2] = bpf_htonl(0xffff);
+		peer->vtep[3] = bpf_htonl(key.remote_ipv4);
+	} else if (!bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6)) {
+		memcpy(peer->vtep, key.remote_ipv6, 16);
+	} else {
+		return -1;
+	}
+	peer->vni = key.tunnel_id;
+	return 0;
+}
+
+SEC("tc")
+int tor_overlay(struct __sk_buff *skb)
+{
+	struct config *c = configuration();
+	struct peer_key peer = {};
+	struct ingress from = { .overlay = 1 };
+	struct vn_value *vn;
+	struct vn_counters *count;
+
+	if (tunnel_source(skb, &peer)) return DROP(TUNNEL_ERROR);
+	from.vni = peer.vni;
+	vn = bpf_map_lookup_elem(&vns, &from.vni);
+	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
+	if (!vn || !count) return DROP(UNKNOWN_VNI);
+	if (!bpf_map_lookup_elem(&peers, &peer)) return DROP(STRANGER_VTEP); /* P11, M10 */
+	if (!c) return DROP(NOT_READY);
+	count->overlay_in += 1;
+	return forward(skb, c, &from, vn, count);
+}
+
+char _license[] SEC("license") = "GPL";
