@@ -1,0 +1,53 @@
+import { NotFound, Refused } from "@nve/program";
+import { environment, labOf, namespaces, runIn } from "./namespaces.ts";
+import { isAlive, markedProcesses, nodeMark, type ProcessId } from "./processes.ts";
+import type { Outcome } from "./shell.ts";
+import { knownLabs, type LabState, type NodeState, readState } from "./state.ts";
+
+/** Every lab that is up or has left something: by its state, its processes' mark or its namespaces'. */
+export async function labsPresent(): Promise<readonly string[]> {
+  const owners = await Promise.all(namespaces().map(labOf));
+  const found = [...knownLabs(), ...markedProcesses().keys(), ...owners];
+  return [...new Set(found.filter((lab) => lab !== undefined))].sort();
+}
+
+/** @throws NotFound with what is there instead */
+export function labState(lab: string): LabState {
+  const state = readState(lab);
+  if (state !== undefined) return state;
+  const others = knownLabs();
+  throw new NotFound(
+    `lab ${lab} is not up (${others.length === 0 ? "none is" : `up: ${others.join(", ")}`}): \`lab up ${lab}\``,
+  );
+}
+
+/** @throws NotFound with the nodes that there are; Refused when the node has died */
+export function nodeState(lab: string, node: string): NodeState & { holder: ProcessId } {
+  const { nodes } = labState(lab);
+  const found = nodes.find((one) => one.node === node);
+  if (found === undefined)
+    throw new NotFound(
+      `no node ${node} in lab ${lab}: it has ${nodes.map((one) => one.node).join(", ")}`,
+    );
+  const { holder } = found;
+  if (holder === undefined || !isAlive(holder))
+    throw new Refused(
+      `${node} has no namespaces any more: \`lab down ${lab}\`, then \`lab up ${lab}\``,
+    );
+  return { ...found, holder };
+}
+
+/** Runs a command in a node of a lab that is up, to its end. */
+export function execIn(lab: string, node: string, command: readonly string[]): Promise<Outcome> {
+  const { holder, env } = nodeState(lab, node);
+  return runIn(holder, command, { env: environment(lab, { name: node, env }) });
+}
+
+/** @throws Refused when this user or this place cannot run labs */
+export function mustBeRoot(): void {
+  const inside = process.env[nodeMark];
+  if (inside !== undefined)
+    throw new Refused(`this is inside node ${inside} of a lab: leave it first`);
+  if (process.getuid?.() !== 0)
+    throw new Refused("network namespaces need root: put `sudo` before the command");
+}

@@ -1,0 +1,4 @@
+import { runProgram } from "@nve/program";
+import { program } from "./cli/program.ts";
+
+await runProgram(program());

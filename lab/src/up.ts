@@ -1,0 +1,155 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { Refused } from "@nve/program";
+import { down } from "./down.ts";
+import { execIn, mustBeRoot, nodeState } from "./labs.ts";
+import { addLinks, addNamespaces, enter, environment, hold, namespaces } from "./namespaces.ts";
+import { processId } from "./processes.ts";
+import { allReady } from "./ready.ts";
+import { complaint } from "./shell.ts";
+import { claimState, type LabState, logOf, readState, writeState } from "./state.ts";
+import { namespaceOf, type Topology, type TopologyNode } from "./topology.ts";
+
+/** Where progress goes, a line at a time. */
+export type Say = (line: string) => void;
+
+/**
+ * Brings a topology up: namespaces, links, each node's `exec` in order, then each `cmd`, and waits until all are
+ * ready. Whatever stops it on the way (a failing command, `signal`), all that was made is taken down again.
+ *
+ * @throws Refused that says what failed and where
+ */
+export async function up(
+  topology: Topology,
+  path: string,
+  {
+    say = () => {},
+    signal = new AbortController().signal,
+  }: { say?: Say; signal?: AbortSignal } = {},
+): Promise<LabState> {
+  mustBeRoot();
+  const lab = topology.name;
+  const state = freshState(topology, path);
+  refuseForeign(state);
+  claimState(state);
+  try {
+    await build(topology, state, say, signal);
+    state.phase = "up";
+    writeState(state);
+    return state;
+  } catch (error) {
+    say(`taking down ${lab} again`);
+    await down(lab);
+    throw error;
+  }
+}
+
+async function build(
+  topology: Topology,
+  state: LabState,
+  say: Say,
+  signal: AbortSignal,
+): Promise<void> {
+  const lab = topology.name;
+  const step = timed(say, signal);
+  await step(`${count(topology.nodes, "node")}`, async () => {
+    await addNamespaces(state.nodes.map((node) => node.namespace));
+    const holding = topology.nodes.map(async (node, i) => {
+      const id = await hold(lab, node);
+      const entry = state.nodes[i];
+      if (entry !== undefined) entry.holder = id;
+    });
+    await all(holding);
+    writeState(state);
+  });
+  await step(`${count(topology.links, "link")}`, () => addLinks(lab, topology.links));
+  await step("addresses and routes", () =>
+    all(topology.nodes.map((node) => execAll(lab, node, signal))),
+  );
+  const running = topology.nodes.filter((node) => node.cmd !== undefined);
+  await step(`${count(running, "program")} started`, async () => {
+    for (const node of running) start(state, node);
+    writeState(state);
+  });
+  const begin = performance.now();
+  const onReady = (node: string) => say(`${node} is ready (${sinceMs(begin)} ms)`);
+  await allReady(state, running, onReady, () => stopIf(signal));
+}
+
+/** A step, its name and its time; none begins after the signal. */
+function timed(say: Say, signal: AbortSignal) {
+  return async (name: string, step: () => Promise<unknown>): Promise<void> => {
+    stopIf(signal);
+    const begin = performance.now();
+    await step();
+    say(`${name} (${sinceMs(begin)} ms)`);
+  };
+}
+
+function stopIf(signal: AbortSignal): void {
+  if (signal.aborted) throw new Refused("interrupted");
+}
+
+/** Waits for all to settle before it throws the first fault: nothing is still being made while we take down. */
+async function all(work: readonly Promise<void>[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(work))
+    if (outcome.status === "rejected") throw outcome.reason;
+}
+
+async function execAll(lab: string, node: TopologyNode, signal: AbortSignal): Promise<void> {
+  for (const command of node.exec) {
+    stopIf(signal);
+    const outcome = await execIn(lab, node.name, command);
+    if (outcome.code !== 0)
+      throw new Refused(
+        `${node.name}: exec \`${command.join(" ")}\` failed: ${complaint(outcome)}`,
+      );
+  }
+}
+
+function start(state: LabState, node: TopologyNode): void {
+  const { holder } = nodeState(state.lab, node.name);
+  const log = openSync(logOf(state.lab, node.name), "a");
+  const [program = "", ...args] = [...enter(holder), ...(node.cmd ?? [])];
+  const child = spawn(program, args, {
+    cwd: "/",
+    env: environment(state.lab, node),
+    detached: true,
+    stdio: ["ignore", log, log],
+  });
+  closeSync(log);
+  child.on("error", () => {}); // then there is no pid, and the node never gets ready
+  child.unref();
+  const id = child.pid === undefined ? undefined : processId(child.pid);
+  const entry = state.nodes.find((one) => one.node === node.name);
+  if (entry !== undefined && id !== undefined) entry.process = id;
+}
+
+function freshState(topology: Topology, path: string): LabState {
+  const runner = processId(process.pid);
+  if (runner === undefined) throw new Error("this process is not in /proc");
+  const nodes = topology.nodes.map(({ name, cmd, env }) => ({
+    node: name,
+    namespace: namespaceOf(topology.name, name),
+    ...(cmd === undefined ? {} : { cmd: [...cmd] }),
+    env: { ...env },
+  }));
+  const startedUnixMs = Date.now();
+  return { lab: topology.name, topology: path, phase: "starting", runner, startedUnixMs, nodes };
+}
+
+/** A namespace that is there before we made it is another lab's or a crash's. */
+function refuseForeign({ lab, nodes }: LabState): void {
+  const present = new Set(namespaces());
+  const taken = nodes.map((node) => node.namespace).filter((name) => present.has(name));
+  if (taken.length > 0 && readState(lab) === undefined)
+    throw new Refused(
+      `network namespace ${taken[0]} is there already: \`lab down ${lab}\` takes away what was left of this lab, ` +
+        "`lab up --name <other>` uses another name",
+    );
+}
+
+const sinceMs = (begin: number): number => Math.round(performance.now() - begin);
+
+const count = (things: readonly unknown[], name: string): string =>
+  `${things.length} ${name}${things.length === 1 ? "" : "s"}`;
