@@ -1,0 +1,109 @@
+import type { Link, LinkState } from "./link.ts";
+import type { LinkMonitor } from "./link-monitor.ts";
+import { isUp, type LinkInfo } from "./rtnetlink/link.ts";
+
+/** Frames in and out of one interface as it is now; when it goes, the port is closed and another one opened. */
+export interface Port {
+  /** `false`: not sent. */
+  send(frame: Uint8Array): boolean;
+  /** Frames lost on the way in since the last call. */
+  lost(): number;
+  close(): void;
+}
+
+export type PortDriver = {
+  /** `undefined`: the interface has just gone; the monitor is about to say so. */
+  open(interfaceNow: LinkInfo, receive: (frame: Uint8Array) => void): Port | undefined;
+  /** Whether an open port outlives that its interface goes down. If not, it is opened anew at each up. */
+  survivesDown: boolean;
+};
+
+/** A Link that opens a port whenever there is an interface of that name. Both drivers are made of it. */
+export function followingLink(name: string, driver: PortDriver, monitor: LinkMonitor): Link {
+  const frameListeners: ((frame: Uint8Array) => void)[] = [];
+  const stateListeners: ((state: LinkState) => void)[] = [];
+  let now: LinkInfo | undefined;
+  let port: Port | undefined;
+  let state: LinkState = "absent";
+  let closed = false;
+  let lostIn = 0;
+  let lostOut = 0;
+
+  function follow(link: LinkInfo | undefined, lost: boolean): void {
+    const another = now !== undefined && now.index !== link?.index;
+    if (another || (lost && !driver.survivesDown)) leave();
+    now = link;
+    if (link === undefined) return;
+    if (!isUp(link) && !driver.survivesDown) closePort();
+    if (isUp(link) || driver.survivesDown) port ??= driver.open(link, receive);
+    become(isUp(link) && port !== undefined ? "up" : "down");
+  }
+
+  function leave(): void {
+    now = undefined;
+    closePort();
+    become("absent");
+  }
+
+  function closePort(): void {
+    countLost();
+    port?.close();
+    port = undefined;
+  }
+
+  function become(next: LinkState): void {
+    if (closed || next === state) return;
+    state = next;
+    for (const changed of stateListeners) changed(next);
+  }
+
+  function receive(frame: Uint8Array): void {
+    for (const deliver of frameListeners) {
+      if (!closed) deliver(frame);
+    }
+  }
+
+  function send(frame: Uint8Array): boolean {
+    const sent = !closed && state === "up" && port?.send(frame) === true;
+    if (!sent) lostOut += 1;
+    return sent;
+  }
+
+  const countLost = (): void => {
+    lostIn += port?.lost() ?? 0;
+  };
+
+  const unwatch = monitor.watch(name, follow);
+  try {
+    follow(monitor.find(name), false);
+  } catch (error) {
+    unwatch();
+    throw error;
+  }
+
+  return {
+    name,
+    get state() {
+      return state;
+    },
+    get mac() {
+      return now?.mac;
+    },
+    get dropped() {
+      countLost();
+      return { in: lostIn, out: lostOut };
+    },
+    send,
+    onFrame: (deliver) => {
+      frameListeners.push(deliver);
+    },
+    onState: (changed) => {
+      stateListeners.push(changed);
+    },
+    close: () => {
+      closed = true;
+      unwatch();
+      closePort();
+    },
+  };
+}

@@ -1,0 +1,22 @@
+export { type Clock, systemClock } from "./clock.ts";
+export { type Driven, drive, type Tick } from "./drive.ts";
+export {
+  type EdgeCounters,
+  type EdgePort,
+  type EdgePortOptions,
+  openEdgePort,
+} from "./edge-port.ts";
+export { SystemError, Unavailable } from "./errors.ts";
+export type { Link, LinkOptions, LinkState } from "./link.ts";
+export {
+  type LinkChanged,
+  type LinkMonitor,
+  linkMonitor,
+  openLinkMonitor,
+} from "./link-monitor.ts";
+export { openPacketLink } from "./packet-link.ts";
+export { type Drops, receive } from "./receive.ts";
+export type { AddressInfo } from "./rtnetlink/address.ts";
+export { isUp, type LinkChange, type LinkInfo, type VxlanExternal } from "./rtnetlink/link.ts";
+export { type LinkEvent, openRtnetlink, type Rtnetlink } from "./rtnetlink/rtnetlink.ts";
+export { NetlinkError } from "./rtnetlink/socket.ts";
