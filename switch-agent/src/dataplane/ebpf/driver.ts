@@ -1,0 +1,201 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import {
+  type AttachKind,
+  type Attachment,
+  attachIngress,
+  BpfError,
+  type BpfObject,
+  detachLeftover,
+  interfaceIndex,
+  openBpfObject,
+} from "@nve/linux/bpf";
+import { type Log, Refused } from "@nve/program";
+import { type IpAddress, isIpv6 } from "@nve/protocol-spec";
+import { type Intent, intentKey } from "../../nve/intents.ts";
+import type { Dataplane, DataplaneCounters } from "../dataplane.ts";
+import { DataplaneError } from "../error.ts";
+import { Forwarding } from "./forwarding.ts";
+import { type TorMaps, torMaps } from "./maps.ts";
+import { Ports } from "./ports.ts";
+import { readCounters, readIntents } from "./read-back.ts";
+import { IntentRecord } from "./record.ts";
+import { openTunnelDevice, type TunnelDevice } from "./tunnel.ts";
+
+export type EbpfDataplaneOptions = {
+  /** This NVE's address in the underlay; all remote VTEPs are of its family. */
+  vtep: IpAddress;
+  /** Name of the tunnel device that is made; default "nve-vxlan". */
+  device?: string;
+  /** UDP port of the underlay; default 4789 (RFC 7348 §5). */
+  port?: number;
+  /** How programs are attached; default "auto": TCX where the kernel has it. */
+  attach?: AttachKind | "auto";
+  log: Log;
+};
+
+/** Says which clsact filters are ours. */
+const handle = 0x4e5601;
+
+const objectPath = fileURLToPath(new URL("../../../build/tor.bpf.o", import.meta.url));
+
+/**
+ * The eBPF dataplane: tc programs on the access ports and on a kernel vxlan device in external mode, driven by
+ * one set of maps. What an earlier run left behind is replaced.
+ * @throws Refused when BPF or vxlan is not permitted, or the device's name or port is taken
+ */
+export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<Dataplane> {
+  const { vtep, device = "nve-vxlan", port = 4789, attach = "auto", log } = options;
+  const object = openObject();
+  let tunnel: TunnelDevice | undefined;
+  let overlay: Attachment | undefined;
+  try {
+    for (const ifindex of interfaces()) detachLeftover(ifindex, handle);
+    tunnel = await openTunnelDevice({ device, port, vtep, log });
+    const maps = torMaps(object);
+    maps.config.set(0, { tunnel: tunnel.ifindex, vtep });
+    const how = { kind: attach, handle };
+    overlay = attachIngress(object.program("tor_overlay"), tunnel.ifindex, how);
+    await tunnel.up();
+    log.info({ device, vtep, port, attach: overlay.kind }, "dataplane is open");
+    const ports = new Ports(object.program("tor_access"), how);
+    return new EbpfDataplane({ object, maps, tunnel, overlay, ports, vtep, log });
+  } catch (error) {
+    overlay?.detach();
+    await tunnel?.close();
+    object.close();
+    throw error;
+  }
+}
+
+function openObject(): BpfObject {
+  try {
+    return openBpfObject(objectPath);
+  } catch (cause) {
+    if (!(cause instanceof BpfError)) throw cause;
+    if (cause.errno !== "EPERM" && cause.errno !== "EACCES" && cause.errno !== "ENOENT")
+      throw cause;
+    const what =
+      cause.errno === "ENOENT" ? "" : " BPF is not permitted: run as root or with CAP_BPF.";
+    throw new Refused(`${cause.message}.${what}`, { cause });
+  }
+}
+
+/** Numbers of all interfaces of this network namespace. */
+function interfaces(): number[] {
+  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n").slice(2);
+  return lines.flatMap((line) => interfaceIndex(line.split(":")[0]?.trim() ?? "") ?? []);
+}
+
+type Parts = {
+  object: BpfObject;
+  maps: TorMaps;
+  tunnel: TunnelDevice;
+  overlay: Attachment;
+  ports: Ports;
+  vtep: IpAddress;
+  log: Log;
+};
+
+class EbpfDataplane implements Dataplane {
+  readonly #parts: Parts;
+  readonly #record = new IntentRecord();
+  readonly #forwarding: Forwarding;
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #closed = false;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#forwarding = new Forwarding(parts.maps, this.#record, {
+      indexOf: (port) => parts.ports.indexOf(port),
+      unreachable: (vtep) => unreachable(vtep, parts.vtep),
+      later: (task) => this.#later(task),
+    });
+  }
+
+  async ensure(intents: readonly Intent[]): Promise<void> {
+    this.#each(intents, (intent) => this.#forwarding.ensure(intent));
+  }
+
+  async remove(intents: readonly Intent[]): Promise<void> {
+    this.#each(intents, (intent) => this.#forwarding.remove(intent));
+  }
+
+  async prune(wanted: readonly Intent[]): Promise<void> {
+    const keep = new Set(wanted.map(intentKey));
+    const gone = [...this.#record.intents()].filter((intent) => !keep.has(intentKey(intent)));
+    await this.remove(gone);
+  }
+
+  async portUp(port: string): Promise<void> {
+    const { ports, log } = this.#parts;
+    const was = ports.indexOf(port);
+    const attached = this.#open(() => ports.up(port));
+    const ifindex = ports.indexOf(port);
+    if (!attached && ifindex === was) return;
+    this.#forwarding.portChanged(port, was);
+    log.info({ port, ifindex }, attached ? "port attached" : "port is absent");
+  }
+
+  async portDown(port: string): Promise<void> {
+    const { ports, log } = this.#parts;
+    const was = ports.indexOf(port);
+    if (!this.#open(() => ports.down(port))) return;
+    this.#forwarding.portChanged(port, was);
+    log.info({ port }, "port detached");
+  }
+
+  async counters(): Promise<DataplaneCounters> {
+    return this.#open(() => readCounters(this.#parts.maps, this.#record.vns.keys()));
+  }
+
+  async applied(): Promise<readonly Intent[]> {
+    const { maps, ports } = this.#parts;
+    return this.#open(() => readIntents(maps, (ifindex) => ports.nameOf(ifindex)));
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    const { ports, overlay, tunnel, object } = this.#parts;
+    ports.close();
+    overlay.detach();
+    object.close();
+    await tunnel.close();
+  }
+
+  #each(intents: readonly Intent[], act: (intent: Intent) => void): void {
+    this.#open(() => {});
+    const failed: { intent: Intent; reason: string }[] = [];
+    for (const intent of intents) {
+      try {
+        act(intent);
+      } catch (error) {
+        failed.push({ intent, reason: error instanceof Error ? error.message : String(error) });
+      }
+    }
+    if (failed.length > 0) throw new DataplaneError(failed);
+  }
+
+  #open<T>(act: () => T): T {
+    if (this.#closed) throw new Error("the dataplane is closed");
+    return act();
+  }
+
+  /** A program runs for microseconds: after 50 ms none sees the old list. */
+  #later(task: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      task();
+    }, 50);
+    timer.unref();
+    this.#timers.add(timer);
+  }
+}
+
+function unreachable(vtep: IpAddress, own: IpAddress): string | undefined {
+  if (vtep === own) return `VTEP ${vtep} is this NVE itself`;
+  if (isIpv6(vtep) === isIpv6(own)) return undefined;
+  return `VTEP ${vtep} and this NVE's, ${own}, are not of one address family`;
+}
