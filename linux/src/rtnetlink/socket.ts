@@ -38,12 +38,11 @@ export class RtnetlinkSocket {
   #closed = false;
   #wanted = false;
 
-  /** @param groups RTNLGRP_* numbers to be notified of. @throws SystemError, Unavailable */
+  /** @param groups RTNLGRP_* numbers to be notified of, 1 … 32. @throws SystemError, Unavailable */
   constructor(groups: readonly number[] = [], hear: (heard: Heard) => void = () => {}) {
     this.#hear = hear;
-    const { domain, type, protocol } = NETLINK_ROUTE;
     this.#socket = new NativeSocket(
-      { domain, type, protocol, slotOctets: 32768, settings: settings(groups), address: anyPort },
+      { ...NETLINK_ROUTE, settings: SETTINGS, address: netlinkAddress(groups) },
       (datagrams, error) => this.#receive(datagrams, error),
     );
     this.#socket.keepAlive(false);
@@ -186,7 +185,7 @@ type Question = Ask & {
 
 const WINDOW = 128;
 const DUMP_ATTEMPTS = 8;
-const NETLINK_ROUTE = { domain: 16, type: 3, protocol: 0 };
+const NETLINK_ROUTE = { domain: 16, type: 3, protocol: 0, slotOctets: 32768 };
 const SOL_NETLINK = 270;
 const NLMSG = { error: 2, done: 3 };
 const NLM_F = {
@@ -200,15 +199,19 @@ const NLM_F = {
 };
 const NLMSGERR_ATTR_MSG = 1;
 
-/** sockaddr_nl: family 2, pad 2, port ID 4, groups 4. Port ID 0 is the kernel, or to bind: any. */
-const kernel = concat(hostUint(2, 16), new Uint8Array(10));
-const anyPort = kernel;
+/** sockaddr_nl: family 2, pad 2, port ID 4, groups 4. Port ID 0 is the kernel, or when binding: any. */
+const netlinkAddress = (groups: readonly number[]): Uint8Array =>
+  concat(
+    hostUint(2, 16),
+    new Uint8Array(6),
+    hostUint(4, groups.reduce((mask, group) => mask | (1 << (group - 1)), 0) >>> 0),
+  );
+const kernel = netlinkAddress([]);
 
-const settings = (groups: readonly number[]): Setting[] => [
+const SETTINGS: readonly Setting[] = [
   [1, 33, hostUint(4, 1 << 20)], // SO_RCVBUFFORCE
   [SOL_NETLINK, 11, hostUint(4, 1)], // NETLINK_EXT_ACK: the kernel's own words
   [SOL_NETLINK, 10, hostUint(4, 1)], // NETLINK_CAP_ACK: without our request in it
-  ...groups.map((group): Setting => [SOL_NETLINK, 1, hostUint(4, group)]), // NETLINK_ADD_MEMBERSHIP
 ];
 
 /**
