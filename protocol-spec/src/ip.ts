@@ -39,8 +39,8 @@ function four(text: string): Uint8Array | undefined {
 function sixteen(text: string): Uint8Array | undefined {
   const [head = "", tail, ...more] = text.split("::");
   if (more.length > 0) return undefined;
-  const front = words(head);
-  const back = words(tail ?? "");
+  const front = words(head, tail === undefined);
+  const back = words(tail ?? "", true);
   if (front === undefined || back === undefined) return undefined;
   const gap = 8 - front.length - back.length;
   if (tail === undefined ? gap !== 0 : gap < 1) return undefined;
@@ -48,12 +48,12 @@ function sixteen(text: string): Uint8Array | undefined {
   return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 0xff]));
 }
 
-/** 16-bit words; the last may be written as an IPv4 address (RFC 4291 §2.2). */
-function words(text: string): number[] | undefined {
+/** 16-bit words; the last two of an address may be written as an IPv4 address (RFC 4291 §2.2). */
+function words(text: string, isEnd: boolean): number[] | undefined {
   if (text === "") return [];
   const parts = text.split(":");
   const last = parts.at(-1) ?? "";
-  if (last.includes(".")) {
+  if (isEnd && last.includes(".")) {
     const v4 = four(last);
     if (v4 === undefined) return undefined;
     const [a = 0, b = 0, c = 0, d = 0] = v4;

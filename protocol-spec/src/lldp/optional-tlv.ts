@@ -1,5 +1,5 @@
 import { concat, decode, type Reader, uint, utf8From, utf8Octets } from "../bytes.ts";
-import { OutOfRange } from "../errors.ts";
+import { DecodeError, OutOfRange } from "../errors.ts";
 import { type IpAddress, ipFrom } from "../ip.ts";
 import {
   ORGANIZATIONAL_TLV,
@@ -71,7 +71,8 @@ export function optionalTlv({ type, value }: Tlv): OptionalTlv {
     case ORGANIZATIONAL_TLV:
       return decode(value, readOrganizational);
     default:
-      return { is: "unknown", type, octets: value };
+      if (type >= FIRST_OPTIONAL) return { is: "unknown", type, octets: value };
+      throw new DecodeError("bad-value", `TLV type ${type} stands once, in front`);
   }
 }
 
