@@ -1,0 +1,165 @@
+// From a fresh clone to something that runs: system packages, npm packages, native socket, BPF objects, build.
+// Plain Node without npm packages, since it is what installs them. What is there already is left alone.
+//
+//   node scripts/setup.mjs [demo|test]
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { canBuildPcap, missing, nodeTooOld, onPath } from "./doctor.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const stampPath = join(root, "node_modules/.setup-stamp");
+
+/** What runs is built, not what tests it: `npm run check` builds all. */
+const programs = ["nva", "switch-agent", "hypervisor-agent", "lab"];
+
+/** One sentence for the operator: what is wrong and what to do. */
+export class CannotSetUp extends Error {}
+
+/** @param {{for: "demo" | "test"}} purpose @throws CannotSetUp */
+export async function setup({ for: purpose }) {
+  const old = nodeTooOld();
+  if (old) throw new CannotSetUp(old);
+  await step("system packages", () => systemPackages(purpose)); // before npm, which builds pcap with them
+  await step("npm packages", npmPackages);
+  await step("native socket", async () => (await import("./native.mjs")).buildNative() === "built");
+  await step("BPF programs", async () => (await import("./bpf.mjs")).buildBpf().length > 0);
+  await step("programs", build);
+}
+
+/** Runs one step and prints a line with its time. A step returns whether there was anything to do. */
+async function step(name, work) {
+  const begin = performance.now();
+  const line = (how) => {
+    const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+    process.stdout.write(`  ${name.padEnd(18)}${how.padEnd(12)}${seconds.padStart(6)} s\n`);
+  };
+  try {
+    line((await work()) ? "done" : "up to date");
+  } catch (error) {
+    line("failed");
+    if (error instanceof CannotSetUp) throw error;
+    throw new CannotSetUp(`${name}: ${error.message}`, { cause: error });
+  }
+}
+
+function systemPackages(purpose) {
+  const wanted = missing(purpose);
+  if (wanted.length === 0) return false;
+  const may = process.getuid() === 0 && process.env.NVE_NO_APT !== "1" && onPath("apt-get");
+  if (may) install(wanted.map((need) => need.debian));
+  const left = missing(purpose);
+  const required = left.filter((need) => need.without === undefined);
+  if (required.length > 0) {
+    const absent = required.map((need) => need.what).join(", ");
+    throw new CannotSetUp(
+      `missing: ${absent}. Paste this, then try again:\n\n${pasteLine(left)}\n`,
+    );
+  }
+  if (left.length > 0) {
+    const without = [...new Set(left.map((need) => need.without))].join(", and ");
+    process.stdout.write(`  left out: ${without} (to have it: ${pasteLine(left)})\n`);
+  }
+  return may;
+}
+
+function pasteLine(needed) {
+  const sudo = process.getuid() === 0 ? "" : "sudo ";
+  const names = needed.map((need) => need.debian).join(" ");
+  return `${sudo}apt-get update && ${sudo}apt-get install -y ${names}`;
+}
+
+/** All of it, or what can be had: what is missing afterwards, the caller sees by looking again. */
+function install(packages) {
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const apt = (...args) => spawnSync("apt-get", ["-q", ...args], { env, encoding: "utf8" });
+  apt("update");
+  const options = ["install", "-y", "--no-install-recommends"];
+  const outcome = apt(...options, ...packages);
+  if (outcome.status === 0) return;
+  process.stderr.write(`apt-get: ${lastLines(outcome.stderr, 3)}\n`);
+  for (const name of packages) apt(...options, name); // one that cannot be had must not keep the others away
+}
+
+function npmPackages() {
+  const now = {
+    lock: createHash("sha256")
+      .update(readFileSync(join(root, "package-lock.json")))
+      .digest("hex"),
+    node: process.versions.modules, // pcap is compiled for one of these
+    pcap: canBuildPcap(), // a failed optional package stays away until the next `npm ci`
+  };
+  if (!npmStale(now)) return false;
+  const [command, ...args] = npm();
+  const outcome = spawnSync(command, [...args, "ci", "--include=dev", "--no-audit", "--no-fund"], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  if (outcome.error) throw outcome.error;
+  if (outcome.status !== 0) throw new Error(`\`npm ci\` failed:\n${lastLines(outcome.stderr, 20)}`);
+  writeFileSync(stampPath, JSON.stringify(now));
+  return true;
+}
+
+function npmStale(now) {
+  const installed = join(root, "node_modules/.package-lock.json");
+  if (!existsSync(installed)) return true;
+  if (!existsSync(stampPath)) {
+    // Someone's own `npm ci`: good when it came after the lockfile.
+    if (modified(installed) < modified(join(root, "package-lock.json"))) return true;
+    writeFileSync(stampPath, JSON.stringify({ ...now, pcap: false }));
+  }
+  const stamp = JSON.parse(readFileSync(stampPath, "utf8"));
+  const pcapMissing = now.pcap && !stamp.pcap && !existsSync(join(root, "node_modules/pcap"));
+  return stamp.lock !== now.lock || stamp.node !== now.node || pcapMissing;
+}
+
+/** The npm that runs us, else the one on PATH. */
+function npm() {
+  const own = process.env.npm_execpath;
+  return own && basename(own) === "npm-cli.js" ? [process.execPath, own] : ["npm"];
+}
+
+/** tsc finds out by itself what is old, but not that its output was deleted. */
+function build() {
+  const before = newestBuild();
+  const force = programs.every((name) => existsSync(join(root, name, "dist"))) ? [] : ["--force"];
+  try {
+    execFileSync(join(root, "node_modules/.bin/tsc"), ["--build", ...force, ...programs], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: "pipe",
+    });
+  } catch (error) {
+    throw new Error(`the build failed:\n${error.stdout ?? error.message}`);
+  }
+  return newestBuild() !== before;
+}
+
+function newestBuild() {
+  const infos = programs.map((name) => join(root, name, "tsconfig.tsbuildinfo"));
+  return Math.max(...infos.map((path) => (existsSync(path) ? modified(path) : 0)));
+}
+
+const modified = (path) => statSync(path).mtimeMs;
+const lastLines = (text, count) => text.trimEnd().split("\n").slice(-count).join("\n");
+
+/** For the scripts that begin with it: sets up, or says why not and ends with 1. */
+export async function setupOrExit(purpose) {
+  const begin = performance.now();
+  process.stdout.write("Setting up\n");
+  try {
+    await setup(purpose);
+    process.stdout.write(`Set up in ${((performance.now() - begin) / 1000).toFixed(1)} s\n\n`);
+  } catch (error) {
+    if (!(error instanceof CannotSetUp)) throw error;
+    process.stderr.write(`\nerror: ${error.message}\n`);
+    process.exit(1);
+  }
+}
+
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  await setupOrExit({ for: process.argv[2] === "demo" ? "demo" : "test" });
+}

@@ -1,0 +1,70 @@
+// `npm test [-- <vitest arguments>]`: sets up, then runs every test that this user's rights permit. Ends with
+// `N passed, N failed` from vitest's own result, and with exit code 1 when anything failed.
+import { spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { setupOrExit } from "./setup.mjs";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const isRoot = process.getuid() === 0;
+
+await setupOrExit({ for: "test" });
+const folder = mkdtempSync(join(tmpdir(), "vitest-"));
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} finally {
+  rmSync(folder, { recursive: true });
+}
+
+async function main(extra) {
+  const result = join(folder, "result.json");
+  const exitCode = await vitest([
+    "run",
+    "--project=unit",
+    ...(isRoot ? ["--project=root"] : []),
+    "--reporter=default",
+    "--reporter=json",
+    `--outputFile.json=${result}`,
+    ...extra,
+  ]);
+  const { passed, failed, skipped } = read(result, exitCode);
+  if (!isRoot)
+    process.stdout.write(
+      "skipped: test/kernel, test/interop and test/lab, which make network namespaces and need root: " +
+        'sudo env PATH="$PATH" npm test\n',
+    );
+  const tail = skipped > 0 ? `, ${skipped} skipped` : "";
+  process.stdout.write(`${passed} passed, ${failed} failed${tail}\n`);
+  return failed > 0 || exitCode !== 0 ? 1 : 0;
+}
+
+function vitest(args) {
+  const child = spawn(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), ...args], {
+    cwd: root,
+    stdio: "inherit",
+  });
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => child.kill(signal));
+  return new Promise((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+}
+
+/** A test file that cannot even be loaded has no tests: it counts as one that failed; so does an error outside all. */
+function read(path, exitCode) {
+  let json;
+  try {
+    json = JSON.parse(readFileSync(path, "utf8"));
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 }; // vitest itself has failed, and has said why
+  }
+  const unloadable = json.testResults.filter(
+    (file) =>
+      file.status === "failed" && file.assertionResults.every((test) => test.status !== "failed"),
+  );
+  const failed = json.numFailedTests + unloadable.length;
+  return {
+    passed: json.numPassedTests,
+    failed: failed === 0 && exitCode !== 0 ? 1 : failed,
+    skipped: json.numPendingTests + json.numTodoTests,
+  };
+}
