@@ -1,0 +1,242 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { linkMonitor } from "@nve/linux";
+import {
+  type AttachKind,
+  BpfError,
+  type BpfObject,
+  detachLeftover,
+  interfaceIndex,
+  openBpfObject,
+} from "@nve/linux/bpf";
+import { type Log, Refused } from "@nve/program";
+import type { Binding, VirtualSwitch, VirtualSwitchCounters } from "../vm-port.ts";
+import { dropReasons, type PortCounts, type SwitchMaps, switchMaps } from "./maps.ts";
+import { Attached } from "./ports.ts";
+import { type Bound, Tables } from "./tables.ts";
+
+export type EbpfVirtualSwitchOptions = {
+  /** Names of the interfaces towards the switch. One that is absent is waited for. */
+  uplinks: readonly string[];
+  /** How programs are attached; default "auto": TCX where the kernel has it. */
+  attach?: AttachKind | "auto";
+  log: Log;
+};
+
+/** Says which clsact filters are ours. */
+const handle = 0x4e5602;
+
+const objectPath = fileURLToPath(new URL("../../../build/vm-port.bpf.o", import.meta.url));
+
+/**
+ * The eBPF virtual switch: tc programs on the VM interfaces and the uplinks. An interface that is absent, or is
+ * deleted and made again, is bound as soon as it is there. What an earlier run left behind is replaced.
+ * @throws Refused when BPF is not permitted
+ */
+export async function openEbpfVirtualSwitch(
+  options: EbpfVirtualSwitchOptions,
+): Promise<VirtualSwitch> {
+  const object = openObject();
+  try {
+    for (const ifindex of interfaces()) detachLeftover(ifindex, handle);
+    return new EbpfVirtualSwitch(object, options);
+  } catch (error) {
+    object.close();
+    throw error;
+  }
+}
+
+function openObject(): BpfObject {
+  try {
+    return openBpfObject(objectPath);
+  } catch (cause) {
+    if (!(cause instanceof BpfError)) throw cause;
+    if (cause.errno === "ENOENT") throw new Refused(cause.message, { cause });
+    if (cause.errno !== "EPERM" && cause.errno !== "EACCES") throw cause;
+    throw new Refused("BPF is not permitted: run as root or with CAP_BPF and CAP_NET_ADMIN", {
+      cause,
+    });
+  }
+}
+
+/** Numbers of all interfaces of this network namespace. */
+function interfaces(): number[] {
+  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n").slice(2);
+  return lines.flatMap((line) => interfaceIndex(line.split(":")[0]?.trim() ?? "") ?? []);
+}
+
+class EbpfVirtualSwitch implements VirtualSwitch {
+  readonly #object: BpfObject;
+  readonly #maps: SwitchMaps;
+  readonly #tables: Tables;
+  readonly #vms: Attached;
+  readonly #uplinks: Attached;
+  readonly #uplinkNames: readonly string[];
+  readonly #log: Log;
+  readonly #watches = new Map<string, () => void>();
+  readonly #counted = new Map<string, Counted>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #bindings: readonly Binding[] = [];
+  #closed = false;
+
+  constructor(object: BpfObject, { uplinks, attach = "auto", log }: EbpfVirtualSwitchOptions) {
+    this.#object = object;
+    this.#maps = switchMaps(object);
+    this.#tables = new Tables(this.#maps, (task) => this.#later(task));
+    const how = { kind: attach, handle };
+    this.#vms = new Attached(object.program("vm_port"), { ...how, promiscuous: false });
+    this.#uplinks = new Attached(object.program("vm_uplink"), { ...how, promiscuous: true });
+    this.#uplinkNames = uplinks;
+    this.#log = log;
+    try {
+      this.#sync();
+    } catch (error) {
+      this.#release();
+      throw error;
+    }
+  }
+
+  async bind(bindings: readonly Binding[]): Promise<void> {
+    if (this.#closed) throw new Error("the virtual switch is closed");
+    checkBindings(bindings, this.#uplinkNames);
+    this.#bindings = bindings;
+    this.#sync();
+  }
+
+  async counters(): Promise<VirtualSwitchCounters> {
+    if (this.#closed) throw new Error("the virtual switch is closed");
+    const interfaces = [...this.#counted].map(([name, counted]) => ({
+      interface: name,
+      ...this.#total(counted),
+    }));
+    const drops = dropReasons.map((reason, i): [string, number] => [
+      reason,
+      (this.#maps.drops.get(i) ?? []).reduce((all, n) => all + n, 0),
+    ]);
+    return { interfaces, drops: Object.fromEntries(drops) };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#release();
+    this.#object.close();
+  }
+
+  #release(): void {
+    for (const unwatch of this.#watches.values()) unwatch();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#vms.keep(new Set());
+    this.#uplinks.keep(new Set());
+  }
+
+  /** Makes the kernel agree with the bindings and with the interfaces that are there. */
+  #sync(): void {
+    const uplinks = new Map(this.#uplinkNames.map((name) => [name, this.#uplinks.up(name)]));
+    const names = new Set(this.#bindings.map((binding) => binding.interface));
+    this.#vms.keep(names);
+    this.#count(names);
+    const bound = this.#bindings.flatMap(({ interface: name, mac, uplink, vid }): Bound[] => {
+      const ifindex = interfaceIndex(name);
+      const up = uplinks.get(uplink);
+      return ifindex === undefined || up === undefined ? [] : [{ ifindex, mac, uplink: up, vid }];
+    });
+    this.#tables.replace(bound);
+    for (const name of names) {
+      if (this.#vms.up(name) === undefined)
+        this.#log.info({ interface: name }, "VM interface is absent");
+    }
+    this.#watch(new Set([...names, ...this.#uplinkNames]));
+  }
+
+  /** Follows interfaces that come, go, or are made anew. */
+  #watch(names: ReadonlySet<string>): void {
+    for (const [name, unwatch] of this.#watches) {
+      if (names.has(name)) continue;
+      unwatch();
+      this.#watches.delete(name);
+    }
+    for (const name of names) {
+      if (this.#watches.has(name)) continue;
+      let known = interfaceIndex(name);
+      const unwatch = linkMonitor().watch(name, () => {
+        const now = interfaceIndex(name);
+        if (now === known) return;
+        known = now;
+        this.#follow(name, now);
+      });
+      this.#watches.set(name, unwatch);
+    }
+  }
+
+  #follow(name: string, ifindex: number | undefined): void {
+    try {
+      this.#sync();
+      this.#log.info(
+        { interface: name, ifindex },
+        ifindex ? "interface bound" : "interface is gone",
+      );
+    } catch (error) {
+      this.#log.error({ interface: name, err: error }, "interface not bound");
+    }
+  }
+
+  /** Counts survive an interface that is made anew; they end with the last binding of the name. */
+  #count(names: ReadonlySet<string>): void {
+    for (const [name, { ifindex }] of this.#counted) {
+      if (names.has(name)) continue;
+      if (ifindex !== undefined) this.#maps.portCounts.delete(ifindex);
+      this.#counted.delete(name);
+    }
+    for (const name of names) {
+      const ifindex = interfaceIndex(name);
+      const counted = this.#counted.get(name);
+      if (counted !== undefined && counted.ifindex === ifindex) continue;
+      const before = counted === undefined ? none : this.#total(counted);
+      if (counted?.ifindex !== undefined) this.#maps.portCounts.delete(counted.ifindex);
+      if (ifindex !== undefined) this.#maps.portCounts.set(ifindex, none);
+      this.#counted.set(name, { ifindex, before });
+    }
+  }
+
+  #total({ ifindex, before }: Counted): PortCounts {
+    const now = ifindex === undefined ? undefined : this.#maps.portCounts.get(ifindex);
+    return [before, ...(now ?? [])].reduce((a, b) => ({ in: a.in + b.in, out: a.out + b.out }));
+  }
+
+  /** A program runs for microseconds: after 50 ms none sees the old list. */
+  #later(task: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      task();
+    }, 50);
+    timer.unref();
+    this.#timers.add(timer);
+  }
+}
+
+type Counted = { ifindex: number | undefined; before: PortCounts };
+
+const none: PortCounts = { in: 0, out: 0 };
+
+/** @throws Refused, with nothing changed, when the bindings contradict one another */
+function checkBindings(bindings: readonly Binding[], uplinks: readonly string[]): void {
+  const stations = new Map<string, Binding>();
+  const sources = new Map<string, Binding>();
+  for (const binding of bindings) {
+    const { interface: name, mac, uplink, vid } = binding;
+    if (!uplinks.includes(uplink)) {
+      throw new Refused(`${uplink} is no uplink: it must be one of ${uplinks.join(", ")}`);
+    }
+    const other = stations.get(`${uplink} ${vid} ${mac}`);
+    if (other !== undefined && other.interface !== name) {
+      throw new Refused(`${mac} with VID ${vid} is bound to ${other.interface} and to ${name}`);
+    }
+    const same = sources.get(`${name} ${mac}`);
+    if (same !== undefined && (same.uplink !== uplink || same.vid !== vid)) {
+      throw new Refused(`${mac} of ${name} is bound to VID ${same.vid} and to VID ${vid}`);
+    }
+    stations.set(`${uplink} ${vid} ${mac}`, binding);
+    sources.set(`${name} ${mac}`, binding);
+  }
+}
