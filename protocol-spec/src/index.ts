@@ -163,6 +163,7 @@ export {
   type Tag,
   vnIdOfGroup,
 } from "./vdp/filters.ts";
+export { answers, asksForGranted, withGrantedVids } from "./vdp/match.ts";
 export {
   type Station,
   type StationAction,
