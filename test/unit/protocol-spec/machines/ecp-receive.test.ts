@@ -1,0 +1,53 @@
+import { type EcpRx, type EcpRxEvent, ecpRxStart, Mac, stepEcpRx } from "@nve/protocol-spec";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { timeline } from "../../../support/timeline.ts";
+
+const source = Mac("52:54:00:aa:00:01");
+const payload = (seq: number) => Uint8Array.of(seq);
+const request = (seq: number): EcpRxEvent => ({ on: "request", seq, ulpdu: payload(seq), source });
+const ack = (seq: number) => ({ do: "ack", seq }) as const;
+const deliver = (seq: number) => ({ do: "deliver", ulpdu: payload(seq), source }) as const;
+const ecp = () => timeline(ecpRxStart, stepEcpRx);
+
+test("the first request is delivered whatever its number, and acked before", () => {
+  for (const seq of [0, 1, 65535]) ecp()(0, request(seq), ack(seq), deliver(seq));
+});
+
+test("a repeat of the last request is acked and goes no further", () => {
+  const at = ecp();
+  at(0, request(1), ack(1), deliver(1));
+  at(1, request(1), ack(1));
+  at(2, request(2), ack(2), deliver(2));
+  at(3, request(2), ack(2));
+});
+
+test("capture 42: only the last number counts, an older one is delivered as new", () => {
+  const at = ecp();
+  at(0, request(5), ack(5), deliver(5));
+  at(1, request(3), ack(3), deliver(3));
+  at(2, request(5), ack(5), deliver(5));
+});
+
+test("capture 44: link down forgets the last number, for the peer starts again", () => {
+  const at = ecp();
+  at(0, request(1), ack(1), deliver(1));
+  at(1, { on: "link-down" });
+  at(2, { on: "link-down" });
+  at(3, request(1), ack(1), deliver(1));
+});
+
+test("every request is acked once; what is delivered is what differs from the request before", () => {
+  fc.assert(
+    fc.property(fc.array(fc.option(fc.nat({ max: 3 }))), (history) => {
+      let rx: EcpRx = ecpRxStart;
+      let last: number | null = null;
+      for (const seq of history) {
+        const [next, ...actions] = stepEcpRx(rx, seq === null ? { on: "link-down" } : request(seq));
+        const wanted = seq === null ? [] : seq === last ? [ack(seq)] : [ack(seq), deliver(seq)];
+        expect(actions).toEqual(wanted);
+        [rx, last] = [next, seq];
+      }
+    }),
+  );
+});
