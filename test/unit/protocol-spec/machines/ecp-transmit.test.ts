@@ -210,7 +210,7 @@ test("every ULPDU ends in exactly one confirm or give-up, and starts keep the ga
         now += later;
         feed(event === "send" ? send(++ids) : event);
       }
-      while ("deadline" in tx) {
+      while (tx.is === "waiting" || tx.is === "resting") {
         now = tx.deadline;
         feed(tick);
       }
