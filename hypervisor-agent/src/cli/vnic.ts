@@ -1,0 +1,136 @@
+import { Refused } from "@nve/program/errors";
+import { type Column, type Output, show, toJson } from "@nve/program/output";
+import { argument, textArgument } from "@nve/program/program";
+import { IpAddress, Mac, OutOfRange, Uuid, VnId } from "@nve/protocol-spec";
+import type { VnAttachment, Vnic } from "@nve/protocol-spec/proto/agent";
+import { Command } from "commander";
+import { asking, type World } from "./world.ts";
+
+type Node = { vn: VnId; mac?: Mac; ip?: IpAddress[] };
+type Waiting = { timeout: number };
+
+export function vnicCommand(world: World): Command {
+  const vnic = new Command("vnic").description("virtual NICs of this server and their networks");
+  vnic.addCommand(attachCommand(world));
+  vnic.addCommand(addCommand(world));
+  vnic.addCommand(removeCommand(world));
+  vnic.addCommand(detachCommand(world));
+  vnic
+    .command("list")
+    .description("all VNICs with their networks, lent tags and addresses")
+    .action((_: object, command: Command) =>
+      asking(world, command, async (agent, out) => showVnics(await agent.vnics(), out)),
+    );
+  return vnic;
+}
+
+function attachCommand(world: World): Command {
+  return withNode(new Command("attach"))
+    .description("connect a VM's interface to a VN: returns when frames flow, or says why not")
+    .argument("<interface>", "of the VM on this server: tap or veth")
+    .option("--vnic <uuid>", "VNIC Name; without it one is made", textArgument(Uuid))
+    .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
+    .addHelpText("after", ATTACH_EXAMPLES)
+    .action(async (of: string, options: Node & Waiting & { vnic?: Uuid }, command: Command) => {
+      const { vnic = "", timeout } = options;
+      const request = { vnic, interface: of, vns: [attachment(options)] };
+      await asking(world, command, async (agent, out) =>
+        showVnics([await agent.attach(request, timeout * 1000)], out),
+      );
+    });
+}
+
+function addCommand(world: World): Command {
+  return withNode(new Command("add"))
+    .description("add a VN, a MAC of a VN, or IPs of a MAC to a VNIC")
+    .argument("<vnic>", "VNIC Name, or the interface that it is on")
+    .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
+    .action(async (vnic: string, options: Node & Waiting, command: Command) => {
+      const request = { vnic, add: [attachment(options)], remove: [] };
+      await asking(world, command, async (agent, out) =>
+        showVnics([await agent.change(request, options.timeout * 1000)], out),
+      );
+    });
+}
+
+function removeCommand(world: World): Command {
+  return withNode(new Command("remove"))
+    .description("remove a VN, a MAC of a VN, or IPs of a MAC, with all that it contains")
+    .argument("<vnic>", "VNIC Name, or the interface that it is on")
+    .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
+    .action(async (vnic: string, options: Node & Waiting, command: Command) => {
+      const { vn, mac = "", ip = [], timeout } = options;
+      if (mac === "" && ip.length > 0) throw new Refused("--ip needs --mac: whose IP is it?");
+      const nodes = ip.length === 0 ? [""] : ip;
+      const request = { vnic, add: [], remove: nodes.map((one) => ({ vnId: vn, mac, ip: one })) };
+      await asking(world, command, async (agent, out) =>
+        showVnics([await agent.change(request, timeout * 1000)], out),
+      );
+    });
+}
+
+function detachCommand(world: World): Command {
+  return new Command("detach")
+    .description("disconnect a VNIC from all its networks")
+    .argument("<vnic>", "VNIC Name, or the interface that it is on")
+    .action((vnic: string, _: object, command: Command) =>
+      asking(world, command, async (agent, { json, print }) => {
+        await agent.detach(vnic);
+        print(json ? toJson({ detached: vnic }) : `${vnic} detached`);
+      }),
+    );
+}
+
+const withNode = (command: Command): Command =>
+  command
+    .requiredOption("--vn <id>", "VN ID, 1 to 16777215", argument(VnId))
+    .option("--mac <mac>", "MAC address that the VM uses on it", textArgument(Mac))
+    .option("--ip <ip...>", "IP addresses of that MAC", collected);
+
+function attachment({ vn, mac, ip = [] }: Node): VnAttachment {
+  if (mac === undefined) {
+    throw new Refused(
+      "--mac is missing: say the MAC address that the VM uses, which cannot be seen from this end (in the VM: `ip -br link`)",
+    );
+  }
+  return { vnId: vn, macs: [{ mac, ips: ip }] };
+}
+
+const collected = (text: string, before: IpAddress[] = []): IpAddress[] => [
+  ...before,
+  textArgument(IpAddress)(text),
+];
+
+function Seconds(n: number): number {
+  if (n >= 1 && n <= 3600) return n;
+  throw new OutOfRange(`a timeout of ${n} is not in 1..3600 seconds`);
+}
+
+type Row = { vnic: Vnic; vn?: number; tag?: number; mac?: string; ips?: string };
+
+function showVnics(vnics: readonly Vnic[], out: Output): void {
+  if (out.json) out.print(toJson(vnics));
+  else show(vnics.flatMap(rowsOf), VNIC, out, "no VNICs");
+}
+
+const VNIC: readonly Column<Row>[] = [
+  { head: "VNIC", of: ({ vnic }) => vnic.vnic },
+  { head: "INTERFACE", of: ({ vnic }) => vnic.interface },
+  { head: "STATE", of: ({ vnic }) => vnic.state },
+  { head: "VN", of: ({ vn }) => vn },
+  { head: "TAG", of: ({ tag }) => (tag === 0 ? undefined : tag) },
+  { head: "MAC", of: ({ mac }) => mac },
+  { head: "IP", of: ({ ips }) => ips },
+  { head: "REASON", of: ({ vnic }) => vnic.reason },
+];
+
+const rowsOf = (vnic: Vnic): Row[] =>
+  vnic.vns.flatMap(({ vnId, tag, macs }) =>
+    macs.map(({ mac, ips }) => ({ vnic, vn: vnId, tag, mac, ips: ips.join(" ") })),
+  );
+
+const ATTACH_EXAMPLES = `
+Examples:
+  hypervisor-agent vnic attach tap0 --vn 5001 --mac 02:00:00:00:00:0a
+  hypervisor-agent vnic attach tap0 --vn 5001 --mac 02:00:00:00:00:0a --ip 10.0.0.1 fd00::1 --timeout 5
+`;

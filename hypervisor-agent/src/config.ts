@@ -1,0 +1,112 @@
+import { hostname } from "node:os";
+import { checked } from "@nve/program/config";
+import { defaultEvbPolicy, type EvbPolicy, HypervisorId, OutOfRange } from "@nve/protocol-spec";
+import { z } from "zod";
+import { DEFAULT_SOCKET } from "./socket.ts";
+import type { VdpSettings } from "./vsi.ts";
+
+export type Config = {
+  hypervisor: HypervisorId;
+  uplink: { name: string; link: "packet" | "pcap" };
+  evb: EvbPolicy;
+  vdp: VdpSettings;
+  virtualSwitch: { driver: "ebpf"; attach?: "auto" | "tcx" | "clsact" };
+  socket: string;
+  log: string;
+};
+
+/** Linux takes any 15 octets without `/` and white space (IFNAMSIZ); `.` and `..` are not allowed. */
+export function InterfaceName(text: string): string {
+  if (/^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== "..") return text;
+  throw new OutOfRange(`"${text}" is not the name of a network interface`);
+}
+
+/** A number in a range, in the words that the ids use. */
+const within = (what: string, min: number, max: number) =>
+  z
+    .number({ error: `${what} is a whole number, ${min} to ${max}` })
+    .refine((n) => Number.isInteger(n) && n >= min && n <= max, {
+      error: `${what} is a whole number, ${min} to ${max}`,
+    });
+
+const uplink = z.strictObject({
+  name: z
+    .string({ error: "the name of the NIC towards the switch is missing" })
+    .transform(checked(InterfaceName)),
+  link: z
+    .enum(["packet", "pcap"], { error: "link is packet (the default) or pcap" })
+    .default("packet"),
+});
+
+const evb = z
+  .strictObject({
+    r: within("evb.r (ECP retries)", 0, 7).default(defaultEvbPolicy.r),
+    // Exponents of 10 µs; lldpad overflows above 27 (spec/vdp.md 4).
+    rte: within("evb.rte (exponent)", 0, 27).default(defaultEvbPolicy.rte),
+    rwd: within("evb.rwd (exponent)", 0, 27).default(defaultEvbPolicy.rwd),
+    rka: within("evb.rka (exponent)", 0, 27).default(defaultEvbPolicy.rka),
+  })
+  .prefault({});
+
+const vdp = z
+  .strictObject({
+    manager: z.string().default("").transform(checked(managerId)),
+    typeId: within("vdp.typeId", 0, 0xffffff).default(0),
+    typeVersion: within("vdp.typeVersion", 0, 255).default(1),
+  })
+  .prefault({});
+
+const virtualSwitch = z
+  .strictObject({
+    driver: z.literal("ebpf", { error: "the only driver is ebpf" }).default("ebpf"),
+    attach: z
+      .enum(["auto", "tcx", "clsact"], { error: "attach is auto, tcx or clsact" })
+      .optional(),
+  })
+  .prefault({});
+
+export const configSchema: z.ZodType<Config> = z
+  .strictObject({
+    hypervisor: z.string().default(hostname).transform(checked(HypervisorId)),
+    uplinks: z
+      .array(uplink, { error: "uplinks: at least the name of one NIC, e.g. [{ name: eth0 }]" })
+      .min(1, "name one uplink, e.g. [{ name: eth0 }]")
+      .max(1, "one uplink only: several are not supported yet"),
+    evb,
+    vdp,
+    virtualSwitch,
+    socket: z
+      .string()
+      .regex(/^(unix:\/.+|[^\s:]+:\d+)$/, "socket is unix:/path/to/socket or host:port")
+      .default(DEFAULT_SOCKET),
+    log: z
+      .enum(["trace", "debug", "info", "warn", "error", "silent"], {
+        error: "log is trace, debug, info, warn, error or silent",
+      })
+      .default("info"),
+  })
+  .transform(({ uplinks, evb: timers, virtualSwitch: { driver, attach }, ...rest }, ctx) => {
+    const [first] = uplinks;
+    if (first === undefined) {
+      ctx.addIssue("name one uplink");
+      return z.NEVER;
+    }
+    return {
+      ...rest,
+      uplink: first,
+      evb: { ...defaultEvbPolicy, ...timers },
+      virtualSwitch: { driver, ...(attach !== undefined && { attach }) },
+    };
+  });
+
+/** 32 hex digits (dashes allowed) are the 16 octets; up to 15 letters, digits, `.`, `_`, `-` are padded with zeros. */
+function managerId(text: string): Uint8Array {
+  const hex = text.replaceAll("-", "");
+  if (/^[0-9a-f]{32}$/i.test(hex)) return Uint8Array.from(Buffer.from(hex, "hex"));
+  if (!/^[A-Za-z0-9._-]{0,15}$/.test(text)) {
+    throw new OutOfRange(`"${text}" is no VSI manager ID: 32 hex digits, or up to 15 letters`);
+  }
+  const octets = new Uint8Array(16);
+  octets.set(new TextEncoder().encode(text));
+  return octets;
+}

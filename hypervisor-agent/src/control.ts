@@ -1,0 +1,73 @@
+import type { handleUnaryCall, ServerUnaryCall } from "@grpc/grpc-js";
+import { NotFound } from "@nve/program/errors";
+import { type Service, statusOf } from "@nve/program/rpc";
+import { OutOfRange, Uuid } from "@nve/protocol-spec";
+import {
+  type HypervisorAgentServer,
+  HypervisorAgentService,
+  type HypervisorStatus,
+} from "@nve/protocol-spec/proto/agent";
+import type { Agent, Limit } from "./agent.ts";
+import { InterfaceName } from "./config.ts";
+import { pathFrom, treeFrom, vnicOf } from "./convert.ts";
+
+/** When the caller sets no deadline of its own. */
+const DEFAULT_TIMEOUT_MS = 20_000;
+/** The outcome must be back before the caller gives up. */
+const MARGIN_MS = 250;
+/** More than setTimeout can count; nobody waits a day for a VNIC. */
+const MAX_TIMEOUT_MS = 24 * 3600 * 1000;
+
+/** The agent as a gRPC service (proto/agent.proto). */
+export function controlService(agent: Agent, status: () => Promise<HypervisorStatus>): Service {
+  const implementation: HypervisorAgentServer = {
+    attachVnic: limited(async ({ vnic, interface: of, vns }, limit) => {
+      const name = vnic === "" ? {} : { vnic: Uuid(vnic) };
+      const request = { ...name, interface: InterfaceName(of), tree: treeFrom(vns) };
+      return vnicOf(await agent.attach(request, limit));
+    }),
+    changeVnic: limited(async ({ vnic, add, remove }, limit) => {
+      const change = { add: treeFrom(add), remove: remove.map(pathFrom) };
+      return vnicOf(await agent.change({ vnic: nameOf(agent, vnic), ...change }, limit));
+    }),
+    detachVnic: limited(async ({ vnic }) => {
+      await agent.detach(nameOf(agent, vnic));
+      return {};
+    }),
+    listVnics: limited(async () => ({ vnics: agent.vnics().map(vnicOf) })),
+    status: limited(status),
+  };
+  return { definition: HypervisorAgentService, implementation };
+}
+
+/** A VNIC by its name, or by the interface that it is on. */
+function nameOf(agent: Agent, text: string): Uuid {
+  const found = agent.vnics().find(({ vnic, interface: of }) => of === text || vnic === text);
+  if (found !== undefined) return found.vnic;
+  try {
+    return Uuid(text);
+  } catch (error) {
+    if (!(error instanceof OutOfRange)) throw error;
+    throw new NotFound(`no VNIC on an interface ${text}: \`vnic list\` shows them`);
+  }
+}
+
+/** A unary handler that knows until when, and whether, the caller waits. */
+function limited<Req, Res>(
+  handler: (request: Req, limit: Limit) => Promise<Res>,
+): handleUnaryCall<Req, Res> {
+  return (call, done) => {
+    const gone = new AbortController();
+    call.on("cancelled", () => gone.abort());
+    handler(call.request, { timeoutMs: timeoutOf(call), cancelled: gone.signal }).then(
+      (response) => done(null, response),
+      (error: unknown) => done(statusOf(error)),
+    );
+  };
+}
+
+function timeoutOf(call: ServerUnaryCall<unknown, unknown>): number {
+  const deadline = Number(call.getDeadline());
+  if (!Number.isFinite(deadline)) return DEFAULT_TIMEOUT_MS;
+  return Math.min(Math.max(0, deadline - Date.now() - MARGIN_MS), MAX_TIMEOUT_MS);
+}

@@ -1,0 +1,123 @@
+import type { EdgeCounters } from "@nve/linux";
+import {
+  IpAddress,
+  Mac,
+  macFrom,
+  type Neighbour,
+  type OptionalTlv,
+  type TextTlv,
+  type TypedId,
+  VnId,
+} from "@nve/protocol-spec";
+import type {
+  MacAttachment,
+  Neighbor,
+  PortStatus,
+  TreeNode,
+  VnAttachment,
+  Vnic,
+} from "@nve/protocol-spec/proto/agent";
+import type { VnicView } from "./agent.ts";
+import { type NodePath, plus, type Tree } from "./tree.ts";
+import type { Uplink } from "./uplink.ts";
+
+/** @throws OutOfRange for what is no VN ID, MAC or IP address */
+export const treeFrom = (vns: readonly VnAttachment[]): Tree =>
+  vns
+    .map(({ vnId, macs }) => ({ vn: VnId(vnId), macs: macs.map(macFromProto) }))
+    .reduce<Tree>((tree, node) => plus(tree, [node]), []);
+
+const macFromProto = ({ mac, ips }: MacAttachment) => ({ mac: Mac(mac), ips: ips.map(IpAddress) });
+
+/** @throws OutOfRange */
+export const pathFrom = ({ vnId, mac, ip }: TreeNode): NodePath => ({
+  vn: VnId(vnId),
+  ...(mac !== "" && { mac: Mac(mac) }),
+  ...(ip !== "" && { ip: IpAddress(ip) }),
+});
+
+export function vnicOf({
+  vnic,
+  interface: of,
+  uplink,
+  state,
+  reason,
+  tree,
+  tagged,
+}: VnicView): Vnic {
+  const vns = tree.map(({ vn, macs }) => ({
+    vnId: vn,
+    tag: tagged.find((leaf) => leaf.vn === vn)?.vid ?? 0,
+    macs: macs.map(({ mac, ips }) => ({ mac, ips: [...ips] })),
+  }));
+  return { vnic, interface: of, uplink, state, reason: reason ?? "", vns };
+}
+
+export function portStatusOf({ name, link, port, book }: Uplink): PortStatus {
+  const { evb, neighbours, counters } = port;
+  const tags = new Set([...book.vnics.values()].flatMap((vnic) => tagsOf(vnic.granted?.tagged)));
+  return {
+    interface: name,
+    state: link.state,
+    evb: evb.peer,
+    groupId: evb.groupId,
+    r: evb.r,
+    rte: evb.rte,
+    rwd: evb.rwd,
+    rka: evb.rka,
+    neighbors: neighbours.map(neighborOf),
+    counters: countersOf(counters, link.dropped),
+    vnics: book.vnics.size,
+    tagsLent: tags.size,
+    tagsFree: 0, // the NVE's business
+  };
+}
+
+const tagsOf = (tagged: readonly { vid: number }[] = []) => tagged.map(({ vid }) => vid);
+
+function neighborOf({ lldpdu, source }: Neighbour): Neighbor {
+  const { chassisId, portId, ttl, tlvs } = lldpdu;
+  const address = tlvs.find((tlv) => tlv.is === "management-address");
+  return {
+    chassisId: idText(chassisId, 4),
+    portId: idText(portId, 3),
+    systemName: textIn(tlvs, "system-name"),
+    systemDescription: textIn(tlvs, "system-description"),
+    managementAddress: address?.address.ip ?? "",
+    mac: source,
+    ttl,
+  };
+}
+
+function textIn(tlvs: readonly OptionalTlv[], is: TextTlv): string {
+  for (const tlv of tlvs) if ("text" in tlv && tlv.is === is) return tlv.text;
+  return "";
+}
+
+/** A MAC address where the subtype says so; else text, and hex digits where it is none (802.1AB §8.5.2, §8.5.3). */
+function idText({ subtype, octets }: TypedId, macSubtype: number): string {
+  if (subtype === macSubtype && octets.length === 6) return macFrom(octets);
+  const text = new TextDecoder().decode(octets);
+  return /^[\x20-\x7e]+$/.test(text) ? text : Buffer.from(octets).toString("hex");
+}
+
+/** `lldp.in`, `ecp.requests-out`, `malformed.vdp.short`, `link.dropped-in`. */
+function countersOf(
+  { lldp, ecp, malformed }: EdgeCounters,
+  dropped: { in: number; out: number },
+): Record<string, bigint> {
+  const groups: [string, Readonly<Record<string, number>>][] = [
+    ["lldp.", lldp],
+    ["ecp.", ecp],
+    ["malformed.", malformed],
+    ["link.dropped-", dropped],
+  ];
+  return Object.fromEntries(
+    groups.flatMap(([prefix, counts]) =>
+      Object.entries(counts).map(([key, count]) => [`${prefix}${dashed(key)}`, BigInt(count)]),
+    ),
+  );
+}
+
+const dashed = (camel: string): string =>
+  camel.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

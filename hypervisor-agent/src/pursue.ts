@@ -1,0 +1,173 @@
+import {
+  type Association,
+  type AssociationType,
+  Instant,
+  type StationAction,
+  type StationEvent,
+  stationStart,
+  stepStation,
+  VdpError,
+  type VdpTlv,
+} from "@nve/protocol-spec";
+import { done, fail, gone, isLive, onVnic, put, type Turn } from "./turn.ts";
+import { notReady, type Vnic } from "./vnic.ts";
+import { associateOf, ipTlvs, refusalText, type TaggedLeaf, taggedLeaves, tagsOf } from "./vsi.ts";
+
+/** The next step towards what is wanted of a VNIC, if one can be taken now. */
+export function pursue(turn: Turn, vnic: Vnic): void {
+  put(turn, vnic);
+  const { station, granted, wanted, call, retry } = vnic;
+  if (vnic.phase !== "wanted" || station.is === "proc" || station.is === "leaving") return;
+  if (!isLive(station)) {
+    const due = retry.at === undefined || retry.at <= turn.now;
+    if (due && notReady(turn.peer) === undefined) ask(turn, { ...vnic, station: stationStart });
+  } else if (granted?.tree === wanted) {
+    if (call !== undefined) done(turn, vnic, call);
+  } else if (station.is === "up" && turn.peer.link === "up") {
+    ask(turn, vnic); // in `keepalive` the answer is awaited first: it is to what was granted
+  }
+}
+
+/** One De-Associate for all that it contains (H7, H19); none where no NVE knows of it or none can be told. */
+export function leave(turn: Turn, vnic: Vnic): void {
+  const bind = vnic.granted !== undefined && !vnic.unbound;
+  const leaving: Vnic = { ...vnic, phase: "leaving", unbound: true };
+  put(turn, leaving, bind);
+  if (vnic.station.is === "leaving") return;
+  if (isLive(vnic.station) && turn.peer.link === "up") feed(turn, leaving, { on: "drop" });
+  else gone(turn, leaving);
+}
+
+/** One event for the station machine of a VNIC, and all that follows from it. */
+export function feed(turn: Turn, vnic: Vnic, event: StationEvent): void {
+  const [station, ...actions] = stepStation(vnic.station, event, turn.now, turn.times);
+  put(turn, { ...vnic, station });
+  for (const action of actions) onVnic(turn, vnic.name, (now) => perform(turn, now, action));
+  onVnic(turn, vnic.name, (now) => pursue(turn, now));
+}
+
+/** One message, whatever is in it (H9). The tags that we have are asked for again; without any, for any. */
+function ask(turn: Turn, vnic: Vnic): void {
+  const { name, wanted, granted, retry } = vnic;
+  const request = associateOf(name, wanted, tagsOf(granted?.tagged ?? []), turn.settings.vdp);
+  const asking = { ...vnic, asking: wanted, retry: { count: retry.count } };
+  feed(turn, asking, { on: "want", request });
+}
+
+function perform(turn: Turn, vnic: Vnic, action: StationAction): void {
+  switch (action.do) {
+    case "send":
+      turn.messages.push(messageOf(turn, vnic, action.type, action.association));
+      break;
+    case "granted":
+      granted(turn, vnic, action.request.association);
+      break;
+    case "kept":
+      kept(turn, vnic, refusalText(action.code));
+      break;
+    case "ended":
+      ended(turn, vnic, action);
+      break;
+  }
+}
+
+function messageOf(turn: Turn, vnic: Vnic, type: AssociationType, association: Association) {
+  const tree = vnic.asking ?? vnic.granted?.tree ?? vnic.wanted;
+  const ips: VdpTlv[] =
+    type !== "de-associate" && turn.peer.readsAddresses ? ipTlvs(vnic.name, tree) : [];
+  return { vnic: vnic.name, tlvs: [{ is: "association" as const, type, association }, ...ips] };
+}
+
+function granted(turn: Turn, vnic: Vnic, association: Association): void {
+  const tagged = taggedLeaves(association);
+  if (typeof tagged === "string") {
+    refused(turn, { ...vnic, asking: undefined }, tagged);
+    return;
+  }
+  for (const other of turn.vnics.values()) {
+    if (other.name !== vnic.name && contradict(other, tagged)) lose(turn, other);
+  }
+  const now: Vnic = {
+    ...vnic,
+    granted: { tree: vnic.asking ?? vnic.granted?.tree ?? vnic.wanted, tagged },
+    asking: undefined,
+    reason: undefined,
+    retry: { count: 0 },
+  };
+  put(turn, now, JSON.stringify(tagged) !== JSON.stringify(vnic.granted?.tagged));
+}
+
+/** The older state stays, and what was wanted on top of it is not wanted any more. */
+function kept(turn: Turn, vnic: Vnic, reason: string): void {
+  const wanted = vnic.granted?.tree ?? vnic.wanted;
+  if (vnic.call !== undefined) fail(turn, vnic.call.id, reason);
+  put(turn, { ...vnic, wanted, asking: undefined, call: undefined, reason });
+}
+
+function ended(turn: Turn, vnic: Vnic, { why, code, hard }: Ended): void {
+  if (vnic.phase === "leaving") {
+    gone(turn, vnic);
+    return;
+  }
+  const had = vnic.granted !== undefined;
+  const reason = endText(why, code);
+  const now: Vnic = {
+    ...vnic,
+    station: { is: "end" },
+    granted: undefined,
+    asking: undefined,
+    reason,
+  };
+  put(turn, now, had);
+  const forGood =
+    why === "mismatch" ||
+    (why === "refused" && (hard === true || code !== VdpError.managerUnreachable));
+  if (!forGood) put(turn, { ...now, retry: backoff(turn, vnic) });
+  // What was refused may have been only the tags of before: `pursue` asks with none.
+  else if (!had) refused(turn, now, reason);
+}
+
+/** An answer that stays. The VNIC is as it was before the call, or not there at all (all or nothing). */
+function refused(turn: Turn, vnic: Vnic, reason: string): void {
+  const { call } = vnic;
+  if (call !== undefined) fail(turn, call.id, reason);
+  if (call?.for === "attach") leave(turn, { ...vnic, call: undefined });
+  else if (call === undefined) put(turn, { ...vnic, phase: "refused", reason });
+  else put(turn, { ...vnic, wanted: call.older, call: undefined, reason });
+}
+
+/** One tag is one VN on this uplink: when the NVE lends it anew, who had it for another VN has it no more (P11). */
+const contradict = (other: Vnic, tagged: readonly TaggedLeaf[]): boolean =>
+  other.granted?.tagged.some((old) =>
+    tagged.some(({ vid, vn }) => vid === old.vid && vn !== old.vn),
+  ) ?? false;
+
+function lose(turn: Turn, vnic: Vnic): void {
+  const reason = "the NVE lent its tag to another VN";
+  const lost = { ...vnic, station: stationStart, granted: undefined, asking: undefined, reason };
+  put(turn, { ...lost, retry: backoff(turn, vnic) }, true);
+}
+
+function backoff({ now, settings: { retryMs } }: Turn, { retry: { count } }: Vnic): Vnic["retry"] {
+  const ms = Math.min(retryMs.max, retryMs.first * 2 ** count);
+  return { count: Math.min(count + 1, 30), at: Instant(now + ms) };
+}
+
+type Ended = StationAction & { do: "ended" };
+
+function endText(why: Ended["why"], code: number | undefined): string {
+  switch (why) {
+    case "refused":
+      return refusalText(code ?? VdpError.other);
+    case "no-answer":
+      return "the NVE did not answer";
+    case "undelivered":
+      return "the NVE does not acknowledge our messages (ECP gave up)";
+    case "mismatch":
+      return "the NVE answered with other addresses or tags than were asked for";
+    case "ordered":
+      return "the NVE disconnected it (De-Associate)";
+    case "left":
+      return "it left";
+  }
+}

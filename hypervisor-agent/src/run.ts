@@ -1,0 +1,98 @@
+import { randomInt } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { openEdgePort, openPacketLink, systemClock } from "@nve/linux";
+import { readConfig } from "@nve/program/config";
+import { createLog, type Log } from "@nve/program/log";
+import { untilSignal } from "@nve/program/program";
+import { serve } from "@nve/program/rpc";
+import { EtherType } from "@nve/protocol-spec";
+import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
+import { startAgent } from "./agent.ts";
+import { type Config, configSchema } from "./config.ts";
+import { controlService } from "./control.ts";
+import { portStatusOf } from "./convert.ts";
+import { openUplink, type Uplink, type UplinkOptions } from "./uplink.ts";
+import { version } from "./version.ts";
+import { openEbpfVirtualSwitch } from "./vm-port/ebpf/driver.ts";
+import type { VirtualSwitch } from "./vm-port/vm-port.ts";
+
+/** How long the NVE has to confirm that all VNICs are gone when the agent ends. */
+const FAREWELL_MS = 1000;
+/** Until a request that was not answered is made again: doubled each time, up to `max`. */
+const RETRY_MS = { first: 500, max: 10_000 };
+
+/** The agent, from its config file until a signal. @throws Refused */
+export async function run(configPath: string): Promise<void> {
+  const config = readConfig(configPath, configSchema);
+  const log = createLog("hypervisor-agent", config.log);
+  const virtualSwitch = await openVirtualSwitch(config, log);
+  const startedUnixMs = BigInt(Date.now());
+  let uplink: Uplink | undefined;
+  const agent = startAgent({
+    clock: systemClock,
+    virtualSwitch,
+    interfaceExists,
+    log,
+    openUplink: (perform) => {
+      uplink = openUplink({ ...uplinkOptions(config, log), perform });
+      return uplink;
+    },
+  });
+  const status = async (): Promise<HypervisorStatus> => {
+    const { interfaces, drops } = await virtualSwitch.counters();
+    return {
+      version,
+      id: config.hypervisor,
+      startedUnixMs,
+      uplinks: uplink === undefined ? [] : [portStatusOf(uplink)],
+      interfaces: interfaces.map((one) => ({
+        interface: one.interface,
+        in: BigInt(one.in),
+        out: BigInt(one.out),
+      })),
+      drops: Object.fromEntries(Object.entries(drops).map(([why, n]) => [why, BigInt(n)])),
+    };
+  };
+  try {
+    const serving = await serve(config.socket, [controlService(agent, status)]);
+    log.info({ socket: serving.address, uplink: config.uplink.name }, "running");
+    const signal = await untilSignal();
+    log.info({ signal }, "ending");
+    await serving.close();
+    await agent.stop(FAREWELL_MS);
+  } finally {
+    uplink?.close();
+    await virtualSwitch.close();
+  }
+}
+
+function openVirtualSwitch(config: Config, log: Log): Promise<VirtualSwitch> {
+  const { attach } = config.virtualSwitch;
+  return openEbpfVirtualSwitch({
+    uplinks: [config.uplink.name],
+    log,
+    ...(attach !== undefined && { attach }),
+  });
+}
+
+function uplinkOptions(config: Config, log: Log): Omit<UplinkOptions, "perform"> {
+  const { name } = config.uplink;
+  const options = { interface: name, etherTypes: [EtherType.lldp, EtherType.ecp] };
+  return {
+    hypervisor: config.hypervisor,
+    version,
+    link: openPacketLink(options),
+    clock: systemClock,
+    policy: config.evb,
+    settings: { vdp: config.vdp, retryMs: RETRY_MS },
+    firstSequence: randomInt(0x10000),
+    openEdgePort,
+    log,
+  };
+}
+
+/** Of this network namespace: /sys may be another's. */
+function interfaceExists(name: string): boolean {
+  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n");
+  return lines.some((line) => line.trimStart().startsWith(`${name}:`));
+}

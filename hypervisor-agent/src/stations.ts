@@ -1,0 +1,280 @@
+import type { LinkState } from "@nve/linux";
+import {
+  type Association,
+  type AssociationType,
+  type EvbAgreed,
+  Instant,
+  stationStart,
+  type Uuid,
+  uuidOfVsi,
+  vdpTimes,
+} from "@nve/protocol-spec";
+import { feed, leave, pursue } from "./pursue.ts";
+import { faultOf, leaves, type Tree } from "./tree.ts";
+import {
+  type Attach,
+  type Book,
+  type BookAction,
+  type BookEvent,
+  type BookSettings,
+  type Change,
+  fail,
+  gone,
+  isLive,
+  onVnic,
+  put,
+  type Turn,
+} from "./turn.ts";
+import { notReady, stateOf, type Vnic } from "./vnic.ts";
+import { batched, fitsOneMessage, sameKind } from "./vsi.ts";
+
+export const emptyBook = (link: LinkState, evb: EvbAgreed): Book => ({
+  is: "book",
+  peer: { link, evb, readsAddresses: false },
+  vnics: new Map(),
+});
+
+/**
+ * What to say next about the VSIs of one uplink, one station machine for each VNIC (802.1Q §41.5). While the
+ * link is down nothing times out but the operator's calls; when it is up again all is said again.
+ *
+ *   waiting ─peer ready─► associating ─granted─► associated ─changed─► associated
+ *      ▲ ▲                  │  └─refused─► refused, or forgotten when it was to be attached
+ *      │ └──no answer───────┘
+ *      └──────lost, or disconnected by the NVE──────associated ─detach─► leaving ─► gone
+ */
+export function stepBook(
+  book: Book,
+  event: BookEvent,
+  now: Instant,
+  settings: BookSettings,
+): readonly [Book, ...BookAction[]] {
+  const turn: Turn = {
+    peer: book.peer,
+    vnics: new Map(book.vnics),
+    now,
+    settings,
+    times: vdpTimes(event.on === "peer" ? event.evb : book.peer.evb),
+    messages: [],
+    outcomes: [],
+    bind: false,
+  };
+  handle(turn, event);
+  const { peer, vnics, bind, messages, outcomes } = turn;
+  const deadline = deadlineOf(turn);
+  return [
+    { is: "book", peer, vnics, ...(deadline !== undefined && { deadline }) },
+    ...(bind ? [{ do: "bind" } as const] : []),
+    ...batched(messages, settings.vdp.manager).map((batch) => ({ do: "send" as const, ...batch })),
+    ...outcomes,
+    ...reports(book, vnics),
+  ];
+}
+
+function handle(turn: Turn, event: BookEvent): void {
+  switch (event.on) {
+    case "attach":
+      attach(turn, event);
+      break;
+    case "change":
+      change(turn, event);
+      break;
+    case "unbind":
+      onVnic(turn, event.vnic, (vnic) => put(turn, { ...vnic, unbound: true }, true));
+      break;
+    case "detach":
+      detach(turn, event);
+      break;
+    case "association":
+      hear(turn, event.type, event.association);
+      break;
+    case "undelivered":
+      if (turn.peer.link === "up") undelivered(turn, event.vnics); // else all is said again when it is
+      break;
+    case "link":
+      linkIs(turn, event.state);
+      break;
+    case "peer":
+      peerIs(turn, event.evb, event.readsAddresses);
+      break;
+    case "stop":
+      for (const vnic of turn.vnics.values()) stop(turn, vnic);
+      break;
+    case "tick":
+      for (const vnic of turn.vnics.values()) tick(turn, vnic);
+      break;
+  }
+}
+
+// --- what the operator wants ---
+
+function attach(turn: Turn, { call: id, vnic: name, interface: of, tree, deadline }: Attach): void {
+  const fault = taken(turn, name, of) ?? objection(turn, name, tree);
+  if (fault !== undefined) {
+    fail(turn, id, fault);
+    return;
+  }
+  pursue(turn, {
+    name,
+    interface: of,
+    wanted: tree,
+    station: stationStart,
+    phase: "wanted",
+    call: { id, for: "attach", deadline, older: [] },
+    retry: { count: 0 },
+    unbound: false,
+  });
+}
+
+function change(turn: Turn, { call: id, vnic: name, tree, deadline }: Change): void {
+  const vnic = turn.vnics.get(name);
+  if (vnic === undefined || vnic.phase === "leaving") {
+    fail(turn, id, `VNIC ${name} is not attached any more`);
+  } else if (vnic.call !== undefined) {
+    fail(turn, id, `VNIC ${name} is being changed already: try again when that is done`);
+  } else {
+    const fault = objection(turn, name, tree);
+    if (fault !== undefined) fail(turn, id, fault);
+    else pursue(turn, { ...vnic, ...anew, wanted: tree, call: changing(vnic, id, deadline) });
+  }
+}
+
+const changing = (vnic: Vnic, id: number, deadline: Instant): Vnic["call"] => ({
+  id,
+  for: "change",
+  deadline,
+  older: vnic.wanted,
+});
+
+function detach(turn: Turn, { call, vnic: name }: BookEvent & { on: "detach" }): void {
+  const vnic = turn.vnics.get(name);
+  if (vnic === undefined || vnic.phase === "leaving") {
+    fail(turn, call, `VNIC ${name} is leaving already`);
+    return;
+  }
+  if (vnic.call !== undefined) fail(turn, vnic.call.id, `VNIC ${name} was detached meanwhile`);
+  leave(turn, { ...vnic, call: { id: call, for: "detach", older: [] } });
+}
+
+function stop(turn: Turn, vnic: Vnic): void {
+  if (vnic.phase === "leaving") return;
+  if (vnic.call !== undefined) fail(turn, vnic.call.id, "the agent ends");
+  leave(turn, { ...vnic, call: undefined });
+}
+
+/** Why a VNIC cannot contain this, here; `undefined` when it can. */
+function objection(turn: Turn, name: Uuid, tree: Tree): string | undefined {
+  const fault = faultOf(tree) ?? fitsOneMessage(name, tree, turn.settings.vdp);
+  if (fault !== undefined) return fault;
+  const ours = new Set(leaves(tree).map(({ vn, mac }) => `${vn} ${mac}`));
+  for (const other of turn.vnics.values()) {
+    if (other.name === name) continue;
+    const both = leaves(other.wanted).find(({ vn, mac }) => ours.has(`${vn} ${mac}`));
+    if (both === undefined) continue;
+    return `MAC ${both.mac} of VN ${both.vn} is on VNIC ${other.name} (${other.interface}) already`; // H5
+  }
+  return undefined;
+}
+
+function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
+  const other = vnics.get(name) ?? [...vnics.values()].find((vnic) => vnic.interface === of);
+  if (other === undefined) return undefined;
+  const which = other.name === name ? `VNIC ${name}` : `interface ${of}`;
+  const where = other.name === name ? `to ${other.interface}` : `as VNIC ${other.name}`;
+  return `${which} is attached already, ${where}: change or detach that`;
+}
+
+// --- what the other end says ---
+
+function hear(turn: Turn, type: AssociationType, association: Association): void {
+  const name = uuidOfVsi(association.vsiId);
+  if (name === undefined || !sameKind(association, turn.settings.vdp)) return; // spec/vdp.md 3
+  onVnic(turn, name, (vnic) => {
+    if (association.status.is === "response") {
+      feed(turn, vnic, { on: "response", type, association });
+    } else if (type === "de-associate") {
+      feed(turn, vnic, { on: "order" });
+    }
+  });
+}
+
+function undelivered(turn: Turn, vnics: readonly Uuid[]): void {
+  for (const name of vnics) onVnic(turn, name, (vnic) => feed(turn, vnic, { on: "undelivered" }));
+}
+
+function linkIs(turn: Turn, state: LinkState): void {
+  const wasUp = turn.peer.link === "up";
+  turn.peer = { ...turn.peer, link: state };
+  if (wasUp === (state === "up")) return;
+  for (const vnic of turn.vnics.values()) {
+    if (state === "up") again(turn, vnic);
+    else if (vnic.phase === "leaving") gone(turn, vnic); // the NVE's keepalive timeout does the rest
+  }
+}
+
+function peerIs(turn: Turn, evb: EvbAgreed, readsAddresses: boolean): void {
+  const before = turn.peer;
+  turn.peer = { ...before, evb, readsAddresses };
+  const appeared = notReady(turn.peer) === undefined && notReady(before) !== undefined;
+  const addresses = readsAddresses && !before.readsAddresses;
+  for (const vnic of turn.vnics.values()) {
+    // A request under way was sent just now, to this very peer.
+    if (appeared && vnic.station.is !== "proc") again(turn, vnic);
+    else if (addresses && hasIps(vnic)) pursue(turn, { ...vnic, wanted: [...vnic.wanted] });
+  }
+}
+
+const hasIps = ({ wanted }: Vnic): boolean => leaves(wanted).some(({ ips }) => ips.length > 0);
+
+/** Says what is current once more, after link up or to a peer that came back (spec/vdp.md 5, last row). */
+function again(turn: Turn, vnic: Vnic): void {
+  if (vnic.phase === "leaving") return;
+  if (isLive(vnic.station)) feed(turn, { ...vnic, ...anew }, { on: "link-up" });
+  else pursue(turn, { ...vnic, ...anew });
+}
+
+/** What was refused before, or failed, may go now. */
+const anew: Pick<Vnic, "phase" | "retry"> = { phase: "wanted", retry: { count: 0 } };
+
+// --- time ---
+
+function tick(turn: Turn, vnic: Vnic): void {
+  const { call, station } = vnic;
+  if (call?.deadline !== undefined && call.deadline <= turn.now) {
+    const why = notReady(turn.peer) ?? vnic.reason ?? "the NVE has not answered";
+    fail(turn, call.id, `not connected in time: ${why}`);
+    if (call.for === "attach") leave(turn, { ...vnic, call: undefined });
+    else pursue(turn, { ...vnic, call: undefined, wanted: call.older });
+  } else if (turn.peer.link === "up" && "deadline" in station && station.deadline <= turn.now) {
+    feed(turn, vnic, { on: "tick" });
+  } else {
+    pursue(turn, vnic);
+  }
+}
+
+function deadlineOf({ vnics, peer, now }: Turn): Instant | undefined {
+  let first = Number.POSITIVE_INFINITY;
+  const ready = notReady(peer) === undefined;
+  for (const { call, station, phase, retry } of vnics.values()) {
+    first = Math.min(first, call?.deadline ?? first);
+    if (peer.link === "up" && "deadline" in station) first = Math.min(first, station.deadline);
+    const retries = ready && phase === "wanted" && !("deadline" in station);
+    if (retries) first = Math.min(first, retry.at ?? now);
+  }
+  return Number.isFinite(first) ? Instant(first) : undefined;
+}
+
+function reports(before: Book, vnics: ReadonlyMap<Uuid, Vnic>): BookAction[] {
+  const out: BookAction[] = [];
+  for (const [vnic, now] of vnics) {
+    const was = before.vnics.get(vnic);
+    const state = stateOf(now);
+    if (was === undefined || stateOf(was) !== state || was.reason !== now.reason) {
+      out.push({ do: "report", vnic, state, reason: now.reason });
+    }
+  }
+  for (const vnic of before.vnics.keys()) {
+    if (!vnics.has(vnic)) out.push({ do: "report", vnic, state: "gone", reason: undefined });
+  }
+  return out;
+}

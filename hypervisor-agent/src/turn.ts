@@ -1,0 +1,102 @@
+import type { LinkState } from "@nve/linux";
+import type {
+  Association,
+  AssociationType,
+  EvbAgreed,
+  Instant,
+  Station,
+  Uuid,
+  Vdpdu,
+  VdpTimes,
+} from "@nve/protocol-spec";
+import type { Tree } from "./tree.ts";
+import type { Call, Peer, Vnic, VnicState } from "./vnic.ts";
+import type { VdpSettings, VsiMessage } from "./vsi.ts";
+
+/** The VSIs of one uplink: what is wanted, what the NVE granted, and who is at the other end. */
+export type Book = {
+  is: "book";
+  peer: Peer;
+  vnics: ReadonlyMap<Uuid, Vnic>;
+  deadline?: Instant;
+};
+
+export type BookEvent =
+  | Attach
+  | Change
+  /** Out of the virtual switch: what comes before a `detach`. */
+  | { on: "unbind"; vnic: Uuid }
+  | { on: "detach"; call: number; vnic: Uuid }
+  | { on: "association"; type: AssociationType; association: Association }
+  | { on: "undelivered"; vnics: readonly Uuid[] }
+  | { on: "link"; state: LinkState }
+  | { on: "peer"; evb: EvbAgreed; readsAddresses: boolean }
+  /** The agent ends: De-Associate for all. */
+  | { on: "stop" }
+  | { on: "tick" };
+
+export type Attach = {
+  on: "attach";
+  call: number;
+  vnic: Uuid;
+  interface: string;
+  tree: Tree;
+  deadline: Instant;
+};
+/** `tree` is the whole of what the VNIC shall contain from now on (H6, H7). */
+export type Change = { on: "change"; call: number; vnic: Uuid; tree: Tree; deadline: Instant };
+
+export type BookAction =
+  /** What the virtual switch shall have is different now: `bindingsOf`. Comes before `done`. */
+  | { do: "bind" }
+  | { do: "send"; vdpdu: Vdpdu; vnics: readonly Uuid[] }
+  | { do: "done"; call: number }
+  | { do: "failed"; call: number; reason: string }
+  | { do: "report"; vnic: Uuid; state: VnicState | "gone"; reason: string | undefined };
+
+export type BookSettings = {
+  vdp: VdpSettings;
+  /** Until a request is made again: doubled each time. */
+  retryMs: { first: number; max: number };
+};
+
+/** One step in the making: what it was given, and what has come of it so far. */
+export type Turn = {
+  peer: Peer;
+  vnics: Map<Uuid, Vnic>;
+  readonly now: Instant;
+  readonly settings: BookSettings;
+  readonly times: VdpTimes;
+  readonly messages: VsiMessage[];
+  readonly outcomes: BookAction[];
+  bind: boolean;
+};
+
+/** Does the NVE know of it, or may it? */
+export const isLive = ({ is }: Station): boolean =>
+  is === "proc" || is === "up" || is === "keepalive";
+
+export function put(turn: Turn, vnic: Vnic, bind = false): void {
+  turn.vnics.set(vnic.name, vnic);
+  turn.bind ||= bind;
+}
+
+export function onVnic(turn: Turn, name: Uuid, then: (vnic: Vnic) => void): void {
+  const vnic = turn.vnics.get(name);
+  if (vnic !== undefined) then(vnic);
+}
+
+export function gone(turn: Turn, vnic: Vnic): void {
+  turn.vnics.delete(vnic.name);
+  if (vnic.granted !== undefined && !vnic.unbound) turn.bind = true;
+  if (vnic.call !== undefined) turn.outcomes.push({ do: "done", call: vnic.call.id });
+}
+
+export function done(turn: Turn, vnic: Vnic, call: Call): void {
+  turn.outcomes.push({ do: "done", call: call.id });
+  put(turn, { ...vnic, call: undefined });
+}
+
+export function fail(turn: Turn, call: number, reason: string): void {
+  turn.outcomes.push({ do: "failed", call, reason });
+}

@@ -1,0 +1,70 @@
+import type { LinkState } from "@nve/linux";
+import type { EvbAgreed, Instant, Mac, Station, Uuid } from "@nve/protocol-spec";
+import type { Tree } from "./tree.ts";
+import type { TaggedLeaf } from "./vsi.ts";
+
+/** A VNIC of this host: what is wanted, what the NVE granted, and who waits for the outcome. */
+export type Vnic = {
+  name: Uuid;
+  /** Of the VM: tap or veth. */
+  interface: string;
+  wanted: Tree;
+  /** What the request under way asks for. */
+  asking?: Tree | undefined;
+  /** What the NVE granted last; the virtual switch has just this. */
+  granted?: { tree: Tree; tagged: readonly TaggedLeaf[] } | undefined;
+  station: Station;
+  /** "refused": for good, until the operator or another NVE changes something. */
+  phase: "wanted" | "refused" | "leaving";
+  call?: Call | undefined;
+  /** Of the last refusal or loss. */
+  reason?: string | undefined;
+  retry: { count: number; at?: Instant };
+  /** Off in the virtual switch, whatever is granted: it is about to leave. */
+  unbound: boolean;
+};
+
+/** A request of the operator; `id` is the caller's, given back with the outcome. */
+export type Call = {
+  id: number;
+  for: "attach" | "change" | "detach";
+  /** After this the VNIC is as it was before, and the call has failed. Absent: the VDP timers decide. */
+  deadline?: Instant;
+  older: Tree;
+};
+
+export type VnicState = "associating" | "associated" | "leaving" | "refused" | "waiting";
+
+export function stateOf({ phase, granted, station }: Vnic): VnicState {
+  if (phase !== "wanted") return phase;
+  if (granted !== undefined) return "associated";
+  return station.is === "proc" ? "associating" : "waiting";
+}
+
+/** The other end of the uplink. */
+export type Peer = {
+  link: LinkState;
+  evb: EvbAgreed;
+  /** It announced that it reads our address TLV. */
+  readsAddresses: boolean;
+};
+
+/** Why nothing can be asked now; `undefined`: it can (spec/vdp.md 1.5: format 4 needs GroupID on both sides). */
+export function notReady({ link, evb }: Peer): string | undefined {
+  if (link === "absent") return "the uplink does not exist: it is waited for";
+  if (link === "down") return "the uplink is down";
+  if (!evb.peer) return "no NVE answers on the uplink: no EVB TLV in LLDP yet";
+  if (!evb.groupId)
+    return "the NVE on the uplink does not support VN IDs (no GroupID in its EVB TLV)";
+  return undefined;
+}
+
+/** Frames of a VM with their tag: what the virtual switch is told. */
+export type VnicBinding = { interface: string; mac: Mac; vid: TaggedLeaf["vid"] };
+
+export const bindingsOf = (vnics: Iterable<Vnic>): VnicBinding[] =>
+  [...vnics].flatMap(({ interface: name, granted, unbound }) =>
+    granted === undefined || unbound
+      ? []
+      : granted.tagged.map(({ mac, vid }) => ({ interface: name, mac, vid })),
+  );

@@ -1,0 +1,139 @@
+import {
+  type Association,
+  addressTlvs,
+  type Mac,
+  type Uuid,
+  type Vdpdu,
+  VdpError,
+  type VdpTlv,
+  type Vid,
+  type VnId,
+  type VsiRequest,
+  vdpduOctets,
+  vnIdOfGroup,
+  vsiIdOf,
+} from "@nve/protocol-spec";
+import { leaves, type Tree } from "./tree.ts";
+
+/** What every VSI of this host says besides its addresses (spec: 802.1Q clause 41, VSI manager and type). */
+export type VdpSettings = {
+  /** 16 octets; zeros: the NVE's own authority. */
+  manager: Uint8Array;
+  /** 0 … 2^24-1 */
+  typeId: number;
+  /** 0 … 255 */
+  typeVersion: number;
+};
+
+/** A {VN, MAC} pair with the tag that the NVE lent it. */
+export type TaggedLeaf = { vn: VnId; mac: Mac; vid: Vid };
+
+/** What one VSI says in a ULPDU: its association TLV and the TLVs that speak of it. */
+export type VsiMessage = { vnic: Uuid; tlvs: readonly VdpTlv[] };
+
+/**
+ * The Associate of a VNIC (H1, H4, H5, H9): VSI ID = VNIC Name, GroupID = VN ID. `tags` known already are asked
+ * for again; where there is none, the null VID asks the NVE for one (spec: 802.1Q clause 41, null VID).
+ */
+export function associateOf(
+  vnic: Uuid,
+  tree: Tree,
+  tags: ReadonlyMap<VnId, Vid>,
+  { typeId, typeVersion }: VdpSettings,
+): VsiRequest {
+  const entries = leaves(tree).map(({ vn, mac }) => {
+    const vid = tags.get(vn);
+    return { groupId: vn, mac, ...(vid !== undefined && { vid }) };
+  });
+  return {
+    type: "associate",
+    association: {
+      status: { is: "request", suspended: false, migrating: false, code: VdpError.success },
+      vsiType: { id: typeId, version: typeVersion },
+      vsiId: vsiIdOf(vnic),
+      filters: { by: "group-mac-vid", entries },
+    },
+  };
+}
+
+/** The pairs and tags of a granted request; or, in words, what is wrong with them. */
+export function taggedLeaves({ filters }: Association): readonly TaggedLeaf[] | string {
+  const tagged: TaggedLeaf[] = [];
+  for (const entry of filters.by === "group-mac-vid" ? filters.entries : []) {
+    const { mac, vid } = entry;
+    const vn = vnIdOfGroup(entry.groupId);
+    if (vn === undefined || vid === undefined) {
+      return "the NVE lends no tags: it granted the request without a VID"; // as lldpad does
+    }
+    if (tagged.some((other) => other.vid === vid && other.vn !== vn)) {
+      return `the NVE lent tag ${vid} for two VNs`; // P11
+    }
+    tagged.push({ vn, mac, vid });
+  }
+  return tagged;
+}
+
+export const tagsOf = (tagged: readonly TaggedLeaf[]): ReadonlyMap<VnId, Vid> =>
+  new Map(tagged.map(({ vn, vid }) => [vn, vid]));
+
+/** The key of a VSI besides its ID (spec: 802.1Q clause 41; VSI ID and manager are compared before). */
+export const sameKind = (association: Association, { typeId, typeVersion }: VdpSettings): boolean =>
+  association.vsiType.id === typeId &&
+  association.vsiType.version === typeVersion &&
+  association.filters.by === "group-mac-vid";
+
+/** All the IPs of a VNIC, for the address TLV: the whole set each time, the empty one too (H11, H17). */
+export function ipTlvs(vnic: Uuid, tree: Tree): VdpTlv[] {
+  const entries = leaves(tree).flatMap(({ vn, mac, ips }) => ips.map((ip) => ({ vn, mac, ip })));
+  return addressTlvs({ vsiId: vsiIdOf(vnic), entries });
+}
+
+/** Longest ULPDU: what fits an Ethernet frame (spec: 802.1Q clause 43; 1500 less the ECP header, as lldpad counts). */
+export const MAX_ULPDU = 1493;
+
+/** Why a VNIC cannot be said in one message; `undefined` when it can. */
+export function fitsOneMessage(vnic: Uuid, tree: Tree, vdp: VdpSettings): string | undefined {
+  const { type, association } = associateOf(vnic, tree, new Map(), vdp);
+  const tlvs: VdpTlv[] = [{ is: "association", type, association }, ...ipTlvs(vnic, tree)];
+  const octets = sizeOf({ manager: vdp.manager, tlvs });
+  if (octets <= MAX_ULPDU) return undefined;
+  return `too many IP addresses on one VNIC: ${octets} octets, one VDP message holds ${MAX_ULPDU}`;
+}
+
+/** As few ULPDUs as it takes, in the order given. Each VSI is in one piece. */
+export function batched(
+  messages: readonly VsiMessage[],
+  manager: Uint8Array,
+): { vdpdu: Vdpdu; vnics: readonly Uuid[] }[] {
+  const empty = sizeOf({ manager, tlvs: [] });
+  const batches: { tlvs: VdpTlv[]; vnics: Uuid[]; size: number }[] = [];
+  for (const { vnic, tlvs } of messages) {
+    const size = sizeOf({ manager, tlvs }) - empty;
+    const last = batches.at(-1);
+    if (last !== undefined && last.size + size <= MAX_ULPDU) {
+      last.tlvs.push(...tlvs);
+      last.vnics.push(vnic);
+      last.size += size;
+    } else {
+      batches.push({ tlvs: [...tlvs], vnics: [vnic], size: empty + size });
+    }
+  }
+  return batches.map(({ tlvs, vnics }) => ({ vdpdu: { manager, tlvs }, vnics }));
+}
+
+const sizeOf = (vdpdu: Vdpdu): number => vdpduOctets(vdpdu).length;
+
+/** A refusal in the operator's words, with its code (spec: VDP error codes). */
+export function refusalText(code: number): string {
+  const words = REFUSALS[code] ?? "the NVE refused it";
+  return `${words} (VDP error ${code})`;
+}
+
+const REFUSALS: Readonly<Record<number, string>> = {
+  [VdpError.invalidFormat]: "the NVE could not read the request: invalid format",
+  [VdpError.insufficientResources]: "the NVE has no tag or other resource left",
+  [VdpError.managerUnreachable]: "the NVE cannot reach its authority (NVA) to ask about this VN",
+  [VdpError.other]: "the NVE refused it",
+  [VdpError.invalidVidGroupOrMac]:
+    "the NVE refused the VN, MAC or tag: no such VN, or this VNIC may not use it",
+};
