@@ -25,6 +25,7 @@ export interface EdgePort {
   readonly state: LinkState;
   readonly evb: EvbAgreed;
   readonly neighbours: readonly Neighbour[];
+  /** As of now: a copy. */
   readonly counters: EdgeCounters;
   /**
    * Queues one ULPDU for the peer; `undelivered` is called when ECP gives it up: no ack, link down, queue
@@ -106,8 +107,12 @@ export function openEdgePort(options: EdgePortOptions): EdgePort {
     get neighbours() {
       return lldp.neighbours();
     },
-    counters: { lldp: lldp.counters, ecp: ecp.counters, malformed },
-    send: ecp.send,
+    get counters() {
+      return { lldp: lldp.counters(), ecp: ecp.counters(), malformed: { ...malformed } };
+    },
+    send: (vdpdu, undelivered) => {
+      if (!closed) ecp.send(vdpdu, undelivered);
+    },
     close: () => {
       if (closed) return;
       closed = true;

@@ -24,7 +24,7 @@ import {
   vdpduOctets,
   vdpTimes,
 } from "@nve/protocol-spec";
-import { drive } from "../drive.ts";
+import { type Driven, drive } from "../drive.ts";
 import type { EdgeCounters, EdgePortOptions } from "../edge-port.ts";
 import { type Drops, receive } from "../receive.ts";
 import { sendPdu } from "./send.ts";
@@ -36,7 +36,7 @@ export type EcpSide = {
   linkUp(): void;
   linkDown(): void;
   stop(): void;
-  readonly counters: EdgeCounters["ecp"];
+  counters(): EcpCounters;
 };
 
 /** lldpad sends and takes no longer ones (spec/ecp.md 2). */
@@ -46,21 +46,46 @@ const MIN_GAP_MS = 5;
 /** More than a second's worth of them at the least gap, and not much memory. */
 const MAX_QUEUE = 2048;
 
-export function openEcp(
-  options: EdgePortOptions,
-  agreed: () => EvbAgreed,
-  malformed: Drops,
-): EcpSide {
-  const { clock, link } = options;
+export function openEcp(options: EdgePortOptions, agreed: () => EvbAgreed, drops: Drops): EcpSide {
+  const { link } = options;
   const counters = noneYet();
+  const tx = openSender(options, agreed, counters);
+  const rx = openReceiver(options, counters, drops);
+
+  function input({ destination, source, payload }: Frame): void {
+    if (destination !== GroupAddress.nearestCustomerBridge && destination !== link.mac) return;
+    const heard = ({ op, sequence: seq, ulpdu }: Ecpdu): void => {
+      counters[op === "request" ? "requestsIn" : "acksIn"] += 1;
+      if (op === "request") rx({ on: "request", seq, ulpdu, source });
+      else tx.ack(seq);
+    };
+    receive("ecp", readVdpEcpdu, heard, drops)(payload);
+  }
+
+  return {
+    send: tx.send,
+    input,
+    linkUp: tx.linkUp,
+    linkDown: () => {
+      rx({ on: "link-down" });
+      tx.linkDown();
+    },
+    stop: () => {
+      tx.stop();
+      rx.stop();
+    },
+    counters: () => ({ ...counters }),
+  };
+}
+
+function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters: EcpCounters) {
   const outcomes = new Map<number, () => void>();
   let lastId = 0;
   let lastSequence: number | undefined;
-
   const tx = drive<EcpTx, EcpTxEvent, EcpTxAction>(
     ecpTxStart(options.firstSequence),
     (tx, event, now) => stepEcpTx(tx, event, now, timing(agreed())),
-    clock,
+    options.clock,
     (action) => {
       if (action.do === "transmit") transmit(action.seq, action.payload);
       else settle(action.id, action.do === "give-up");
@@ -68,12 +93,10 @@ export function openEcp(
   );
 
   function transmit(sequence: number, ulpdu: Uint8Array): void {
-    const repeat = sequence === lastSequence;
+    const counter = sequence === lastSequence ? "retransmitted" : "requestsOut";
     lastSequence = sequence;
     const ecpdu: Ecpdu = { op: "request", subtype: EcpSubtype.vdp, sequence, ulpdu };
-    if (sendPdu(link, "ecp", ecpduOctets(ecpdu))) {
-      counters[repeat ? "retransmitted" : "requestsOut"] += 1;
-    }
+    if (sendPdu(options.link, "ecp", ecpduOctets(ecpdu))) counters[counter] += 1;
   }
 
   function settle(id: number, givenUp: boolean): void {
@@ -84,7 +107,26 @@ export function openEcp(
     undelivered?.();
   }
 
-  const rx = drive<EcpRx, EcpRxEvent, EcpRxAction>(
+  return {
+    send: (vdpdu: Vdpdu, undelivered: () => void) => {
+      const payload = ulpduOctets(vdpdu);
+      lastId += 1;
+      outcomes.set(lastId, undelivered);
+      tx({ on: "send", ulpdu: { id: lastId, payload } });
+    },
+    ack: (seq: number) => tx({ on: "ack", seq }),
+    linkUp: () => tx({ on: "link-up" }),
+    linkDown: () => tx({ on: "link-down" }),
+    stop: tx.stop,
+  };
+}
+
+function openReceiver(
+  { clock, link, onVdpdu }: EdgePortOptions,
+  counters: EcpCounters,
+  drops: Drops,
+): Driven<EcpRx, EcpRxEvent> {
+  return drive<EcpRx, EcpRxEvent, EcpRxAction>(
     ecpRxStart,
     (rx, event) => (event.on === "tick" ? [rx] : stepEcpRx(rx, event)),
     clock,
@@ -100,42 +142,13 @@ export function openEcp(
   }
 
   function deliver({ ulpdu, source }: Extract<EcpRxAction, { do: "deliver" }>): void {
-    receive("vdp", readVdpdu, (vdpdu) => options.onVdpdu(vdpdu, source), malformed)(ulpdu);
+    receive("vdp", readVdpdu, (vdpdu) => onVdpdu(vdpdu, source), drops)(ulpdu);
   }
-
-  function input({ destination, source, payload }: Frame): void {
-    if (destination !== GroupAddress.nearestCustomerBridge && destination !== link.mac) return;
-    const heard = ({ op, sequence: seq, ulpdu }: Ecpdu): void => {
-      counters[op === "request" ? "requestsIn" : "acksIn"] += 1;
-      if (op === "request") rx({ on: "request", seq, ulpdu, source });
-      else tx({ on: "ack", seq });
-    };
-    receive("ecp", readVdpEcpdu, heard, malformed)(payload);
-  }
-
-  return {
-    send: (vdpdu, undelivered) => {
-      const payload = checkedUlpdu(vdpdu);
-      lastId += 1;
-      outcomes.set(lastId, undelivered);
-      tx({ on: "send", ulpdu: { id: lastId, payload } });
-    },
-    input,
-    linkUp: () => tx({ on: "link-up" }),
-    linkDown: () => {
-      rx({ on: "link-down" });
-      tx({ on: "link-down" });
-    },
-    stop: () => {
-      tx.stop();
-      rx.stop();
-      outcomes.clear();
-    },
-    counters,
-  };
 }
 
-const noneYet = (): EdgeCounters["ecp"] => ({
+type EcpCounters = EdgeCounters["ecp"];
+
+const noneYet = (): EcpCounters => ({
   requestsIn: 0,
   acksIn: 0,
   requestsOut: 0,
@@ -160,7 +173,7 @@ function readVdpEcpdu(r: Reader): Ecpdu {
   throw new DecodeError("unsupported", `ECP subtype ${ecpdu.subtype}`);
 }
 
-function checkedUlpdu(vdpdu: Vdpdu): Uint8Array {
+function ulpduOctets(vdpdu: Vdpdu): Uint8Array {
   const octets = vdpduOctets(vdpdu);
   if (octets.length <= MAX_ULPDU_LENGTH) return octets;
   throw new OutOfRange(`a ULPDU has ${MAX_ULPDU_LENGTH} octets at most, not ${octets.length}`);

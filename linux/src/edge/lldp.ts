@@ -1,13 +1,8 @@
 import {
-  type Evb,
-  type EvbAction,
   type EvbAgreed,
-  type EvbEvent,
-  evbAgreed,
+  type EvbTlv,
   evbOptionalTlv,
-  evbStart,
   type Frame,
-  findEvbTlv,
   GroupAddress,
   type Lldpdu,
   type LldpRxAction,
@@ -19,13 +14,12 @@ import {
   lldpTxStart,
   type Neighbour,
   readLldpdu,
-  sameNeighbour,
-  stepEvb,
   stepLldpTx,
 } from "@nve/protocol-spec";
 import { drive } from "../drive.ts";
 import type { EdgePortOptions } from "../edge-port.ts";
 import { type Drops, receive } from "../receive.ts";
+import { openEvb } from "./evb.ts";
 import { listen } from "./neighbours.ts";
 import { sendPdu } from "./send.ts";
 
@@ -38,83 +32,53 @@ export type LldpSide = {
   linkDown(): void;
   /** A last LLDPDU with TTL 0, and silence. */
   stop(): void;
-  readonly counters: LldpCounters;
+  counters(): LldpCounters;
 };
 
-/** `tooMany`: LLDPDUs of neighbours beyond the 8 that are kept. */
-export type LldpCounters = { readonly in: number; readonly out: number; readonly tooMany: number };
+/** `tooMany`: LLDPDUs of neighbours beyond those that there is room for, 8 per destination address. */
+export type LldpCounters = { in: number; out: number; tooMany: number };
 
-export function openLldp(options: EdgePortOptions, malformed: Drops): LldpSide {
-  const { clock } = options;
-  let inbound = 0;
-  let outbound = 0;
-
+export function openLldp(options: EdgePortOptions, drops: Drops): LldpSide {
+  const { clock, link } = options;
+  const frames = { in: 0, out: 0 };
+  const evb = openEvb(options);
   const transmit = drive<LldpTx, LldpTxEvent, LldpTxAction>(
     lldpTxStart,
     stepLldpTx,
     clock,
     (action) => {
-      const lldpdu = action.do === "transmit" ? ours(options, evb.state()) : lastOnes(options);
-      if (sendPdu(options.link, "lldp", lldpduOctets(lldpdu))) outbound += 1;
+      const lldpdu = action.do === "transmit" ? ours(options, evb.local()) : last(options);
+      if (sendPdu(link, "lldp", lldpduOctets(lldpdu))) frames.out += 1;
     },
   );
-  let announce = false;
-  const evb = drive<Evb, EvbEvent, EvbAction>(
-    evbStart(options.role, options.policy),
-    (evb, event) => (event.on === "tick" ? [evb] : stepEvb(evb, event)),
-    clock,
-    (action) => {
-      if (action.do === "announce") announce = true;
-      else options.onEvb(action.agreed);
-    },
-  );
-
-  let evbPeer: Lldpdu | undefined;
-  function followPeer({ do: what, neighbour: { lldpdu } }: LldpRxAction): void {
-    const tlv = what === "neighbour-gone" ? undefined : findEvbTlv(lldpdu.tlvs);
-    const isPeer = evbPeer !== undefined && sameNeighbour(evbPeer, lldpdu);
-    if (tlv === undefined && !isPeer) return;
-    evbPeer = tlv && lldpdu;
-    evb(tlv === undefined ? { on: "peer-gone" } : { on: "peer", tlv });
-  }
 
   // The EVB TLV counts only from the nearest customer bridge; the nearest bridge is heard for display.
   const customerBridge = listen(clock, (action) => {
-    announce = false;
-    followPeer(action);
+    const changed = evb.follow(action);
     if (action.do === "neighbour-new") transmit({ on: "new-neighbour" });
-    else if (announce) transmit({ on: "change" });
-    report(action, nearestBridge.knows(action.neighbour));
+    else if (changed) transmit({ on: "change" });
+    report(options, action, nearestBridge.knows(action.neighbour));
   });
   const nearestBridge = listen(clock, (action) => {
-    report(action, customerBridge.knows(action.neighbour));
+    report(options, action, customerBridge.knows(action.neighbour));
   });
-
-  /** One system may speak to both addresses: it is new once, and gone when it is gone from both. */
-  function report({ do: what, neighbour }: LldpRxAction, knownElsewhere: boolean): void {
-    if (what === "neighbour-gone" && knownElsewhere) return;
-    if (what === "neighbour-gone") options.onNeighbour("gone", neighbour);
-    else if (what === "neighbour-new" && !knownElsewhere) options.onNeighbour("new", neighbour);
-    else options.onNeighbour("changed", neighbour);
-  }
+  const listeners = new Map([
+    [GroupAddress.nearestCustomerBridge, customerBridge],
+    [GroupAddress.nearestBridge, nearestBridge],
+  ]);
 
   function input({ destination, source, payload }: Frame): void {
-    const heard =
-      destination === GroupAddress.nearestCustomerBridge
-        ? customerBridge
-        : destination === GroupAddress.nearestBridge
-          ? nearestBridge
-          : undefined;
-    if (heard === undefined) return;
+    const listener = listeners.get(destination);
+    if (listener === undefined) return;
     const deliver = (lldpdu: Lldpdu): void => {
-      inbound += 1;
-      heard.hear(lldpdu, source);
+      frames.in += 1;
+      listener.hear(lldpdu, source);
     };
-    receive("lldp", readLldpdu, deliver, malformed)(payload);
+    receive("lldp", readLldpdu, deliver, drops)(payload);
   }
 
   return {
-    agreed: () => evbAgreed(evb.state()),
+    agreed: evb.agreed,
     neighbours: () => [
       ...customerBridge.neighbours(),
       ...nearestBridge.neighbours().filter((neighbour) => !customerBridge.knows(neighbour)),
@@ -123,36 +87,42 @@ export function openLldp(options: EdgePortOptions, malformed: Drops): LldpSide {
     linkUp: () => transmit({ on: "link-up" }),
     linkDown: () => {
       transmit({ on: "link-down" });
-      customerBridge.linkDown();
-      nearestBridge.linkDown();
+      for (const listener of listeners.values()) listener.linkDown();
     },
     stop: () => {
       transmit({ on: "stop" });
       for (const part of [transmit, evb, customerBridge, nearestBridge]) part.stop();
     },
-    counters: {
-      get in() {
-        return inbound;
-      },
-      get out() {
-        return outbound;
-      },
-      get tooMany() {
-        return customerBridge.tooMany() + nearestBridge.tooMany();
-      },
-    },
+    counters: () => ({
+      ...frames,
+      tooMany: customerBridge.tooMany() + nearestBridge.tooMany(),
+    }),
   };
 }
 
-const ours = ({ lldp }: EdgePortOptions, evb: Evb): Lldpdu => ({
+/** One system may speak to both addresses: it is new once, and gone when it is gone from both. */
+function report(
+  { onNeighbour }: EdgePortOptions,
+  { do: what, neighbour }: LldpRxAction,
+  knownElsewhere: boolean,
+): void {
+  if (what === "neighbour-gone") {
+    if (!knownElsewhere) onNeighbour("gone", neighbour);
+  } else {
+    const isNew = what === "neighbour-new" && !knownElsewhere;
+    onNeighbour(isNew ? "new" : "changed", neighbour);
+  }
+}
+
+const ours = ({ lldp }: EdgePortOptions, evb: EvbTlv): Lldpdu => ({
   chassisId: lldp.chassisId,
   portId: lldp.portId,
   ttl: lldpTiming.ttlSeconds,
-  tlvs: [...lldp.tlvs, evbOptionalTlv(evb.local)],
+  tlvs: [...lldp.tlvs, evbOptionalTlv(evb)],
 });
 
 /** 802.1AB §9.1.2.2: the mandatory TLVs alone. */
-const lastOnes = ({ lldp: { chassisId, portId } }: EdgePortOptions): Lldpdu => ({
+const last = ({ lldp: { chassisId, portId } }: EdgePortOptions): Lldpdu => ({
   chassisId,
   portId,
   ttl: 0,

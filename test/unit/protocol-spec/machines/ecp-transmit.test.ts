@@ -186,7 +186,7 @@ test("every ULPDU ends in exactly one confirm or give-up, and starts keep the ga
   );
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.nat({ max: 120 }), event)), (history) => {
-      let tx: EcpTx = { is: "idle", seq: 0 };
+      let tx = states.idle;
       let now = 0;
       let ids = 0;
       let lastStart = Number.NEGATIVE_INFINITY;

@@ -1,0 +1,62 @@
+import {
+  type Evb,
+  type EvbAction,
+  type EvbAgreed,
+  type EvbEvent,
+  type EvbTlv,
+  evbAgreed,
+  evbStart,
+  findEvbTlv,
+  type Lldpdu,
+  type LldpRxAction,
+  sameNeighbour,
+  stepEvb,
+} from "@nve/protocol-spec";
+import { drive } from "../drive.ts";
+import type { EdgePortOptions } from "../edge-port.ts";
+
+/** EVB of one link: follows the neighbour whose LLDPDU was the last with an EVB TLV. */
+export type EvbSide = {
+  agreed(): EvbAgreed;
+  /** What we show now. */
+  local(): EvbTlv;
+  /** Takes in what happened to a neighbour; whether `local` is another one than before. */
+  follow(action: LldpRxAction): boolean;
+  stop(): void;
+};
+
+export function openEvb({ role, policy, clock, onEvb }: EvbOptions): EvbSide {
+  let changed = false;
+  const evb = drive<Evb, EvbEvent, EvbAction>(
+    evbStart(role, policy),
+    (evb, event) => (event.on === "tick" ? [evb] : stepEvb(evb, event)),
+    clock,
+    (action) => {
+      if (action.do === "announce") changed = true;
+      else onEvb(action.agreed);
+    },
+  );
+
+  let peer: Lldpdu | undefined;
+  function follow({ do: what, neighbour: { lldpdu } }: LldpRxAction): boolean {
+    changed = false;
+    const tlv = what === "neighbour-gone" ? undefined : findEvbTlv(lldpdu.tlvs);
+    if (tlv !== undefined) {
+      peer = lldpdu;
+      evb({ on: "peer", tlv });
+    } else if (peer !== undefined && sameNeighbour(peer, lldpdu)) {
+      peer = undefined;
+      evb({ on: "peer-gone" });
+    }
+    return changed;
+  }
+
+  return {
+    agreed: () => evbAgreed(evb.state()),
+    local: () => evb.state().local,
+    follow,
+    stop: evb.stop,
+  };
+}
+
+type EvbOptions = Pick<EdgePortOptions, "role" | "policy" | "clock" | "onEvb">;
