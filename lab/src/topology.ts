@@ -32,9 +32,8 @@ export type LinkEnd = { node: string; interface: string };
 const maxNamespaceLength = 63;
 const maxInterfaceLength = 15;
 
-const plainName = z
-  .string()
-  .regex(/^[a-zA-Z0-9][a-zA-Z0-9-]*$/, "a name is letters, digits and hyphens");
+const nameRule = "a name is letters, digits and hyphens";
+const plainName = z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9-]*$/, nameRule);
 const commandLine = z.string().superRefine((line, ctx) => {
   const split = words(line);
   if (typeof split === "string") ctx.addIssue(`the command ${split}`);
@@ -46,8 +45,13 @@ const bind = z
     /^[^:]+:\/[^:]*(:(ro|rw))?$/,
     "a bind is <file or folder here>:</absolute/path in the node>[:ro]",
   );
+/** What a record's bad key is told; its other faults have zod's words. */
+const keyRule = (rule: string) => ({
+  error: (issue: { code?: string | undefined }) =>
+    issue.code === "invalid_key" ? rule : undefined,
+});
 // Other kernel parameters are not the namespace's own: they would change the whole machine.
-const sysctl = z.string().regex(/^net(\.[\w-]+)+$/, "only net.… belongs to a node");
+const sysctl = z.string().regex(/^net(\.[\w-]+)+$/);
 
 const nodeSchema = z.strictObject({
   kind: z.literal("linux", "only kind linux runs in a network namespace").optional(),
@@ -58,17 +62,19 @@ const nodeSchema = z.strictObject({
     .optional(),
   cmd: commandLine.optional(),
   exec: z.array(commandLine).min(1).optional(),
-  env: z.record(z.string().regex(/^\w+$/, "not a variable's name"), text).optional(),
+  env: z
+    .record(z.string().regex(/^\w+$/), text, keyRule("a variable's name is letters, digits and _"))
+    .optional(),
   binds: z.array(bind).min(1).optional(),
   labels: z.record(z.string(), text).optional(),
-  sysctls: z.record(sysctl, text).optional(),
+  sysctls: z.record(sysctl, text, keyRule("only net.… belongs to a node")).optional(),
 });
 type NodeText = z.infer<typeof nodeSchema>;
 
 const mtu = z.int().min(68).max(65535);
 const endpoint = z
   .string()
-  .regex(/^[^:\s]+:[^:\s]+$/, "an endpoint is <node>:<interface>")
+  .regex(/^[^:\s]+:[^:\s]+$/, { error: "an endpoint is <node>:<interface>", abort: true })
   .transform((pair): LinkEnd => {
     const [node = "", name = ""] = pair.split(":");
     return { node, interface: name };
@@ -83,7 +89,7 @@ const schema = z
       defaults: nodeSchema.optional(),
       kinds: z.strictObject({ linux: nodeSchema.optional() }).optional(),
       groups: z.record(z.string(), nodeSchema).optional(),
-      nodes: z.record(plainName, nodeSchema.nullable()),
+      nodes: z.record(plainName, nodeSchema.nullable(), keyRule(nameRule)),
       links: z
         .array(z.strictObject({ endpoints: z.tuple([endpoint, endpoint]), mtu: mtu.optional() }))
         .min(1)
@@ -112,7 +118,7 @@ export const namespaceOf = (lab: string, node: string): string => `${lab}-${node
 
 function topologyOf(file: FileText, folder: string, name = file.name): Topology {
   if (!plainName.safeParse(name).success)
-    throw new Refused(`"${name}" cannot name a lab: a name is letters, digits and hyphens`);
+    throw new Refused(`"${name}" cannot name a lab: ${nameRule}`);
   const { nodes, links = [], ...shared } = file.topology;
   for (const node of Object.keys(nodes)) {
     const namespace = namespaceOf(name, node);
