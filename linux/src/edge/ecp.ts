@@ -122,14 +122,14 @@ function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters:
 }
 
 function openReceiver(
-  { clock, link, onVdpdu }: EdgePortOptions,
+  options: EdgePortOptions,
   counters: EcpCounters,
   drops: Drops,
 ): Driven<EcpRx, EcpRxEvent> {
   return drive<EcpRx, EcpRxEvent, EcpRxAction>(
     ecpRxStart,
     (rx, event) => (event.on === "tick" ? [rx] : stepEcpRx(rx, event)),
-    clock,
+    options.clock,
     (action) => {
       if (action.do === "ack") acknowledge(action.seq);
       else deliver(action);
@@ -138,11 +138,11 @@ function openReceiver(
 
   function acknowledge(sequence: number): void {
     const ecpdu: Ecpdu = { op: "ack", subtype: EcpSubtype.vdp, sequence, ulpdu: none };
-    if (sendPdu(link, "ecp", ecpduOctets(ecpdu))) counters.acksOut += 1;
+    if (sendPdu(options.link, "ecp", ecpduOctets(ecpdu))) counters.acksOut += 1;
   }
 
   function deliver({ ulpdu, source }: Extract<EcpRxAction, { do: "deliver" }>): void {
-    receive("vdp", readVdpdu, (vdpdu) => onVdpdu(vdpdu, source), drops)(ulpdu);
+    receive("vdp", readVdpdu, (vdpdu) => options.onVdpdu(vdpdu, source), drops)(ulpdu);
   }
 }
 

@@ -25,15 +25,15 @@ export type EvbSide = {
   stop(): void;
 };
 
-export function openEvb({ role, policy, clock, onEvb }: EvbOptions): EvbSide {
+export function openEvb(options: EdgePortOptions): EvbSide {
   let changed = false;
   const evb = drive<Evb, EvbEvent, EvbAction>(
-    evbStart(role, policy),
+    evbStart(options.role, options.policy),
     (evb, event) => (event.on === "tick" ? [evb] : stepEvb(evb, event)),
-    clock,
+    options.clock,
     (action) => {
       if (action.do === "announce") changed = true;
-      else onEvb(action.agreed);
+      else options.onEvb(action.agreed);
     },
   );
 
@@ -58,5 +58,3 @@ export function openEvb({ role, policy, clock, onEvb }: EvbOptions): EvbSide {
     stop: evb.stop,
   };
 }
-
-type EvbOptions = Pick<EdgePortOptions, "role" | "policy" | "clock" | "onEvb">;

@@ -102,15 +102,15 @@ export function openLldp(options: EdgePortOptions, drops: Drops): LldpSide {
 
 /** One system may speak to both addresses: it is new once, and gone when it is gone from both. */
 function report(
-  { onNeighbour }: EdgePortOptions,
+  options: EdgePortOptions,
   { do: what, neighbour }: LldpRxAction,
   knownElsewhere: boolean,
 ): void {
   if (what === "neighbour-gone") {
-    if (!knownElsewhere) onNeighbour("gone", neighbour);
+    if (!knownElsewhere) options.onNeighbour("gone", neighbour);
   } else {
     const isNew = what === "neighbour-new" && !knownElsewhere;
-    onNeighbour(isNew ? "new" : "changed", neighbour);
+    options.onNeighbour(isNew ? "new" : "changed", neighbour);
   }
 }
 
