@@ -11,15 +11,11 @@ export interface Port {
   close(): void;
 }
 
-export type PortDriver = {
-  /** `undefined`: the interface has just gone; the monitor is about to say so. */
-  open(interfaceNow: LinkInfo, receive: (frame: Uint8Array) => void): Port | undefined;
-  /** Whether an open port outlives that its interface goes down. If not, it is opened anew at each up. */
-  survivesDown: boolean;
-};
+/** `undefined`: not now, it has just gone or has to be up first. Asked again when the interface changes. */
+export type OpenPort = (link: LinkInfo, receive: (frame: Uint8Array) => void) => Port | undefined;
 
-/** A Link that opens a port whenever there is an interface of that name. Both drivers are made of it. */
-export function followingLink(name: string, driver: PortDriver, monitor: LinkMonitor): Link {
+/** A Link that has a port open whenever there is an interface of that name. Both drivers are made of it. */
+export function followingLink(name: string, open: OpenPort, monitor: LinkMonitor): Link {
   const frameListeners: ((frame: Uint8Array) => void)[] = [];
   const stateListeners: ((state: LinkState) => void)[] = [];
   let now: LinkInfo | undefined;
@@ -30,12 +26,12 @@ export function followingLink(name: string, driver: PortDriver, monitor: LinkMon
   let lostOut = 0;
 
   function follow(link: LinkInfo | undefined, lost: boolean): void {
-    const another = now !== undefined && now.index !== link?.index;
-    if (another || (lost && !driver.survivesDown)) leave();
+    if (now !== undefined && now.index !== link?.index) leave();
+    else if (lost && state === "up") become("down"); // for whom it may concern: it may have been
+    if (closed) return;
     now = link;
     if (link === undefined) return;
-    if (!isUp(link) && !driver.survivesDown) closePort();
-    if (isUp(link) || driver.survivesDown) port ??= driver.open(link, receive);
+    port ??= open(link, receive);
     become(isUp(link) && port !== undefined ? "up" : "down");
   }
 

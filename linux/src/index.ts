@@ -1,3 +1,5 @@
+export { type Capability, hasCapability } from "./capabilities.ts";
+export { type CaptureLink, captureLink } from "./capture-link.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { type Driven, drive, type Tick } from "./drive.ts";
 export {
@@ -15,6 +17,8 @@ export {
   openLinkMonitor,
 } from "./link-monitor.ts";
 export { openPacketLink } from "./packet-link.ts";
+export { pcapHeaderOctets, pcapRecordOctets } from "./pcap-file.ts";
+export { openPcapLink } from "./pcap-link.ts";
 export { type Drops, receive } from "./receive.ts";
 export type { AddressInfo } from "./rtnetlink/address.ts";
 export { isUp, type LinkChange, type LinkInfo, type VxlanExternal } from "./rtnetlink/link.ts";

@@ -1,4 +1,5 @@
 import { concat, Mac, macOctets } from "@nve/protocol-spec";
+import { hasCapability } from "./capabilities.ts";
 import { SystemError } from "./errors.ts";
 import { followingLink, type Port } from "./following-link.ts";
 import type { Link, LinkOptions } from "./link.ts";
@@ -14,8 +15,8 @@ import type { LinkInfo } from "./rtnetlink/link.ts";
  * @throws SystemError EPERM without CAP_NET_RAW, also while the interface is absent; Unavailable: no addon
  */
 export function openPacketLink(options: LinkOptions, monitor: LinkMonitor = linkMonitor()): Link {
+  if (!hasCapability("CAP_NET_RAW")) throw new SystemError("EPERM", "open a packet socket");
   const filter = etherTypeFilter(options.etherTypes);
-  new NativeSocket({ ...PACKET, settings: [] }).close(); // permitted?
   const open = (link: LinkInfo, receive: (frame: Uint8Array) => void): Port | undefined => {
     try {
       return openPort(link.index, filter, receive);
@@ -24,7 +25,7 @@ export function openPacketLink(options: LinkOptions, monitor: LinkMonitor = link
       throw error;
     }
   };
-  return followingLink(options.interface, { open, survivesDown: true }, monitor);
+  return followingLink(options.interface, open, monitor);
 }
 
 function openPort(index: number, filter: Uint8Array, receive: (frame: Uint8Array) => void): Port {
