@@ -1,0 +1,18 @@
+/** How much of everything, so that tables stay bounded and whoever hits a limit is told which (V10). */
+export const limits = {
+  vns: 100_000,
+  nves: 20_000,
+  claimsPerNve: 200_000,
+  claimsPerVn: 1_000_000,
+  ipsPerClaim: 64,
+  /** NVEs that claim one MAC at a time. */
+  claimsPerMac: 64,
+  /** Sequences of addresses that nobody claims any more, per VN; the longest unused goes first. */
+  historyPerVn: 65_536,
+  /** The widest sequence that a source may say: a 32-bit field in EVPN (RFC 7432 §7.7). */
+  sequence: 0xffff_ffff,
+  textLength: 64,
+} as const;
+
+/** How long the sequence of an unclaimed address is remembered, milliseconds. */
+export const historyMs = 24 * 3_600_000;

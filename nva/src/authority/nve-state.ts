@@ -1,0 +1,53 @@
+import type { Instant, Mac, NveId, VnId } from "@nve/protocol-spec";
+import type { NveRow } from "./records.ts";
+
+/** One NVE: its session, and where its claims and memberships are. */
+export type NveState = {
+  row: NveRow;
+  /** Counts its sessions; 0: none since this authority started. */
+  generation: number;
+  /** When it came to be connected or lost. */
+  since: Instant;
+  /** When what it has not named again is dropped: after a loss, until the first complete report. */
+  deadline?: Instant;
+  /** VNs in which it has members, each with the session that last said so. */
+  members: Map<VnId, number>;
+  macs: Map<VnId, Set<Mac>>;
+  claims: number;
+};
+
+export function newNve(row: NveRow, now: Instant): NveState {
+  return { row, generation: 0, since: now, members: new Map(), macs: new Map(), claims: 0 };
+}
+
+export function indexClaim(nve: NveState, vnId: VnId, mac: Mac): void {
+  let macs = nve.macs.get(vnId);
+  if (macs === undefined) nve.macs.set(vnId, (macs = new Set()));
+  if (macs.has(mac)) return;
+  macs.add(mac);
+  nve.claims += 1;
+}
+
+export function unindexClaim(nve: NveState, vnId: VnId, mac: Mac): void {
+  const macs = nve.macs.get(vnId);
+  if (!macs?.delete(mac)) return;
+  nve.claims -= 1;
+  if (macs.size === 0) nve.macs.delete(vnId);
+}
+
+export function forgetVn(nve: NveState, vnId: VnId): void {
+  nve.claims -= nve.macs.get(vnId)?.size ?? 0;
+  nve.macs.delete(vnId);
+  nve.members.delete(vnId);
+}
+
+/** Who has members of a VN or claims in it. */
+export const usesVn = (nve: NveState, vnId: VnId): boolean =>
+  nve.members.has(vnId) || nve.macs.has(vnId);
+
+export const everyClaim = function* (nve: NveState): Generator<[VnId, Mac]> {
+  for (const [vnId, macs] of nve.macs) for (const mac of [...macs]) yield [vnId, mac];
+};
+
+/** A session, as told to the server: what comes of an older one is ignored. */
+export type Session = { nveId: NveId; generation: number };

@@ -1,0 +1,70 @@
+import type { IpAddress, Uuid } from "@nve/protocol-spec";
+import type { Claim, Location, Mapping } from "./records.ts";
+
+/** A claim with what the authority knows of its NVE's session. */
+export type Held = {
+  claim: Claim;
+  /** Session of the NVE that last named it. */
+  generation: number;
+  /** Its NVE is lost, or came back and has not named it again yet. */
+  stale: boolean;
+};
+
+/** The claim that counts: static > sticky > highest sequence > lowest VTEP, then the source's name. */
+export function bestOf(held: readonly Held[], locationOf: LocationOf): Held | undefined {
+  let best: Held | undefined;
+  for (const one of held)
+    if (best === undefined || outranks(one.claim, best.claim, locationOf)) best = one;
+  return best;
+}
+
+export type LocationOf = (claim: Claim) => Location | undefined;
+
+/** What the claims of one {VN, MAC} come to, `best` being the best of `held`. */
+export function mappingOf(best: Held, held: readonly Held[], locationOf: LocationOf): Mapping {
+  const { vnId, mac, ips, vnic, sequence, sticky, anycast, suspended } = best.claim;
+  const serving = anycast ? held.filter(({ claim }) => claim.anycast) : [best];
+  return {
+    vnId,
+    mac,
+    ips,
+    locations: serving.flatMap(({ claim }) => locationOf(claim) ?? []),
+    sequence,
+    ...optional(vnic),
+    sticky,
+    anycast,
+    suspended,
+    stale: best.stale,
+  };
+}
+
+const optional = (vnic: Uuid | undefined): { vnic?: Uuid } =>
+  vnic === undefined ? {} : { vnic };
+
+function outranks(a: Claim, b: Claim, locationOf: LocationOf): boolean {
+  if (rank(a) !== rank(b)) return rank(a) > rank(b);
+  if (a.sequence !== b.sequence) return a.sequence > b.sequence;
+  const order = compareVteps(locationOf(a)?.vteps[0], locationOf(b)?.vteps[0]);
+  return order === 0 ? a.source < b.source : order < 0;
+}
+
+const rank = (claim: Claim): number => (claim.source === "static" ? 2 : claim.sticky ? 1 : 0);
+
+/** By value, IPv4 before IPv6, none last (RFC 7432 §7.7: the lowest wins). */
+function compareVteps(a: IpAddress | undefined, b: IpAddress | undefined): number {
+  if (a === b) return 0;
+  if (a === undefined || b === undefined) return a === undefined ? 1 : -1;
+  const [x, y] = [sortable(a), sortable(b)];
+  return x < y ? -1 : 1;
+}
+
+function sortable(ip: IpAddress): string {
+  if (!ip.includes(":")) return `4${ip.split(".").map((n) => n.padStart(3, "0")).join(".")}`;
+  const [head = "", tail = ""] = ip.split("::");
+  const [front, back] = [words(head), words(tail)];
+  const gap = Array.from({ length: 8 - front.length - back.length }, () => "0000");
+  return `6${[...front, ...(ip.includes("::") ? gap : []), ...back].join(":")}`;
+}
+
+const words = (part: string): string[] =>
+  part === "" ? [] : part.split(":").map((word) => word.padStart(4, "0"));

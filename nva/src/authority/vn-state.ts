@@ -1,0 +1,280 @@
+import type { Instant, IpAddress, Mac, NveId } from "@nve/protocol-spec";
+import { limits } from "./limits.ts";
+import { bestOf, type Held, type LocationOf, mappingOf } from "./ranking.ts";
+import {
+  type Claim,
+  claimKey,
+  type Effects,
+  historyKey,
+  type Mapping,
+  type Source,
+  type Vn,
+} from "./records.ts";
+
+/** All claims of one MAC of a VN. `highest` is the highest sequence it ever had. */
+type Entry = { held: Held[]; best: Held; highest: number; order: number };
+type Gone = { sequence: number; at: Instant };
+
+/** One VN with its members and claims. Every change of a claim goes through here. */
+export class VnState {
+  readonly vn: Vn;
+  /** Of the store, when the VN itself was last changed. */
+  revision: number;
+  readonly members = new Set<NveId>();
+  readonly #entries = new Map<Mac, Entry>();
+  readonly #gone = new Map<Mac, Gone>();
+  readonly #byIp = new Map<IpAddress, Set<Mac>>();
+  readonly #locationOf: LocationOf;
+  #claims = 0;
+  #order = 0;
+
+  constructor(vn: Vn, revision: number, locationOf: LocationOf) {
+    this.vn = vn;
+    this.revision = revision;
+    this.#locationOf = locationOf;
+  }
+
+  get claimCount(): number {
+    return this.#claims;
+  }
+
+  get mappingCount(): number {
+    return this.#entries.size;
+  }
+
+  macs(): IterableIterator<Mac> {
+    return this.#entries.keys();
+  }
+
+  mapping(mac: Mac): Mapping | undefined {
+    const entry = this.#entries.get(mac);
+    return entry && mappingOf(entry.best, entry.held, this.#locationOf);
+  }
+
+  /** The mapping that has this IP address: the one that changed last where several do. */
+  mappingByIp(ip: IpAddress): Mapping | undefined {
+    let found: { mac: Mac; order: number } | undefined;
+    for (const mac of this.#byIp.get(ip) ?? []) {
+      const order = this.#entries.get(mac)?.order ?? 0;
+      if (found === undefined || order > found.order) found = { mac, order };
+    }
+    return found && this.mapping(found.mac);
+  }
+
+  *claims(): Generator<Held & { best: boolean }> {
+    for (const entry of this.#entries.values())
+      for (const one of entry.held) yield { ...one, best: one === entry.best };
+  }
+
+  heldBy(mac: Mac, source: Source): Held | undefined {
+    return this.#entries.get(mac)?.held.find(({ claim }) => claim.source === source);
+  }
+
+  /** The sources that claim `mac` now. */
+  claimsOf(mac: Mac): number {
+    return this.#entries.get(mac)?.held.length ?? 0;
+  }
+
+  /**
+   * Puts a claim in place of the one that its source has. Sequence 0 keeps what the source has, or takes the next;
+   * it never goes down for a {VN, MAC}, so a best claim that comes back after a higher one is raised above it.
+   */
+  put(claim: Claim, generation: number, effects: Effects): void {
+    const { mac, source } = claim;
+    const entry = this.#entries.get(mac);
+    const before = entry?.best;
+    const highest = entry?.highest ?? this.#gone.get(mac)?.sequence ?? 0;
+    const own = this.heldBy(mac, source);
+    const settled = { ...claim, sequence: sequenceOf(claim, own, before, highest) };
+    if (own !== undefined && sameClaim(own.claim, settled)) {
+      this.#named(own, generation, effects);
+      return;
+    }
+    const fresh: Held = { claim: settled, generation, stale: false };
+    const held = entry?.held.filter((one) => one !== own) ?? [];
+    held.push(fresh);
+    if (own === undefined) this.#claims += 1;
+    if (entry === undefined) this.#gone.delete(mac);
+    this.#settle(mac, held, before, highest, effects);
+    effects.changes.push({
+      table: "claim",
+      key: claimKey(claim.vnId, mac, source),
+      row: fresh.claim,
+    });
+  }
+
+  /** Withdraws what `source` claims of `mac`, and nothing of any other source. @returns whether there was such. */
+  withdraw(mac: Mac, source: Source, now: Instant, effects: Effects): boolean {
+    const entry = this.#entries.get(mac);
+    const own = this.heldBy(mac, source);
+    if (entry === undefined || own === undefined) return false;
+    this.#claims -= 1;
+    effects.changes.push({ table: "claim", key: claimKey(this.vn.vnId, mac, source) });
+    const left = entry.held.filter((one) => one !== own);
+    if (left.length === 0) {
+      this.#unindex(mac, entry.best.claim.ips);
+      this.#entries.delete(mac);
+      effects.touch(this.vn.vnId).macs.add(mac);
+      this.#bury(mac, entry.highest, now, effects);
+      return true;
+    }
+    this.#settle(mac, left, entry.best, entry.highest, effects);
+    const kept = this.#entries.get(mac);
+    if (kept !== undefined && kept.highest > Math.max(...left.map((one) => one.claim.sequence)))
+      this.#remember(mac, kept.highest, effects);
+    return true;
+  }
+
+  /** The NVE of this claim is lost: served on, marked. */
+  age(mac: Mac, source: Source, effects: Effects): void {
+    const own = this.heldBy(mac, source);
+    if (own === undefined || own.stale) return;
+    own.stale = true;
+    this.#touchIfSeen(mac, own, effects);
+  }
+
+  /** The NVE of some claim of `mac` is elsewhere now. */
+  relocated(mac: Mac, effects: Effects): void {
+    const entry = this.#entries.get(mac);
+    if (entry !== undefined)
+      this.#settle(mac, entry.held, entry.best, entry.highest, effects, true);
+  }
+
+  /** Takes a stored claim as it is. */
+  load(claim: Claim): void {
+    const { mac } = claim;
+    const entry = this.#entries.get(mac);
+    const held = [...(entry?.held ?? []), { claim, generation: 0, stale: true }];
+    this.#claims += 1;
+    this.#place(mac, held, Math.max(entry?.highest ?? 0, claim.sequence));
+  }
+
+  /** Takes a stored history row, after the claims. */
+  loadHistory(mac: Mac, sequence: number, now: Instant): void {
+    const entry = this.#entries.get(mac);
+    if (entry === undefined) this.#gone.set(mac, { sequence, at: now });
+    else entry.highest = Math.max(entry.highest, sequence);
+  }
+
+  /** Forgets the sequences of addresses that nobody has claimed since `before`. */
+  forget(before: Instant, effects: Effects): void {
+    for (const [mac, { at }] of this.#gone) {
+      if (at > before) return; // in the order of their going
+      this.#drop(mac, effects);
+    }
+  }
+
+  /** Deletes the rows of all claims and histories, for a VN that is going. */
+  clear(effects: Effects): void {
+    const { vnId } = this.vn;
+    for (const { claim } of this.claims())
+      effects.changes.push({ table: "claim", key: claimKey(vnId, claim.mac, claim.source) });
+    for (const mac of [...this.#gone.keys(), ...this.#entries.keys()])
+      effects.changes.push({ table: "history", key: historyKey(vnId, mac) });
+  }
+
+  #settle(
+    mac: Mac,
+    held: Held[],
+    before: Held | undefined,
+    highest: number,
+    effects: Effects,
+    moved = false,
+  ): void {
+    const best = bestOf(held, this.#locationOf);
+    if (best === undefined) return;
+    if (isMove(before, best) && best.claim.sequence <= highest) {
+      best.claim = { ...best.claim, sequence: highest + 1 };
+      const { vnId, source } = best.claim;
+      effects.changes.push({ table: "claim", key: claimKey(vnId, mac, source), row: best.claim });
+    }
+    const top = Math.max(highest, ...held.map(({ claim }) => claim.sequence));
+    this.#place(mac, held, top);
+    if (moved || best !== before || best.claim.anycast) effects.touch(this.vn.vnId).macs.add(mac);
+  }
+
+  #place(mac: Mac, held: Held[], highest: number): void {
+    const best = bestOf(held, this.#locationOf);
+    if (best === undefined) return;
+    const entry = this.#entries.get(mac);
+    if (entry !== undefined) this.#unindex(mac, entry.best.claim.ips);
+    this.#order += 1;
+    this.#entries.set(mac, { held, best, highest, order: this.#order });
+    for (const ip of best.claim.ips) {
+      const macs = this.#byIp.get(ip);
+      if (macs === undefined) this.#byIp.set(ip, new Set([mac]));
+      else macs.add(mac);
+    }
+  }
+
+  #unindex(mac: Mac, ips: readonly IpAddress[]): void {
+    for (const ip of ips) {
+      const macs = this.#byIp.get(ip);
+      macs?.delete(mac);
+      if (macs?.size === 0) this.#byIp.delete(ip);
+    }
+  }
+
+  /** Named again, unchanged. */
+  #named(own: Held, generation: number, effects: Effects): void {
+    own.generation = generation;
+    if (!own.stale) return;
+    own.stale = false;
+    this.#touchIfSeen(own.claim.mac, own, effects);
+  }
+
+  #touchIfSeen(mac: Mac, own: Held, effects: Effects): void {
+    if (this.#entries.get(mac)?.best === own || own.claim.anycast)
+      effects.touch(this.vn.vnId).macs.add(mac);
+  }
+
+  #bury(mac: Mac, sequence: number, now: Instant, effects: Effects): void {
+    this.#gone.set(mac, { sequence, at: now });
+    this.#remember(mac, sequence, effects);
+    const [oldest] = this.#gone.keys();
+    if (this.#gone.size > limits.historyPerVn && oldest !== undefined) this.#drop(oldest, effects);
+  }
+
+  #remember(mac: Mac, sequence: number, effects: Effects): void {
+    const { vnId } = this.vn;
+    const row = { vnId, mac, sequence };
+    effects.changes.push({ table: "history", key: historyKey(vnId, mac), row });
+  }
+
+  #drop(mac: Mac, effects: Effects): void {
+    this.#gone.delete(mac);
+    effects.changes.push({ table: "history", key: historyKey(this.vn.vnId, mac) });
+  }
+}
+
+function sequenceOf(
+  claim: Claim,
+  own: Held | undefined,
+  best: Held | undefined,
+  highest: number,
+): number {
+  if (own !== undefined) return Math.max(own.claim.sequence, claim.sequence);
+  if (claim.sequence !== 0) return claim.sequence;
+  const joins = claim.anycast && best?.claim.anycast === true; // no move (openperouter#647)
+  return joins ? best.claim.sequence : highest + 1;
+}
+
+/** Another source counts now. Several sources of an anycast address are no move. */
+const isMove = (before: Held | undefined, best: Held): boolean =>
+  before === undefined ||
+  (before.claim.source !== best.claim.source && !(before.claim.anycast && best.claim.anycast));
+
+function sameClaim(a: Claim, b: Claim): boolean {
+  return (
+    a.sequence === b.sequence &&
+    a.nveId === b.nveId &&
+    a.vnic === b.vnic &&
+    a.hypervisor === b.hypervisor &&
+    a.port === b.port &&
+    a.sticky === b.sticky &&
+    a.anycast === b.anycast &&
+    a.suspended === b.suspended &&
+    a.ips.length === b.ips.length &&
+    a.ips.every((ip, i) => ip === b.ips[i])
+  );
+}
