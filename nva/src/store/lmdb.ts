@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { makeFolder } from "./folder.ts";
 import { Refused } from "@nve/program";
 import { Uuid } from "@nve/protocol-spec";
 import { type Database, open, type RootDatabase } from "lmdb";
@@ -27,7 +27,7 @@ const format = 1;
  */
 export async function lmdbStore(path: string, keep = remembered): Promise<Store> {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
   } catch (error) {
     throw unusable(path, error);
   }
