@@ -1,0 +1,80 @@
+import { spawn } from "node:child_process";
+import { Refused } from "@nve/program";
+import { nodeState } from "./labs.ts";
+import { enter, environment } from "./namespaces.ts";
+import { complaint, run } from "./shell.ts";
+
+export type Capture = {
+  path: string;
+  /** Ends it, with all that has passed until now in the file. */
+  stop(): Promise<void>;
+};
+
+const startTimeoutMs = 5000;
+
+/**
+ * Writes what passes an interface of a node into a pcap file, from the moment that this resolves.
+ *
+ * @param filter in tcpdump's language; empty: all. @throws Refused with tcpdump's reason
+ */
+export function startCapture(
+  lab: string,
+  node: string,
+  port: string,
+  path: string,
+  filter = "",
+): Promise<Capture> {
+  const { holder, env } = nodeState(lab, node);
+  const tcpdump = [
+    "tcpdump",
+    "-i",
+    port,
+    "-w",
+    path,
+    "-U",
+    "--immediate-mode",
+    "-s0",
+    "-Z",
+    "root",
+  ];
+  const [program = "", ...args] = [...enter(holder), ...tcpdump, filter].filter(
+    (word) => word !== "",
+  );
+  const child = spawn(program, args, {
+    env: environment(lab, { name: node, env }),
+    stdio: ["ignore", "ignore", "pipe"],
+    detached: true, // ^C at the terminal is for us: what it has captured is still wanted
+  });
+  const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
+  const stop = () => {
+    child.kill("SIGINT");
+    return ended;
+  };
+  return new Promise((resolve, reject) => {
+    let said = "";
+    const fail = (why: string) => {
+      clearTimeout(timer);
+      child.kill("SIGKILL");
+      reject(new Refused(`tcpdump on ${node}:${port}: ${why}`));
+    };
+    const timer = setTimeout(() => fail("does not start"), startTimeoutMs);
+    child.on("error", (error) => fail(error.message));
+    child.on("close", () => fail(said.trim()));
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+      if (!said.includes("listening on")) return;
+      clearTimeout(timer);
+      resolve({ path, stop });
+    });
+  });
+}
+
+/** One line for each frame of a capture file, as tcpdump prints it; addresses are numbers. */
+export async function readCapture(
+  path: string,
+  options: readonly string[] = [],
+): Promise<readonly string[]> {
+  const outcome = await run("tcpdump", ["-r", path, "-nn", "-t", ...options]);
+  if (outcome.code !== 0) throw new Refused(`tcpdump cannot read ${path}: ${complaint(outcome)}`);
+  return outcome.stdout.split("\n").filter((line) => line !== "");
+}
