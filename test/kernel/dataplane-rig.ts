@@ -1,0 +1,231 @@
+import { Worker } from "node:worker_threads";
+import { createLog } from "@nve/program";
+import {
+  concat,
+  decode,
+  EtherType,
+  IpAddress,
+  ipOctets,
+  isIpv6,
+  macOctets,
+  readFrame,
+  readUdpOverIp,
+  uint,
+  VXLAN_PORT,
+} from "@nve/protocol-spec";
+import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
+import type { DataplaneRig } from "../contracts/dataplane.ts";
+import { frameText, station, type Tunnelled, testFrame } from "../contracts/wires.ts";
+import { buildBpf, Namespace, Raw } from "./bpf-namespace.ts";
+
+const ports = ["p1", "p2", "p3"];
+const underlayMtu = 1600;
+const mac = { tor: "02:ee:00:00:00:01", far: "02:ee:00:00:00:02" };
+
+export const vteps = {
+  4: { vtep: "192.0.2.1", a: "192.0.2.2", b: "192.0.2.3", stranger: "192.0.2.9" },
+  6: { vtep: "2001:db8::1", a: "2001:db8::2", b: "2001:db8::3", stranger: "2001:db8::9" },
+};
+
+/** The switch is the process's own namespace, all far ends of its wires are in another. */
+export class EbpfRig implements DataplaneRig {
+  readonly vtep: IpAddress;
+  readonly a: IpAddress;
+  readonly b: IpAddress;
+  readonly stranger: IpAddress;
+  readonly mtu: number;
+  readonly tor: Namespace;
+  readonly far: Namespace;
+  readonly #attach: "tcx" | "clsact";
+  readonly #wires = new Map<string, { far: Raw; near: Raw }>();
+
+  constructor(attach: "tcx" | "clsact", family: 4 | 6) {
+    const { vtep, a, b, stranger } = vteps[family];
+    [this.vtep, this.a, this.b, this.stranger] = [vtep, a, b, stranger].map((ip) =>
+      IpAddress(ip),
+    ) as [IpAddress, IpAddress, IpAddress, IpAddress];
+    this.mtu = underlayMtu - (family === 4 ? 50 : 70);
+    this.#attach = attach;
+    buildBpf();
+    this.tor = new Namespace(`tor-${attach}-${family}`);
+    this.far = new Namespace(`far-${attach}-${family}`);
+    for (const port of ports) this.addPort(port);
+    this.#addUnderlay();
+    this.tor.enter();
+  }
+
+  open() {
+    const log = createLog("test", "warn");
+    return openEbpfDataplane({ vtep: this.vtep, attach: this.#attach, log });
+  }
+
+  send(port: string, frame: Uint8Array): void {
+    this.#wire(port).far.send(frame);
+  }
+
+  /** From a thread of its own. */
+  sendMany(port: string, frame: Uint8Array, n: number): Promise<void> {
+    const worker = this.far.inside(
+      () => new Worker(blaster, { eval: true, workerData: { port, frame, n } }),
+    );
+    return new Promise((resolve, reject) => {
+      worker.once("error", reject);
+      worker.once("message", () => resolve());
+    });
+  }
+
+  tunnel({ vni, source, destination, frame }: Tunnelled): void {
+    const vxlan = concat(uint(1, 8), uint(3, 0), uint(3, vni), uint(1, 0), frame);
+    this.#wire("ul").far.send(outer(source, destination, vxlan));
+  }
+
+  /** After each wire's own last frame, nothing that was sent before can come. */
+  async seen(): Promise<string[]> {
+    const last = testFrame({ from: "ee", to: "ee", tags: "", text: "last" });
+    const isLast = (frame: Uint8Array) => frameText(frame)?.endsWith("last") === true;
+    const all = [...this.#wires].map(async ([name, { near, far }]) => {
+      near.send(last);
+      return (await far.until(isLast)).flatMap((frame) => text(name, frame) ?? []);
+    });
+    return (await Promise.all(all)).flat().sort();
+  }
+
+  deletePort(port: string): void {
+    this.#closeWire(port);
+    this.tor.ip(`link del ${port}`);
+  }
+
+  addPort(port: string): void {
+    this.tor.ip(
+      `link add ${port} mtu 2000 type veth peer name ${port} netns ${this.far.name} mtu 2000`,
+      `link set ${port} up`,
+    );
+    this.far.ip(`link set ${port} up`);
+    this.#openWire(port);
+  }
+
+  close(): void {
+    for (const name of [...this.#wires.keys()]) this.#closeWire(name);
+    this.tor.delete();
+    this.far.delete();
+  }
+
+  /** Frames on the underlay since the last call, whole. */
+  async underlay(): Promise<Uint8Array[]> {
+    const { near, far } = this.#wire("ul");
+    near.send(testFrame({ from: "ee", to: "ee", tags: "", text: "last" }));
+    return far.until((frame) => frameText(frame)?.endsWith("last") === true);
+  }
+
+  #addUnderlay(): void {
+    const { tor, far } = this;
+    tor.ip(
+      `link add ul address ${mac.tor} mtu ${underlayMtu} type veth peer name ul netns ${far.name} address ${mac.far} mtu ${underlayMtu}`,
+    );
+    tor.run("sysctl", "-qw", "net.ipv6.conf.ul.disable_ipv6=0", "net.ipv6.conf.ul.accept_dad=0");
+    far.ip("link set ul up");
+    const [v4, v6] = [vteps[4], vteps[6]];
+    tor.ip(
+      "link set ul addrgenmode none up",
+      `addr add ${v4.vtep}/24 dev ul`,
+      `addr add ${v6.vtep}/64 dev ul nodad`,
+      ...[v4, v6].flatMap(({ a, b }) =>
+        [a, b].map((ip) => `neigh add ${ip} lladdr ${mac.far} dev ul nud permanent`),
+      ),
+    );
+    this.#openWire("ul");
+  }
+
+  #openWire(name: string): void {
+    this.#wires.set(name, { far: new Raw(this.far, name), near: new Raw(this.tor, name) });
+  }
+
+  #closeWire(name: string): void {
+    const wire = this.#wires.get(name);
+    this.#wires.delete(name);
+    wire?.far.close();
+    wire?.near.close();
+  }
+
+  #wire(name: string) {
+    const wire = this.#wires.get(name);
+    if (wire === undefined) throw new Error(`no wire ${name}`);
+    return wire;
+  }
+}
+
+function text(wire: string, octets: Uint8Array): string | undefined {
+  if (wire !== "ul") {
+    const inside = frameText(octets);
+    return inside && `${wire}: ${inside}`;
+  }
+  const { etherType, payload } = decode(octets, readFrame);
+  if (etherType !== EtherType.ipv4 && etherType !== EtherType.ipv6) return undefined;
+  let udp: ReturnType<typeof readUdpOverIp>;
+  try {
+    udp = decode(payload, readUdpOverIp);
+  } catch {
+    return undefined; // ICMPv6 and the like
+  }
+  if (udp.destinationPort !== VXLAN_PORT) return undefined;
+  const vni = new DataView(udp.payload.buffer, udp.payload.byteOffset).getUint32(4) >>> 8;
+  return `vxlan ${vni} to ${udp.destination}: ${frameText(udp.payload.subarray(8)) ?? "?"}`;
+}
+
+/** Ethernet, IP and UDP around a VXLAN packet, without UDP checksum. */
+function outer(source: IpAddress, destination: IpAddress, payload: Uint8Array): Uint8Array {
+  const udp = concat(
+    uint(2, 50000),
+    uint(2, VXLAN_PORT),
+    uint(2, payload.length + 8),
+    uint(2, 0),
+    payload,
+  );
+  const ends = concat(ipOctets(source), ipOctets(destination));
+  const v6 = isIpv6(source);
+  const ip = v6
+    ? concat(Uint8Array.of(0x60, 0, 0, 0), uint(2, udp.length), Uint8Array.of(17, 64), ends)
+    : withChecksum(
+        concat(
+          Uint8Array.of(0x45, 0),
+          uint(2, udp.length + 20),
+          Uint8Array.of(0, 0, 0x40, 0, 64, 17, 0, 0),
+          ends,
+        ),
+      );
+  const ethernet = concat(macOctets(station(mac.tor)), macOctets(station(mac.far)));
+  return concat(ethernet, uint(2, v6 ? EtherType.ipv6 : EtherType.ipv4), ip, udp);
+}
+
+/** IPv4 header checksum (RFC 791 §3.1). */
+function withChecksum(header: Uint8Array): Uint8Array {
+  let sum = 0;
+  for (let at = 0; at < 20; at += 2) sum += ((header[at] ?? 0) << 8) | (header[at + 1] ?? 0);
+  sum = (sum & 0xffff) + (sum >>> 16);
+  sum = (sum & 0xffff) + (sum >>> 16);
+  return concat(header.subarray(0, 10), uint(2, ~sum & 0xffff), header.subarray(12));
+}
+
+/** A thread inherits the namespace of the thread that starts it. Gives way now and then: two cores must do. */
+const blaster = `
+const { parentPort, workerData: { port, frame, n } } = require("node:worker_threads");
+const koffi = require("koffi");
+const libc = koffi.load("libc.so.6");
+const socket = libc.func("int socket(int, int, int)");
+const sendto = libc.func("long sendto(int, const void *, size_t, int, const void *, unsigned int)");
+const index = libc.func("unsigned int if_nametoindex(const char *)")(port);
+const fd = socket(17, 3, 0);
+const address = new Uint8Array(20);
+new Uint16Array(address.buffer, 0, 1)[0] = 17;
+new Uint32Array(address.buffer, 4, 1)[0] = index;
+let sent = 0;
+(function some() {
+  for (let i = 0; i < 20 && sent < n; i++) {
+    if (sendto(fd, frame, frame.length, 0, address, 20) < 0) throw new Error("errno " + koffi.errno());
+    sent++;
+  }
+  if (sent < n) return setTimeout(some, 1);
+  libc.func("int close(int)")(fd);
+  parentPort.postMessage("sent");
+})();
+`;
