@@ -245,7 +245,8 @@ export class NveCore {
     const older = vsi.pending?.is === "applying" ? vsi.pending.older : undefined;
     delete vsi.pending;
     this.#keepTags(vsi, granted);
-    this.#out.push({ do: "grant", vsi: granted.ask.vsi, filters: granted.filters });
+    const { port, vsi: key } = granted.ask;
+    this.#out.push({ do: "grant", port, vsi: key, filters: granted.filters });
     const vns = [...new Set(granted.entries.map(({ vn }) => vn))];
     const tags = vns.map((vn) => this.#pool(granted.ask.port).tagOf(vn));
     const what = older === undefined ? "VSI attached" : "VSI changed";
@@ -298,7 +299,8 @@ export class NveCore {
   /** Deleted at the NVA: nobody stays in it. A VSI of several VNs goes whole, as stations do (spec/vdp.md 3). */
   #vnGone(vn: VnId): undefined {
     for (const key of [...this.tree.members(vn)]) {
-      this.#out.push({ do: "order-de-associate", vsi: key });
+      const port = this.vsis.get(key)?.ask.port;
+      if (port !== undefined) this.#out.push({ do: "order-de-associate", port, vsi: key });
       this.#release(key, `VN ${vn} was deleted`);
     }
     this.infos.delete(vn);
@@ -366,7 +368,7 @@ export class NveCore {
   }
 
   #refuse(ask: Ask, refusal: Refusal): undefined {
-    this.#out.push({ do: "refuse", vsi: ask.vsi, refusal });
+    this.#out.push({ do: "refuse", ask, refusal });
     const { code, reason } = refusal;
     this.#log("warn", "VSI refused", { ...named(ask), code, reason });
   }

@@ -27,9 +27,9 @@ export type NveEffect =
   | { do: "admit"; ask: Ask; serial: number; vns: readonly VnId[] }
   /** With `vsi`: say `applied` or `unapplied` when the dataplane is done. */
   | { do: "intents"; change: IntentChange; vsi?: string; serial?: number }
-  | { do: "grant"; vsi: string; filters: Filters }
-  | { do: "refuse"; vsi: string; refusal: Refusal }
-  | { do: "order-de-associate"; vsi: string }
+  | { do: "grant"; port: string; vsi: string; filters: Filters }
+  | { do: "refuse"; ask: Ask; refusal: Refusal }
+  | { do: "order-de-associate"; port: string; vsi: string }
   | { do: "watch" | "unwatch"; vns: readonly VnId[] }
   | ({ do: "report" } & Report)
   | { do: "log"; level: "info" | "warn"; what: string; fields: Readonly<Record<string, unknown>> };

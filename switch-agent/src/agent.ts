@@ -1,0 +1,231 @@
+import type { Clock, Link, LinkState } from "@nve/linux";
+import type { Log } from "@nve/program/log";
+import { type EvbPolicy, type Filters, Instant, type Vid, type VnId } from "@nve/protocol-spec";
+import {
+  type Ask,
+  contentOf,
+  entriesOf,
+  NveCore,
+  type NveEffect,
+  type NveEvent,
+  type Refusal,
+  type Verdict,
+} from "@nve/switch-agent/nve";
+import { Applier } from "./applier.ts";
+import type { Config } from "./config.ts";
+import type { Dataplane } from "./dataplane/dataplane.ts";
+import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
+import { AccessPort } from "./port.ts";
+import { Refusals } from "./refusals.ts";
+
+export type AgentOptions = {
+  config: Config;
+  version: string;
+  clock: Clock;
+  log: Log;
+  dataplane: Dataplane;
+  /** 0 up to, not including, 1. */
+  random: () => number;
+  openLink(port: string): Link;
+  openNva(options: Pick<NvaClientOptions, "all" | "onEvent" | "settled">): Nva;
+};
+
+/** How long the NVA may take to admit a VNIC; less where the resource wait of the port is shorter. */
+const ADMIT_MS = 2000;
+/** How long an answer waits for the NVA to know the VNIC and for us to know its VN: then first frames arrive. */
+const SYNC_MS = 250;
+
+/**
+ * The switch agent: access ports, NVE core, dataplane and NVA, wired. Each event goes through the core, and what
+ * the core says is done here; events that come meanwhile wait for their turn.
+ */
+export class SwitchAgent {
+  readonly core: NveCore;
+  readonly ports = new Map<string, AccessPort>();
+  readonly applier: Applier;
+  readonly nva: Nva;
+  readonly refusals = new Refusals();
+  readonly config: Config;
+  readonly version: string;
+  readonly dataplane: Dataplane;
+  readonly startedUnixMs = Date.now();
+  readonly #options: AgentOptions;
+  readonly #startedAt: Instant;
+  readonly #events: NveEvent[] = [];
+  #running = false;
+  #closed = false;
+
+  constructor(options: AgentOptions) {
+    const { config, clock, log, dataplane } = options;
+    this.#options = options;
+    this.#startedAt = clock.now();
+    this.config = config;
+    this.version = options.version;
+    this.dataplane = dataplane;
+    this.core = new NveCore(
+      config.ports.map((port) => ({ ...port, ...this.#startTag(port.tags) })),
+    );
+    this.applier = new Applier(dataplane, clock, log, () => this.core.intents());
+    this.nva = options.openNva({
+      all: () => this.core.report(),
+      onEvent: (event) => this.#feed(event),
+      settled: () => this.applier.settled(),
+    });
+    for (const { name } of config.ports) this.#openPort(name, config.evb);
+  }
+
+  unixMsOf(instant: Instant): number {
+    return Math.round(this.startedUnixMs + (instant - this.#startedAt));
+  }
+
+  /** LLDP shutdown, NVA session ended, dataplane taken down. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const port of this.ports.values()) port.close();
+    this.nva.close();
+    await this.applier.close();
+    await this.dataplane.close();
+  }
+
+  /** After a restart lending starts elsewhere: the tags that stations still hold from before are left for them. */
+  #startTag([first, last]: readonly [Vid, Vid]): { startTag: Vid } {
+    const offset = Math.floor(this.#options.random() * (last - first + 1));
+    return { startTag: (first + offset) as Vid };
+  }
+
+  #openPort(name: string, policy: EvbPolicy): void {
+    const { clock, log, random, version, openLink, config } = this.#options;
+    const link = openLink(name);
+    const port = new AccessPort({
+      name,
+      nve: config.nve,
+      version,
+      link,
+      clock,
+      policy,
+      firstSequence: Math.floor(random() * 65536),
+      log,
+      onAsk: (ask) => this.#feed({ on: "ask", ask }),
+      onRefused: (ask, refusal) => this.#refused(ask, refusal),
+      onAddresses: (vsi, addresses) => this.#feed({ on: "addresses", vsi, addresses }),
+      onCancel: (vsi) => this.#feed({ on: "cancel", vsi }),
+      onRelease: (vsi, why) => this.#feed({ on: "release", vsi, why }),
+      onState: (state) => this.#portState(name, state),
+    });
+    this.ports.set(name, port);
+    if (link.state !== "absent") this.#portState(name, link.state);
+  }
+
+  #portState(name: string, state: LinkState): void {
+    const { dataplane, log } = this.#options;
+    const done = state === "absent" ? dataplane.portDown(name) : dataplane.portUp(name);
+    done.catch((error: unknown) => {
+      log.error({ port: name, reason: reasonOf(error) }, "the dataplane did not take the port");
+    });
+  }
+
+  #feed(event: NveEvent): void {
+    this.#events.push(event);
+    if (this.#running || this.#closed) return;
+    this.#running = true;
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const effect of this.core.step(next, this.#options.clock.now())) this.#perform(effect);
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #perform(effect: NveEffect): void {
+    switch (effect.do) {
+      case "admit":
+        void this.#admit(effect);
+        return;
+      case "intents":
+        void this.#apply(effect);
+        return;
+      case "grant":
+        this.ports.get(effect.port)?.grant(effect.vsi, effect.filters);
+        return;
+      case "refuse":
+        this.#refused(effect.ask, effect.refusal);
+        this.ports.get(effect.ask.port)?.refuse(effect.ask.vsi, effect.refusal);
+        return;
+      case "order-de-associate":
+        this.ports.get(effect.port)?.withdraw(effect.vsi);
+        return;
+      case "watch":
+        this.nva.watch(effect.vns);
+        return;
+      case "unwatch":
+        this.nva.unwatch(effect.vns);
+        return;
+      case "report":
+        this.nva.report(effect);
+        return;
+      case "log":
+        this.#options.log[effect.level](effect.fields, effect.what);
+        return;
+    }
+  }
+
+  async #admit({ ask, serial, vns }: NveEffect & { do: "admit" }): Promise<void> {
+    const { vsi, vnic, hypervisor, port } = ask;
+    const resourceWaitMs = this.ports.get(port)?.resourceWaitMs ?? ADMIT_MS;
+    const timeoutMs = Math.min(ADMIT_MS, resourceWaitMs / 3);
+    const pool = this.core.ports.get(port)?.pool;
+    const entries = entriesOf(ask.filters, (vid) => pool?.vnOf(vid));
+    const content = contentOf("code" in entries ? [] : entries, ask.addresses);
+    const verdicts = await Promise.all(
+      vns.map(async (vn): Promise<[VnId, Verdict]> => {
+        return [vn, await this.nva.admit({ vn, vnic, hypervisor, port, content }, timeoutMs)];
+      }),
+    );
+    this.#feed({ on: "verdicts", vsi, serial, verdicts: new Map(verdicts) });
+  }
+
+  async #apply({ change, vsi, serial }: NveEffect & { do: "intents" }): Promise<void> {
+    if (vsi === undefined || serial === undefined) return this.applier.keepTrying(change);
+    try {
+      await this.applier.apply(change);
+    } catch (error) {
+      this.#feed({ on: "unapplied", vsi, serial, reason: reasonOf(error) });
+      return;
+    }
+    await this.#synced(vsi);
+    this.#feed({ on: "applied", vsi, serial });
+  }
+
+  /** The answer should find the others ready: the NVA has the claim, and we have the VN's addresses. */
+  async #synced(vsi: string): Promise<void> {
+    const granted = this.core.vsis.get(vsi)?.granted;
+    if (granted?.ask.mode !== "associate") return;
+    const vns = granted.entries.map(({ vn }) => vn);
+    const { clock } = this.#options;
+    await new Promise<void>((resolve) => {
+      const callOff = clock.at(Instant(clock.now() + SYNC_MS), resolve);
+      void this.nva
+        .synced(vns)
+        .then(() => this.applier.settled())
+        .then(() => {
+          callOff();
+          resolve();
+        });
+    });
+  }
+
+  #refused(ask: Ask, refusal: Refusal): void {
+    const { port, vnic } = ask;
+    const vns = groupsOf(ask.filters);
+    this.refusals.add({ ...refusal, atUnixMs: Date.now(), port, vnic, vns });
+  }
+}
+
+const groupsOf = (filters: Filters): number[] => [
+  ...new Set(filters.entries.flatMap((entry) => ("groupId" in entry ? [entry.groupId] : []))),
+];
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);

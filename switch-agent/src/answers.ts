@@ -1,0 +1,57 @@
+import type { Clock } from "@nve/linux";
+import { Instant, type VdpTlv } from "@nve/protocol-spec";
+
+/**
+ * The answers to the requests of one ECPDU: they leave together when the last is there, because a peer loses
+ * one of two ECPDUs in quick succession (spec/ecp.md 5). What is there leaves after `patienceMs` in any case,
+ * and each later one by itself.
+ */
+export class Answers {
+  readonly #ready: (VdpTlv | undefined)[] = [];
+  readonly #send: (tlvs: readonly VdpTlv[]) => void;
+  #open = 1; // the reader of the ECPDU itself
+  #late = false;
+  #callOff: () => void;
+
+  constructor(clock: Clock, patienceMs: number, send: (tlvs: readonly VdpTlv[]) => void) {
+    this.#send = send;
+    this.#callOff = clock.at(Instant(clock.now() + patienceMs), () => {
+      this.#late = true;
+      this.#flush();
+    });
+  }
+
+  /** A place for one answer, in the order of the requests. */
+  place(): Answer {
+    const at = this.#ready.push(undefined) - 1;
+    this.#open += 1;
+    let settled = false;
+    return (tlv) => {
+      if (settled) return;
+      settled = true;
+      this.#ready[at] = tlv;
+      this.#settle();
+    };
+  }
+
+  /** All requests of the ECPDU have their place. */
+  close(): void {
+    this.#settle();
+  }
+
+  #settle(): void {
+    this.#open -= 1;
+    if (this.#open > 0 && !this.#late) return;
+    if (this.#open === 0) this.#callOff();
+    this.#flush();
+  }
+
+  #flush(): void {
+    const tlvs = this.#ready.filter((tlv) => tlv !== undefined);
+    this.#ready.fill(undefined);
+    if (tlvs.length > 0) this.#send(tlvs);
+  }
+}
+
+/** Gives the answer, or says that there will be none. Once: later calls do nothing. */
+export type Answer = (tlv: VdpTlv | undefined) => void;

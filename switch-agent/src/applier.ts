@@ -1,0 +1,163 @@
+import type { Clock } from "@nve/linux";
+import type { Log } from "@nve/program/log";
+import { Instant } from "@nve/protocol-spec";
+import { type Intent, type IntentChange, intentKey } from "@nve/switch-agent/nve";
+import type { Dataplane } from "./dataplane/dataplane.ts";
+
+type Job = { change: IntentChange; done: () => void; failed: (error: Error) => void };
+
+const FIRST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 30_000;
+
+/**
+ * Brings changes to the dataplane one after another; what waits goes together. A change that fails is the
+ * asker's to take back, or, when nobody can, a fault: then all that is wanted is ensured again until it holds.
+ */
+export class Applier {
+  readonly #dataplane: Dataplane;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #wanted: () => readonly Intent[];
+  readonly #applied = new Map<string, Intent>();
+  #waiting: Job[] = [];
+  #running: Promise<void> | undefined;
+  #fault: string | undefined;
+  #retryMs = FIRST_RETRY_MS;
+  #callOff: (() => void) | undefined;
+  #closed = false;
+
+  constructor(dataplane: Dataplane, clock: Clock, log: Log, wanted: () => readonly Intent[]) {
+    this.#dataplane = dataplane;
+    this.#clock = clock;
+    this.#log = log;
+    this.#wanted = wanted;
+  }
+
+  /** For `show`: "in sync", "applying", or the fault. */
+  get state(): string {
+    if (this.#fault !== undefined) return this.#fault;
+    return this.#running === undefined ? "in sync" : "applying";
+  }
+
+  has(key: string): boolean {
+    return this.#applied.has(key);
+  }
+
+  /** Resolves when the dataplane has it; rejects with its reason, and then the asker takes it back. */
+  apply(change: IntentChange): Promise<void> {
+    if (change.ensure.length + change.remove.length === 0) return Promise.resolve();
+    return new Promise((done, failed) => {
+      this.#waiting.push({ change, done, failed });
+      this.#run();
+    });
+  }
+
+  /** As `apply`, for what nobody can take back: tried again until it holds. */
+  async keepTrying(change: IntentChange): Promise<void> {
+    try {
+      await this.apply(change);
+    } catch (error) {
+      this.#faulty(error);
+    }
+  }
+
+  /** When all that was asked for until now is done, well or not. */
+  async settled(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
+  }
+
+  /** Removes what an earlier run left and nobody wants. */
+  async prune(): Promise<void> {
+    await this.settled();
+    try {
+      await this.#dataplane.prune(this.#wanted());
+    } catch (error) {
+      this.#faulty(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#callOff?.();
+    await this.settled();
+  }
+
+  #run(): void {
+    if (this.#running !== undefined) return;
+    this.#running = this.#drain().finally(() => {
+      this.#running = undefined;
+      if (this.#waiting.length > 0) this.#run();
+    });
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const jobs = this.#waiting;
+      this.#waiting = [];
+      if (jobs.length > 1 && (await this.#together(jobs))) continue;
+      for (const job of jobs) await this.#alone(job);
+    }
+  }
+
+  async #together(jobs: readonly Job[]): Promise<boolean> {
+    const last = new Map<string, { intent: Intent; ensure: boolean }>();
+    for (const { change } of jobs) {
+      for (const intent of change.ensure) last.set(intentKey(intent), { intent, ensure: true });
+      for (const intent of change.remove) last.set(intentKey(intent), { intent, ensure: false });
+    }
+    const all = [...last.values()];
+    const change = {
+      ensure: all.filter(({ ensure }) => ensure).map(({ intent }) => intent),
+      remove: all.filter(({ ensure }) => !ensure).map(({ intent }) => intent),
+    };
+    try {
+      await this.#make(change);
+    } catch {
+      return false; // one by one tells whose fault it is
+    }
+    for (const { done } of jobs) done();
+    return true;
+  }
+
+  async #alone({ change, done, failed }: Job): Promise<void> {
+    try {
+      await this.#make(change);
+      done();
+    } catch (error) {
+      failed(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  /** First what is to be, then what is not to be: a station that moves is never nowhere. */
+  async #make({ ensure, remove }: IntentChange): Promise<void> {
+    if (ensure.length > 0) await this.#dataplane.ensure(ensure);
+    for (const intent of ensure) this.#applied.set(intentKey(intent), intent);
+    if (remove.length > 0) await this.#dataplane.remove(remove);
+    for (const intent of remove) this.#applied.delete(intentKey(intent));
+  }
+
+  #faulty(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (this.#fault !== reason) this.#log.error({ reason }, "dataplane out of sync: trying again");
+    this.#fault = reason;
+    if (this.#closed || this.#callOff !== undefined) return;
+    this.#callOff = this.#clock.at(Instant(this.#clock.now() + this.#retryMs), () => {
+      this.#callOff = undefined;
+      this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS);
+      void this.#again();
+    });
+  }
+
+  async #again(): Promise<void> {
+    try {
+      await this.apply({ ensure: this.#wanted(), remove: [] });
+      await this.#dataplane.prune(this.#wanted());
+    } catch (error) {
+      this.#faulty(error);
+      return;
+    }
+    if (this.#fault !== undefined) this.#log.info("dataplane in sync again");
+    this.#fault = undefined;
+    this.#retryMs = FIRST_RETRY_MS;
+  }
+}

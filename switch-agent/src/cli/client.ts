@@ -1,0 +1,22 @@
+import type { AgentClient } from "./world.ts";
+
+const TIMEOUT_MS = 5000;
+
+/** The heavy part (gRPC) is loaded only when there is something to ask. */
+export async function connectAgent(socket: string): Promise<AgentClient> {
+  const [{ call, connect }, { SwitchAgentClient }] = await Promise.all([
+    import("@nve/program/rpc"),
+    import("@nve/protocol-spec/proto/agent"),
+  ]);
+  const client = connect(SwitchAgentClient, socket);
+  return {
+    status: () => call(client, client.status, {}, TIMEOUT_MS),
+    ports: async () => (await call(client, client.listPorts, {}, TIMEOUT_MS)).ports,
+    vnics: async () => (await call(client, client.listVnics, {}, TIMEOUT_MS)).vnics,
+    vns: async () => (await call(client, client.listVns, {}, TIMEOUT_MS)).vns,
+    fdb: async (vnId) => (await call(client, client.listFdb, { vnId }, TIMEOUT_MS)).entries,
+    refusals: async () => (await call(client, client.listRefusals, {}, TIMEOUT_MS)).refusals,
+    counters: () => call(client, client.counters, {}, TIMEOUT_MS),
+    close: () => client.close(),
+  };
+}

@@ -1,0 +1,206 @@
+import { type Column, type Output, show, toJson } from "@nve/program/output";
+import { argument } from "@nve/program/program";
+import { VnId } from "@nve/protocol-spec";
+import type {
+  CountersResponse,
+  FdbEntry,
+  Neighbor,
+  PortStatus,
+  Refusal,
+  SwitchVn,
+  SwitchVnic,
+  VnCounters,
+} from "@nve/protocol-spec/proto/agent";
+import { Command } from "commander";
+import { type AgentClient, asking, type World } from "./world.ts";
+
+/** `show <what>`: a table, or JSON of what the control API says. */
+export function showCommand(world: World): Command {
+  const command = new Command("show").description("what the agent has, in detail");
+  const table = (
+    name: string,
+    description: string,
+    print: (agent: AgentClient, out: Output) => Promise<void>,
+  ): void => {
+    command
+      .command(name)
+      .description(description)
+      .action((_: object, self: Command) => asking(world, self, print));
+  };
+  table(
+    "ports",
+    "link, EVB as agreed with the server (exponents of 10 µs), tags",
+    async (agent, out) => show(await agent.ports(), PORT, out),
+  );
+  table("vnics", "VNICs with their VNs, tags and addresses", async (agent, out) => {
+    const vnics = await agent.vnics();
+    if (out.json) show(vnics, [], out);
+    else show(vnics.flatMap(vnicRows), VNIC, out, "no VNIC is attached");
+  });
+  table("vns", "virtual networks with members here", async (agent, out) =>
+    show(await agent.vns(), VN, out, "no VN has members here"),
+  );
+  table("tags", "which tag is lent to which VN, on each port", async (agent, out) => {
+    const vns = await agent.vns();
+    show(vns.flatMap(tagRows), TAG, out, "no tag is lent");
+  });
+  table("neighbors", "who is at the other end, from LLDP", async (agent, out) => {
+    const rows = (await agent.ports()).flatMap((port) =>
+      port.neighbors.map((neighbor) => ({ port: port.interface, ...neighbor })),
+    );
+    show(rows, NEIGHBOR, out, "no neighbors: nothing heard in LLDP");
+  });
+  table("refusals", "the last 100 requests that were refused, and why", async (agent, out) =>
+    show(await agent.refusals(), REFUSAL, out, "nothing was refused"),
+  );
+  table("counters", "frames by VN, drops by reason, and what each port heard and sent", counters);
+  fdbCommand(world, command);
+  return command;
+}
+
+function fdbCommand(world: World, parent: Command): void {
+  parent
+    .command("fdb")
+    .description("where each MAC address of a VN is")
+    .option("--vn <id>", "of this VN only", argument(VnId))
+    .action(({ vn }: { vn?: VnId }, self: Command) =>
+      asking(world, self, async (agent, out) =>
+        show(await agent.fdb(vn ?? 0), FDB, out, "no address is known"),
+      ),
+    );
+}
+
+async function counters(agent: AgentClient, out: Output): Promise<void> {
+  const [frames, ports] = await Promise.all([agent.counters(), agent.ports()]);
+  if (out.json) {
+    const byPort = ports.map(({ interface: port, counters }) => ({ port, counters }));
+    out.print(toJson({ ...frames, ports: byPort }));
+    return;
+  }
+  show(frames.vns, FRAMES, out, "no VN has members here");
+  out.print("");
+  show(countRows(frames, ports), COUNT, out, "nothing was counted");
+}
+
+function countRows({ drops }: CountersResponse, ports: readonly PortStatus[]): Count[] {
+  const rows = (where: string, of: Record<string, bigint>): Count[] =>
+    Object.entries(of).map(([counter, value]) => ({ where, counter, value: Number(value) }));
+  return [
+    ...rows("dropped", drops),
+    ...ports.flatMap((port) => rows(port.interface, port.counters)),
+  ];
+}
+
+type VnicRow = Omit<SwitchVnic, "vns"> & { vn?: number; tag?: number; mac?: string; ips?: string };
+
+function vnicRows({ vns, ...vnic }: SwitchVnic): VnicRow[] {
+  const rows = vns.flatMap(({ vnId, tag, macs }): VnicRow[] => {
+    const row = { ...vnic, vn: vnId, tag };
+    if (macs.length === 0) return [row];
+    return macs.map(({ mac, ips }) => ({ ...row, mac, ips: ips.join(" ") }));
+  });
+  return rows.length === 0 ? [vnic] : rows;
+}
+
+type TagRow = { port: string; tag: number; vn: number; alias: string; vnics: number };
+
+const tagRows = ({ vnId, alias, tags }: SwitchVn): TagRow[] =>
+  tags.map(({ port, tag, vnics }) => ({ port, tag, vn: vnId, alias, vnics }));
+
+const time = (unixMs: bigint): string =>
+  unixMs === 0n ? "" : new Date(Number(unixMs)).toISOString();
+
+const PORT: readonly Column<PortStatus>[] = [
+  { head: "PORT", of: (port) => port.interface },
+  { head: "STATE", of: ({ state }) => state },
+  { head: "EVB", of: ({ evb }) => (evb ? "yes" : "no") },
+  { head: "GROUP-ID", of: ({ groupId }) => (groupId ? "yes" : "no") },
+  { head: "R", of: ({ r }) => r },
+  { head: "RTE", of: ({ rte }) => rte },
+  { head: "RWD", of: ({ rwd }) => rwd },
+  { head: "RKA", of: ({ rka }) => rka },
+  { head: "VNICS", of: ({ vnics }) => vnics },
+  { head: "TAGS-LENT", of: ({ tagsLent }) => tagsLent },
+  { head: "TAGS-FREE", of: ({ tagsFree }) => tagsFree },
+  { head: "NEIGHBOR", of: ({ neighbors }) => neighbors.map((n) => n.systemName).join(" ") },
+];
+
+const VNIC: readonly Column<VnicRow>[] = [
+  { head: "VNIC", of: ({ vnic }) => vnic },
+  { head: "PORT", of: ({ port }) => port },
+  { head: "STATE", of: ({ state }) => state },
+  { head: "VN", of: ({ vn }) => vn },
+  { head: "TAG", of: ({ tag }) => tag },
+  { head: "MAC", of: ({ mac }) => mac },
+  { head: "IP", of: ({ ips }) => ips },
+  { head: "STATION", of: ({ station }) => station },
+  { head: "SINCE", of: ({ sinceUnixMs }) => time(sinceUnixMs) },
+];
+
+const VN: readonly Column<SwitchVn>[] = [
+  { head: "VN", of: ({ vnId }) => vnId },
+  { head: "ALIAS", of: ({ alias }) => alias },
+  { head: "VNI", of: ({ vni }) => vni },
+  { head: "TAGS", of: ({ tags }) => tags.map(({ port, tag }) => `${port}:${tag}`).join(" ") },
+  { head: "LOCAL-MACS", of: ({ localMacs }) => localMacs },
+  { head: "REMOTE-MACS", of: ({ remoteMacs }) => remoteMacs },
+  { head: "REMOTE-NVES", of: ({ remoteNves }) => remoteNves.join(", ") },
+];
+
+const TAG: readonly Column<TagRow>[] = [
+  { head: "PORT", of: ({ port }) => port },
+  { head: "TAG", of: ({ tag }) => tag },
+  { head: "VN", of: ({ vn }) => vn },
+  { head: "ALIAS", of: ({ alias }) => alias },
+  { head: "VNICS", of: ({ vnics }) => vnics },
+];
+
+const FDB: readonly Column<FdbEntry>[] = [
+  { head: "VN", of: ({ vnId }) => vnId },
+  { head: "VNI", of: ({ vni }) => vni },
+  { head: "MAC", of: ({ mac }) => mac },
+  { head: "IP", of: ({ ips }) => ips.join(" ") },
+  { head: "WHERE", of: ({ where }) => where },
+  { head: "AT", of: ({ where, port, tag, vtep }) => (where === "local" ? `${port}:${tag}` : vtep) },
+  { head: "NVE", of: ({ nveId }) => nveId },
+  { head: "VNIC", of: ({ vnic }) => vnic },
+  { head: "APPLIED", of: ({ applied }) => (applied ? "yes" : "no") },
+];
+
+const NEIGHBOR: readonly Column<Neighbor & { port: string }>[] = [
+  { head: "PORT", of: ({ port }) => port },
+  { head: "SYSTEM", of: ({ systemName }) => systemName },
+  { head: "CHASSIS", of: ({ chassisId }) => chassisId },
+  { head: "THEIR-PORT", of: ({ portId }) => portId },
+  { head: "MAC", of: ({ mac }) => mac },
+  { head: "ADDRESS", of: ({ managementAddress }) => managementAddress },
+  { head: "TTL", of: ({ ttl }) => ttl },
+  { head: "DESCRIPTION", of: ({ systemDescription }) => systemDescription },
+];
+
+const REFUSAL: readonly Column<Refusal>[] = [
+  { head: "AT", of: ({ atUnixMs }) => time(atUnixMs) },
+  { head: "PORT", of: ({ port }) => port },
+  { head: "VNIC", of: ({ vnic }) => vnic },
+  { head: "VN", of: ({ vnId }) => (vnId === 0 ? "" : vnId) },
+  { head: "CODE", of: ({ code }) => code },
+  { head: "REASON", of: ({ reason }) => reason },
+];
+
+const FRAMES: readonly Column<VnCounters>[] = [
+  { head: "VN", of: ({ vnId }) => (vnId === 0 ? "" : vnId) },
+  { head: "VNI", of: ({ vni }) => vni },
+  { head: "ACCESS-IN", of: ({ accessIn }) => Number(accessIn) },
+  { head: "ACCESS-OUT", of: ({ accessOut }) => Number(accessOut) },
+  { head: "OVERLAY-IN", of: ({ overlayIn }) => Number(overlayIn) },
+  { head: "OVERLAY-OUT", of: ({ overlayOut }) => Number(overlayOut) },
+  { head: "FLOODED", of: ({ flooded }) => Number(flooded) },
+];
+
+type Count = { where: string; counter: string; value: number };
+
+const COUNT: readonly Column<Count>[] = [
+  { head: "WHERE", of: ({ where }) => where },
+  { head: "COUNTER", of: ({ counter }) => counter },
+  { head: "VALUE", of: ({ value }) => value },
+];

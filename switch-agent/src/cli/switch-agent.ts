@@ -1,0 +1,43 @@
+import { Command, Option } from "commander";
+import { DEFAULT_SOCKET } from "../socket.ts";
+import { version } from "../version.ts";
+import { showCommand } from "./show.ts";
+import { statusCommand } from "./status.ts";
+import type { World } from "./world.ts";
+
+/** The command line. What it talks to and where it prints come from outside, so that a test is: an argv, lines. */
+export function switchAgent(world: World): Command {
+  const program = new Command("switch-agent")
+    .description(
+      "The NVE on a switch: lends tags to the VMs of its servers and tunnels their frames",
+    )
+    .version(version)
+    .option("--json", "print JSON in place of tables", false)
+    .option("--socket <address>", "control socket of the running agent", DEFAULT_SOCKET)
+    .addHelpText("after", EXAMPLES);
+  program
+    .command("run")
+    .description("run the agent in the foreground, until SIGTERM or SIGINT")
+    .requiredOption("--config <file>", "YAML or JSON, see README.md")
+    .addOption(
+      new Option("--link <driver>", "how frames are received, in place of the config's").choices([
+        "packet",
+        "pcap",
+      ]),
+    )
+    .action(({ config, link }: { config: string; link?: "packet" | "pcap" }) =>
+      world.run(config, link),
+    );
+  program.addCommand(statusCommand(world));
+  program.addCommand(showCommand(world));
+  return program;
+}
+
+const EXAMPLES = `
+Examples:
+  switch-agent run --config /etc/split-nve/switch-agent.yaml
+  switch-agent status
+  switch-agent show vnics
+  switch-agent show fdb --vn 5001 --json
+  switch-agent show refusals                 why a VM was not let in
+`;

@@ -1,0 +1,46 @@
+import type { Output } from "@nve/program/output";
+import type {
+  CountersResponse,
+  FdbEntry,
+  PortStatus,
+  Refusal,
+  SwitchStatus,
+  SwitchVn,
+  SwitchVnic,
+} from "@nve/protocol-spec/proto/agent";
+import type { Command } from "commander";
+
+/** The running agent, as the commands see it. Each call is refused with `Refused` and the reason. */
+export interface AgentClient {
+  status(): Promise<SwitchStatus>;
+  ports(): Promise<readonly PortStatus[]>;
+  vnics(): Promise<readonly SwitchVnic[]>;
+  vns(): Promise<readonly SwitchVn[]>;
+  /** @param vnId 0: of all VNs */
+  fdb(vnId: number): Promise<readonly FdbEntry[]>;
+  refusals(): Promise<readonly Refusal[]>;
+  counters(): Promise<CountersResponse>;
+  close(): void;
+}
+
+/** What the commands talk to and where they print. */
+export type World = {
+  agent(socket: string): Promise<AgentClient>;
+  print(line: string): void;
+  run(config: string, link?: "packet" | "pcap"): Promise<void>;
+};
+
+/** One question to the agent, and the outcome printed as the options say. */
+export async function asking(
+  { agent, print }: World,
+  command: Command,
+  ask: (agent: AgentClient, out: Output) => Promise<void>,
+): Promise<void> {
+  const { json, socket } = command.optsWithGlobals<{ json: boolean; socket: string }>();
+  const client = await agent(socket);
+  try {
+    await ask(client, { json, print });
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,216 @@
+import { NotFound, type Service, unary } from "@nve/program";
+import { type Mac, type Neighbour, VnId } from "@nve/protocol-spec";
+import {
+  type CountersResponse,
+  type FdbEntry,
+  type Neighbor,
+  type PortStatus,
+  type Refusal,
+  SwitchAgentService,
+  type SwitchStatus,
+  type SwitchVn,
+  type SwitchVnic,
+  type VnBinding,
+} from "@nve/protocol-spec/proto/agent";
+import type { Vsi } from "@nve/switch-agent/nve";
+import type { SwitchAgent } from "./agent.ts";
+import type { AccessPort } from "./port.ts";
+import { chassisText, managementAddress, portText, systemText } from "./port-names.ts";
+
+/** The local control API (agent.proto): it shows what the agent has, and changes nothing. */
+export function controlService(agent: SwitchAgent): Service {
+  return {
+    definition: SwitchAgentService,
+    implementation: {
+      status: unary(() => status(agent)),
+      listPorts: unary(() => ({
+        ports: [...agent.ports.values()].map((port) => portStatus(agent, port)),
+      })),
+      listVnics: unary(() => ({
+        vnics: [...agent.core.vsis.values()].map((vsi) => vnic(agent, vsi)),
+      })),
+      listVns: unary(() => ({ vns: agent.core.watched().map((vn) => switchVn(agent, vn)) })),
+      listFdb: unary(({ vnId }: { vnId: number }) => ({ entries: fdb(agent, vnId) })),
+      listRefusals: unary(() => ({ refusals: refusals(agent) })),
+      counters: unary(() => counters(agent)),
+    },
+  };
+}
+
+function status(agent: SwitchAgent): SwitchStatus {
+  const { core, config, nva } = agent;
+  const vns = core.watched();
+  const count = (of: (vn: VnId) => number): number => vns.reduce((sum, vn) => sum + of(vn), 0);
+  return {
+    version: agent.version,
+    nveId: config.nve,
+    vtep: config.vtep,
+    startedUnixMs: BigInt(agent.startedUnixMs),
+    nvaState: nva.state.is,
+    nvaAddress: nva.state.address,
+    nvaReason: nva.state.reason,
+    nvaRevision: nva.state.applied,
+    dataplane: config.dataplane.driver,
+    dataplaneState: agent.applier.state,
+    ports: agent.ports.size,
+    vns: vns.length,
+    vnics: core.vsis.size,
+    localMacs: count((vn) => core.owners(vn).size),
+    remoteMacs: count((vn) => core.fdb.remotes(vn).size),
+  };
+}
+
+function portStatus(agent: SwitchAgent, port: AccessPort): PortStatus {
+  const { peer, groupId, r, rte, rwd, rka } = port.edge.evb;
+  const nve = agent.core.ports.get(port.name);
+  return {
+    interface: port.name,
+    state: port.state,
+    evb: peer,
+    groupId,
+    r,
+    rte,
+    rwd,
+    rka,
+    neighbors: port.edge.neighbours.map(neighbor),
+    counters: portCounters(port),
+    vnics: nve?.vsis.size ?? 0,
+    tagsLent: nve?.pool.lent.size ?? 0,
+    tagsFree: nve?.pool.free ?? 0,
+  };
+}
+
+function neighbor({ lldpdu, source }: Neighbour): Neighbor {
+  return {
+    chassisId: chassisText(lldpdu.chassisId),
+    portId: portText(lldpdu.portId),
+    systemName: systemText(lldpdu, "system-name"),
+    systemDescription: systemText(lldpdu, "system-description"),
+    managementAddress: managementAddress(lldpdu),
+    mac: source,
+    ttl: lldpdu.ttl,
+  };
+}
+
+/** `lldp.in`, `ecp.requests-out`, `vdp.refused`, `malformed.vdp.short`, … */
+function portCounters(port: AccessPort): Record<string, bigint> {
+  const { lldp, ecp, malformed } = port.edge.counters;
+  const counters: Record<string, bigint> = {};
+  for (const [group, values] of Object.entries({ lldp, ecp, vdp: port.vdp, malformed })) {
+    for (const [name, value] of Object.entries(values)) {
+      counters[`${group}.${kebab(name)}`] = BigInt(value);
+    }
+  }
+  return counters;
+}
+
+const kebab = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+const STATES = {
+  "pre-associate": "pre-associated",
+  "pre-associate-rr": "pre-associated-rr",
+  associate: "associated",
+} as const;
+
+function vnic(agent: SwitchAgent, { ask, granted, pending }: Vsi): SwitchVnic {
+  const shown = granted?.ask ?? ask;
+  const state = granted === undefined || pending !== undefined ? "deciding" : STATES[shown.mode];
+  const since = granted === undefined ? 0 : agent.unixMsOf(granted.since);
+  const content = granted === undefined ? new Map() : agent.core.tree.content(shown.vsi);
+  const pool = agent.core.ports.get(shown.port)?.pool;
+  const vns = [...(content ?? [])].map(
+    ([vn, macs]): VnBinding => ({
+      vnId: vn,
+      tag: pool?.tagOf(vn) ?? 0,
+      macs: [...macs].map(([mac, ips]) => ({ mac, ips: [...ips] })),
+    }),
+  );
+  const { port, station, vnic: name } = shown;
+  return { vnic: name, port, station, state, vns, sinceUnixMs: BigInt(since) };
+}
+
+function switchVn({ core }: SwitchAgent, vn: VnId): SwitchVn {
+  const info = core.infos.get(vn);
+  const tags = [...core.ports].flatMap(([port, { pool }]) => {
+    const lent = pool.lent.get(vn);
+    return lent === undefined ? [] : [{ port, tag: lent.vid, vnics: lent.holders.size }];
+  });
+  return {
+    vnId: vn,
+    vni: info?.vni ?? 0,
+    alias: info?.alias ?? "",
+    name: info?.name ?? "",
+    tags,
+    remoteNves: [...core.fdb.members(vn).values()].map(({ nve, vtep }) => `${nve} ${vtep}`),
+    localMacs: core.owners(vn).size,
+    remoteMacs: core.fdb.remotes(vn).size,
+  };
+}
+
+function fdb(agent: SwitchAgent, vnId: number): FdbEntry[] {
+  if (vnId === 0) return agent.core.watched().flatMap((vn) => fdbOf(agent, vn));
+  const vn = VnId(vnId);
+  if (!agent.core.watched().includes(vn)) throw new NotFound(`VN ${vn} has no members here`);
+  return fdbOf(agent, vn);
+}
+
+function fdbOf(agent: SwitchAgent, vn: VnId): FdbEntry[] {
+  const { core } = agent;
+  const vni = core.infos.get(vn)?.vni;
+  if (vni === undefined) return [];
+  const entry = (mac: Mac, ips: Iterable<string>): FdbEntry => ({
+    vnId: vn,
+    vni,
+    mac,
+    ips: [...ips],
+    where: "remote",
+    port: "",
+    tag: 0,
+    vtep: "",
+    nveId: "",
+    vnic: "",
+    applied: agent.applier.has(`mac ${vni} ${mac}`),
+  });
+  const owners = core.owners(vn);
+  const local = [...owners].map(
+    ([mac, { macs, port, vid, vnic }]): FdbEntry => ({
+      ...entry(mac, macs.get(mac) ?? []),
+      where: "local",
+      port,
+      tag: vid,
+      vnic,
+    }),
+  );
+  const remote = [...core.fdb.remotes(vn).values()]
+    .filter(({ mac }) => !owners.has(mac))
+    .map(({ mac, ips, vtep, nve }): FdbEntry => ({ ...entry(mac, ips), vtep, nveId: nve }));
+  return [...local, ...remote];
+}
+
+const refusals = (agent: SwitchAgent): Refusal[] =>
+  agent.refusals.newestFirst.map(({ atUnixMs, port, vnic, vns, code, reason }) => ({
+    atUnixMs: BigInt(atUnixMs),
+    port,
+    vnic,
+    vnId: vns[0] ?? 0,
+    code,
+    reason,
+  }));
+
+async function counters(agent: SwitchAgent): Promise<CountersResponse> {
+  const { vns, drops } = await agent.dataplane.counters();
+  const vnOf = new Map([...agent.core.infos.values()].map(({ vn, vni }) => [vni, vn]));
+  return {
+    vns: vns.map(({ vni, accessIn, accessOut, overlayIn, overlayOut, flooded }) => ({
+      vnId: vnOf.get(vni) ?? 0,
+      vni,
+      accessIn: BigInt(accessIn),
+      accessOut: BigInt(accessOut),
+      overlayIn: BigInt(overlayIn),
+      overlayOut: BigInt(overlayOut),
+      flooded: BigInt(flooded),
+    })),
+    drops: Object.fromEntries(Object.entries(drops).map(([why, n]) => [why, BigInt(n)])),
+  };
+}

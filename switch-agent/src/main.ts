@@ -1,0 +1,11 @@
+import { runProgram } from "@nve/program/program";
+import { connectAgent } from "./cli/client.ts";
+import { switchAgent } from "./cli/switch-agent.ts";
+
+await runProgram(
+  switchAgent({
+    agent: connectAgent,
+    print: (line) => process.stdout.write(`${line}\n`),
+    run: async (config, link) => (await import("./run.ts")).run(config, link),
+  }),
+);

@@ -1,0 +1,179 @@
+import { Metadata } from "@grpc/grpc-js";
+import type { Clock } from "@nve/linux";
+import { connect, type Log } from "@nve/program";
+import { Instant, OutOfRange, type VnId } from "@nve/protocol-spec";
+import { NveClient } from "@nve/protocol-spec/proto/nve";
+import type { NveEvent, Report, Verdict } from "@nve/switch-agent/nve";
+import { type Admission, admitRequest, type Self, verdictOf } from "./convert.ts";
+import { Failover } from "./failover.ts";
+import { Session } from "./session.ts";
+import { Watcher } from "./watch.ts";
+
+export type { Admission } from "./convert.ts";
+
+/** The NVA, as the NVE needs it. */
+export interface Nva {
+  readonly state: NvaState;
+  /** May this VNIC join? "unreachable" after `timeoutMs`, or at once without a session; never rejects. */
+  admit(ask: Admission, timeoutMs: number): Promise<Verdict>;
+  watch(vns: readonly VnId[]): void;
+  unwatch(vns: readonly VnId[]): void;
+  report(report: Report): void;
+  /** When the NVA has what was reported and has told all of these VNs; at once while it is away. */
+  synced(vns: readonly VnId[]): Promise<void>;
+  close(): void;
+}
+
+export type NvaState = {
+  is: "connecting" | "connected" | "lost";
+  address: string;
+  /** Why it is not connected. */
+  reason: string;
+  /** The highest revision that the dataplane has. */
+  applied: bigint;
+};
+
+export type NvaClientOptions = {
+  addresses: readonly string[];
+  self: Self;
+  incarnation: Uint8Array;
+  clock: Clock;
+  log: Log;
+  random: () => number;
+  all(): Report;
+  onEvent(event: NveEvent): void;
+  /** When the dataplane has all that was told until now. */
+  settled(): Promise<void>;
+};
+
+/**
+ * Talks to one of the NVA's addresses, and to another when that one is lost (A15): for ever, with growing
+ * pauses. What is watched and how far it is known outlives every session.
+ */
+export class NvaClient implements Nva {
+  readonly #options: NvaClientOptions;
+  readonly #failover: Failover;
+  readonly #watcher: Watcher;
+  #is: NvaState["is"] = "connecting";
+  #reason = "not yet answered";
+  #client: NveClient | undefined;
+  #session: Session | undefined;
+  #callOff: (() => void) | undefined;
+  #closed = false;
+
+  constructor(options: NvaClientOptions) {
+    this.#options = options;
+    this.#failover = new Failover(options.addresses, options.random);
+    this.#watcher = new Watcher(options);
+    this.#connect();
+  }
+
+  get state(): NvaState {
+    const { address } = this.#failover;
+    return { is: this.#is, address, reason: this.#reason, applied: this.#watcher.applied };
+  }
+
+  admit(ask: Admission, timeoutMs: number): Promise<Verdict> {
+    const client = this.#client;
+    if (this.#is !== "connected" || client === undefined) {
+      return Promise.resolve({ is: "unreachable", reason: this.#reason });
+    }
+    const options = { deadline: Date.now() + timeoutMs };
+    return new Promise((resolve) => {
+      client.admit(
+        admitRequest(this.#options.self, ask),
+        new Metadata(),
+        options,
+        (error, response) => {
+          if (error !== null)
+            resolve({ is: "unreachable", reason: error.details || error.message });
+          else resolve(readVerdict(() => verdictOf(response)));
+        },
+      );
+    });
+  }
+
+  watch(vns: readonly VnId[]): void {
+    this.#watcher.watch(vns);
+  }
+
+  unwatch(vns: readonly VnId[]): void {
+    this.#watcher.unwatch(vns);
+  }
+
+  report(report: Report): void {
+    this.#session?.report(report);
+  }
+
+  async synced(vns: readonly VnId[]): Promise<void> {
+    if (this.#is !== "connected") return;
+    await Promise.all([this.#session?.reported(), this.#watcher.known(vns)]);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#callOff?.();
+    this.#drop();
+  }
+
+  #connect(): void {
+    const { self, incarnation, clock, log, all } = this.#options;
+    const client = connect(NveClient, this.#failover.address);
+    this.#client = client;
+    this.#session = new Session({
+      stream: client.connect(),
+      self,
+      incarnation,
+      clock,
+      log,
+      all,
+      onWelcome: () => this.#welcome(client),
+      onLost: (reason) => this.#lost(reason),
+    });
+  }
+
+  #welcome(client: NveClient): void {
+    this.#is = "connected";
+    this.#reason = "";
+    this.#failover.succeeded();
+    this.#options.log.info({ address: this.#failover.address }, "NVA connected");
+    this.#options.onEvent({ on: "nva", connected: true });
+    this.#watcher.open(
+      client.watch(),
+      () => this.#session?.heard(),
+      (reason) => this.#lost(reason),
+    );
+  }
+
+  #lost(reason: string): void {
+    if (this.#closed) return;
+    const { address } = this.#failover;
+    const first = this.#is !== "lost";
+    this.#options.log[first ? "warn" : "debug"]({ address, reason }, "NVA not reached");
+    const was = this.#is;
+    this.#is = "lost";
+    this.#reason = reason;
+    this.#drop();
+    if (was === "connected") this.#options.onEvent({ on: "nva", connected: false });
+    const pauseMs = this.#failover.failed();
+    const { clock } = this.#options;
+    this.#callOff = clock.at(Instant(clock.now() + pauseMs), () => this.#connect());
+  }
+
+  #drop(): void {
+    this.#watcher.close();
+    this.#session?.close();
+    this.#session = undefined;
+    this.#client?.close();
+    this.#client = undefined;
+  }
+}
+
+function readVerdict(read: () => Verdict): Verdict {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof OutOfRange)) throw error;
+    return { is: "unreachable", reason: `the NVA said what cannot be: ${error.message}` };
+  }
+}

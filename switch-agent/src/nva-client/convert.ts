@@ -1,0 +1,237 @@
+import {
+  type IpAddress,
+  ipFrom,
+  ipOctets,
+  isIpv6,
+  type Mac,
+  macFrom,
+  macOctets,
+  NveId,
+  OutOfRange,
+  type Uuid,
+  uuidFrom,
+  uuidOctets,
+  VdpError,
+  VnId,
+  Vni,
+} from "@nve/protocol-spec";
+import {
+  type AdmitRequest,
+  type AdmitResponse,
+  type Delta,
+  type Denial,
+  DenialCode,
+  type NveMessage,
+  type WatchRequest,
+} from "@nve/protocol-spec/proto/nve";
+import {
+  type Claim,
+  type Cursor,
+  Encapsulation,
+  type Location,
+  type Mapping,
+  type Vn,
+} from "@nve/protocol-spec/proto/types";
+import type {
+  LocalClaim,
+  Member,
+  NveEvent,
+  Remote,
+  Verdict,
+  VnInfo,
+  VnicContent,
+} from "@nve/switch-agent/nve";
+import type { Parcel } from "./outbox.ts";
+
+export type {
+  NvaMessage,
+  NveClient,
+  NveMessage,
+  ReportAck,
+  WatchEvent,
+  WatchRequest,
+} from "@nve/protocol-spec/proto/nve";
+export type { Cursor } from "@nve/protocol-spec/proto/types";
+
+/** Of nve.proto: what we speak. */
+export const PROTOCOL_VERSION = 1;
+
+/** Who we are in the underlay. */
+export type Self = { nve: NveId; vtep: IpAddress };
+
+const locationOf = ({ nve, vtep }: Self): Location => ({
+  nveId: nve,
+  vteps: [Buffer.from(ipOctets(vtep))],
+  encapsulations: [Encapsulation.ENCAPSULATION_VXLAN],
+});
+
+const claimOf = (claim: LocalClaim): Claim => ({
+  vnId: claim.vn,
+  mac: Buffer.from(macOctets(claim.mac)),
+  ips: claim.ips.map((ip) => Buffer.from(ipOctets(ip))),
+  vnic: Buffer.from(uuidOctets(claim.vnic)),
+  hypervisor: claim.hypervisor,
+  port: claim.port,
+  sequence: 0n,
+  sticky: false,
+  anycast: false,
+  suspended: claim.suspended,
+});
+
+/** @param incarnation 16 octets, new at each start */
+export const helloOf = (self: Self, incarnation: Uint8Array): NveMessage => ({
+  message: {
+    $case: "hello",
+    value: {
+      versionMin: PROTOCOL_VERSION,
+      versionMax: PROTOCOL_VERSION,
+      location: locationOf(self),
+      incarnation: Buffer.from(incarnation),
+    },
+  },
+});
+
+export const alive: NveMessage = { message: { $case: "alive", value: {} } };
+
+export const reportOf = (serial: bigint, parcel: Parcel): NveMessage => ({
+  message: {
+    $case: "report",
+    value: {
+      serial,
+      claims: parcel.claims.map(claimOf),
+      withdrawn: parcel.withdrawn.map(({ vn, mac }) => ({
+        vnId: vn,
+        mac: Buffer.from(macOctets(mac)),
+      })),
+      joinedVns: [...parcel.joined],
+      leftVns: [...parcel.left],
+      complete: parcel.complete,
+    },
+  },
+});
+
+/** What the NVE wants to be told of, or no more (A17). Without a cursor a VN begins with a snapshot. */
+export const watchOf = (
+  self: Self,
+  change: {
+    add?: readonly (readonly [VnId, Cursor | undefined])[];
+    remove?: readonly VnId[];
+    applied?: bigint;
+  },
+): WatchRequest => ({
+  add: (change.add ?? []).map(([vnId, cursor]) => ({ vnId, cursor })),
+  remove: [...(change.remove ?? [])],
+  applied: change.applied ?? 0n,
+  nveId: self.nve,
+});
+
+/** What is asked of the NVA before a VNIC joins a VN. */
+export type Admission = {
+  vn: VnId;
+  vnic: Uuid;
+  hypervisor: string;
+  port: string;
+  content: VnicContent;
+};
+
+export const admitRequest = (self: Self, ask: Admission): AdmitRequest => ({
+  nveId: self.nve,
+  vn: { $case: "vnId", value: ask.vn },
+  vnic: Buffer.from(uuidOctets(ask.vnic)),
+  hypervisor: ask.hypervisor,
+  port: ask.port,
+  addresses: [...(ask.content.get(ask.vn) ?? [])].map(([mac, ips]) => ({
+    mac: Buffer.from(macOctets(mac)),
+    ips: [...ips].map((ip) => Buffer.from(ipOctets(ip))),
+  })),
+});
+
+/** @throws OutOfRange when the NVA says what cannot be */
+export function verdictOf({ verdict }: AdmitResponse): Verdict {
+  switch (verdict?.$case) {
+    case "granted":
+      return { is: "granted", info: infoOf(verdict.value) };
+    case "denied":
+      return denied(verdict.value);
+    case undefined:
+      throw new OutOfRange("neither granted nor denied");
+  }
+}
+
+const CODES: Partial<Record<DenialCode, number>> = {
+  [DenialCode.DENIAL_CODE_NO_SUCH_VN]: VdpError.invalidVidGroupOrMac,
+  [DenialCode.DENIAL_CODE_LIMIT]: VdpError.insufficientResources,
+  [DenialCode.DENIAL_CODE_ADDRESS]: VdpError.invalidVidGroupOrMac,
+};
+
+/** Asking again helps when a VN may be made or an address set free, not against a policy. */
+const denied = ({ code, reason }: Denial): Verdict => ({
+  is: "denied",
+  code: CODES[code] ?? VdpError.other,
+  hard: code === DenialCode.DENIAL_CODE_NOT_ALLOWED,
+  reason: `the NVA says no: ${reason}`,
+});
+
+export function infoOf({ vnId, vni, name, alias }: Vn): VnInfo {
+  const known = name.length === 16 ? { name: uuidFrom(name) } : {};
+  return { vn: VnId(vnId), vni: Vni(vni), alias, ...known };
+}
+
+/**
+ * What one delta tells the core. What cannot be read is left out and handed to `odd`: one bad entry does not
+ * cost the others.
+ */
+export function eventsOf(
+  delta: Delta,
+  self: Self,
+  odd: (reason: string) => void,
+): readonly NveEvent[] {
+  const each = <In, Out>(values: readonly In[], make: (value: In) => Out | undefined): Out[] =>
+    values.flatMap((value) => {
+      const made = attempt(() => make(value), odd);
+      return made === undefined ? [] : [made];
+    });
+  const vn = attempt(() => VnId(delta.vnId), odd);
+  if (vn === undefined) return [];
+  if (delta.vnGone) return [{ on: "vn-gone", vn }];
+  const mappings = each(delta.mappings, (mapping) => readMapping(mapping, self));
+  const remotes = mappings.flatMap(({ remote }) => (remote === undefined ? [] : [remote]));
+  const ours = mappings.flatMap(({ mac, remote }) => (remote === undefined ? [mac] : []));
+  const change = {
+    vn,
+    mappings: remotes,
+    withdrawn: [...each(delta.withdrawn, macFrom), ...ours],
+    members: each(delta.members, (location) => memberOf(location, self)),
+    membersLeft: each(delta.membersLeft, NveId),
+  };
+  const info = delta.vn === undefined ? [] : each([delta.vn], infoOf);
+  return [...info.map((info): NveEvent => ({ on: "vn", info })), { on: "remote", change }];
+}
+
+/** Without `remote` the address is nowhere else: the NVA has it here, or where we cannot send to. */
+function readMapping(mapping: Mapping, self: Self): { mac: Mac; remote?: Remote } {
+  const mac = macFrom(mapping.mac);
+  const member = mapping.locations
+    .map((location) => memberOf(location, self))
+    .find((found) => found !== undefined);
+  if (member === undefined) return { mac };
+  return { mac, remote: { mac, ips: mapping.ips.map(ipFrom), ...member } };
+}
+
+/** Nothing for ourselves, and for an NVE with no VTEP of our address family. */
+function memberOf(location: Location, self: Self): Member | undefined {
+  const nve = NveId(location.nveId);
+  if (nve === self.nve) return undefined;
+  const vtep = location.vteps.map(ipFrom).find((ip) => isIpv6(ip) === isIpv6(self.vtep));
+  return vtep === undefined || vtep === self.vtep ? undefined : { nve, vtep };
+}
+
+function attempt<T>(make: () => T, odd: (reason: string) => void): T | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof OutOfRange)) throw error;
+    odd(error.message);
+    return undefined;
+  }
+}

@@ -1,0 +1,58 @@
+import type { Mac, VnId } from "@nve/protocol-spec";
+import type { LocalClaim, Report } from "@nve/switch-agent/nve";
+
+/** A report as it goes out; `complete`: with it, all there is has been named. */
+export type Parcel = Report & { complete: boolean };
+
+/**
+ * What the NVA has yet to be told in this session. Changes of the same address replace each other, so it never
+ * holds more than there are addresses, however long the NVA is slow.
+ */
+export class Outbox {
+  readonly #claims = new Map<string, { vn: VnId; mac: Mac; claim?: LocalClaim }>();
+  readonly #vns = new Map<VnId, boolean>();
+  #complete = false;
+
+  /** @param all what there is at the beginning of the session */
+  constructor(all: Report) {
+    this.add(all);
+  }
+
+  get empty(): boolean {
+    return this.#complete && this.#claims.size + this.#vns.size === 0;
+  }
+
+  add({ claims, withdrawn, joined, left }: Report): void {
+    for (const claim of claims) {
+      this.#put({ vn: claim.vn, mac: claim.mac, claim });
+    }
+    for (const { vn, mac } of withdrawn) this.#put({ vn, mac });
+    for (const vn of joined) this.#vns.set(vn, true);
+    for (const vn of left) this.#vns.set(vn, false);
+  }
+
+  /** The next to send, with at most `size` addresses. */
+  take(size: number): Parcel | undefined {
+    if (this.empty) return undefined;
+    const taken = [...this.#claims].slice(0, size);
+    for (const [key] of taken) this.#claims.delete(key);
+    const entries = taken.map(([, entry]) => entry);
+    const vns = [...this.#vns];
+    this.#vns.clear();
+    const complete = !this.#complete && this.#claims.size === 0;
+    this.#complete ||= complete;
+    return {
+      claims: entries.flatMap(({ claim }) => (claim === undefined ? [] : [claim])),
+      withdrawn: entries.flatMap(({ vn, mac, claim }) =>
+        claim === undefined ? [{ vn, mac }] : [],
+      ),
+      joined: vns.flatMap(([vn, here]) => (here ? [vn] : [])),
+      left: vns.flatMap(([vn, here]) => (here ? [] : [vn])),
+      complete,
+    };
+  }
+
+  #put(entry: { vn: VnId; mac: Mac; claim?: LocalClaim }): void {
+    this.#claims.set(`${entry.vn} ${entry.mac}`, entry);
+  }
+}

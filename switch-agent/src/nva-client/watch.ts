@@ -1,0 +1,150 @@
+import type { Log } from "@nve/program/log";
+import { OutOfRange, VnId } from "@nve/protocol-spec";
+import type { NveEvent } from "@nve/switch-agent/nve";
+import {
+  type Cursor,
+  eventsOf,
+  type Self,
+  type WatchEvent,
+  type WatchRequest,
+  watchOf,
+} from "./convert.ts";
+import type { Stream } from "./session.ts";
+
+export type WatchStream = Stream<WatchRequest, WatchEvent>;
+
+export type WatcherOptions = {
+  self: Self;
+  log: Log;
+  onEvent(event: NveEvent): void;
+  /** When the dataplane has all that was told until now. */
+  settled(): Promise<void>;
+};
+
+/**
+ * The Watch stream over all sessions: which VNs, and up to where each is known. A cursor moves at bookmarks and at
+ * the end of a snapshot only, for between them a transaction may be told by half; telling it again does no harm.
+ */
+export class Watcher {
+  readonly #options: WatcherOptions;
+  readonly #vns = new Map<VnId, Cursor | undefined>();
+  #stream: WatchStream | undefined;
+  #applied = 0n;
+  #told = 0n;
+  #waiting: { vns: Set<VnId>; resolve: () => void }[] = [];
+
+  constructor(options: WatcherOptions) {
+    this.#options = options;
+  }
+
+  /** The highest revision that the dataplane has. */
+  get applied(): bigint {
+    return this.#applied;
+  }
+
+  watch(vns: readonly VnId[]): void {
+    for (const vn of vns) this.#vns.set(vn, undefined);
+    this.#write({ add: vns.map((vn) => [vn, undefined]) });
+  }
+
+  unwatch(vns: readonly VnId[]): void {
+    for (const vn of vns) this.#vns.delete(vn);
+    this.#write({ remove: vns });
+    for (const vn of vns) this.#ready(vn);
+  }
+
+  /** When all of these VNs are known wholly; at once without a session. */
+  known(vns: readonly VnId[]): Promise<void> {
+    const missing = new Set(vns.filter((vn) => this.#vns.has(vn) && !this.#vns.get(vn)));
+    if (this.#stream === undefined || missing.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ vns: missing, resolve }));
+  }
+
+  open(stream: WatchStream, heard: () => void, lost: (reason: string) => void): void {
+    this.#stream = stream;
+    this.#told = 0n;
+    stream.on("data", (event) => {
+      if (this.#stream !== stream) return;
+      heard();
+      this.#hear(event);
+    });
+    stream.on("error", (error) => {
+      if (this.#stream === stream) lost(error.message);
+    });
+    stream.on("end", () => {
+      if (this.#stream === stream) lost("the NVA ended the watch");
+    });
+    this.#write({ add: [...this.#vns] });
+  }
+
+  close(): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    stream?.cancel();
+    for (const { resolve } of this.#waiting) resolve();
+    this.#waiting = [];
+  }
+
+  #write(change: Parameters<typeof watchOf>[1]): void {
+    this.#stream?.write(watchOf(this.#options.self, { applied: this.#applied, ...change }));
+  }
+
+  #hear({ event }: WatchEvent): void {
+    switch (event?.$case) {
+      case "snapshotBegin":
+        this.#snapshot("snapshot-begin", event.value.vnId);
+        return;
+      case "snapshotEnd":
+        this.#snapshot("snapshot-end", event.value.vnId, event.value.cursor);
+        return;
+      case "delta":
+        for (const told of eventsOf(event.value, this.#options.self, this.#odd)) {
+          this.#options.onEvent(told);
+        }
+        return;
+      case "bookmark":
+        this.#bookmark(event.value);
+        return;
+    }
+  }
+
+  #snapshot(on: "snapshot-begin" | "snapshot-end", vnId: number, cursor?: Cursor): void {
+    const vn = this.#vnOf(vnId);
+    if (vn === undefined || !this.#vns.has(vn)) return;
+    this.#vns.set(vn, cursor); // none while it runs: broken off, it begins anew
+    this.#options.onEvent({ on, vn });
+    if (on === "snapshot-end") this.#ready(vn);
+  }
+
+  #bookmark(cursor: Cursor): void {
+    for (const [vn, known] of this.#vns) if (known !== undefined) this.#vns.set(vn, cursor);
+    void this.#options.settled().then(() => {
+      if (cursor.revision > this.#applied) this.#applied = cursor.revision;
+      if (this.#applied === this.#told) return;
+      this.#told = this.#applied;
+      this.#write({});
+    });
+  }
+
+  #ready(vn: VnId): void {
+    for (const waiting of this.#waiting) {
+      waiting.vns.delete(vn);
+      if (waiting.vns.size === 0) waiting.resolve();
+    }
+    this.#waiting = this.#waiting.filter(({ vns }) => vns.size > 0);
+  }
+
+  #vnOf(vnId: number): VnId | undefined {
+    try {
+      return VnId(vnId);
+    } catch (error) {
+      if (!(error instanceof OutOfRange)) throw error;
+      this.#odd(error.message);
+      return undefined;
+    }
+  }
+
+  readonly #odd = (reason: string): void => {
+    this.#options.log.warn({ reason }, "the NVA said what cannot be: left out");
+  };
+}

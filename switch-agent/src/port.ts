@@ -1,0 +1,372 @@
+import {
+  type Clock,
+  type Driven,
+  drive,
+  type EdgePort,
+  type Link,
+  type LinkState,
+  openEdgePort,
+} from "@nve/linux";
+import type { Log } from "@nve/program/log";
+import {
+  addressesOf,
+  type BridgeAction,
+  type BridgeEvent,
+  type BridgeVsi,
+  bridgeStart,
+  type EvbAgreed,
+  type EvbPolicy,
+  type Filters,
+  type Mac,
+  type Neighbour,
+  type NveId,
+  stepBridge,
+  uuidFrom,
+  type Vdpdu,
+  VdpError,
+  type VdpTimes,
+  type VdpTlv,
+  type VsiAddress,
+  type VsiRequest,
+  vdpduOctets,
+  vdpTimes,
+} from "@nve/protocol-spec";
+import type { Ask, Refusal } from "@nve/switch-agent/nve";
+import { type Answer, Answers } from "./answers.ts";
+import { announcement, hypervisorOf, neighbourFields, vsiKey } from "./port-names.ts";
+
+export type PortOptions = {
+  name: string;
+  nve: NveId;
+  version: string;
+  link: Link;
+  clock: Clock;
+  policy: EvbPolicy;
+  /** The ECP sequence number before the first, 0 … 65535, best random. */
+  firstSequence: number;
+  log: Log;
+  /** Decide, then call `grant` or `refuse`. */
+  onAsk(ask: Ask): void;
+  /** The port itself has refused: for the record. */
+  onRefused(ask: Ask, refusal: Refusal): void;
+  onAddresses(vsi: string, addresses: readonly VsiAddress[]): void;
+  /** The station was answered because no decision came in time: what it asked is off. */
+  onCancel(vsi: string): void;
+  onRelease(vsi: string, why: string): void;
+  onState(state: LinkState): void;
+};
+
+/** Frames and requests since the start. */
+export type VdpCounters = {
+  requestsIn: number;
+  responsesOut: number;
+  refused: number;
+  orders: number;
+  undelivered: number;
+  /** Responses, which only a station gets. */
+  unexpected: number;
+};
+
+type Vsi = {
+  key: string;
+  manager: Uint8Array;
+  machine: Driven<BridgeVsi, BridgeEvent>;
+  station: Mac;
+  addresses: readonly VsiAddress[] | undefined;
+  /** A decision is asked for and not there yet. */
+  deciding: boolean;
+  answer: Answer | undefined;
+};
+
+/** How long an answer waits for others of the same ECPDU. */
+const PATIENCE_MS = 50;
+/** Octets of a ULPDU that goes out by our own will. */
+const ULPDU_OCTETS = 1400;
+const MANAGER_TLV_OCTETS = 18;
+
+/**
+ * One access port: LLDP with EVB and ECP in the bridge role, and a VDP bridge machine for each VSI. It knows
+ * what the stations want and what they were told, not who may join what.
+ */
+export class AccessPort {
+  readonly name: string;
+  readonly edge: EdgePort;
+  readonly vdp: VdpCounters = {
+    requestsIn: 0,
+    responsesOut: 0,
+    refused: 0,
+    orders: 0,
+    undelivered: 0,
+    unexpected: 0,
+  };
+  readonly #options: PortOptions;
+  readonly #log: Log;
+  readonly #vsis = new Map<string, Vsi>();
+  /** Orders of this turn, by manager: a VN with many VSIs goes in few ECPDUs. */
+  readonly #orders = new Map<string, { manager: Uint8Array; tlvs: VdpTlv[] }>();
+  #times: VdpTimes;
+  #state: LinkState;
+
+  constructor(options: PortOptions) {
+    this.name = options.name;
+    this.#options = options;
+    this.#log = options.log.child({ port: options.name });
+    this.#state = options.link.state;
+    this.edge = openEdgePort({
+      link: options.link,
+      clock: options.clock,
+      role: "bridge",
+      policy: options.policy,
+      firstSequence: options.firstSequence,
+      lldp: announcement(options.name, options.nve, options.version),
+      onVdpdu: (vdpdu, source) => this.#vdpdu(vdpdu, source),
+      onEvb: (agreed) => this.#evb(agreed),
+      onNeighbour: (what, neighbour) => this.#neighbour(what, neighbour),
+      onState: (state) => this.#linkState(state),
+    });
+    this.#times = vdpTimes(this.edge.evb);
+    this.#sayState(this.#state);
+  }
+
+  /** How long a decision may take before the station is refused, milliseconds. */
+  get resourceWaitMs(): number {
+    return this.#times.resourceWaitMs;
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** @param filters those of the request with every VID filled in */
+  grant(key: string, filters: Filters): void {
+    const vsi = this.#vsis.get(key);
+    const request = vsi?.machine.state();
+    if (vsi === undefined || request?.is !== "process") return; // too late
+    vsi.deciding = false;
+    this.#feed(vsi, {
+      on: "grant",
+      association: { ...request.request.association, filters },
+    });
+  }
+
+  refuse(key: string, { code, hard }: Refusal): void {
+    const vsi = this.#vsis.get(key);
+    if (vsi === undefined) return;
+    vsi.deciding = false;
+    this.#feed(vsi, { on: "refuse", code, hard });
+  }
+
+  /** Tells the station that the VSI is no more. */
+  withdraw(key: string): void {
+    const vsi = this.#vsis.get(key);
+    if (vsi !== undefined) this.#feed(vsi, { on: "withdraw" });
+  }
+
+  /** LLDP with TTL 0, and silence: the stations' VSIs stay with them until they notice. */
+  close(): void {
+    for (const { machine } of this.#vsis.values()) machine.stop();
+    this.#vsis.clear();
+    this.edge.close();
+  }
+
+  #vdpdu(vdpdu: Vdpdu, source: Mac): void {
+    const { manager, tlvs } = vdpdu;
+    const answers = new Answers(this.#options.clock, PATIENCE_MS, (ready) => {
+      this.vdp.responsesOut += ready.length;
+      this.#send(manager, ready);
+    });
+    for (const tlv of tlvs) {
+      if (tlv.is !== "association") continue;
+      if (tlv.association.status.is === "response") this.vdp.unexpected += 1;
+      else this.#request(tlv, vdpdu, source, answers.place());
+    }
+    answers.close();
+  }
+
+  #request(
+    { type, association }: VdpTlv & { is: "association" },
+    { manager, tlvs }: Vdpdu,
+    source: Mac,
+    answer: Answer,
+  ): void {
+    this.vdp.requestsIn += 1;
+    const vsi = this.#vsi(vsiKey(this.name, manager, association), manager, source);
+    const addresses = addressesOf(association.vsiId, tlvs)?.entries;
+    if (type === "de-associate") {
+      vsi.answer?.(undefined);
+      vsi.answer = answer;
+      this.#feed(vsi, { on: "de-associate", association });
+    } else if (vsi.deciding) {
+      answer(undefined); // a repeat: it is answered when the first is
+    } else {
+      vsi.answer = answer;
+      vsi.addresses = addresses;
+      vsi.station = source;
+      this.#feed(vsi, { on: "request", request: { type, association } });
+      if (!vsi.deciding && addresses !== undefined) this.#options.onAddresses(vsi.key, addresses);
+    }
+    if (!vsi.deciding) answer(undefined); // nothing more will come; after an answer this does nothing
+  }
+
+  #vsi(key: string, manager: Uint8Array, station: Mac): Vsi {
+    const known = this.#vsis.get(key);
+    if (known !== undefined) return known;
+    const machine = drive<BridgeVsi, BridgeEvent, BridgeAction>(
+      bridgeStart,
+      (state, event, now) => stepBridge(state, event, now, this.#times),
+      this.#options.clock,
+      (action) => {
+        this.#perform(vsi, action);
+        this.#forgetIfOver(vsi);
+      },
+    );
+    const vsi: Vsi = {
+      key,
+      manager: Uint8Array.from(manager),
+      machine,
+      station,
+      addresses: undefined,
+      deciding: false,
+      answer: undefined,
+    };
+    this.#vsis.set(key, vsi);
+    return vsi;
+  }
+
+  #feed(vsi: Vsi, event: BridgeEvent): void {
+    vsi.machine(event);
+    this.#forgetIfOver(vsi);
+  }
+
+  #forgetIfOver(vsi: Vsi): void {
+    const over = vsi.machine.state().is === "none";
+    if (over && this.#vsis.get(vsi.key) === vsi) this.#vsis.delete(vsi.key);
+  }
+
+  #perform(vsi: Vsi, action: BridgeAction): void {
+    switch (action.do) {
+      case "decide":
+        this.#decide(vsi, action.request);
+        return;
+      case "respond":
+        this.#respond(vsi, action);
+        return;
+      case "order-de-associate":
+        this.vdp.orders += 1;
+        this.#order(vsi, {
+          is: "association",
+          type: "de-associate",
+          association: action.association,
+        });
+        return;
+      case "release":
+        this.#options.onRelease(vsi.key, action.why);
+        return;
+    }
+  }
+
+  #decide(vsi: Vsi, request: VsiRequest): void {
+    const ask = this.#ask(vsi, request);
+    vsi.deciding = true;
+    const { groupId, peer } = this.edge.evb;
+    // Before the first LLDPDU nothing is known: a station that outlived us asks at once.
+    if (peer && !groupId && ask.filters.by.startsWith("group")) {
+      const reason = "the station uses GroupIDs and has not announced them in its EVB TLV";
+      const refusal = { code: VdpError.invalidFormat, hard: false, reason };
+      this.refuse(vsi.key, refusal);
+      this.#options.onRefused(ask, refusal);
+    } else {
+      this.#options.onAsk(ask);
+    }
+  }
+
+  #ask(vsi: Vsi, { type, association }: VsiRequest): Ask {
+    const { status, vsiId, filters } = association;
+    return {
+      vsi: vsi.key,
+      port: this.name,
+      vnic: uuidFrom(vsiId.octets),
+      station: vsi.station,
+      hypervisor: hypervisorOf(this.edge.neighbours, vsi.station),
+      mode: type,
+      suspended: status.is === "request" && status.suspended,
+      filters,
+      ...(vsi.addresses === undefined ? {} : { addresses: vsi.addresses }),
+    };
+  }
+
+  #respond(vsi: Vsi, { type, association }: BridgeAction & { do: "respond" }): void {
+    if (vsi.deciding) {
+      vsi.deciding = false; // the machine did not wait for us: resource wait, or the station took it back
+      this.#options.onCancel(vsi.key);
+    }
+    if (association.status.code !== VdpError.success) this.vdp.refused += 1;
+    const tlv: VdpTlv = { is: "association", type, association };
+    const { answer } = vsi;
+    vsi.answer = undefined;
+    if (answer !== undefined) answer(tlv);
+    else this.#send(vsi.manager, [tlv]);
+  }
+
+  #order(vsi: Vsi, tlv: VdpTlv): void {
+    const manager = Buffer.from(vsi.manager).toString("hex");
+    const waiting = this.#orders.get(manager) ?? { manager: vsi.manager, tlvs: [] };
+    if (this.#orders.size === 0) queueMicrotask(() => this.#sendOrders());
+    this.#orders.set(manager, waiting);
+    waiting.tlvs.push(tlv);
+  }
+
+  #sendOrders(): void {
+    const all = [...this.#orders.values()];
+    this.#orders.clear();
+    for (const { manager, tlvs } of all) {
+      for (const chunk of chunks(manager, tlvs)) this.#send(manager, chunk);
+    }
+  }
+
+  #send(manager: Uint8Array, tlvs: readonly VdpTlv[]): void {
+    this.edge.send({ manager, tlvs }, () => {
+      this.vdp.undelivered += 1;
+      this.#log.debug({ tlvs: tlvs.length }, "VDP not delivered: no ECP acknowledgement");
+    });
+  }
+
+  #evb(agreed: EvbAgreed): void {
+    this.#times = vdpTimes(agreed);
+    const { peer, ...numbers } = agreed;
+    this.#log.info(numbers, peer ? "EVB up" : "EVB down");
+  }
+
+  #neighbour(what: "new" | "changed" | "gone", neighbour: Neighbour): void {
+    if (what === "changed") return;
+    this.#log.info(neighbourFields(neighbour), `neighbour ${what}`);
+  }
+
+  #linkState(state: LinkState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#sayState(state);
+    this.#options.onState(state);
+  }
+
+  #sayState(state: LinkState): void {
+    if (state === "absent") this.#log.warn("no such interface: waiting for it");
+    else this.#log.info(`link ${state}`);
+  }
+}
+
+/** As many ULPDUs as the TLVs need. */
+function chunks(manager: Uint8Array, tlvs: readonly VdpTlv[]): VdpTlv[][] {
+  const all: VdpTlv[][] = [];
+  let room = 0;
+  for (const tlv of tlvs) {
+    const octets = vdpduOctets({ manager, tlvs: [tlv] }).length - MANAGER_TLV_OCTETS;
+    if (octets > room) {
+      all.push([]);
+      room = ULPDU_OCTETS - MANAGER_TLV_OCTETS;
+    }
+    all.at(-1)?.push(tlv);
+    room -= octets;
+  }
+  return all;
+}

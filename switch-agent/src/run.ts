@@ -1,0 +1,73 @@
+import { randomBytes } from "node:crypto";
+import {
+  type Link,
+  openPacketLink,
+  openPcapLink,
+  SystemError,
+  systemClock,
+  Unavailable,
+} from "@nve/linux";
+import { Refused } from "@nve/program/errors";
+import { createLog, type Log } from "@nve/program/log";
+import { untilSignal } from "@nve/program/program";
+import { serve } from "@nve/program/rpc";
+import { EtherType } from "@nve/protocol-spec";
+import { SwitchAgent } from "./agent.ts";
+import { type Config, readSwitchConfig } from "./config.ts";
+import { controlService } from "./control.ts";
+import type { Dataplane } from "./dataplane/dataplane.ts";
+import { openEbpfDataplane } from "./dataplane/ebpf/driver.ts";
+import { NvaClient } from "./nva-client/client.ts";
+import { version } from "./version.ts";
+
+/** The agent, from its config file until a signal. @throws Refused */
+export async function run(configPath: string, link?: Config["link"]): Promise<void> {
+  const read = readSwitchConfig(configPath);
+  const config = link === undefined ? read : { ...read, link };
+  const log = createLog("switch-agent", config.log);
+  const { attach } = config.dataplane;
+  const dataplane = await openEbpfDataplane({ vtep: config.vtep, attach, log });
+  let agent: SwitchAgent | undefined;
+  try {
+    agent = openAgent(config, log, dataplane);
+    await agent.applier.prune();
+    const serving = await serve(config.socket, [controlService(agent)]);
+    const ports = config.ports.map(({ name }) => name);
+    log.info({ nve: config.nve, vtep: config.vtep, ports, socket: serving.address }, "running");
+    const signal = await untilSignal();
+    log.info({ signal }, "ending");
+    await serving.close();
+  } finally {
+    await (agent === undefined ? dataplane.close() : agent.close());
+  }
+}
+
+function openAgent(config: Config, log: Log, dataplane: Dataplane): SwitchAgent {
+  const clock = systemClock;
+  const self = { nve: config.nve, vtep: config.vtep };
+  const { addresses } = config.nva;
+  return new SwitchAgent({
+    config,
+    version,
+    clock,
+    log,
+    dataplane,
+    random: Math.random,
+    openLink: (name) => openLink(name, config.link),
+    openNva: (wiring) => {
+      const incarnation = randomBytes(16);
+      const random = Math.random;
+      return new NvaClient({ ...wiring, addresses, self, incarnation, clock, log, random });
+    },
+  });
+}
+
+function openLink(name: string, kind: Config["link"]): Link {
+  const options = { interface: name, etherTypes: [EtherType.lldp, EtherType.ecp] };
+  try {
+    return kind === "pcap" ? openPcapLink(options) : openPacketLink(options);
+  } catch (cause) {
+    if (!(cause instanceof SystemError) && !(cause instanceof Unavailable)) throw cause;
+    throw new Refused(`port ${name}: ${cause.message}`, { cause });
+  }
+}
