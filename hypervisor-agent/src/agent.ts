@@ -93,6 +93,16 @@ export function startAgent(options: AgentOptions): Agent {
     });
   }
 
+  /** Resolves when the virtual switch has what the NVE granted last. @throws Refused */
+  async function inSwitch(): Promise<void> {
+    try {
+      await bound;
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new Refused(`the virtual switch does not take it: ${why}`, { cause: error });
+    }
+  }
+
   /** Feeds an event with a call in it; settles as the book says. */
   function outcome(event: (call: number) => BookEvent): Promise<void> {
     lastCall += 1;
@@ -116,11 +126,10 @@ export function startAgent(options: AgentOptions): Agent {
     limit.cancelled?.addEventListener("abort", cancel);
     await asked.finally(() => limit.cancelled?.removeEventListener("abort", cancel));
     try {
-      await bound;
+      await inSwitch();
     } catch (error) {
       await release(vnic);
-      const why = error instanceof Error ? error.message : String(error);
-      throw new Refused(`the virtual switch cannot take ${of}: ${why}`, { cause: error });
+      throw error;
     }
     return view(known(vnic));
   }
@@ -130,7 +139,7 @@ export function startAgent(options: AgentOptions): Agent {
     const tree = changed(known(vnic), add, remove);
     const deadline = Instant(clock.now() + limit.timeoutMs);
     await outcome((call) => ({ on: "change", call, vnic, tree, deadline }));
-    await bound;
+    await inSwitch();
     return view(known(vnic));
   }
 
@@ -157,8 +166,11 @@ export function startAgent(options: AgentOptions): Agent {
     stop: async (limitMs) => {
       if (uplink.book.vnics.size === 0) return;
       await new Promise<void>((resolve) => {
-        noneLeft = resolve;
-        clock.at(Instant(clock.now() + limitMs), resolve);
+        const callOff = clock.at(Instant(clock.now() + limitMs), resolve);
+        noneLeft = () => {
+          callOff();
+          resolve();
+        };
         uplink.feed({ on: "stop" });
       });
     },

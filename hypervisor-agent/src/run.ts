@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { openEdgePort, openPacketLink, systemClock } from "@nve/linux";
+import { openEdgePort, openPacketLink, openPcapLink, systemClock } from "@nve/linux";
 import { readConfig } from "@nve/program/config";
 import { createLog, type Log } from "@nve/program/log";
 import { untilSignal } from "@nve/program/program";
@@ -76,12 +76,12 @@ function openVirtualSwitch(config: Config, log: Log): Promise<VirtualSwitch> {
 }
 
 function uplinkOptions(config: Config, log: Log): Omit<UplinkOptions, "perform"> {
-  const { name } = config.uplink;
+  const { name, link } = config.uplink;
   const options = { interface: name, etherTypes: [EtherType.lldp, EtherType.ecp] };
   return {
     hypervisor: config.hypervisor,
     version,
-    link: openPacketLink(options),
+    link: link === "pcap" ? openPcapLink(options) : openPacketLink(options),
     clock: systemClock,
     policy: config.evb,
     settings: { vdp: config.vdp, retryMs: RETRY_MS },
