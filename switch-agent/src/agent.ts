@@ -173,8 +173,7 @@ export class SwitchAgent {
 
   async #admit({ ask, serial, vns }: NveEffect & { do: "admit" }): Promise<void> {
     const { vsi, vnic, hypervisor, port } = ask;
-    const resourceWaitMs = this.ports.get(port)?.resourceWaitMs ?? ADMIT_MS;
-    const timeoutMs = Math.min(ADMIT_MS, resourceWaitMs / 3);
+    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(port) / 3);
     const pool = this.core.ports.get(port)?.pool;
     const entries = entriesOf(ask.filters, (vid) => pool?.vnOf(vid));
     const content = contentOf("code" in entries ? [] : entries, ask.addresses);
@@ -204,8 +203,9 @@ export class SwitchAgent {
     if (granted?.ask.mode !== "associate") return;
     const vns = granted.entries.map(({ vn }) => vn);
     const { clock } = this.#options;
+    const waitMs = Math.min(SYNC_MS, this.#resourceWaitMs(granted.ask.port) / 3);
     await new Promise<void>((resolve) => {
-      const callOff = clock.at(Instant(clock.now() + SYNC_MS), resolve);
+      const callOff = clock.at(Instant(clock.now() + waitMs), resolve);
       void this.nva
         .synced(vns)
         .then(() => this.applier.settled())
@@ -214,6 +214,10 @@ export class SwitchAgent {
           resolve();
         });
     });
+  }
+
+  #resourceWaitMs(port: string): number {
+    return this.ports.get(port)?.resourceWaitMs ?? Number.POSITIVE_INFINITY;
   }
 
   #refused(ask: Ask, refusal: Refusal): void {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import {
   type Link,
+  linkMonitor,
   openPacketLink,
   openPcapLink,
   SystemError,
@@ -29,6 +30,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const dataplane = await openEbpfDataplane({ vtep: config.vtep, attach, log });
   let agent: SwitchAgent | undefined;
   try {
+    await linkMonitor().ready; // until then every port would count as absent
     agent = openAgent(config, log, dataplane);
     await agent.applier.prune();
     const serving = await serve(config.socket, [controlService(agent)]);

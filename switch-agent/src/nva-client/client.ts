@@ -6,7 +6,7 @@ import { NveClient } from "@nve/protocol-spec/proto/nve";
 import type { NveEvent, Report, Verdict } from "@nve/switch-agent/nve";
 import { type Admission, admitRequest, type Self, verdictOf } from "./convert.ts";
 import { Failover } from "./failover.ts";
-import { Session } from "./session.ts";
+import { reasonOf, Session } from "./session.ts";
 import { Watcher } from "./watch.ts";
 
 export type { Admission } from "./convert.ts";
@@ -85,8 +85,7 @@ export class NvaClient implements Nva {
         new Metadata(),
         options,
         (error, response) => {
-          if (error !== null)
-            resolve({ is: "unreachable", reason: error.details || error.message });
+          if (error !== null) resolve({ is: "unreachable", reason: reasonOf(error) });
           else resolve(readVerdict(() => verdictOf(response)));
         },
       );
@@ -148,9 +147,9 @@ export class NvaClient implements Nva {
   #lost(reason: string): void {
     if (this.#closed) return;
     const { address } = this.#failover;
-    const first = this.#is !== "lost";
-    this.#options.log[first ? "warn" : "debug"]({ address, reason }, "NVA not reached");
     const was = this.#is;
+    const what = was === "connected" ? "NVA lost" : "NVA not reached";
+    this.#options.log[was === "lost" ? "debug" : "warn"]({ address, reason }, what);
     this.#is = "lost";
     this.#reason = reason;
     this.#drop();

@@ -18,7 +18,7 @@ import { Outbox } from "./outbox.ts";
 export type Stream<Out, In> = {
   write(message: Out): unknown;
   on(event: "data", heard: (message: In) => void): unknown;
-  on(event: "error", failed: (error: Error) => void): unknown;
+  on(event: "error", failed: (error: Error & { details?: string }) => void): unknown;
   on(event: "end", ended: () => void): unknown;
   cancel(): void;
 };
@@ -62,7 +62,7 @@ export class Session {
     this.#options = options;
     this.#heard = clock.now();
     stream.on("data", (message) => this.#hear(message));
-    stream.on("error", (error) => this.#lost(error.message));
+    stream.on("error", (error) => this.#lost(reasonOf(error)));
     stream.on("end", () => this.#lost("the NVA ended the session"));
     stream.write(helloOf(options.self, options.incarnation));
     this.#every(ALIVE_MS, () => stream.write(alive));
@@ -164,4 +164,12 @@ export class Session {
     };
     again();
   }
+}
+
+/** What gRPC says, without its notes about itself. */
+export function reasonOf({ details, message }: Error & { details?: string }): string {
+  const text = details || message;
+  return text
+    .replace(/ Resolution note:.*$/, "")
+    .replace(/^No connection established\. Last error: /, "");
 }

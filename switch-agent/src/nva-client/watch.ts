@@ -9,7 +9,7 @@ import {
   type WatchRequest,
   watchOf,
 } from "./convert.ts";
-import type { Stream } from "./session.ts";
+import { reasonOf, type Stream } from "./session.ts";
 
 export type WatchStream = Stream<WatchRequest, WatchEvent>;
 
@@ -69,7 +69,7 @@ export class Watcher {
       this.#hear(event);
     });
     stream.on("error", (error) => {
-      if (this.#stream === stream) lost(error.message);
+      if (this.#stream === stream) lost(reasonOf(error));
     });
     stream.on("end", () => {
       if (this.#stream === stream) lost("the NVA ended the watch");
