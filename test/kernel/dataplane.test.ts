@@ -1,4 +1,126 @@
+import { createLog } from "@nve/program";
+import { decode, EtherType, readFrame, Vid, Vni } from "@nve/protocol-spec";
+import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
+import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { dataplaneContract } from "../contracts/dataplane.ts";
+import { station, testFrame } from "../contracts/wires.ts";
 import { EbpfRig } from "./dataplane-rig.ts";
 
 dataplaneContract("eBPF dataplane by TCX, IPv4 underlay", async () => new EbpfRig("tcx", 4));
+dataplaneContract("eBPF dataplane by clsact, IPv4 underlay", async () => new EbpfRig("clsact", 4));
+dataplaneContract("M1: eBPF dataplane by TCX, IPv6 underlay", async () => new EbpfRig("tcx", 6));
+
+describe("eBPF dataplane on this kernel", () => {
+  let rig: EbpfRig;
+  let dataplane: Dataplane | undefined;
+  const log = createLog("test", "error");
+
+  beforeAll(() => {
+    rig = new EbpfRig("clsact", 4);
+  });
+  afterEach(async () => {
+    await dataplane?.close();
+    dataplane = undefined;
+  });
+  afterAll(() => rig?.close());
+
+  const toA = () => [
+    { is: "vn", vni: Vni(0xffffff), flood: [], floodUnknown: false } as const,
+    { is: "access", port: "p1", vid: Vid(4094), vni: Vni(0xffffff) } as const,
+    {
+      is: "mac",
+      vni: Vni(0xffffff),
+      mac: station("0c"),
+      at: { is: "remote", vtep: rig.a },
+    } as const,
+  ];
+
+  test("the outer header has DF, TTL 64, no checksum and a source port per flow (RFC 7348 §4.3, §5)", async () => {
+    dataplane = await rig.open();
+    await dataplane.portUp("p1");
+    await dataplane.ensure(toA());
+    await rig.underlay();
+    rig.send("p1", testFrame({ from: "0a", to: "0c", tags: "4094", text: "hello" }));
+    const packets = (await rig.underlay()).map((frame) => decode(frame, readFrame));
+    const [packet] = packets.filter(({ etherType }) => etherType === EtherType.ipv4);
+    const view = new DataView(Uint8Array.from(packet?.payload ?? []).buffer);
+    expect(view.getUint16(6)).toBe(0x4000); // DF, no fragment
+    expect(view.getUint8(8)).toBe(64);
+    expect(view.getUint32(12)).toBe(0xc0000201); // from our VTEP
+    expect(view.getUint16(20)).toBeGreaterThanOrEqual(49152);
+    expect(view.getUint16(26)).toBe(0);
+    expect(view.getUint32(28)).toBe(0x08000000);
+    expect(view.getUint32(32)).toBe(0xffffff00);
+  });
+
+  test("the tunnel device follows the MTU of the underlay", async () => {
+    dataplane = await rig.open();
+    expect(mtu("nve-vxlan")).toBe(1550);
+    rig.tor.ip("link set ul mtu 1700");
+    await expect.poll(() => mtu("nve-vxlan")).toBe(1650);
+    rig.tor.ip("link set ul mtu 1600");
+    await expect.poll(() => mtu("nve-vxlan")).toBe(1550);
+  });
+
+  test("closed, it leaves no device and no filter behind", async () => {
+    const open = await rig.open();
+    await open.portUp("p1");
+    expect(filters("p1")).toContain("handle 0x4e5601");
+    await open.close();
+    expect(filters("p1")).toBe("");
+    expect(links()).not.toContain("nve-vxlan");
+  });
+
+  test("opened again after a crash, it replaces what was left behind", async () => {
+    const crashed = await rig.open();
+    await crashed.portUp("p1");
+    dataplane = await rig.open(); // nobody closed the first
+    expect(filters("p1")).toBe("");
+    await dataplane.portUp("p1");
+    await dataplane.ensure(toA());
+    await rig.seen();
+    rig.send("p1", testFrame({ from: "0a", to: "0c", tags: "4094", text: "hello" }));
+    expect(await rig.seen()).toEqual([`vxlan 16777215 to ${rig.a}: 0a → 0c [] hello`]);
+  });
+
+  test("a device of that name that is no vxlan device is left alone", async () => {
+    const opening = openEbpfDataplane({ vtep: rig.vtep, device: "p2", log });
+    await expect(opening).rejects.toThrow("interface p2 is there already and is no vxlan device");
+    expect(links()).toContain("p2");
+  });
+
+  test("a UDP port that another vxlan device has is refused, and nothing is left", async () => {
+    rig.tor.ip("link add other up type vxlan external dstport 4789");
+    const opening = openEbpfDataplane({ vtep: rig.vtep, device: "mine", log });
+    const refused = expect(opening).rejects;
+    await refused
+      .toThrow("UDP port 4789 is taken by another vxlan device")
+      .finally(() => rig.tor.ip("link del other"));
+    expect(links()).not.toContain("mine");
+  });
+
+  test("V10: 20,000 MACs are applied within two seconds and read back", async () => {
+    dataplane = await rig.open();
+    const macs = Array.from({ length: 20_000 }, (_, n) => ({
+      is: "mac" as const,
+      vni: Vni(7),
+      mac: station(`02:00:00:01:${hex(n >> 8)}:${hex(n & 0xff)}`),
+      at: { is: "remote" as const, vtep: rig.a },
+    }));
+    const start = performance.now();
+    await dataplane.ensure(macs);
+    expect(performance.now() - start).toBeLessThan(2000);
+    expect(await dataplane.applied()).toHaveLength(20_000);
+    await dataplane.prune([]);
+    expect(await dataplane.applied()).toHaveLength(0);
+  });
+
+  const filters = (device: string) =>
+    rig.tor.run("tc", "filter", "show", "dev", device, "ingress").trim();
+  const links = () => rig.tor.run("ip", "-brief", "link").split("\n").map(firstWord);
+  const firstWord = (line: string) => line.split(/[ @]/)[0];
+  const mtu = (device: string) =>
+    Number(/mtu (\d+)/.exec(rig.tor.run("ip", "link", "show", device))?.[1]);
+  const hex = (n: number) => n.toString(16).padStart(2, "0");
+});

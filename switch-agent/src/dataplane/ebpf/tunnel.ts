@@ -36,7 +36,10 @@ export async function openTunnelDevice(options: TunnelOptions): Promise<TunnelDe
     follow = (link) => underlay.changed(link);
     return {
       ifindex: made,
-      up: () => kernel.setLink(made, { up: true }),
+      up: () =>
+        kernel.setLink(made, { up: true }).catch((error: unknown) => {
+          throw refusal(error, options); // the UDP socket is opened only now
+        }),
       close: async () => {
         follow = async () => {};
         await removeDevice(kernel, made);
@@ -61,11 +64,14 @@ async function make(kernel: Rtnetlink, { device, port }: TunnelOptions): Promise
     quietIpv6(device);
     return ifindex;
   } catch (error) {
-    throw refusal(error, device, port);
+    throw refusal(error, { device, port });
   }
 }
 
-function refusal(error: unknown, device: string, port: number): unknown {
+function refusal(
+  error: unknown,
+  { device, port }: Pick<TunnelOptions, "device" | "port">,
+): unknown {
   switch (codeOf(error)) {
     case "EPERM":
       return new Refused(`not permitted to make ${device}: run as root or with CAP_NET_ADMIN`, {
