@@ -8,19 +8,22 @@ export function binder(
   virtualSwitch: Pick<VirtualSwitch, "bind">,
 ): (bindings: readonly Binding[]) => Promise<void> {
   let latest: readonly Binding[] = [];
-  let applied: readonly Binding[] = latest;
+  let asked = 0;
+  let applied = 0;
   let tail: Promise<unknown> = Promise.resolve();
 
-  async function apply(): Promise<void> {
-    if (applied === latest) return; // a later call's bindings went in with an earlier call
-    const these = latest;
-    await virtualSwitch.bind(these);
-    applied = these;
+  async function apply(wanted: number): Promise<void> {
+    if (applied >= wanted) return; // these went in with an earlier call
+    const upTo = asked;
+    await virtualSwitch.bind(latest);
+    applied = upTo;
   }
 
   return (bindings) => {
     latest = bindings;
-    const mine = tail.then(apply);
+    asked += 1;
+    const wanted = asked;
+    const mine = tail.then(() => apply(wanted));
     tail = mine.catch(() => {});
     return mine;
   };

@@ -1,0 +1,268 @@
+import { hypervisorAgent } from "@nve/hypervisor-agent/cli/hypervisor-agent";
+import type { AgentClient, World } from "@nve/hypervisor-agent/cli/world";
+import { Refused } from "@nve/program/errors";
+import { runProgram } from "@nve/program/program";
+import type { HypervisorStatus, Vnic } from "@nve/protocol-spec/proto/agent";
+import { afterEach, describe, expect, test, vi } from "vitest";
+
+const vnic: Vnic = {
+  vnic: "aaaaaaaa-0000-4000-8000-00000000000a",
+  interface: "tap0",
+  uplink: "eth0",
+  state: "associated",
+  reason: "",
+  vns: [
+    { vnId: 5001, tag: 101, macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "fd00::1"] }] },
+    { vnId: 5002, tag: 0, macs: [{ mac: "02:00:00:00:00:0b", ips: [] }] },
+  ],
+};
+
+const status: HypervisorStatus = {
+  version: "0.1.0",
+  id: "server1",
+  startedUnixMs: 1_700_000_000_000n,
+  uplinks: [
+    {
+      interface: "eth0",
+      state: "up",
+      evb: true,
+      groupId: true,
+      r: 3,
+      rte: 14,
+      rwd: 20,
+      rka: 20,
+      neighbors: [
+        {
+          chassisId: "tor1",
+          portId: "swp1",
+          systemName: "tor1",
+          systemDescription: "bad\u001b[31m",
+          managementAddress: "192.0.2.1",
+          mac: "52:54:00:bb:00:02",
+          ttl: 120,
+        },
+      ],
+      counters: { "lldp.in": 4n },
+      vnics: 1,
+      tagsLent: 1,
+      tagsFree: 0,
+    },
+  ],
+  interfaces: [{ interface: "tap0", in: 7n, out: 8n }],
+  drops: { "not-bound": 2n },
+};
+
+/** Runs one command line against an agent that answers with the above; says what was asked and printed. */
+async function cli(line: string, answers: Partial<AgentClient> = {}) {
+  const asked: unknown[] = [];
+  const lines: string[] = [];
+  const client: AgentClient = {
+    attach: async (...request) => {
+      asked.push(["attach", ...request]);
+      return vnic;
+    },
+    change: async (...request) => {
+      asked.push(["change", ...request]);
+      return vnic;
+    },
+    detach: async (...request) => {
+      asked.push(["detach", ...request]);
+    },
+    vnics: async () => [vnic],
+    status: async () => status,
+    close: () => asked.push("closed"),
+    ...answers,
+  };
+  const world: World = {
+    agent: async (socket) => {
+      asked.push(socket);
+      return client;
+    },
+    print: (text) => lines.push(text),
+    run: async (config) => {
+      asked.push(["run", config]);
+    },
+  };
+  const errors: string[] = [];
+  const spy = vi.spyOn(process.stderr, "write").mockImplementation((text) => {
+    errors.push(String(text));
+    return true;
+  });
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    lines.push(String(text));
+    return true;
+  });
+  process.exitCode = 0;
+  await runProgram(hypervisorAgent(world), ["node", "hypervisor-agent", ...line.split(" ")]);
+  const exitCode = process.exitCode;
+  process.exitCode = 0;
+  spy.mockRestore();
+  return { asked, text: lines.join("\n"), errors: errors.join(""), exitCode };
+}
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  process.exitCode = 0;
+});
+
+const attach = "vnic attach tap0 --vn 5001 --mac 02-00-00-00-00-0A";
+const vns = [{ vnId: 5001, macs: [{ mac: "02:00:00:00:00:0a", ips: [] as string[] }] }];
+
+describe("vnic", () => {
+  test("attach asks for one VN with one MAC, and shows what came of it", async () => {
+    const { asked, text, exitCode } = await cli(attach);
+    expect(asked[1]).toEqual(["attach", { vnic: "", interface: "tap0", vns }, 20_000]);
+    expect(asked.at(-1)).toBe("closed");
+    expect(text).toContain("associated");
+    expect(exitCode).toBe(0);
+  });
+
+  test("attach takes IPs, a VNIC Name, a time limit and another socket", async () => {
+    const { asked } = await cli(
+      `${attach} --ip 10.0.0.1 fd00::1 --vnic ${vnic.vnic} --timeout 5 --socket unix:/tmp/x`,
+    );
+    expect(asked[0]).toBe("unix:/tmp/x");
+    expect(asked[1]).toEqual([
+      "attach",
+      {
+        vnic: vnic.vnic,
+        interface: "tap0",
+        vns: [{ vnId: 5001, macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "fd00::1"] }] }],
+      },
+      5000,
+    ]);
+  });
+
+  test("attach without --mac says why it is needed", async () => {
+    const { asked, errors, exitCode } = await cli("vnic attach tap0 --vn 5001");
+    expect(errors).toMatch(/--mac is missing: say the MAC address that the VM uses/);
+    expect(exitCode).toBe(1);
+    expect(asked).toEqual([]);
+  });
+
+  test("a refusal is one line and exit code 1, and the connection is closed", async () => {
+    const { asked, errors, exitCode } = await cli(attach, {
+      attach: () => Promise.reject(new Refused("the NVE has no tag left (VDP error 2)")),
+    });
+    expect(errors).toBe("error: the NVE has no tag left (VDP error 2)\n");
+    expect(exitCode).toBe(1);
+    expect(asked.at(-1)).toBe("closed");
+  });
+
+  test.each([
+    ["vnic attach tap0 --vn 0 --mac 02:00:00:00:00:0a", /VN ID 0/],
+    ["vnic attach tap0 --vn 16777216 --mac 02:00:00:00:00:0a", /VN ID/],
+    ["vnic attach tap0 --vn 1 --mac 02:00", /not a MAC address/],
+    ["vnic attach tap0 --vn 1 --mac 02:00:00:00:00:0a --ip 10.0.0.256", /not an IP address/],
+    ["vnic attach tap0 --mac 02:00:00:00:00:0a", /--vn/],
+    [`${attach} --vnic 7`, /not a UUID/],
+    [`${attach} --timeout 0`, /timeout/],
+    ["vnic attach --vn 1", /interface/],
+    ["vnic fly", /unknown command/],
+  ])("%s is a usage error", async (line, why) => {
+    const { asked, errors, exitCode } = await cli(line);
+    expect(errors).toMatch(why);
+    expect(exitCode).toBe(2);
+    expect(asked).toEqual([]);
+  });
+
+  test("H6: add asks for more below a VNIC, named by its interface too", async () => {
+    const { asked } = await cli("vnic add tap0 --vn 5001 --mac 02:00:00:00:00:0a");
+    expect(asked[1]).toEqual(["change", { vnic: "tap0", add: vns, remove: [] }, 20_000]);
+  });
+
+  test.each([
+    ["--vn 5001", [{ vnId: 5001, mac: "", ip: "" }]],
+    ["--vn 5001 --mac 02:00:00:00:00:0a", [{ vnId: 5001, mac: "02:00:00:00:00:0a", ip: "" }]],
+    [
+      "--vn 5001 --mac 02:00:00:00:00:0a --ip 10.0.0.1 --ip 10.0.0.2",
+      [
+        { vnId: 5001, mac: "02:00:00:00:00:0a", ip: "10.0.0.1" },
+        { vnId: 5001, mac: "02:00:00:00:00:0a", ip: "10.0.0.2" },
+      ],
+    ],
+  ])("H7: remove %s names the node", async (options, remove) => {
+    const { asked } = await cli(`vnic remove tap0 ${options}`);
+    expect(asked[1]).toEqual(["change", { vnic: "tap0", add: [], remove }, 20_000]);
+  });
+
+  test("remove --ip without --mac is refused", async () => {
+    const { errors, exitCode } = await cli("vnic remove tap0 --vn 5001 --ip 10.0.0.1");
+    expect(errors).toMatch(/--ip needs --mac/);
+    expect(exitCode).toBe(1);
+  });
+
+  test("detach names it and says so", async () => {
+    const { asked, text } = await cli("vnic detach tap0");
+    expect(asked[1]).toEqual(["detach", "tap0"]);
+    expect(text).toBe("tap0 detached");
+  });
+
+  test("list shows a line for each MAC", async () => {
+    const { text } = await cli("vnic list");
+    expect(text.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
+      ["VNIC", "INTERFACE", "STATE", "VN", "TAG", "MAC", "IP", "REASON"],
+      [
+        vnic.vnic,
+        "tap0",
+        "associated",
+        "5001",
+        "101",
+        "02:00:00:00:00:0a",
+        "10.0.0.1 fd00::1",
+        "-",
+      ],
+      [vnic.vnic, "tap0", "associated", "5002", "-", "02:00:00:00:00:0b", "-", "-"],
+    ]);
+  });
+
+  test("list --json is what the agent said", async () => {
+    expect(JSON.parse((await cli("vnic list --json")).text)).toEqual([vnic]);
+    expect(JSON.parse((await cli("--json vnic list")).text)).toEqual([vnic]);
+  });
+
+  test("list of none says so", async () => {
+    expect((await cli("vnic list", { vnics: async () => [] })).text).toBe("no VNICs");
+  });
+});
+
+describe("status and show", () => {
+  test("status says in a few lines whether it is well", async () => {
+    const { text } = await cli("status");
+    expect(text).toMatch(/^hypervisor: +server1$/m);
+    expect(text).toMatch(/^uplinks: +eth0 up, NVE there$/m);
+    expect(text).toMatch(/^vnics: +1$/m);
+  });
+
+  test("status --json is what the agent said", async () => {
+    const said = JSON.parse((await cli("status --json")).text);
+    expect(said).toMatchObject({ id: "server1", drops: { "not-bound": 2 } });
+  });
+
+  test("show uplinks has what was agreed", async () => {
+    expect((await cli("show uplinks")).text).toMatch(/eth0 +up +yes +yes +3 +14 +20 +20 +1 +1/);
+  });
+
+  test("show neighbors has who is there, without its control characters", async () => {
+    const { text } = await cli("show neighbors");
+    expect(text).toMatch(/eth0 +tor1 +tor1 +swp1 +52:54:00:bb:00:02 +192.0.2.1 +120 +bad\?\[31m/);
+  });
+
+  test("show counters has frames and drops", async () => {
+    const { text } = await cli("show counters");
+    expect(text).toMatch(/eth0 +lldp.in +4/);
+    expect(text).toMatch(/tap0 +in +7/);
+    expect(text).toMatch(/virtual switch +dropped.not-bound +2/);
+  });
+});
+
+test("run gets the config file", async () => {
+  expect((await cli("run --config a.yaml")).asked).toEqual([["run", "a.yaml"]]);
+});
+
+test("--help is no error and has examples", async () => {
+  const { text, exitCode } = await cli("--help");
+  expect(exitCode).toBe(0);
+  expect(text).toContain("Examples:");
+  expect(text).toContain("vnic attach tap0");
+});

@@ -1,0 +1,96 @@
+import { configSchema, InterfaceName } from "@nve/hypervisor-agent/config";
+import { parseConfig } from "@nve/program/config";
+import { Refused } from "@nve/program/errors";
+import { expect, test } from "vitest";
+
+const parse = (text: string) => parseConfig(text, configSchema, "agent.yaml");
+
+test("one uplink is enough, the rest has defaults", () => {
+  expect(parse("hypervisor: server1\nuplinks: [{ name: eth0 }]")).toEqual({
+    hypervisor: "server1",
+    uplink: { name: "eth0", link: "packet" },
+    evb: { groupId: true, reflectiveRelay: false, r: 3, rte: 14, rwd: 20, rka: 20 },
+    vdp: { manager: new Uint8Array(16), typeId: 0, typeVersion: 1 },
+    virtualSwitch: { driver: "ebpf" },
+    socket: "unix:/run/split-nve/hypervisor-agent.sock",
+    log: "info",
+  });
+});
+
+test("every key is taken", () => {
+  const config = parse(`
+hypervisor: server1
+uplinks: [{ name: eth0, link: pcap }]
+evb: { r: 2, rte: 12, rwd: 18, rka: 16 }
+vdp: { manager: mgr1, typeId: 7, typeVersion: 2 }
+virtualSwitch: { driver: ebpf, attach: clsact }
+socket: unix:/tmp/agent.sock
+log: debug`);
+  expect(config).toMatchObject({
+    uplink: { name: "eth0", link: "pcap" },
+    evb: { r: 2, rte: 12, rwd: 18, rka: 16 },
+    virtualSwitch: { driver: "ebpf", attach: "clsact" },
+    socket: "unix:/tmp/agent.sock",
+    log: "debug",
+  });
+  expect(Buffer.from(config.vdp.manager).toString("hex")).toBe("6d677231000000000000000000000000");
+});
+
+test("a manager ID may be a UUID", () => {
+  const { vdp } = parse(
+    "uplinks: [{ name: eth0 }]\nvdp: { manager: 00112233-4455-6677-8899-aabbccddeeff }",
+  );
+  expect(Buffer.from(vdp.manager).toString("hex")).toBe("00112233445566778899aabbccddeeff");
+});
+
+test("all faults are named at once, each with its line and what would be right", () => {
+  const text = `
+hypervisor: "my server"
+uplinks: [{ name: eth0/1, link: magic }]
+evb: { r: 9, rte: 28 }
+vdp: { manager: "sixteen letters!", typeId: -1 }
+virtualSwitch: { driver: ovs }
+socket: nowhere
+colour: blue
+`;
+  let message = "";
+  try {
+    parse(text);
+  } catch (error) {
+    expect(error).toBeInstanceOf(Refused);
+    message = String(error);
+  }
+  for (const part of [
+    "hypervisor id",
+    "eth0/1",
+    "packet (the default) or pcap",
+    "evb.r (ECP retries) is a whole number, 0 to 7",
+    "evb.rte",
+    "VSI manager ID",
+    "vdp.typeId",
+    "the only driver is ebpf",
+    "unix:/path",
+    'unknown key "colour"',
+    "line 8",
+  ]) {
+    expect(message).toContain(part);
+  }
+});
+
+test.each([
+  ["no uplink", "hypervisor: a", /uplinks: at least the name of one NIC/],
+  ["an empty list", "uplinks: []", /name one uplink/],
+  ["two uplinks", "uplinks: [{ name: a }, { name: b }]", /one uplink only/],
+  ["an uplink without a name", "uplinks: [{}]", /name of the NIC/],
+  ["an empty file", "", /uplinks/],
+])("%s is refused", (_, text, why) => {
+  expect(() => parse(text)).toThrow(why);
+});
+
+test.each(["eth0", "br-lan.100", "veth@1", "x".repeat(15)])("%s is an interface name", (name) => {
+  expect(InterfaceName(name)).toBe(name);
+});
+
+test.each(["", ".", "..", "a b", "a/b", "x".repeat(16), "a:1"])("%j is none", (name) => {
+  expect(() => InterfaceName(name)).toThrow(/not the name of a network interface/);
+});

@@ -1,0 +1,118 @@
+import { faultOf, leaves, minus, plus, type Tree } from "@nve/hypervisor-agent/tree";
+import { IpAddress, Mac, VnId } from "@nve/protocol-spec";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+const a = Mac("02:00:00:00:00:0a");
+const b = Mac("02:00:00:00:00:0b");
+const ip1 = IpAddress("10.0.0.1");
+const ip2 = IpAddress("10.0.0.2");
+const tree = (vn: number, mac: Mac, ...ips: IpAddress[]): Tree => [
+  { vn: VnId(vn), macs: [{ mac, ips }] },
+];
+
+describe("plus", () => {
+  test("H6: a VNIC takes several VNs, several MACs per VN and several IPs per MAC", () => {
+    const all = [tree(5, a, ip1), tree(5, b), tree(6, Mac("02:00:00:00:00:0c")), tree(5, a, ip2)];
+    expect(all.reduce(plus, [])).toEqual([
+      {
+        vn: 5,
+        macs: [
+          { mac: a, ips: [ip1, ip2] },
+          { mac: b, ips: [] },
+        ],
+      },
+      { vn: 6, macs: [{ mac: "02:00:00:00:00:0c", ips: [] }] },
+    ]);
+  });
+
+  test("what is there already is not there twice", () => {
+    const once = tree(5, a, ip1);
+    expect(plus(once, tree(5, a, ip1, ip1))).toEqual(once);
+  });
+});
+
+describe("minus", () => {
+  const full = [tree(5, a, ip1, ip2), tree(5, b), tree(6, Mac("02:00:00:00:00:0c"))].reduce(
+    plus,
+    [],
+  );
+
+  test("H7: a VN goes with its MACs and their IPs", () => {
+    expect(minus(full, { vn: VnId(5) })).toEqual(tree(6, Mac("02:00:00:00:00:0c")));
+  });
+
+  test("H7: a MAC goes with its IPs, and nothing else does", () => {
+    expect(minus(full, { vn: VnId(5), mac: a })).toEqual(
+      plus(tree(5, b), tree(6, Mac("02:00:00:00:00:0c"))),
+    );
+  });
+
+  test("an IP goes alone", () => {
+    expect(leaves(minus(full, { vn: VnId(5), mac: a, ip: ip1 }) ?? [])[0]).toEqual({
+      vn: 5,
+      mac: a,
+      ips: [ip2],
+    });
+  });
+
+  test("a VN whose last MAC goes is gone: VDP could not say it", () => {
+    expect(minus(tree(5, a), { vn: VnId(5), mac: a })).toEqual([]);
+  });
+
+  test("what is not there cannot be removed", () => {
+    expect(minus(full, { vn: VnId(7) })).toBeUndefined();
+    expect(minus(full, { vn: VnId(6), mac: a })).toBeUndefined();
+    expect(minus(full, { vn: VnId(5), mac: b, ip: ip1 })).toBeUndefined();
+  });
+
+  test("undoes plus for any two unlike leaves", () => {
+    const leaf = fc.record({ vn: fc.integer({ min: 1, max: 3 }), last: fc.nat({ max: 3 }) });
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(leaf, { minLength: 1, selector: (l) => `${l.vn} ${l.last}` }),
+        (all) => {
+          const made = all
+            .map(({ vn, last }) => tree(vn, Mac(`02:00:00:00:00:0${last}`)))
+            .reduce(plus, []);
+          const rest = all.reduce<Tree | undefined>(
+            (left, { vn, last }) =>
+              left && minus(left, { vn: VnId(vn), mac: Mac(`02:00:00:00:00:0${last}`) }),
+            made,
+          );
+          expect(rest).toEqual([]);
+        },
+      ),
+    );
+  });
+});
+
+describe("faultOf", () => {
+  const macs = (n: number): Tree =>
+    Array.from({ length: n }, (_, i) =>
+      tree(5, Mac(`02:00:00:00:00:${i.toString(16).padStart(2, "0")}`)),
+    ).reduce(plus, []);
+
+  test("finds nothing wrong with 40 pairs of VN and MAC", () => {
+    expect(faultOf(macs(40))).toBeUndefined();
+  });
+
+  test("says that 41 are too many for one message", () => {
+    expect(faultOf(macs(41))).toMatch(/41 pairs .* holds 40/);
+  });
+
+  test("says that a VNIC needs a VN", () => {
+    expect(faultOf([])).toMatch(/at least one VN/);
+  });
+
+  test("says that one MAC in two VNs needs two VNICs", () => {
+    expect(faultOf(plus(tree(5, a), tree(6, a)))).toMatch(/two VNs \(5 and 6\)/);
+  });
+
+  test.each(["ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", "00:00:00:00:00:00"])(
+    "%s is no address of a VM",
+    (mac) => {
+      expect(faultOf(tree(5, Mac(mac)))).toMatch(/is no address/);
+    },
+  );
+});
