@@ -1,7 +1,6 @@
-import { spawn } from "node:child_process";
-import { Refused } from "@nve/program";
+import { Refused } from "@nve/program/errors";
 import { nodeState } from "./labs.ts";
-import { enter, environment } from "./namespaces.ts";
+import { spawnIn } from "./namespaces.ts";
 import { complaint, run } from "./shell.ts";
 
 export type Capture = {
@@ -24,7 +23,6 @@ export function startCapture(
   path: string,
   filter = "",
 ): Promise<Capture> {
-  const { holder, env } = nodeState(lab, node);
   const tcpdump = [
     "tcpdump",
     "-i",
@@ -37,11 +35,8 @@ export function startCapture(
     "-Z",
     "root",
   ];
-  const [program = "", ...args] = [...enter(holder), ...tcpdump, filter].filter(
-    (word) => word !== "",
-  );
-  const child = spawn(program, args, {
-    env: environment(lab, { name: node, env }),
+  const words = filter === "" ? tcpdump : [...tcpdump, filter];
+  const child = spawnIn(nodeState(lab, node), words, {
     stdio: ["ignore", "ignore", "pipe"],
     detached: true, // ^C at the terminal is for us: what it has captured is still wanted
   });

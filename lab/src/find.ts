@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
-import { NotFound } from "@nve/program";
+import { NotFound } from "@nve/program/errors";
 
 /** Where the labs of this repository are, each a folder with a `<name>.clab.yml`. */
 export const labFolder = resolve(import.meta.dirname, "..");

@@ -1,6 +1,6 @@
-import { NotFound, Refused } from "@nve/program";
-import { environment, labOf, namespaces, runIn } from "./namespaces.ts";
-import { isAlive, markedProcesses, nodeMark, type ProcessId } from "./processes.ts";
+import { NotFound, Refused } from "@nve/program/errors";
+import { type Inside, labOf, namespaces, runIn } from "./namespaces.ts";
+import { isAlive, markedProcesses, nodeMark } from "./processes.ts";
 import type { Outcome } from "./shell.ts";
 import { knownLabs, type LabState, type NodeState, readState } from "./state.ts";
 
@@ -22,26 +22,24 @@ export function labState(lab: string): LabState {
 }
 
 /** @throws NotFound with the nodes that there are; Refused when the node has died */
-export function nodeState(lab: string, node: string): NodeState & { holder: ProcessId } {
+export function nodeState(lab: string, node: string): NodeState & Inside {
   const { nodes } = labState(lab);
   const found = nodes.find((one) => one.node === node);
-  if (found === undefined)
-    throw new NotFound(
-      `no node ${node} in lab ${lab}: it has ${nodes.map((one) => one.node).join(", ")}`,
-    );
+  if (found === undefined) {
+    const names = nodes.map((one) => one.node).join(", ");
+    throw new NotFound(`no node ${node} in lab ${lab}: it has ${names}`);
+  }
   const { holder } = found;
   if (holder === undefined || !isAlive(holder))
     throw new Refused(
       `${node} has no namespaces any more: \`lab down ${lab}\`, then \`lab up ${lab}\``,
     );
-  return { ...found, holder };
+  return { ...found, lab, holder };
 }
 
-/** Runs a command in a node of a lab that is up, to its end. */
-export function execIn(lab: string, node: string, command: readonly string[]): Promise<Outcome> {
-  const { holder, env } = nodeState(lab, node);
-  return runIn(holder, command, { env: environment(lab, { name: node, env }) });
-}
+/** Runs a command in a node of a lab that is up, to its end; its exit code is a value. */
+export const execIn = (lab: string, node: string, command: readonly string[]): Promise<Outcome> =>
+  runIn(nodeState(lab, node), command);
 
 /** @throws Refused when this user or this place cannot run labs */
 export function mustBeRoot(): void {

@@ -1,4 +1,4 @@
-import { runProgram } from "@nve/program";
+import { runProgram } from "@nve/program/program";
 import { program } from "./cli/program.ts";
 
 await runProgram(program());

@@ -1,7 +1,7 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { resolve } from "node:path";
-import { Refused } from "@nve/program";
+import { Refused } from "@nve/program/errors";
 import { labMark, nodeMark, type ProcessId, processId } from "./processes.ts";
 import { complaint, type Outcome, run } from "./shell.ts";
 import type { Bind, TopologyLink, TopologyNode } from "./topology.ts";
@@ -68,28 +68,42 @@ export async function addLinks(lab: string, links: readonly TopologyLink[]): Pro
 }
 
 /** Where a command goes so that it runs in a node: before its own words. */
-export function enter(holder: ProcessId): readonly string[] {
+function enter(holder: ProcessId): readonly string[] {
   return ["nsenter", "--target", String(holder.pid), "--mount", "--net", "--uts", "--"];
 }
 
 /** What a command in a node sees of the outside. */
-export function environment(
-  lab: string,
-  node: { name: string; env: Readonly<Record<string, string>> },
-) {
+function environment(lab: string, node: { name: string; env: Readonly<Record<string, string>> }) {
   const { PATH = "/usr/sbin:/usr/bin:/sbin:/bin", ...outside } = process.env;
   const path = `${commands}:${PATH}`;
   return { ...outside, PATH: path, ...node.env, [labMark]: lab, [nodeMark]: node.name };
 }
 
-/** Runs a command in a node to its end. */
-export function runIn(
-  holder: ProcessId,
+/** A node of a lab as a command needs it. */
+export type Inside = {
+  lab: string;
+  node: string;
+  holder: ProcessId;
+  env: Readonly<Record<string, string>>;
+};
+
+/** Starts a command in a node. */
+export function spawnIn(
+  { lab, node, holder, env }: Inside,
   command: readonly string[],
-  options: SpawnOptions & { input?: string },
+  options: SpawnOptions,
+): ChildProcess {
+  const [program = "", ...args] = [...enter(holder), ...command];
+  return spawn(program, args, { ...options, env: environment(lab, { name: node, env }) });
+}
+
+/** Runs a command in a node to its end; its exit code is a value. */
+export function runIn(
+  { lab, node, holder, env }: Inside,
+  command: readonly string[],
 ): Promise<Outcome> {
   const [program = "", ...args] = [...enter(holder), ...command];
-  return run(program, args, options);
+  return run(program, args, { env: environment(lab, { name: node, env }) });
 }
 
 function checkBind({ source, target }: Bind): void {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { basename } from "node:path";
-import { Refused } from "@nve/program";
+import { Refused } from "@nve/program/errors";
 import { execIn, nodeState } from "./labs.ts";
 import { isAlive } from "./processes.ts";
 import { type LabState, logOf } from "./state.ts";

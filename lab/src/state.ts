@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { Refused } from "@nve/program";
+import { Refused } from "@nve/program/errors";
 import { z } from "zod";
 
 export const stateFolder = "/run/split-nve-lab";

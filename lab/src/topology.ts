@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path";
-import { parseConfig, Refused, readConfig } from "@nve/program";
+import { parseConfig, readConfig } from "@nve/program/config";
+import { Refused } from "@nve/program/errors";
 import { z } from "zod";
 import { words } from "./words.ts";
 

@@ -1,9 +1,8 @@
-import { spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
-import { Refused } from "@nve/program";
+import { Refused } from "@nve/program/errors";
 import { down } from "./down.ts";
 import { execIn, mustBeRoot, nodeState } from "./labs.ts";
-import { addLinks, addNamespaces, enter, environment, hold, namespaces } from "./namespaces.ts";
+import { addLinks, addNamespaces, hold, namespaces, spawnIn } from "./namespaces.ts";
 import { processId } from "./processes.ts";
 import { allReady } from "./ready.ts";
 import { complaint } from "./shell.ts";
@@ -107,21 +106,15 @@ async function execAll(lab: string, node: TopologyNode, signal: AbortSignal): Pr
   }
 }
 
-function start(state: LabState, node: TopologyNode): void {
-  const { holder } = nodeState(state.lab, node.name);
-  const log = openSync(logOf(state.lab, node.name), "a");
-  const [program = "", ...args] = [...enter(holder), ...(node.cmd ?? [])];
-  const child = spawn(program, args, {
-    cwd: "/",
-    env: environment(state.lab, node),
-    detached: true,
-    stdio: ["ignore", log, log],
-  });
+function start(state: LabState, { name, cmd = [] }: TopologyNode): void {
+  const log = openSync(logOf(state.lab, name), "a");
+  const stdio = ["ignore" as const, log, log];
+  const child = spawnIn(nodeState(state.lab, name), cmd, { cwd: "/", detached: true, stdio });
   closeSync(log);
   child.on("error", () => {}); // then there is no pid, and the node never gets ready
   child.unref();
   const id = child.pid === undefined ? undefined : processId(child.pid);
-  const entry = state.nodes.find((one) => one.node === node.name);
+  const entry = state.nodes.find((one) => one.node === name);
   if (entry !== undefined && id !== undefined) entry.process = id;
 }
 

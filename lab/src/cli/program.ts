@@ -1,12 +1,12 @@
-import { spawn } from "node:child_process";
 import { createReadStream, existsSync } from "node:fs";
 import { constants } from "node:os";
-import { type Output, Refused, show } from "@nve/program";
+import { Refused } from "@nve/program/errors";
+import { type Output, show } from "@nve/program/output";
 import { Command } from "commander";
 import { down } from "../down.ts";
 import { findTopology, labFolder, topologies } from "../find.ts";
 import { labsPresent, mustBeRoot, nodeState } from "../labs.ts";
-import { enter, environment } from "../namespaces.ts";
+import { spawnIn } from "../namespaces.ts";
 import { logOf, readState } from "../state.ts";
 import { type NodeStatus, statusOf } from "../status.ts";
 import { readTopology } from "../topology.ts";
@@ -155,12 +155,7 @@ async function theOnlyLab(): Promise<string> {
 async function execCommand(lab: string, node: string, given: readonly string[]): Promise<void> {
   mustBeRoot();
   const words = given[0] === "--" ? given.slice(1) : given;
-  const { holder, env } = nodeState(lab, node);
-  const [program = "", ...args] = [...enter(holder), ...words];
-  const child = spawn(program, args, {
-    stdio: "inherit",
-    env: environment(lab, { name: node, env }),
-  });
+  const child = spawnIn(nodeState(lab, node), words, { stdio: "inherit" });
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(name, () => child.kill(name)); // the command decides what it means
   process.exitCode = await new Promise<number>((resolve, reject) => {
