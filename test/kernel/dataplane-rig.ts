@@ -15,10 +15,10 @@ import {
 } from "@nve/protocol-spec";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
 import type { DataplaneRig } from "../contracts/dataplane.ts";
-import { frameText, station, type Tunnelled, testFrame } from "../contracts/wires.ts";
-import { buildBpf, Namespace, Raw } from "./bpf-namespace.ts";
+import { frameText, station, type Tunnelled } from "../contracts/wires.ts";
+import { buildBpf, Namespace } from "./bpf-namespace.ts";
+import { Wires } from "./bpf-wires.ts";
 
-const ports = ["p1", "p2", "p3"];
 const underlayMtu = 1600;
 const mac = { tor: "02:ee:00:00:00:01", far: "02:ee:00:00:00:02" };
 
@@ -35,37 +35,37 @@ export class EbpfRig implements DataplaneRig {
   readonly stranger: IpAddress;
   readonly mtu: number;
   readonly tor: Namespace;
-  readonly far: Namespace;
   readonly #attach: "tcx" | "clsact";
-  readonly #wires = new Map<string, { far: Raw; near: Raw }>();
+  readonly #wires: Wires;
 
   constructor(attach: "tcx" | "clsact", family: 4 | 6) {
     const { vtep, a, b, stranger } = vteps[family];
-    [this.vtep, this.a, this.b, this.stranger] = [vtep, a, b, stranger].map((ip) =>
-      IpAddress(ip),
-    ) as [IpAddress, IpAddress, IpAddress, IpAddress];
+    this.vtep = IpAddress(vtep);
+    this.a = IpAddress(a);
+    this.b = IpAddress(b);
+    this.stranger = IpAddress(stranger);
     this.mtu = underlayMtu - (family === 4 ? 50 : 70);
     this.#attach = attach;
     buildBpf();
     this.tor = new Namespace(`tor-${attach}-${family}`);
-    this.far = new Namespace(`far-${attach}-${family}`);
-    for (const port of ports) this.addPort(port);
+    this.#wires = new Wires(this.tor, new Namespace(`far-${attach}-${family}`));
+    for (const port of ["p1", "p2", "p3"]) this.addPort(port);
     this.#addUnderlay();
     this.tor.enter();
   }
 
   open() {
-    const log = createLog("test", "warn");
+    const log = createLog("test", "error");
     return openEbpfDataplane({ vtep: this.vtep, attach: this.#attach, log });
   }
 
   send(port: string, frame: Uint8Array): void {
-    this.#wire(port).far.send(frame);
+    this.#wires.send(port, frame);
   }
 
   /** From a thread of its own. */
   sendMany(port: string, frame: Uint8Array, n: number): Promise<void> {
-    const worker = this.far.inside(
+    const worker = this.#wires.far.inside(
       () => new Worker(blaster, { eval: true, workerData: { port, frame, n } }),
     );
     return new Promise((resolve, reject) => {
@@ -76,81 +76,42 @@ export class EbpfRig implements DataplaneRig {
 
   tunnel({ vni, source, destination, frame }: Tunnelled): void {
     const vxlan = concat(uint(1, 8), uint(3, 0), uint(3, vni), uint(1, 0), frame);
-    this.#wire("ul").far.send(outer(source, destination, vxlan));
+    this.#wires.send("ul", outer(source, destination, vxlan));
   }
 
-  /** After each wire's own last frame, nothing that was sent before can come. */
-  async seen(): Promise<string[]> {
-    const last = testFrame({ from: "ee", to: "ee", tags: "", text: "last" });
-    const isLast = (frame: Uint8Array) => frameText(frame)?.endsWith("last") === true;
-    const all = [...this.#wires].map(async ([name, { near, far }]) => {
-      near.send(last);
-      return (await far.until(isLast)).flatMap((frame) => text(name, frame) ?? []);
-    });
-    return (await Promise.all(all)).flat().sort();
-  }
-
-  deletePort(port: string): void {
-    this.#closeWire(port);
-    this.tor.ip(`link del ${port}`);
-  }
-
-  addPort(port: string): void {
-    this.tor.ip(
-      `link add ${port} mtu 2000 type veth peer name ${port} netns ${this.far.name} mtu 2000`,
-      `link set ${port} up`,
-    );
-    this.far.ip(`link set ${port} up`);
-    this.#openWire(port);
-  }
-
-  close(): void {
-    for (const name of [...this.#wires.keys()]) this.#closeWire(name);
-    this.tor.delete();
-    this.far.delete();
+  seen(): Promise<string[]> {
+    return this.#wires.seen(text);
   }
 
   /** Frames on the underlay since the last call, whole. */
-  async underlay(): Promise<Uint8Array[]> {
-    const { near, far } = this.#wire("ul");
-    near.send(testFrame({ from: "ee", to: "ee", tags: "", text: "last" }));
-    return far.until((frame) => frameText(frame)?.endsWith("last") === true);
+  underlay(): Promise<Uint8Array[]> {
+    return this.#wires.received("ul");
+  }
+
+  deletePort(port: string): void {
+    this.#wires.delete(port);
+  }
+
+  addPort(port: string): void {
+    this.#wires.add(port);
+  }
+
+  close(): void {
+    this.#wires.close();
   }
 
   #addUnderlay(): void {
-    const { tor, far } = this;
-    tor.ip(
-      `link add ul address ${mac.tor} mtu ${underlayMtu} type veth peer name ul netns ${far.name} address ${mac.far} mtu ${underlayMtu}`,
-    );
+    const { tor } = this;
+    this.#wires.add("ul", { mtu: underlayMtu, mac: { near: mac.tor, far: mac.far } });
     tor.run("sysctl", "-qw", "net.ipv6.conf.ul.disable_ipv6=0", "net.ipv6.conf.ul.accept_dad=0");
-    far.ip("link set ul up");
     const [v4, v6] = [vteps[4], vteps[6]];
     tor.ip(
-      "link set ul addrgenmode none up",
       `addr add ${v4.vtep}/24 dev ul`,
       `addr add ${v6.vtep}/64 dev ul nodad`,
       ...[v4, v6].flatMap(({ a, b }) =>
         [a, b].map((ip) => `neigh add ${ip} lladdr ${mac.far} dev ul nud permanent`),
       ),
     );
-    this.#openWire("ul");
-  }
-
-  #openWire(name: string): void {
-    this.#wires.set(name, { far: new Raw(this.far, name), near: new Raw(this.tor, name) });
-  }
-
-  #closeWire(name: string): void {
-    const wire = this.#wires.get(name);
-    this.#wires.delete(name);
-    wire?.far.close();
-    wire?.near.close();
-  }
-
-  #wire(name: string) {
-    const wire = this.#wires.get(name);
-    if (wire === undefined) throw new Error(`no wire ${name}`);
-    return wire;
   }
 }
 
