@@ -46,7 +46,7 @@ extern void uv_unref(uv_poll_t *);
 extern size_t uv_handle_size(int type);
 
 enum { UV_READABLE = 1, UV_POLL = 8 };
-enum { BATCH = 64, ROUNDS = 4, ANCILLARY = 128, MAX_SLOT = 1 << 20 };
+enum { BATCH = 64, ROUNDS = 4, DISCARD_ROUNDS = 256, ANCILLARY = 128, MAX_SLOT = 1 << 20 };
 
 typedef struct holder holder;
 
@@ -196,6 +196,25 @@ static void deliver(sock *s, int error, int n) {
   napi_close_handle_scope(s->env, scope);
 }
 
+/* @returns how many messages there are in the slots, or -1 with errno */
+static int take(sock *s) {
+  for (int i = 0; i < BATCH; i++) {
+    s->messages[i].msg_hdr.msg_controllen = ANCILLARY;
+    s->messages[i].msg_hdr.msg_namelen = sizeof s->sources[i];
+  }
+  return recvmmsg(s->fd, s->messages, BATCH, MSG_DONTWAIT, NULL);
+}
+
+/*
+ * A netlink socket that has overflowed says so once (ENOBUFS) and then loses notifications in silence until it has
+ * been read empty. What is in it is older than the loss, so nothing of it is worth keeping.
+ */
+static void report(sock *s, int error) {
+  if (s->domain == AF_NETLINK && error == ENOBUFS)
+    for (int round = 0; round < DISCARD_ROUNDS && (take(s) > 0 || errno == ENOBUFS); round++) continue;
+  deliver(s, error, 0);
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events);
 
 /* libuv has stopped watching (an interface went down, say): report the cause and watch again. */
@@ -203,7 +222,7 @@ static void on_poll_error(sock *s, int status) {
   int cause = 0;
   socklen_t size = sizeof cause;
   getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &cause, &size);
-  deliver(s, cause ? cause : -status, 0);
+  report(s, cause ? cause : -status);
   if (!s->closing) uv_poll_start(&s->poll, UV_READABLE, on_poll);
 }
 
@@ -215,13 +234,9 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     return;
   }
   for (int round = 0; round < ROUNDS && !s->closing; round++) {
-    for (int i = 0; i < BATCH; i++) {
-      s->messages[i].msg_hdr.msg_controllen = ANCILLARY;
-      s->messages[i].msg_hdr.msg_namelen = sizeof s->sources[i];
-    }
-    int n = recvmmsg(s->fd, s->messages, BATCH, MSG_DONTWAIT, NULL);
+    int n = take(s);
     if (n < 0) {
-      if (errno != EAGAIN && errno != EINTR) deliver(s, errno, 0);
+      if (errno != EAGAIN && errno != EINTR) report(s, errno);
       return;
     }
     deliver(s, 0, n);
@@ -359,6 +374,8 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
 static sock *socket_of(napi_env env, napi_value value) {
   void *h = NULL;
   bool ours = false;
+  napi_valuetype type;
+  if (napi_typeof(env, value, &type) != napi_ok || type != napi_external) return NULL;
   if (napi_check_object_type_tag(env, value, &HOLDER, &ours) != napi_ok || !ours) return NULL;
   return napi_get_value_external(env, value, &h) == napi_ok && h ? ((holder *)h)->s : NULL;
 }

@@ -9,6 +9,7 @@ export {
   openEdgePort,
 } from "./edge-port.ts";
 export { SystemError, Unavailable } from "./errors.ts";
+export { type Finding, probeFeatures } from "./features.ts";
 export type { Link, LinkOptions, LinkState } from "./link.ts";
 export {
   type LinkChanged,

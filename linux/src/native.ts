@@ -82,7 +82,7 @@ export function errorName(errno: number): string {
 }
 
 /** The addon's file, built or not. */
-export const addonPath = fileURLToPath(new URL("../build/socket.node", import.meta.url));
+const addonPath = fileURLToPath(new URL("../build/socket.node", import.meta.url));
 
 type Addon = {
   open(
@@ -109,7 +109,7 @@ function addon(): Addon {
 }
 
 function load(): Addon {
-  if (!isFresh()) build();
+  if (!isNativeBuilt()) build();
   try {
     return createRequire(import.meta.url)(addonPath) as Addon;
   } catch (cause) {
@@ -119,8 +119,8 @@ function load(): Addon {
   }
 }
 
-/** Where only the built file is shipped there is no source to be older than. */
-function isFresh(): boolean {
+/** Built, and not older than its source; where only the built file is shipped there is none to be older than. */
+export function isNativeBuilt(): boolean {
   const source = fileURLToPath(new URL("../native/socket.c", import.meta.url));
   if (!existsSync(addonPath)) return false;
   return !existsSync(source) || statSync(addonPath).mtimeMs >= statSync(source).mtimeMs;
