@@ -37,7 +37,9 @@ function compiler() {
     (cc) => spawnSync(cc, ["--version"], { stdio: "ignore" }).status === 0,
   );
   if (found) return found;
-  throw new Error("no C compiler for linux/native/socket.c: apt-get install -y clang libc6-dev");
+  throw new Error(
+    "no C compiler for linux/native/socket.c: run apt-get install -y clang libc6-dev",
+  );
 }
 
 function headers() {
@@ -45,7 +47,7 @@ function headers() {
     const require = createRequire(import.meta.url);
     return join(dirname(require.resolve("node-api-headers/package.json")), "include");
   } catch {
-    throw new Error("node-api-headers is missing in node_modules: npm ci");
+    throw new Error("node-api-headers is missing in node_modules: run npm ci");
   }
 }
 

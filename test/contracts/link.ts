@@ -104,6 +104,22 @@ export function linkContract(driver: string, open: (options: LinkOptions) => Lin
       expect([inbox.waiting, otherInbox.waiting]).toEqual([0, 0]);
     });
 
+    test("A9: hears each LLDP group on a port of a bridge, which keeps them from other sockets", async () => {
+      const { a, inbox } = await connected();
+      const bridge = `${cable.a.slice(0, -1)}r`;
+      ip(`link add ${bridge} type bridge`);
+      try {
+        ip(`link set ${bridge} up`);
+        ip(`link set ${cable.b} master ${bridge}`);
+        for (const destination of ["01:80:c2:00:00:00", "01:80:c2:00:00:03", NEAREST_BRIDGE]) {
+          a.send(frame(a, { destination }));
+          expect(await inbox.next()).toEqual(frame(a, { destination }));
+        }
+      } finally {
+        ip(`link del ${bridge}`);
+      }
+    });
+
     test("waits for an interface that is not there yet", async () => {
       const a = openOn(cable.a);
       const b = openOn(cable.b);
@@ -214,13 +230,21 @@ export function linkContract(driver: string, open: (options: LinkOptions) => Lin
 
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
-type Content = { etherType?: number; tci?: number; payload?: readonly number[] };
+type Content = {
+  destination?: string;
+  etherType?: number;
+  tci?: number;
+  payload?: readonly number[];
+};
 
-function frame(from: Link, { etherType = LLDP, tci, payload = [] }: Content = {}): Uint8Array {
+function frame(
+  from: Link,
+  { destination = NEAREST_BRIDGE, etherType = LLDP, tci, payload = [] }: Content = {},
+): Uint8Array {
   const source = macOctets(from.mac ?? Mac("02:00:00:00:00:01"));
   const tag = tci === undefined ? [] : [0x81, 0x00, tci >> 8, tci & 0xff];
   const octets = [
-    ...macOctets(Mac(NEAREST_BRIDGE)),
+    ...macOctets(Mac(destination)),
     ...source,
     ...tag,
     etherType >> 8,

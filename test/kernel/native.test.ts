@@ -154,7 +154,20 @@ describe("the native socket", () => {
   });
 });
 
+const program = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
 test("a program ends by itself when its links are closed, idle as they are", async () => {
-  const idle = fileURLToPath(new URL("link-idle-program.ts", import.meta.url));
-  expect(await runModule(idle, { timeoutMs: 20_000 })).toBe("packet up, pcap up, closed\n");
+  const output = await runModule(program("link-idle-program.ts"), { timeoutMs: 20_000 });
+  expect(output).toBe("packet up, pcap up, closed\n");
+});
+
+test("CAP_NET_RAW is enough for both links, and without it the error says so", async () => {
+  const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"];
+  const raw = [...nobody, "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"];
+  const idle = program("link-idle-program.ts");
+  expect(await runModule(idle, { via: raw })).toBe("packet up, pcap up, closed\n");
+  const none = [...nobody, "--inh-caps=-all"];
+  await expect(runModule(idle, { via: none })).rejects.toThrow(
+    "open a packet socket: EPERM (not permitted: root or the capability CAP_NET_RAW, CAP_NET_ADMIN is needed)",
+  );
 });
