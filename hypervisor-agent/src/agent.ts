@@ -147,7 +147,7 @@ export function startAgent(options: AgentOptions): Agent {
   async function release(vnic: Uuid): Promise<void> {
     uplink.feed({ on: "unbind", vnic });
     await bound.catch(() => {}); // logged; what is not bound need not be unbound
-    await outcome((call) => ({ on: "detach", call, vnic: known(vnic).name }));
+    await outcome((call) => ({ on: "detach", call, vnic }));
   }
 
   function known(name: Uuid): Vnic {
@@ -161,7 +161,7 @@ export function startAgent(options: AgentOptions): Agent {
   return {
     attach,
     change,
-    detach: (vnic) => release(known(vnic).name),
+    detach: async (vnic) => release(known(vnic).name),
     vnics: () => [...uplink.book.vnics.values()].map(view),
     stop: async (limitMs) => {
       if (uplink.book.vnics.size === 0) return;

@@ -1,0 +1,104 @@
+import { type Agent, startAgent } from "@nve/hypervisor-agent/agent";
+import type { Tree } from "@nve/hypervisor-agent/tree";
+import { openUplink, type Uplink } from "@nve/hypervisor-agent/uplink";
+import type { Binding } from "@nve/hypervisor-agent/vm-port/vm-port";
+import { type Link, openEdgePort } from "@nve/linux";
+import { createLog } from "@nve/program/log";
+import { defaultEvbPolicy, HypervisorId, IpAddress, Mac, VnId } from "@nve/protocol-spec";
+import type { FakeClock } from "../../support/fake-clock.ts";
+
+export type Host = {
+  agent: Agent;
+  uplink: Uplink;
+  /** What the virtual switch has: `<interface> <mac> <vid>`. */
+  bound(): string[];
+  /** Makes the next `bind` calls fail, until `undefined`. */
+  refuseBind(why: string | undefined): void;
+  interfaces: Set<string>;
+};
+
+/** The hypervisor-agent with its real uplink wiring on a link in memory, and a virtual switch that takes notes. */
+export function host(link: Link, clock: FakeClock, firstSequence = 0): Host {
+  let bindings: readonly Binding[] = [];
+  let why: string | undefined;
+  let uplink: Uplink | undefined;
+  const log = createLog("hypervisor-agent", "silent");
+  const interfaces = new Set(["tap0", "tap1", "tap2", "tap3", "tap4", "tap5"]);
+  const agent = startAgent({
+    clock,
+    log,
+    virtualSwitch: {
+      bind: async (wanted) => {
+        if (why !== undefined) throw new Error(why);
+        bindings = wanted;
+      },
+    },
+    interfaceExists: (name) => interfaces.has(name),
+    openUplink: (perform) => {
+      uplink = openUplink({
+        hypervisor: HypervisorId("server1"),
+        version: "0.0.0",
+        link,
+        clock,
+        policy: defaultEvbPolicy,
+        settings: {
+          vdp: { manager: new Uint8Array(16), typeId: 0, typeVersion: 1 },
+          retryMs: { first: 500, max: 10_000 },
+        },
+        firstSequence,
+        openEdgePort,
+        perform,
+        log,
+      });
+      return uplink;
+    },
+  });
+  if (uplink === undefined) throw new Error("no uplink");
+  return {
+    agent,
+    uplink,
+    interfaces,
+    bound: () => bindings.map(({ interface: of, mac, vid }) => `${of} ${mac} ${vid}`).sort(),
+    refuseBind: (reason) => {
+      why = reason;
+    },
+  };
+}
+
+export const treeOf = (vn: number, mac: string, ...ips: string[]): Tree => [
+  { vn: VnId(vn), macs: [{ mac: Mac(mac), ips: ips.map(IpAddress) }] },
+];
+
+/** Lets what is promised be done, without time going on. */
+export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Time goes on in small steps, and between them what is promised is done. */
+export async function run(clock: FakeClock, ms: number, stepMs = 1): Promise<void> {
+  await settle();
+  for (let left = ms; left > 0; left -= stepMs) {
+    clock.advance(Math.min(stepMs, left));
+    await settle();
+  }
+}
+
+/** Time goes on until the promise is settled, `limitMs` at most. */
+export async function within<T>(
+  clock: FakeClock,
+  limitMs: number,
+  promise: Promise<T>,
+  stepMs = 1,
+): Promise<T> {
+  let over = false;
+  promise.then(
+    () => {
+      over = true;
+    },
+    () => {
+      over = true;
+    },
+  );
+  await settle();
+  for (let left = limitMs; left > 0 && !over; left -= stepMs) await run(clock, stepMs, stepMs);
+  if (!over) throw new Error(`not settled within ${limitMs} ms`);
+  return promise;
+}
