@@ -191,7 +191,10 @@ export class NveCore {
   /** Takes what the NVA said. Away, it has said enough of the VNs that we know (H25). */
   #admit(verdicts: ReadonlyMap<VnId, Verdict>): Refusal | undefined {
     for (const [vn, verdict] of verdicts) {
-      if (verdict.is === "denied") return verdict;
+      if (verdict.is === "denied") {
+        const { code, hard, reason } = verdict;
+        return { code, hard, reason };
+      }
       if (verdict.is === "granted") {
         const refusal = this.#learn(verdict.info);
         if (refusal !== undefined) return refusal;
