@@ -1,4 +1,12 @@
-import { Instant, type IpAddress, isGroup, type Mac, type NveId, type Uuid, type VnId } from "@nve/protocol-spec";
+import {
+  Instant,
+  type IpAddress,
+  isGroup,
+  type Mac,
+  type NveId,
+  type Uuid,
+  type VnId,
+} from "@nve/protocol-spec";
 import { historyMs, limits } from "./limits.ts";
 import {
   everyClaim,
@@ -318,8 +326,7 @@ export class Authority {
 
   #relocate(nve: NveState, effects: Effects): void {
     for (const [vnId, mac] of everyClaim(nve)) this.#vns.get(vnId)?.relocated(mac, effects);
-    for (const vnId of nve.members.keys())
-      effects.touch(vnId).members.add(nve.row.location.nveId);
+    for (const vnId of nve.members.keys()) effects.touch(vnId).members.add(nve.row.location.nveId);
   }
 }
 
@@ -335,8 +342,10 @@ function faultOf(
     return `more than ${limits.ipsPerClaim} IP addresses for one MAC address`;
   if (claim.sequence > limits.sequence) return `sequence ${claim.sequence} exceeds 32 bits`;
   if (vn.heldBy(claim.mac, source) !== undefined) return undefined; // replaces its own
-  if (nve.claims >= limits.claimsPerNve) return `this NVE has ${limits.claimsPerNve} claims already`;
-  if (vn.claimCount >= limits.claimsPerVn) return `VN ${vn.vn.vnId} has ${limits.claimsPerVn} claims already`;
+  if (nve.claims >= limits.claimsPerNve)
+    return `this NVE has ${limits.claimsPerNve} claims already`;
+  if (vn.claimCount >= limits.claimsPerVn)
+    return `VN ${vn.vn.vnId} has ${limits.claimsPerVn} claims already`;
   if (vn.claimsOf(claim.mac) >= limits.claimsPerMac)
     return `${limits.claimsPerMac} NVEs claim this address already`;
   return undefined;

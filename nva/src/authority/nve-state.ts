@@ -21,8 +21,8 @@ export function newNve(row: NveRow, now: Instant): NveState {
 }
 
 export function indexClaim(nve: NveState, vnId: VnId, mac: Mac): void {
-  let macs = nve.macs.get(vnId);
-  if (macs === undefined) nve.macs.set(vnId, (macs = new Set()));
+  const macs = nve.macs.get(vnId) ?? new Set();
+  if (macs.size === 0) nve.macs.set(vnId, macs);
   if (macs.has(mac)) return;
   macs.add(mac);
   nve.claims += 1;

@@ -38,8 +38,7 @@ export function mappingOf(best: Held, held: readonly Held[], locationOf: Locatio
   };
 }
 
-const optional = (vnic: Uuid | undefined): { vnic?: Uuid } =>
-  vnic === undefined ? {} : { vnic };
+const optional = (vnic: Uuid | undefined): { vnic?: Uuid } => (vnic === undefined ? {} : { vnic });
 
 function outranks(a: Claim, b: Claim, locationOf: LocationOf): boolean {
   if (rank(a) !== rank(b)) return rank(a) > rank(b);
@@ -59,7 +58,11 @@ function compareVteps(a: IpAddress | undefined, b: IpAddress | undefined): numbe
 }
 
 function sortable(ip: IpAddress): string {
-  if (!ip.includes(":")) return `4${ip.split(".").map((n) => n.padStart(3, "0")).join(".")}`;
+  if (!ip.includes(":"))
+    return `4${ip
+      .split(".")
+      .map((n) => n.padStart(3, "0"))
+      .join(".")}`;
   const [head = "", tail = ""] = ip.split("::");
   const [front, back] = [words(head), words(tail)];
   const gap = Array.from({ length: 8 - front.length - back.length }, () => "0000");

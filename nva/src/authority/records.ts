@@ -1,12 +1,4 @@
-import type {
-  HypervisorId,
-  IpAddress,
-  Mac,
-  NveId,
-  Uuid,
-  VnId,
-  Vni,
-} from "@nve/protocol-spec";
+import type { HypervisorId, IpAddress, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
 
 /** A virtual network (H4). The VNI is for NVEs only. */
 export type Vn = {

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { makeFolder } from "./folder.ts";
 import { Refused } from "@nve/program";
 import { Uuid } from "@nve/protocol-spec";
 import { type Database, open, type RootDatabase } from "lmdb";
+import { makeFolder } from "./folder.ts";
 import { checkLmdbFile } from "./lmdb-file.ts";
-import { lockFolder, type Lock } from "./lock.ts";
+import { type Lock, lockFolder } from "./lock.ts";
 import {
   type Batch,
   type Committed,
@@ -65,7 +65,12 @@ class LmdbStore implements Store {
     this.#lock = lock;
     this.#keep = keep;
     // Without overlapping syncs, a commit that has resolved is on the disk.
-    this.#root = open<string, string>({ path, noSubdir: false, maxDbs: 16, overlappingSync: false });
+    this.#root = open<string, string>({
+      path,
+      noSubdir: false,
+      maxDbs: 16,
+      overlappingSync: false,
+    });
     this.#meta = this.#root.openDB<Meta, string>({ name: "meta", encoding: "json" });
     this.#log = this.#root.openDB<RowChange[], number>({ name: "log", encoding: "json" });
     this.#tables = Object.fromEntries(

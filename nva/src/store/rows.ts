@@ -1,5 +1,4 @@
-import { Refused } from "@nve/program";
-import { checked } from "@nve/program";
+import { checked, Refused } from "@nve/program";
 import { HypervisorId, IpAddress, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import { z } from "zod";
 import type { Change, Source, Tables } from "../authority/records.ts";

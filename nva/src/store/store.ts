@@ -1,12 +1,12 @@
-import type { Uuid } from "@nve/protocol-spec";
 import { Refused } from "@nve/program";
+import type { Uuid } from "@nve/protocol-spec";
 
 export const tables = ["vn", "nve", "member", "claim", "history"] as const;
 export type Table = (typeof tables)[number];
 
 /** A row put (`value` there) or deleted. Keys: 1 … 512 printable ASCII characters, so that all stores sort alike. */
 export type RowChange = { table: Table; key: string; value?: string };
-export type Row = { key: string; value: string; /** Of its last change. */ revision: number };
+export type Row = { key: string; value: string /** Of its last change. */; revision: number };
 /** The row must be at `revision`; 0: must not be there. */
 export type Guard = { table: Table; key: string; revision: number };
 export type Committed = { is: "committed"; revision: number } | { is: "conflict"; guard: Guard };
@@ -39,10 +39,7 @@ export interface Store {
    * are committed. Resolves with how to stop, or "compacted" when some of them are remembered no more, or
    * `revision` is ahead of the store.
    */
-  watch(
-    revision: number,
-    deliver: (batch: Batch) => void,
-  ): Promise<(() => void) | "compacted">;
+  watch(revision: number, deliver: (batch: Batch) => void): Promise<(() => void) | "compacted">;
   /** Waits for what is under way. */
   close(): Promise<void>;
 }

@@ -1,0 +1,31 @@
+import { Command } from "commander";
+import { version } from "../version.ts";
+import { type Outside, realOutside } from "./outside.ts";
+import { runCommand } from "./run.ts";
+import { claimCommand, lookupCommand, mappingCommand, nveCommand, statusCommand } from "./show.ts";
+import { vnCommand } from "./vn.ts";
+
+/** The program `nva`. */
+export function nvaProgram(outside: Outside = realOutside): Command {
+  return new Command("nva")
+    .description("Network virtualization authority: knows which address of which VN is where")
+    .version(version)
+    .addCommand(runCommand())
+    .addCommand(vnCommand(outside))
+    .addCommand(nveCommand(outside))
+    .addCommand(mappingCommand(outside))
+    .addCommand(claimCommand(outside))
+    .addCommand(lookupCommand(outside))
+    .addCommand(statusCommand(outside))
+    .addHelpText("after", examples);
+}
+
+const examples = `
+Examples:
+  nva run --config nva.yaml
+  nva vn create blue
+  nva mapping list --vn blue
+  nva status --json
+
+Commands ask the NVA at unix:/run/split-nve/nva.sock, or where --address says.
+Exit codes: 0 done, 1 refused or failed, 2 usage.`;

@@ -1,0 +1,100 @@
+import { ipFrom, macFrom, uuidFrom } from "@nve/protocol-spec";
+import {
+  type NvaStatus,
+  type NveRecord,
+  NveState,
+  type SourcedClaim,
+} from "@nve/protocol-spec/proto/northbound";
+import {
+  Encapsulation,
+  FloodMode,
+  type Location,
+  type Mapping,
+  Service,
+  type Vn,
+} from "@nve/protocol-spec/proto/types";
+
+// What the CLI prints: addresses as people write them, names for numbers. --json prints exactly these.
+
+export const vnRecord = (vn: Vn) => ({
+  alias: vn.alias,
+  vnId: vn.vnId,
+  vni: vn.vni,
+  name: uuid(vn.name),
+  tenant: vn.tenant,
+  service: vn.service === Service.SERVICE_L3 ? "l3" : "l2",
+  mtu: vn.mtu,
+  flood: vn.flood === FloodMode.FLOOD_MODE_MULTICAST ? "multicast" : "head-end",
+  revision: Number(vn.revision),
+});
+export type VnRecord = ReturnType<typeof vnRecord>;
+
+const location = ({ nveId, vteps, encapsulations }: Location) => ({
+  nve: nveId,
+  vteps: vteps.map(ipFrom),
+  encapsulations: encapsulations.map((one) => kinds[one] ?? String(one)),
+});
+
+export const nveRecord = (nve: NveRecord) => ({
+  ...location(nve.location ?? { nveId: "", vteps: [], encapsulations: [] }),
+  state: nve.state === NveState.NVE_STATE_CONNECTED ? "connected" : "stale",
+  since: new Date(Number(nve.sinceUnixMs)).toISOString(),
+  vnIds: nve.vnIds,
+  claims: nve.claims,
+  appliedRevision: Number(nve.appliedRevision),
+});
+export type NveLine = ReturnType<typeof nveRecord>;
+
+export const mappingRecord = (mapping: Mapping) => ({
+  vnId: mapping.vnId,
+  mac: macFrom(mapping.mac),
+  ips: mapping.ips.map(ipFrom),
+  locations: mapping.locations.map(location),
+  sequence: Number(mapping.sequence),
+  vnic: mapping.vnic.length === 0 ? "" : uuid(mapping.vnic),
+  flags: flags(mapping),
+});
+export type MappingRecord = ReturnType<typeof mappingRecord>;
+
+export const claimRecord = ({ source, claim, best, stale }: SourcedClaim) => {
+  if (claim === undefined) return undefined;
+  const { vnId, mac, ips, vnic, hypervisor, port, sequence } = claim;
+  return {
+    vnId,
+    mac: macFrom(mac),
+    source,
+    ips: ips.map(ipFrom),
+    vnic: vnic.length === 0 ? "" : uuid(vnic),
+    hypervisor,
+    port,
+    sequence: Number(sequence),
+    best,
+    flags: flags({ ...claim, stale }),
+  };
+};
+export type ClaimRecord = NonNullable<ReturnType<typeof claimRecord>>;
+
+export const statusRecord = (status: NvaStatus) => ({
+  version: status.version,
+  started: new Date(Number(status.startedUnixMs)).toISOString(),
+  store: status.store,
+  storeId: uuid(status.storeId),
+  revision: Number(status.revision),
+  vns: status.vns,
+  nvesConnected: status.nvesConnected,
+  nvesStale: status.nvesStale,
+  claims: status.claims,
+  watchers: status.watchers,
+});
+
+const uuid = (octets: Uint8Array): string => (octets.length === 16 ? uuidFrom(octets) : "");
+
+const flagNames = ["sticky", "anycast", "suspended", "stale"] as const;
+const flags = (of: Record<(typeof flagNames)[number], boolean>): string[] =>
+  flagNames.filter((name) => of[name]);
+
+const kinds: Partial<Record<Encapsulation, string>> = {
+  [Encapsulation.ENCAPSULATION_VXLAN]: "vxlan",
+  [Encapsulation.ENCAPSULATION_NVGRE]: "nvgre",
+  [Encapsulation.ENCAPSULATION_MPLS_OVER_GRE]: "mpls-over-gre",
+};

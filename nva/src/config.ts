@@ -1,0 +1,50 @@
+import { checked } from "@nve/program";
+import { NveId, OutOfRange } from "@nve/protocol-spec";
+import { z } from "zod";
+
+export const defaultSocket = "unix:/run/split-nve/nva.sock";
+
+const socket = z
+  .string()
+  .regex(/^unix:\/./, 'a socket is written like "unix:/run/split-nve/nva.sock"');
+
+/** `host:port`, `[IPv6]:port`; port 0: any free one. */
+const hostPort = z.string().transform(
+  checked((text) => {
+    const [, port] = /^(?:\[[0-9A-Fa-f:.]+\]|[^:/\s[\]]+):(\d{1,5})$/.exec(text) ?? [];
+    if (port === undefined || Number(port) > 65_535)
+      throw new OutOfRange(`"${text}" is no address like 0.0.0.0:7470 or [::]:7470`);
+    return text;
+  }),
+);
+
+const listen = z.strictObject({
+  address: hostPort.default("0.0.0.0:7470"),
+  insecure: z.literal(true, {
+    error:
+      "TLS is not there yet: say `insecure: true` to listen without, on a network that only NVEs and administrators reach",
+  }),
+});
+
+const store = z.discriminatedUnion(
+  "use",
+  [
+    z.strictObject({ use: z.literal("memory") }),
+    z.strictObject({
+      use: z.literal("lmdb"),
+      path: z.string().regex(/^\//, "path: write it whole, from /"),
+    }),
+  ],
+  { error: "use: memory or lmdb" },
+);
+
+/** The config file of `nva run`; README.md says what each key is for. */
+export const NvaConfig = z.strictObject({
+  id: z.string().transform(checked(NveId)).default(NveId("nva")),
+  listen: listen.optional(),
+  socket: socket.default(defaultSocket),
+  store,
+  holdSeconds: z.number().int().min(1).max(86_400).default(120),
+  log: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+});
+export type NvaConfig = z.infer<typeof NvaConfig>;

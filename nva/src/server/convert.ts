@@ -1,0 +1,174 @@
+import {
+  HypervisorId,
+  type IpAddress,
+  ipFrom,
+  ipOctets,
+  type Mac,
+  macFrom,
+  macOctets,
+  NveId,
+  OutOfRange,
+  type Uuid,
+  uuidFrom,
+  uuidOctets,
+  VnId,
+} from "@nve/protocol-spec";
+import type * as nve from "@nve/protocol-spec/proto/nve";
+import * as wire from "@nve/protocol-spec/proto/types";
+import type { ClaimRefusal, Report } from "../authority/authority.ts";
+import { limits } from "../authority/limits.ts";
+import type {
+  Claim,
+  Encapsulation,
+  Location,
+  Mapping,
+  Reported,
+  Vn,
+} from "../authority/records.ts";
+
+// From the wire: what is not as it should be throws OutOfRange with the field's name.
+
+export function fromMac(octets: Uint8Array, what = "mac"): Mac {
+  if (octets.length !== 6)
+    throw new OutOfRange(`${what}: a MAC address has 6 octets, not ${octets.length}`);
+  return macFrom(octets);
+}
+
+export function fromIp(octets: Uint8Array): IpAddress {
+  if (octets.length !== 4 && octets.length !== 16)
+    throw new OutOfRange(`ip: an IP address has 4 or 16 octets, not ${octets.length}`);
+  return ipFrom(octets);
+}
+
+export function fromUuid(octets: Uint8Array, what: string): Uuid {
+  if (octets.length !== 16)
+    throw new OutOfRange(`${what}: a UUID has 16 octets, not ${octets.length}`);
+  return uuidFrom(octets);
+}
+
+export function fromText(text: string, what: string): string {
+  if (text.length > limits.textLength || /\p{Cc}/u.test(text))
+    throw new OutOfRange(
+      `${what}: at most ${limits.textLength} characters, none a control character`,
+    );
+  return text;
+}
+
+export function fromLocation(location: wire.Location | undefined): Location {
+  if (location === undefined) throw new OutOfRange("location: missing");
+  if (location.vteps.length === 0 || location.vteps.length > 16)
+    throw new OutOfRange(`location: 1 to 16 VTEP addresses, not ${location.vteps.length}`);
+  return {
+    nveId: NveId(location.nveId),
+    vteps: location.vteps.map(fromIp),
+    encapsulations: [...new Set(location.encapsulations)].flatMap(
+      (one) => encapsulations.find(([, number]) => number === one)?.[0] ?? [], // a newer one: not ours to know (A16)
+    ),
+  };
+}
+
+export function fromReport(report: nve.Report): Report {
+  return {
+    claims: report.claims.map(fromClaim),
+    withdrawn: report.withdrawn.map(({ vnId, mac }) => ({ vnId: VnId(vnId), mac: fromMac(mac) })),
+    joined: report.joinedVns.map(VnId),
+    left: report.leftVns.map(VnId),
+    complete: report.complete,
+  };
+}
+
+function fromClaim(claim: wire.Claim): Reported {
+  const { vnic, hypervisor, port } = claim;
+  return {
+    vnId: VnId(claim.vnId),
+    mac: fromMac(claim.mac),
+    ips: claim.ips.map(fromIp),
+    ...(vnic.length === 0 ? {} : { vnic: fromUuid(vnic, "vnic") }),
+    ...(hypervisor === "" ? {} : { hypervisor: HypervisorId(hypervisor) }),
+    ...(port === "" ? {} : { port: fromText(port, "port") }),
+    // Beyond 2^53 all are alike out of range.
+    sequence: Number(claim.sequence),
+    sticky: claim.sticky,
+    anycast: claim.anycast,
+    suspended: claim.suspended,
+  };
+}
+
+// To the wire.
+
+export const toMac = (mac: Mac): Buffer => Buffer.from(macOctets(mac));
+export const toIp = (ip: IpAddress): Buffer => Buffer.from(ipOctets(ip));
+export const toUuid = (uuid: Uuid): Buffer => Buffer.from(uuidOctets(uuid));
+
+export function toVn(vn: Vn, revision: number): wire.Vn {
+  return {
+    vnId: vn.vnId,
+    name: toUuid(vn.name),
+    alias: vn.alias,
+    vni: vn.vni,
+    tenant: vn.tenant,
+    service: vn.service === "l2" ? wire.Service.SERVICE_L2 : wire.Service.SERVICE_L3,
+    mtu: vn.mtu,
+    flood:
+      vn.flood === "head-end"
+        ? wire.FloodMode.FLOOD_MODE_HEAD_END
+        : wire.FloodMode.FLOOD_MODE_MULTICAST,
+    revision: BigInt(revision),
+  };
+}
+
+export function toLocation({ nveId, vteps, encapsulations: kinds }: Location): wire.Location {
+  return {
+    nveId,
+    vteps: vteps.map(toIp),
+    encapsulations: encapsulations.flatMap(([kind, number]) =>
+      kinds.includes(kind) ? [number] : [],
+    ),
+  };
+}
+
+export function toMapping(mapping: Mapping): wire.Mapping {
+  return {
+    vnId: mapping.vnId,
+    mac: toMac(mapping.mac),
+    ips: mapping.ips.map(toIp),
+    locations: mapping.locations.map(toLocation),
+    sequence: BigInt(mapping.sequence),
+    vnic: mapping.vnic === undefined ? Buffer.alloc(0) : toUuid(mapping.vnic),
+    sticky: mapping.sticky,
+    anycast: mapping.anycast,
+    suspended: mapping.suspended,
+    stale: mapping.stale,
+  };
+}
+
+export function toClaim(claim: Claim): wire.Claim {
+  return {
+    vnId: claim.vnId,
+    mac: toMac(claim.mac),
+    ips: claim.ips.map(toIp),
+    vnic: claim.vnic === undefined ? Buffer.alloc(0) : toUuid(claim.vnic),
+    hypervisor: claim.hypervisor ?? "",
+    port: claim.port ?? "",
+    sequence: BigInt(claim.sequence),
+    sticky: claim.sticky,
+    anycast: claim.anycast,
+    suspended: claim.suspended,
+  };
+}
+
+export const toCursor = (storeId: Uuid, revision: number): wire.Cursor => ({
+  storeId: toUuid(storeId),
+  revision: BigInt(revision),
+});
+
+export const toRefusal = ({ vnId, mac, reason }: ClaimRefusal): nve.ClaimRefusal => ({
+  key: { vnId, mac: toMac(mac) },
+  reason,
+});
+
+const encapsulations: readonly (readonly [Encapsulation, wire.Encapsulation])[] = [
+  ["vxlan", wire.Encapsulation.ENCAPSULATION_VXLAN],
+  ["nvgre", wire.Encapsulation.ENCAPSULATION_NVGRE],
+  ["mpls-over-gre", wire.Encapsulation.ENCAPSULATION_MPLS_OVER_GRE],
+];

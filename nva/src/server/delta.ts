@@ -1,0 +1,56 @@
+import type { Mac, NveId, VnId } from "@nve/protocol-spec";
+import { Delta, WatchEvent } from "@nve/protocol-spec/proto/nve";
+import type { Authority } from "../authority/authority.ts";
+import type { Touch } from "../authority/records.ts";
+import { toLocation, toMac, toMapping, toVn } from "./convert.ts";
+
+/** One thing of a VN that a watcher must hear of. */
+export type Key = { vn: true } | { nve: NveId } | { mac: Mac };
+
+export function* keysOf({ vn, members, macs }: Touch): Generator<Key> {
+  if (vn) yield { vn: true };
+  for (const nve of members) yield { nve };
+  for (const mac of macs) yield { mac };
+}
+
+export const sizeOf = ({ vn, members, macs }: Touch): number =>
+  (vn ? 1 : 0) + members.size + macs.size;
+
+/** All there is of a VN; goes on rightly while things come and go. */
+export function* everyKey(authority: Authority, vnId: VnId): Generator<Key> {
+  yield { vn: true };
+  const vn = authority.vn(vnId);
+  for (const nve of vn?.members ?? []) yield { nve };
+  for (const mac of vn?.macs() ?? []) yield { mac };
+}
+
+/** The present state of these keys: what is there, and what is there no more. */
+export function deltaOf(
+  authority: Authority,
+  vnId: VnId,
+  keys: Iterable<Key>,
+  revision: number,
+): Delta {
+  const delta = Delta.create({ vnId, revision: BigInt(revision) });
+  const vn = authority.vn(vnId);
+  if (vn === undefined) return { ...delta, vnGone: true };
+  for (const key of keys) {
+    if ("vn" in key) delta.vn = toVn(vn.vn, vn.revision);
+    else if ("nve" in key) {
+      const nve = vn.members.has(key.nve) ? authority.nve(key.nve) : undefined;
+      if (nve === undefined) delta.membersLeft.push(key.nve);
+      else delta.members.push(toLocation(nve.row.location));
+    } else {
+      const mapping = vn.mapping(key.mac);
+      if (mapping === undefined) delta.withdrawn.push(toMac(key.mac));
+      else delta.mappings.push(toMapping(mapping));
+    }
+  }
+  return delta;
+}
+
+export const encodeEvent = (event: WatchEvent): Buffer =>
+  Buffer.from(WatchEvent.encode(event).finish());
+
+export const encodeDelta = (delta: Delta): Buffer =>
+  encodeEvent({ event: { $case: "delta", value: delta } });

@@ -1,0 +1,99 @@
+import { Mac, NveId, VnId } from "@nve/protocol-spec";
+import type { Authority } from "../authority/authority.ts";
+import { type Touch, type Touched, touchOf } from "../authority/records.ts";
+import type { Batch, RowChange } from "../store/store.ts";
+
+type Mark = { revision: number; mac: Mac } | { revision: number; nve: NveId };
+type Log = { /** What came after this revision is all here. */ floor: number; marks: Mark[] };
+
+/** What changed in each VN of late: lets a watcher go on where it was, without a snapshot. */
+export class Feed {
+  readonly #logs = new Map<VnId, Log>();
+  readonly #keep: number;
+  readonly #floor: number;
+
+  /** @param floor the revision after which everything is going to be recorded */
+  constructor(floor: number, keep = 8192) {
+    this.#floor = floor;
+    this.#keep = keep;
+  }
+
+  /** @param gone whether a touched VN is there no more */
+  record(touched: Touched, revision: number, gone: (vnId: VnId) => boolean): void {
+    for (const [vnId, { vn, macs, members }] of touched) {
+      if (vn && gone(vnId)) {
+        this.#logs.delete(vnId);
+        continue;
+      }
+      // A VN is made and never changed: what came before, under the same ID, is not its own.
+      if (vn) this.#logs.set(vnId, { floor: revision, marks: [] });
+      const log = this.#logOf(vnId);
+      for (const mac of macs) log.marks.push({ revision, mac });
+      for (const nve of members) log.marks.push({ revision, nve });
+      this.#trim(log);
+    }
+  }
+
+  /** What changed after `revision`; `undefined` when that is too long ago, or of another life of the VN. */
+  since(vnId: VnId, revision: number): Touch | undefined {
+    const log = this.#logs.get(vnId);
+    if (revision < (log?.floor ?? this.#floor)) return undefined;
+    const touch: Touch = { vn: false, macs: new Set(), members: new Set() };
+    for (let i = (log?.marks.length ?? 0) - 1; i >= 0; i--) {
+      const mark = log?.marks[i];
+      if (mark === undefined || mark.revision <= revision) break;
+      if ("mac" in mark) touch.macs.add(mark.mac);
+      else touch.members.add(mark.nve);
+    }
+    return touch;
+  }
+
+  /** Takes in what a store remembers of its last commits, in their order. */
+  replay({ revision, changes }: Batch, authority: Authority): void {
+    const touched: Touched = new Map();
+    for (const change of changes) touchedBy(change, authority, touched);
+    this.record(touched, revision, (vnId) => authority.vn(vnId) === undefined);
+  }
+
+  #logOf(vnId: VnId): Log {
+    const known = this.#logs.get(vnId);
+    if (known !== undefined) return known;
+    const log: Log = { floor: this.#floor, marks: [] };
+    this.#logs.set(vnId, log);
+    return log;
+  }
+
+  #trim(log: Log): void {
+    if (log.marks.length <= this.#keep) return;
+    const cut = log.marks.length - Math.floor(this.#keep / 2);
+    log.floor = log.marks[cut - 1]?.revision ?? log.floor;
+    log.marks.splice(0, cut);
+  }
+}
+
+const vnOf = (key: string): VnId => VnId(Number.parseInt(key.slice(0, 6), 16));
+
+function touchedBy({ table, key }: RowChange, authority: Authority, touched: Touched): void {
+  const rest = key.slice(7);
+  switch (table) {
+    case "vn":
+      touchOf(touched, vnOf(key)).vn = true;
+      return;
+    case "member":
+      touchOf(touched, vnOf(key)).members.add(NveId(rest));
+      return;
+    case "claim":
+      touchOf(touched, vnOf(key)).macs.add(Mac(rest.slice(0, 17)));
+      return;
+    case "nve": {
+      // Its place or its being lost shows in all that it has.
+      const nve = authority.nve(NveId(key));
+      for (const vnId of nve?.members.keys() ?? []) touchOf(touched, vnId).members.add(NveId(key));
+      for (const [vnId, macs] of nve?.macs ?? [])
+        for (const mac of macs) touchOf(touched, vnId).macs.add(mac);
+      return;
+    }
+    case "history":
+      return;
+  }
+}

@@ -1,0 +1,58 @@
+import type { Clock } from "@nve/linux";
+import type { Log } from "@nve/program";
+import type { NveId, VnId } from "@nve/protocol-spec";
+import type { Touch } from "../authority/records.ts";
+import type { Feed } from "./feed.ts";
+import type { Keeper } from "./keeper.ts";
+
+/** What all calls of one NVA share. */
+export type Hub = {
+  readonly id: string;
+  readonly version: string;
+  readonly startedUnixMs: number;
+  readonly holdMs: number;
+  readonly keeper: Keeper;
+  readonly feed: Feed;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The live session of each NVE. */
+  readonly sessions: Map<NveId, Closable>;
+  /** Everything that has to be ended when the NVA stops. */
+  readonly calls: Set<Closable>;
+  readonly watchers: Watching;
+  /** The highest revision that each NVE says it has in its dataplane. */
+  readonly applied: Map<NveId, bigint>;
+};
+
+export interface Closable {
+  close(code: number, reason: string): void;
+}
+
+/** Who watches which VN. */
+export class Watching {
+  readonly #byVn = new Map<VnId, Set<VnWatcher>>();
+  count = 0;
+
+  of(vnId: VnId): ReadonlySet<VnWatcher> {
+    return this.#byVn.get(vnId) ?? none;
+  }
+
+  add(vnId: VnId, watcher: VnWatcher): void {
+    const watchers = this.#byVn.get(vnId);
+    if (watchers === undefined) this.#byVn.set(vnId, new Set([watcher]));
+    else watchers.add(watcher);
+  }
+
+  delete(vnId: VnId, watcher: VnWatcher): void {
+    const watchers = this.#byVn.get(vnId);
+    watchers?.delete(watcher);
+    if (watchers?.size === 0) this.#byVn.delete(vnId);
+  }
+}
+
+export interface VnWatcher {
+  /** @param encoded the delta of exactly this change, made once for all who can send it as it is */
+  changed(vnId: VnId, touch: Touch, encoded: () => Buffer): void;
+}
+
+const none: ReadonlySet<VnWatcher> = new Set();

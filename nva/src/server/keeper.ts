@@ -1,0 +1,150 @@
+import type { Clock } from "@nve/linux";
+import { Instant } from "@nve/protocol-spec";
+import type { Authority } from "../authority/authority.ts";
+import { type Step, type Touched, touchOf } from "../authority/records.ts";
+import { rowChange } from "../store/rows.ts";
+import type { RowChange, Store } from "../store/store.ts";
+
+export type Decide<T> = (authority: Authority, now: Instant) => Step<T>;
+export type Outcome<T> = { result: T; revision: number };
+export type Listener = (authority: Authority, touched: Touched, revision: number) => void;
+type Job = (now: Instant, into: Pending) => void;
+type Pending = { changes: RowChange[]; touched: Touched; settle: ((revision: number) => void)[] };
+
+/**
+ * Keeps an authority and its store in step: decides event by event, commits many at once, and lets nobody see what
+ * is not on the disk yet. When the store fails, `failed` resolves: stop then, and start from the disk.
+ */
+export class Keeper {
+  readonly failed: Promise<Error>;
+  readonly #authority: Authority;
+  readonly #store: Store;
+  readonly #clock: Clock;
+  readonly #jobs: Job[] = [];
+  readonly #reads: (() => void)[] = [];
+  readonly #listeners = new Set<Listener>();
+  #busy = false;
+  #stopped = false;
+  #idle: Promise<void> = Promise.resolve();
+  #callOff = (): void => {};
+  #fail: (error: Error) => void = () => {};
+
+  constructor(authority: Authority, store: Store, clock: Clock) {
+    this.#authority = authority;
+    this.#store = store;
+    this.#clock = clock;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
+  }
+
+  /** Of the last commit. */
+  get revision(): number {
+    return this.#store.revision;
+  }
+
+  get store(): Store {
+    return this.#store;
+  }
+
+  /** Resolves when what was decided is on the disk. */
+  change<T>(decide: Decide<T>): Promise<Outcome<T>> {
+    return new Promise((resolve, reject) => {
+      if (this.#stopped) return reject(new Error("the NVA is stopping"));
+      this.#jobs.push((now, into) => {
+        const { changes, touched, result } = decide(this.#authority, now);
+        for (const change of changes) into.changes.push(rowChange(change));
+        for (const [vnId, { vn, macs, members }] of touched) {
+          const touch = touchOf(into.touched, vnId);
+          touch.vn ||= vn;
+          for (const mac of macs) touch.macs.add(mac);
+          for (const member of members) touch.members.add(member);
+        }
+        into.settle.push((revision) => resolve({ result, revision }));
+      });
+      if (!this.#busy) this.#idle = this.#work();
+    });
+  }
+
+  /** Runs `look` while the authority holds what is on the disk and no more: at once, or after the commit under way. */
+  read(look: (authority: Authority) => void): void {
+    if (this.#busy) this.#reads.push(() => look(this.#authority));
+    else look(this.#authority);
+  }
+
+  /** As `read`, with an answer. What `look` throws rejects. */
+  ask<T>(look: (authority: Authority) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.read((authority) => {
+        try {
+          resolve(look(authority));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  onCommit(listener: Listener): void {
+    this.#listeners.add(listener);
+  }
+
+  /** Begins to drop what nobody names again in time. */
+  start(): void {
+    const { deadline } = this.#authority;
+    const now = this.#clock.now();
+    const minute = now + 60_000; // the histories' turn
+    const next = Instant(Math.max(now + 1, Math.min(deadline ?? minute, minute)));
+    this.#callOff = this.#clock.at(next, () => {
+      this.change((authority, at) => authority.tick(at)).finally(() => {
+        if (!this.#stopped) this.start();
+      });
+    });
+  }
+
+  /** A deadline may have come nearer. */
+  rewind(): void {
+    this.#callOff();
+    if (!this.#stopped) this.start();
+  }
+
+  /** Resolves when all that was asked for is done. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#callOff();
+    await this.#idle;
+  }
+
+  async #work(): Promise<void> {
+    this.#busy = true;
+    try {
+      while (this.#jobs.length > 0) {
+        await this.#commit();
+        for (const look of this.#reads.splice(0)) look();
+      }
+    } catch (error) {
+      this.#stopped = true; // memory may be ahead of the disk: go no further
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    this.#busy = false;
+  }
+
+  async #commit(): Promise<void> {
+    const pending: Pending = { changes: [], touched: new Map(), settle: [] };
+    const now = this.#clock.now();
+    while (this.#jobs.length > 0 && pending.changes.length < batch)
+      this.#jobs.shift()?.(now, pending);
+    if (pending.changes.length > 0) {
+      const committed = await this.#store.commit(pending.changes);
+      if (committed.is === "conflict") throw new Error("a commit without guards was refused");
+      this.#authority.committed(pending.touched, committed.revision);
+      for (const tell of this.#listeners)
+        tell(this.#authority, pending.touched, committed.revision);
+    }
+    for (const settle of pending.settle) settle(this.#store.revision);
+  }
+}
+
+/** Rows from which on a commit is not made larger. */
+const batch = 5_000;

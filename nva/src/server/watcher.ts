@@ -1,0 +1,255 @@
+import grpc from "@grpc/grpc-js";
+import { statusOf } from "@nve/program";
+import { Instant, NveId, OutOfRange, VnId } from "@nve/protocol-spec";
+import type { VnWatch, WatchRequest } from "@nve/protocol-spec/proto/nve";
+import type { Authority } from "../authority/authority.ts";
+import type { Touch } from "../authority/records.ts";
+import { toCursor } from "./convert.ts";
+import { deltaOf, encodeDelta, encodeEvent, everyKey, type Key, keysOf, sizeOf } from "./delta.ts";
+import type { Closable, Hub, VnWatcher } from "./hub.ts";
+
+/** The response side takes encoded messages, so that one change is encoded once for all. */
+export type WatchCall = grpc.ServerDuplexStream<WatchRequest, Buffer>;
+
+const bookmarkMs = 1_000;
+/** Keys in one delta. */
+const chunk = 200;
+/** Changed keys of one VN that are kept for a watcher; with more it gets a snapshot. */
+const dirtyLimit = 10_000;
+/** VNs that one NVE can watch. */
+const vnLimit = 100_000;
+
+/** One VN as one watcher has it. */
+type Scope = {
+  vnId: VnId;
+  /** Up to here it has been told everything. */
+  told: number;
+  dirty: Touch;
+  /** A snapshot is due (`rows` absent) or under way. */
+  snapshot?: { revision: number; rows?: Iterator<Key> };
+};
+
+/**
+ * One Watch call. At most one message is under way at a time; what changes meanwhile is kept as a set of keys and
+ * told with the state that it has when its turn comes, so a slow NVE costs memory by what it watches, not by time.
+ */
+export class Watcher implements VnWatcher, Closable {
+  readonly #call: WatchCall;
+  readonly #hub: Hub;
+  readonly #scopes = new Map<VnId, Scope>();
+  readonly #due = new Set<Scope>();
+  #nveId: NveId | undefined;
+  #sending = false;
+  #bookmarkDue = false;
+  #bookmarked = 0;
+  #closed = false;
+  #callOff = (): void => {};
+
+  constructor(call: WatchCall, hub: Hub) {
+    this.#call = call;
+    this.#hub = hub;
+    hub.calls.add(this);
+    hub.watchers.count += 1;
+    call.on("data", (request: WatchRequest) => this.#receive(request));
+    call.on("end", () => this.close(grpc.status.OK, ""));
+    call.on("cancelled", () => this.close(grpc.status.CANCELLED, "the connection was lost"));
+    call.on("error", () => this.close(grpc.status.CANCELLED, "the connection was lost"));
+    this.#tick();
+  }
+
+  close(code: grpc.status, reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#callOff();
+    this.#hub.calls.delete(this);
+    this.#hub.watchers.count -= 1;
+    for (const vnId of this.#scopes.keys()) this.#hub.watchers.delete(vnId, this);
+    this.#scopes.clear();
+    this.#due.clear();
+    if (code === grpc.status.OK) this.#call.end();
+    else this.#call.emit("error", { code, details: reason });
+    this.#call.resume();
+  }
+
+  changed(vnId: VnId, touch: Touch, encoded: () => Buffer): void {
+    const scope = this.#scopes.get(vnId);
+    if (scope === undefined || this.#closed) return;
+    if (!this.#sending && this.#due.size === 0 && sizeOf(touch) <= chunk) {
+      scope.told = this.#hub.keeper.revision;
+      this.#send(encoded());
+      return;
+    }
+    this.#mark(scope, touch);
+    this.#pump();
+  }
+
+  #receive(request: WatchRequest): void {
+    if (this.#closed) return;
+    try {
+      this.#apply(request);
+    } catch (error) {
+      const { code, details } = statusOf(error);
+      this.#hub.log.warn({ nve: this.#nveId, reason: details }, "watch refused");
+      this.close(code, details);
+    }
+  }
+
+  #apply({ add, remove, applied, nveId }: WatchRequest): void {
+    if (this.#nveId === undefined || nveId !== "") {
+      const id = NveId(nveId);
+      if (this.#nveId !== undefined && this.#nveId !== id)
+        throw new OutOfRange(`a watch is of one NVE: "${this.#nveId}", not "${id}"`);
+      this.#nveId = id;
+    }
+    const wanted = add.map((watch) => ({ vnId: VnId(watch.vnId), cursor: watch.cursor }));
+    const unwanted = remove.map(VnId);
+    if (this.#scopes.size + wanted.length > vnLimit)
+      throw new OutOfRange(`more than ${vnLimit} VNs in one watch`);
+    if (applied > 0n) this.#hub.applied.set(this.#nveId, applied);
+    for (const vnId of unwanted) this.#drop(vnId);
+    for (const { vnId, cursor } of wanted)
+      this.#hub.keeper.read((authority) => this.#begin(authority, vnId, cursor));
+  }
+
+  #begin(authority: Authority, vnId: VnId, cursor: VnWatch["cursor"]): void {
+    if (this.#closed) return;
+    this.#drop(vnId);
+    const scope: Scope = { vnId, told: 0, dirty: nothing() };
+    this.#scopes.set(vnId, scope);
+    this.#hub.watchers.add(vnId, this);
+    const missed = this.#missed(vnId, cursor);
+    if (missed === undefined) scope.snapshot = { revision: 0 };
+    else {
+      scope.told = Number(cursor?.revision ?? 0n);
+      // A VN that is gone by now has left no trace of its going.
+      this.#mark(scope, authority.vn(vnId) === undefined ? { ...missed, vn: true } : missed);
+    }
+    if (scope.snapshot !== undefined) this.#due.add(scope);
+    this.#pump();
+  }
+
+  /** What changed since a cursor; `undefined` when it is of no use. */
+  #missed(vnId: VnId, cursor: VnWatch["cursor"]): Touch | undefined {
+    const { feed, keeper } = this.#hub;
+    if (cursor === undefined || cursor.revision > BigInt(keeper.revision)) return undefined;
+    const { storeId } = toCursor(keeper.store.id, 0);
+    if (!storeId.equals(cursor.storeId)) return undefined;
+    return feed.since(vnId, Number(cursor.revision));
+  }
+
+  #mark(scope: Scope, { vn, macs, members }: Touch): void {
+    const { dirty } = scope;
+    dirty.vn ||= vn;
+    for (const mac of macs) dirty.macs.add(mac);
+    for (const member of members) dirty.members.add(member);
+    if (sizeOf(dirty) === 0) return;
+    if (sizeOf(dirty) > dirtyLimit) {
+      scope.dirty = nothing();
+      scope.snapshot = { revision: 0 }; // begins anew when one is under way
+    }
+    this.#due.add(scope);
+  }
+
+  #drop(vnId: VnId): void {
+    const scope = this.#scopes.get(vnId);
+    if (scope === undefined) return;
+    this.#scopes.delete(vnId);
+    this.#due.delete(scope);
+    this.#hub.watchers.delete(vnId, this);
+  }
+
+  #tick(): void {
+    this.#callOff = this.#hub.clock.at(Instant(this.#hub.clock.now() + bookmarkMs), () => {
+      this.#bookmarkDue = true;
+      this.#pump();
+      this.#tick();
+    });
+  }
+
+  #pump(): void {
+    if (this.#sending || this.#closed) return;
+    this.#sending = true;
+    this.#hub.keeper.read((authority) => {
+      this.#sending = false;
+      const event = this.#closed ? undefined : this.#next(authority);
+      if (event !== undefined) this.#send(event);
+    });
+  }
+
+  #send(event: Buffer): void {
+    this.#sending = true;
+    this.#call.write(event, () => {
+      this.#sending = false;
+      this.#pump();
+    });
+  }
+
+  /** The next message: of the VNs in turn, then a bookmark when it is time. */
+  #next(authority: Authority): Buffer | undefined {
+    const [scope] = this.#due;
+    if (scope !== undefined) {
+      this.#due.delete(scope);
+      const event =
+        scope.snapshot === undefined
+          ? this.#delta(scope, authority)
+          : this.#snapshot(scope, scope.snapshot, authority);
+      if (scope.snapshot !== undefined || sizeOf(scope.dirty) > 0) this.#due.add(scope); // to the back
+      return event;
+    }
+    if (!this.#bookmarkDue) return undefined;
+    this.#bookmarkDue = false;
+    this.#bookmarked = this.#hub.keeper.revision;
+    return encodeEvent({ event: { $case: "bookmark", value: this.#cursor(this.#bookmarked) } });
+  }
+
+  #delta(scope: Scope, authority: Authority): Buffer {
+    const keys = [...take(keysOf(scope.dirty), chunk)];
+    for (const key of keys) {
+      if ("vn" in key) scope.dirty.vn = false;
+      else if ("nve" in key) scope.dirty.members.delete(key.nve);
+      else scope.dirty.macs.delete(key.mac);
+    }
+    // A delta bears the revision up to which, with it, all is told: so each is good for a cursor.
+    if (sizeOf(scope.dirty) === 0) scope.told = this.#hub.keeper.revision;
+    const revision = Math.max(scope.told, this.#bookmarked);
+    return encodeDelta(deltaOf(authority, scope.vnId, keys, revision));
+  }
+
+  #snapshot(scope: Scope, snapshot: NonNullable<Scope["snapshot"]>, authority: Authority): Buffer {
+    const { vnId } = scope;
+    if (snapshot.rows === undefined) {
+      snapshot.revision = this.#hub.keeper.revision;
+      snapshot.rows = everyKey(authority, vnId);
+      scope.dirty = nothing();
+      const value = { vnId, cursor: this.#cursor(snapshot.revision) };
+      return encodeEvent({ event: { $case: "snapshotBegin", value } });
+    }
+    const keys = [...take({ [Symbol.iterator]: () => rest(snapshot.rows) }, chunk)];
+    if (keys.length > 0) return encodeDelta(deltaOf(authority, vnId, keys, snapshot.revision));
+    delete scope.snapshot;
+    scope.told = snapshot.revision;
+    const value = { vnId, cursor: this.#cursor(snapshot.revision) };
+    return encodeEvent({ event: { $case: "snapshotEnd", value } });
+  }
+
+  #cursor(revision: number) {
+    return toCursor(this.#hub.keeper.store.id, revision);
+  }
+}
+
+const nothing = (): Touch => ({ vn: false, macs: new Set(), members: new Set() });
+
+function* take<T>(all: Iterable<T>, count: number): Generator<T> {
+  let taken = 0;
+  if (count === 0) return;
+  for (const one of all) {
+    yield one;
+    taken += 1;
+    if (taken === count) return;
+  }
+}
+
+/** Takes from an iterator without closing it at the end of the taking. */
+const rest = <T>(rows: Iterator<T> | undefined): Iterator<T> => ({
+  next: () => rows?.next() ?? { done: true, value: undefined },
+});
