@@ -1,7 +1,8 @@
 import { createLog } from "@nve/program";
-import { decode, EtherType, readFrame, Vid, Vni } from "@nve/protocol-spec";
+import { decode, EtherType, IpAddress, readFrame, Vid, Vni } from "@nve/protocol-spec";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
+import type { Intent } from "@nve/switch-agent/nve";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { dataplaneContract } from "../contracts/dataplane.ts";
 import { station, testFrame } from "../contracts/wires.ts";
@@ -25,9 +26,9 @@ describe("eBPF dataplane on this kernel", () => {
   });
   afterAll(() => rig?.close());
 
-  const toA = () => [
-    { is: "vn", vni: Vni(0xffffff), flood: [], floodUnknown: false } as const,
-    { is: "access", port: "p1", vid: Vid(4094), vni: Vni(0xffffff) } as const,
+  const toA = (): Intent[] => [
+    { is: "vn", vni: Vni(0xffffff), flood: [], floodUnknown: false },
+    { is: "access", port: "p1", vid: Vid(4094), vni: Vni(0xffffff) },
     {
       is: "mac",
       vni: Vni(0xffffff),
@@ -61,6 +62,28 @@ describe("eBPF dataplane on this kernel", () => {
     await expect.poll(() => mtu("nve-vxlan")).toBe(1650);
     rig.tor.ip("link set ul mtu 1600");
     await expect.poll(() => mtu("nve-vxlan")).toBe(1550);
+  });
+
+  test("a VTEP without a route is told by the counter of what was not sent", async () => {
+    const nowhere = { is: "remote", vtep: IpAddress("203.0.113.9") } as const;
+    dataplane = await rig.open();
+    await dataplane.portUp("p1");
+    await dataplane.ensure([
+      ...toA(),
+      { is: "mac", vni: Vni(0xffffff), mac: station("0c"), at: nowhere },
+    ]);
+    rig.send("p1", testFrame({ from: "0a", to: "0c", tags: "4094", text: "hello" }));
+    expect(await rig.seen()).toEqual([]);
+    expect((await dataplane.counters()).drops).toMatchObject({ "not-sent": 1 });
+  });
+
+  test("a user without rights is told what it takes, and nothing is left", async () => {
+    process.seteuid?.(65534);
+    const opening = rig.open();
+    const refused = expect(opening).rejects.toMatchObject({ name: "Refused" });
+    await refused.finally(() => process.seteuid?.(0));
+    await expect(opening).rejects.toThrow("not permitted: run as root");
+    expect(links()).not.toContain("nve-vxlan");
   });
 
   test("closed, it leaves no device and no filter behind", async () => {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { BpfError, errnoName } from "./error.ts";
 import { clearLog, lastLog, libbpf } from "./libbpf.ts";
 import type { BpfProgram } from "./object.ts";
@@ -53,6 +54,15 @@ function attachClsact(program: BpfProgram, ifindex: number, handle: number): Att
 export function detachLeftover(ifindex: number, handle: number): boolean {
   const found = libbpf().tcQuery(hook(ifindex), filter(handle)) === 0;
   return found && libbpf().tcDetach(hook(ifindex), filter(handle)) === 0;
+}
+
+/** Takes every clsact filter of that handle off the interfaces of this network namespace. */
+export function detachLeftovers(handle: number): void {
+  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n").slice(2);
+  for (const line of lines) {
+    const ifindex = interfaceIndex(line.split(":")[0]?.trim() ?? "");
+    if (ifindex !== undefined) detachLeftover(ifindex, handle);
+  }
 }
 
 /** The interface's number in this network namespace; undefined when there is none of that name. */

@@ -1,18 +1,17 @@
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { linkMonitor } from "@nve/linux";
 import {
   type AttachKind,
   BpfError,
   type BpfObject,
-  detachLeftover,
+  detachLeftovers,
+  IngressPorts,
   interfaceIndex,
   openBpfObject,
 } from "@nve/linux/bpf";
 import { type Log, Refused } from "@nve/program";
 import type { Binding, VirtualSwitch, VirtualSwitchCounters } from "../vm-port.ts";
 import { dropReasons, type PortCounts, type SwitchMaps, switchMaps } from "./maps.ts";
-import { Attached } from "./ports.ts";
 import { type Bound, Tables } from "./tables.ts";
 
 export type EbpfVirtualSwitchOptions = {
@@ -38,7 +37,7 @@ export async function openEbpfVirtualSwitch(
 ): Promise<VirtualSwitch> {
   const object = openObject();
   try {
-    for (const ifindex of interfaces()) detachLeftover(ifindex, handle);
+    detachLeftovers(handle);
     return new EbpfVirtualSwitch(object, options);
   } catch (error) {
     object.close();
@@ -59,18 +58,12 @@ function openObject(): BpfObject {
   }
 }
 
-/** Numbers of all interfaces of this network namespace. */
-function interfaces(): number[] {
-  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n").slice(2);
-  return lines.flatMap((line) => interfaceIndex(line.split(":")[0]?.trim() ?? "") ?? []);
-}
-
 class EbpfVirtualSwitch implements VirtualSwitch {
   readonly #object: BpfObject;
   readonly #maps: SwitchMaps;
   readonly #tables: Tables;
-  readonly #vms: Attached;
-  readonly #uplinks: Attached;
+  readonly #vms: IngressPorts;
+  readonly #uplinks: IngressPorts;
   readonly #uplinkNames: readonly string[];
   readonly #log: Log;
   readonly #watches = new Map<string, () => void>();
@@ -84,8 +77,8 @@ class EbpfVirtualSwitch implements VirtualSwitch {
     this.#maps = switchMaps(object);
     this.#tables = new Tables(this.#maps, (task) => this.#later(task));
     const how = { kind: attach, handle };
-    this.#vms = new Attached(object.program("vm_port"), { ...how, promiscuous: false });
-    this.#uplinks = new Attached(object.program("vm_uplink"), { ...how, promiscuous: true });
+    this.#vms = new IngressPorts(object.program("vm_port"), { ...how, promiscuous: false });
+    this.#uplinks = new IngressPorts(object.program("vm_uplink"), { ...how, promiscuous: true });
     this.#uplinkNames = uplinks;
     this.#log = log;
     try {

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   type AttachKind,
@@ -6,8 +5,8 @@ import {
   attachIngress,
   BpfError,
   type BpfObject,
-  detachLeftover,
-  interfaceIndex,
+  detachLeftovers,
+  IngressPorts,
   openBpfObject,
 } from "@nve/linux/bpf";
 import { type Log, Refused } from "@nve/program";
@@ -17,7 +16,6 @@ import type { Dataplane, DataplaneCounters } from "../dataplane.ts";
 import { DataplaneError } from "../error.ts";
 import { Forwarding } from "./forwarding.ts";
 import { type TorMaps, torMaps } from "./maps.ts";
-import { Ports } from "./ports.ts";
 import { readCounters, readIntents } from "./read-back.ts";
 import { IntentRecord } from "./record.ts";
 import { openTunnelDevice, type TunnelDevice } from "./tunnel.ts";
@@ -50,7 +48,7 @@ export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<
   let tunnel: TunnelDevice | undefined;
   let overlay: Attachment | undefined;
   try {
-    for (const ifindex of interfaces()) detachLeftover(ifindex, handle);
+    detachLeftovers(handle);
     tunnel = await openTunnelDevice({ device, port, vtep, log });
     const maps = torMaps(object);
     maps.config.set(0, { tunnel: tunnel.ifindex, vtep });
@@ -58,8 +56,8 @@ export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<
     overlay = attachIngress(object.program("tor_overlay"), tunnel.ifindex, how);
     await tunnel.up();
     log.info({ device, vtep, port, attach: overlay.kind }, "dataplane is open");
-    const ports = new Ports(object.program("tor_access"), how);
-    return new EbpfDataplane({ object, maps, tunnel, overlay, ports, vtep, log });
+    const ports = new IngressPorts(object.program("tor_access"), { ...how, promiscuous: true });
+    return new EbpfDataplane({ device, object, maps, tunnel, overlay, ports, vtep, log });
   } catch (error) {
     overlay?.detach();
     await tunnel?.close();
@@ -73,26 +71,21 @@ function openObject(): BpfObject {
     return openBpfObject(objectPath);
   } catch (cause) {
     if (!(cause instanceof BpfError)) throw cause;
-    if (cause.errno !== "EPERM" && cause.errno !== "EACCES" && cause.errno !== "ENOENT")
-      throw cause;
-    const what =
-      cause.errno === "ENOENT" ? "" : " BPF is not permitted: run as root or with CAP_BPF.";
-    throw new Refused(`${cause.message}.${what}`, { cause });
+    if (cause.errno === "ENOENT") throw new Refused(cause.message, { cause });
+    if (cause.errno !== "EPERM" && cause.errno !== "EACCES") throw cause;
+    throw new Refused("BPF is not permitted: run as root or with CAP_BPF and CAP_NET_ADMIN", {
+      cause,
+    });
   }
 }
 
-/** Numbers of all interfaces of this network namespace. */
-function interfaces(): number[] {
-  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n").slice(2);
-  return lines.flatMap((line) => interfaceIndex(line.split(":")[0]?.trim() ?? "") ?? []);
-}
-
 type Parts = {
+  device: string;
   object: BpfObject;
   maps: TorMaps;
   tunnel: TunnelDevice;
   overlay: Attachment;
-  ports: Ports;
+  ports: IngressPorts;
   vtep: IpAddress;
   log: Log;
 };
@@ -128,25 +121,24 @@ class EbpfDataplane implements Dataplane {
   }
 
   async portUp(port: string): Promise<void> {
-    const { ports, log } = this.#parts;
+    const { ports } = this.#parts;
     const was = ports.indexOf(port);
-    const attached = this.#open(() => ports.up(port));
-    const ifindex = ports.indexOf(port);
-    if (!attached && ifindex === was) return;
-    this.#forwarding.portChanged(port, was);
-    log.info({ port, ifindex }, attached ? "port attached" : "port is absent");
+    try {
+      this.#open(() => ports.up(port));
+    } finally {
+      this.#portChanged(port, was);
+    }
   }
 
   async portDown(port: string): Promise<void> {
-    const { ports, log } = this.#parts;
+    const { ports } = this.#parts;
     const was = ports.indexOf(port);
-    if (!this.#open(() => ports.down(port))) return;
-    this.#forwarding.portChanged(port, was);
-    log.info({ port }, "port detached");
+    this.#open(() => ports.down(port));
+    this.#portChanged(port, was);
   }
 
   async counters(): Promise<DataplaneCounters> {
-    return this.#open(() => readCounters(this.#parts.maps, this.#record.vns.keys()));
+    return this.#open(() => readCounters(this.#parts, this.#record.vns.keys()));
   }
 
   async applied(): Promise<readonly Intent[]> {
@@ -159,10 +151,18 @@ class EbpfDataplane implements Dataplane {
     this.#closed = true;
     for (const timer of this.#timers) clearTimeout(timer);
     const { ports, overlay, tunnel, object } = this.#parts;
-    ports.close();
+    ports.keep(new Set());
     overlay.detach();
     object.close();
     await tunnel.close();
+  }
+
+  #portChanged(port: string, was: number | undefined): void {
+    const { ports, log } = this.#parts;
+    const ifindex = ports.indexOf(port);
+    if (ifindex === was) return;
+    this.#forwarding.portChanged(port, was);
+    log.info({ port, ifindex }, ifindex === undefined ? "port detached" : "port attached");
   }
 
   #each(intents: readonly Intent[], act: (intent: Intent) => void): void {

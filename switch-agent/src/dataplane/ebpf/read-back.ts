@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { Vid, Vni } from "@nve/protocol-spec";
 import type { Intent, Place } from "../../nve/intents.ts";
 import type { DataplaneCounters } from "../dataplane.ts";
@@ -45,8 +46,14 @@ function placeOf(
   return port === undefined ? undefined : { is: "local", port, vid: Vid(vid) };
 }
 
-/** Sums over the CPUs. A super-packet that a NIC splits later counts once. */
-export function readCounters(maps: TorMaps, vnis: Iterable<Vni>): DataplaneCounters {
+/**
+ * Sums over the CPUs. A super-packet that a NIC splits later counts once. `not-sent`: the underlay could not take
+ * a tunnel packet, as it has no route to the VTEP or a smaller path MTU than its interface.
+ */
+export function readCounters(
+  { maps, device }: { maps: TorMaps; device: string },
+  vnis: Iterable<Vni>,
+): DataplaneCounters {
   const vns = [...vnis].flatMap((vni) => {
     const counts = maps.vnCounts.get(vni);
     return counts === undefined ? [] : [{ vni, ...counts.reduce(sum) }];
@@ -55,7 +62,20 @@ export function readCounters(maps: TorMaps, vnis: Iterable<Vni>): DataplaneCount
     reason,
     (maps.drops.get(i) ?? []).reduce((all, n) => all + n, 0),
   ]);
-  return { vns, drops: Object.fromEntries(drops) };
+  return { vns, drops: Object.fromEntries([...drops, ["not-sent", notSent(device)]]) };
+}
+
+/** Errors and drops of the device's sending side: the third and fourth of the last eight columns. */
+function notSent(device: string): number {
+  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n");
+  const line = lines.map((text) => text.trim()).find((text) => text.startsWith(`${device}:`));
+  const columns =
+    line
+      ?.slice(device.length + 1)
+      .trim()
+      .split(/\s+/)
+      .map(Number) ?? [];
+  return (columns[10] ?? 0) + (columns[11] ?? 0);
 }
 
 const sum = (a: VnCounts, b: VnCounts): VnCounts => ({

@@ -1,0 +1,79 @@
+import { type AttachOptions, attachIngress, interfaceIndex } from "./attach.ts";
+import type { BpfProgram } from "./object.ts";
+import { promiscuous } from "./promiscuous.ts";
+
+/** `promiscuous`: a port that frames to any address come in at, as a switch's. */
+export type IngressOptions = AttachOptions & { promiscuous: boolean };
+
+type Port = { ifindex: number; release(): void };
+
+/** Interfaces by name, each with one program on its ingress while it is there. */
+export class IngressPorts {
+  readonly #program: BpfProgram;
+  readonly #options: IngressOptions;
+  readonly #ports = new Map<string, Port>();
+  readonly #names = new Map<number, string>();
+
+  constructor(program: BpfProgram, options: IngressOptions) {
+    this.#program = program;
+    this.#options = options;
+  }
+
+  /** Of the interface that the program is attached to. */
+  indexOf(name: string): number | undefined {
+    return this.#ports.get(name)?.ifindex;
+  }
+
+  nameOf(ifindex: number): string | undefined {
+    return this.#names.get(ifindex);
+  }
+
+  /**
+   * Attaches to the interface of that name as it is now. @returns its number; undefined: it is absent
+   * @throws BpfError when the kernel refuses; the port counts as absent then
+   */
+  up(name: string): number | undefined {
+    const ifindex = interfaceIndex(name);
+    if (ifindex !== undefined && ifindex === this.indexOf(name)) return ifindex;
+    this.down(name);
+    if (ifindex === undefined) return undefined;
+    try {
+      this.#ports.set(name, { ifindex, release: this.#attach(ifindex) });
+    } catch (error) {
+      if (interfaceIndex(name) !== ifindex) return undefined; // gone meanwhile
+      throw error;
+    }
+    this.#names.set(ifindex, name);
+    return ifindex;
+  }
+
+  /** `false`: it was not there. */
+  down(name: string): boolean {
+    const port = this.#ports.get(name);
+    if (port === undefined) return false;
+    port.release();
+    this.#ports.delete(name);
+    this.#names.delete(port.ifindex);
+    return true;
+  }
+
+  /** Lets go of all others. */
+  keep(names: ReadonlySet<string>): void {
+    for (const name of [...this.#ports.keys()]) if (!names.has(name)) this.down(name);
+  }
+
+  #attach(ifindex: number): () => void {
+    const attachment = attachIngress(this.#program, ifindex, this.#options);
+    if (!this.#options.promiscuous) return () => attachment.detach();
+    try {
+      const listening = promiscuous(ifindex);
+      return () => {
+        attachment.detach();
+        listening.close();
+      };
+    } catch (error) {
+      attachment.detach();
+      throw error;
+    }
+  }
+}
