@@ -5,6 +5,7 @@ import { type Output, show } from "@nve/program/output";
 import { Command } from "commander";
 import { down } from "../down.ts";
 import { findTopology, labFolder, topologies } from "../find.ts";
+import { untilInterrupted } from "../interrupt.ts";
 import { labsPresent, mustBeRoot, nodeState } from "../labs.ts";
 import { spawnIn } from "../namespaces.ts";
 import { logOf, readState } from "../state.ts";
@@ -70,19 +71,6 @@ async function upCommand(given: string, options: { name?: string; json?: boolean
       `lab ${state.lab} is up: \`lab status ${state.lab}\`, \`lab exec ${state.lab} <node> -- <command>\`, ` +
         `\`lab down ${state.lab}\``,
     );
-}
-
-/** ^C and its like become an abort: the work cleans up after itself. Asking twice changes nothing. */
-async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const interrupt = new AbortController();
-  const abort = () => interrupt.abort();
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const name of signals) process.on(name, abort);
-  try {
-    return await work(interrupt.signal);
-  } finally {
-    for (const name of signals) process.off(name, abort);
-  }
 }
 
 async function downCommand(given: readonly string[], { all }: { all?: boolean }, command: Command) {

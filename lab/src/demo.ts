@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Refused } from "@nve/program/errors";
+import { show } from "@nve/program/output";
+import { runProgram } from "@nve/program/program";
+import { Command } from "commander";
+import { type Check, createReport, type Report } from "./demo/report.ts";
+import { tellStory } from "./demo/story.ts";
+import { readTenants } from "./demo/vms.ts";
+import { down } from "./down.ts";
+import { findTopology } from "./find.ts";
+import { untilInterrupted } from "./interrupt.ts";
+import { readTopology } from "./topology.ts";
+import { up } from "./up.ts";
+
+type Options = { keep?: boolean; json?: boolean; name?: string };
+
+await runProgram(
+  new Command("demo")
+    .description("The main job as a story: virtual networks over two racks, from attach to detach.")
+    .option("--keep", "leave the lab up, and say what to try")
+    .option("--name <lab>", "call the lab so: beside a two-racks that is up already")
+    .option("--json", "print the result as JSON, and nothing else")
+    .action(demo),
+);
+
+async function demo({ keep = false, json = false, name = "two-racks" }: Options): Promise<void> {
+  const begin = performance.now();
+  const print = (line: string) => void (json || process.stdout.write(`${line}\n`));
+  const report = createReport(print, process.stdout.isTTY === true);
+  const latencyMs = await untilInterrupted((signal) => inLab(report, name, keep, signal));
+  const seconds = Math.round((performance.now() - begin) / 100) / 10;
+  const failed = report.checks.filter((one) => !one.passed).length;
+  if (json) {
+    const result = {
+      passed: failed === 0,
+      seconds,
+      attachToFirstPingMs: latencyMs,
+      checks: report.checks,
+    };
+    process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
+  } else {
+    summary(report.checks, print);
+    const verdict =
+      failed === 0 ? "All of it works" : `${failed} of ${report.checks.length} checks FAILED`;
+    print(
+      `\n${verdict}: ${report.checks.length} checks in ${seconds} s.${keep ? "" : " Nothing is left behind."}`,
+    );
+    if (keep) print(suggestions(name));
+  }
+  if (failed > 0) process.exitCode = 1;
+}
+
+/** Whatever happens, the lab goes when it is not to be kept; it is never kept after a signal. */
+async function inLab(
+  report: Report,
+  name: string,
+  keep: boolean,
+  signal: AbortSignal,
+): Promise<number | undefined> {
+  const path = findTopology("two-racks");
+  const topology = readTopology(path, name);
+  const folder = mkdtempSync(join(tmpdir(), "split-nve-demo-"));
+  report.heading(
+    "Two racks: a ToR switch and two servers each, a plain IP router between them, an NVA",
+  );
+  try {
+    await up(topology, path, { say: report.say, signal });
+    try {
+      const stopIf = () => {
+        if (signal.aborted) throw new Refused("interrupted");
+      };
+      return await tellStory({
+        lab: topology.name,
+        tenants: readTenants(),
+        report,
+        folder,
+        stopIf,
+      });
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      report.check("the story goes on to its end", "", false, error.message);
+      return undefined;
+    } finally {
+      if (!keep || signal.aborted) await down(topology.name);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function summary(checks: readonly Check[], print: (line: string) => void): void {
+  print("");
+  show<Check>(
+    checks,
+    [
+      { head: "CHECK", of: (row) => row.check },
+      { head: "REQUIREMENTS", of: (row) => row.requirements },
+      { head: "RESULT", of: (row) => (row.passed ? "ok" : "FAILED") },
+    ],
+    { json: false, print },
+  );
+}
+
+const suggestions = (lab: string): string => `
+The lab is still up. To try:
+  npx lab status ${lab}                                       what runs, with memory and CPU
+  npx lab exec ${lab} red1 -- ping -c3 10.0.1.23           red1 to red3, across the racks
+  npx lab exec ${lab} tor1 -- switch-agent show fdb        who is where
+  npx lab exec ${lab} tor1 -- switch-agent show ports      the access ports, and who is at their other end
+  npx lab exec ${lab} nva -- nva mapping list              what the NVA knows
+  npx lab exec ${lab} spine -- tcpdump -nn -i eth1 -c6     the underlay: VXLAN between the ToRs
+  npx lab exec ${lab} srv4 -- hypervisor-agent vnic attach tap-red4 --vn 10001 --mac 02:00:00:00:00:04 --ip 10.0.1.11
+  npx lab down ${lab}                                      all of it goes away`;

@@ -1,0 +1,47 @@
+import { becomes, fdbOf, type Located, mappingsOf, tell, vnicsOf } from "./agents.ts";
+import type { Story } from "./story.ts";
+import { named, ping } from "./vms.ts";
+
+const goneWithinMs = 3000;
+
+/** A VM is detached: it is gone from every table (H2, H7), and blue4 with the same MAC address is not. */
+export async function detachOne({ lab, tenants, report }: Story): Promise<void> {
+  const red4 = named(tenants.vms, ({ vm }) => vm === "red4");
+  report.heading("red4 is detached, and gone from every table");
+  const command = ["hypervisor-agent", "vnic", "detach", red4.interface];
+  await tell(lab, red4.server, ...command);
+  report.say(`${red4.server}$ ${command.join(" ")}`);
+  const red = named(tenants.vns, ({ alias }) => alias === "red").id;
+  const blue = named(tenants.vns, ({ alias }) => alias === "blue").id;
+  const tables: readonly [string, string, () => Promise<readonly Located[]>][] = [
+    ["the NVA's mappings", "A7, H22", () => mappingsOf(lab)],
+    ["tor2's forwarding table", "H2, A7", () => fdbOf(lab, "tor2")],
+    ["tor1's forwarding table", "A17", () => fdbOf(lab, "tor1")],
+  ];
+  for (const [name, requirements, rows] of tables) {
+    const has = async (vnId: number) =>
+      (await rows()).some((row) => row.vnId === vnId && row.mac === red4.mac);
+    const gone = await becomes(async () => !(await has(red)), goneWithinMs);
+    const stays = await has(blue);
+    report.check(
+      `red4 is gone from ${name}, blue4 is not`,
+      requirements,
+      gone && stays,
+      `${red4.mac}: ${gone ? "not in" : "STILL in"} red, ${stays ? "in" : "NOT in"} blue`,
+    );
+  }
+  const vnics = await vnicsOf(lab, red4.server);
+  report.check(
+    "its tag is given back on the server",
+    "H2",
+    vnics.every((row) => row.interface !== red4.interface),
+    `${red4.server} has ${vnics.map((row) => row.interface).join(", ") || "no VNIC"}`,
+  );
+  const time = await ping(lab, "red1", red4.ip, 2);
+  report.check(
+    "red4 answers no more",
+    "H2, A7",
+    time === undefined,
+    `${red4.ip} ${time === undefined ? "does not answer" : "ANSWERS"}`,
+  );
+}
