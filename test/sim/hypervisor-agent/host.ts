@@ -4,7 +4,14 @@ import { openUplink, type Uplink } from "@nve/hypervisor-agent/uplink";
 import type { Binding } from "@nve/hypervisor-agent/vm-port/vm-port";
 import { type Link, openEdgePort } from "@nve/linux";
 import { createLog } from "@nve/program/log";
-import { defaultEvbPolicy, HypervisorId, IpAddress, Mac, VnId } from "@nve/protocol-spec";
+import {
+  defaultEvbPolicy,
+  type EvbPolicy,
+  HypervisorId,
+  IpAddress,
+  Mac,
+  VnId,
+} from "@nve/protocol-spec";
 import type { FakeClock } from "../../support/fake-clock.ts";
 
 export type Host = {
@@ -18,7 +25,14 @@ export type Host = {
 };
 
 /** The hypervisor-agent with its real uplink wiring on a link in memory, and a virtual switch that takes notes. */
-export function host(link: Link, clock: FakeClock, firstSequence = 0): Host {
+export function host(
+  link: Link,
+  clock: FakeClock,
+  {
+    firstSequence = 0,
+    policy = defaultEvbPolicy,
+  }: { firstSequence?: number; policy?: EvbPolicy } = {},
+): Host {
   let bindings: readonly Binding[] = [];
   let why: string | undefined;
   let uplink: Uplink | undefined;
@@ -40,7 +54,7 @@ export function host(link: Link, clock: FakeClock, firstSequence = 0): Host {
         version: "0.0.0",
         link,
         clock,
-        policy: defaultEvbPolicy,
+        policy,
         settings: {
           vdp: { manager: new Uint8Array(16), typeId: 0, typeVersion: 1 },
           retryMs: { first: 500, max: 10_000 },
