@@ -9,7 +9,8 @@ export {
   openEdgePort,
 } from "./edge-port.ts";
 export { SystemError, Unavailable } from "./errors.ts";
-export { type Finding, probeFeatures } from "./features.ts";
+export { type Finding, type Machine, probeFeatures } from "./features.ts";
+export { followingLink, type OpenPort, type Port } from "./following-link.ts";
 export type { Link, LinkOptions, LinkState } from "./link.ts";
 export {
   type LinkChanged,
@@ -17,11 +18,31 @@ export {
   linkMonitor,
   openLinkMonitor,
 } from "./link-monitor.ts";
-export { openPacketLink } from "./packet-link.ts";
+export { NativeSocket, type Setting, type SocketOptions } from "./native.ts";
+export { etherTypeFilter, openPacketLink } from "./packet-link.ts";
 export { pcapHeaderOctets, pcapRecordOctets } from "./pcap-file.ts";
 export { openPcapLink } from "./pcap-link.ts";
 export { type Drops, receive } from "./receive.ts";
-export type { AddressInfo } from "./rtnetlink/address.ts";
-export { isUp, type LinkChange, type LinkInfo, type VxlanExternal } from "./rtnetlink/link.ts";
+export { type AddressInfo, readAddress } from "./rtnetlink/address.ts";
+export {
+  attribute,
+  cString,
+  hostUint,
+  messageOctets,
+  nested,
+  readAttributes,
+  readCString,
+  readHostUint,
+  readMessages,
+} from "./rtnetlink/codec.ts";
+export {
+  isUp,
+  type LinkChange,
+  type LinkInfo,
+  linkChangeOctets,
+  readLink,
+  type VxlanExternal,
+  vxlanExternalOctets,
+} from "./rtnetlink/link.ts";
 export { type LinkEvent, openRtnetlink, type Rtnetlink } from "./rtnetlink/rtnetlink.ts";
 export { NetlinkError } from "./rtnetlink/socket.ts";

@@ -13,7 +13,7 @@ import { isUp, type LinkInfo } from "./rtnetlink/link.ts";
  * - Its sessions are looked at every 10 ms, so that a frame comes in 5 ms late on average. Left to itself `pcap`
  *   hears nothing after the interface was down once, and keeps the process from ending.
  * - `pcap` cannot close a session that is idle. `close` ends delivery at once and lets the process end, but the
- *   session (a descriptor and 4 MiB of the kernel's memory) is parked, and used by the next link on the same
+ *   session (a descriptor and 2.25 MiB of the kernel's memory) is parked, and used by the next link on the same
  *   interface with the same EtherTypes. What was open on an interface that is deleted is lost until the process
  *   ends.
  * - The interface is promiscuous until the process ends: `pcap` cannot join single groups.

@@ -107,6 +107,6 @@ type Inner = {
   stats(): { ps_recv: number; ps_drop: number; ps_ifdrop: number };
 };
 
-/** Each frame takes a slot of its own of this length: 4 MiB hold 1,970. */
+/** Each frame takes a slot of its own of this length: 2.25 MiB hold 1,109. */
 const SNAP_LENGTH = 2048;
-const BUFFER_SIZE = 4 << 20;
+const BUFFER_SIZE = 9 << 18;

@@ -4,9 +4,8 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Worker } from "node:worker_threads";
-import { SystemError } from "@nve/linux";
+import { NativeSocket, type SocketOptions, SystemError } from "@nve/linux";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { NativeSocket, type SocketOptions } from "../../linux/src/native.ts";
 import { runModule } from "../support/child.ts";
 
 const PACKET: SocketOptions = { domain: 17, type: 3, protocol: 0, slotOctets: 2048, settings: [] };

@@ -1,6 +1,5 @@
-import { hasCapability, probeFeatures } from "@nve/linux";
+import { hasCapability, type Machine, probeFeatures } from "@nve/linux";
 import { expect, test } from "vitest";
-import type { Machine } from "../../../linux/src/features.ts";
 
 const bare: Machine = {
   status: "CapEff:\t0000000000000000\n",

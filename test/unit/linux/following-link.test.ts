@@ -1,8 +1,13 @@
-import type { LinkChanged, LinkMonitor, LinkState } from "@nve/linux";
+import {
+  followingLink,
+  type LinkChanged,
+  type LinkInfo,
+  type LinkMonitor,
+  type LinkState,
+  type Port,
+} from "@nve/linux";
 import { Mac } from "@nve/protocol-spec";
 import { expect, test } from "vitest";
-import { followingLink, type Port } from "../../../linux/src/following-link.ts";
-import type { LinkInfo } from "../../../linux/src/rtnetlink/link.ts";
 
 const UP = 0x10001;
 const eth1 = (index: number, flags: number): LinkInfo => ({

@@ -1,5 +1,5 @@
+import { etherTypeFilter } from "@nve/linux";
 import { expect, test } from "vitest";
-import { etherTypeFilter } from "../../../linux/src/packet-link.ts";
 import { hex } from "../../support/octets.ts";
 
 test("the filter loads octets 12-13, and returns the frame for each EtherType, else nothing", () => {

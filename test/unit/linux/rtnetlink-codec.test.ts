@@ -1,24 +1,22 @@
-import { DecodeError } from "@nve/protocol-spec";
-import fc from "fast-check";
-import { expect, test } from "vitest";
-import { readAddress } from "../../../linux/src/rtnetlink/address.ts";
 import {
   attribute,
   cString,
   hostUint,
+  isUp,
+  linkChangeOctets,
   messageOctets,
   nested,
+  readAddress,
   readAttributes,
   readCString,
   readHostUint,
-  readMessages,
-} from "../../../linux/src/rtnetlink/codec.ts";
-import {
-  isUp,
-  linkChangeOctets,
   readLink,
+  readMessages,
   vxlanExternalOctets,
-} from "../../../linux/src/rtnetlink/link.ts";
+} from "@nve/linux";
+import { DecodeError } from "@nve/protocol-spec";
+import fc from "fast-check";
+import { expect, test } from "vitest";
 import { damaged } from "../../support/damaged.ts";
 import { hex, octets } from "../../support/octets.ts";
 
