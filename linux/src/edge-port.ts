@@ -69,6 +69,7 @@ export type EdgeCounters = {
   malformed: Drops;
 };
 
+/** @throws OutOfRange when `policy` or `lldp` does not fit a LLDPDU */
 export function openEdgePort(options: EdgePortOptions): EdgePort {
   const { link } = options;
   const malformed: Drops = {};

@@ -38,17 +38,19 @@ export type LldpSide = {
 /** `tooMany`: LLDPDUs of neighbours beyond those that there is room for, 8 per destination address. */
 export type LldpCounters = { in: number; out: number; tooMany: number };
 
+/** @throws OutOfRange when what our LLDPDUs shall carry does not fit */
 export function openLldp(options: EdgePortOptions, drops: Drops): LldpSide {
-  const { clock, link } = options;
+  const { clock } = options;
   const frames = { in: 0, out: 0 };
   const evb = openEvb(options);
+  ours(options, evb.local()); // what does not fit is refused now, not when the link comes up
   const transmit = drive<LldpTx, LldpTxEvent, LldpTxAction>(
     lldpTxStart,
     stepLldpTx,
     clock,
     (action) => {
-      const lldpdu = action.do === "transmit" ? ours(options, evb.local()) : last(options);
-      if (sendPdu(link, "lldp", lldpduOctets(lldpdu))) frames.out += 1;
+      const octets = action.do === "transmit" ? ours(options, evb.local()) : last(options);
+      if (sendPdu(options.link, "lldp", octets)) frames.out += 1;
     },
   );
 
@@ -93,10 +95,7 @@ export function openLldp(options: EdgePortOptions, drops: Drops): LldpSide {
       transmit({ on: "stop" });
       for (const part of [transmit, evb, customerBridge, nearestBridge]) part.stop();
     },
-    counters: () => ({
-      ...frames,
-      tooMany: customerBridge.tooMany() + nearestBridge.tooMany(),
-    }),
+    counters: () => ({ ...frames, tooMany: customerBridge.tooMany() + nearestBridge.tooMany() }),
   };
 }
 
@@ -114,17 +113,14 @@ function report(
   }
 }
 
-const ours = ({ lldp }: EdgePortOptions, evb: EvbTlv): Lldpdu => ({
-  chassisId: lldp.chassisId,
-  portId: lldp.portId,
-  ttl: lldpTiming.ttlSeconds,
-  tlvs: [...lldp.tlvs, evbOptionalTlv(evb)],
-});
+const ours = ({ lldp }: EdgePortOptions, evb: EvbTlv): Uint8Array =>
+  lldpduOctets({
+    chassisId: lldp.chassisId,
+    portId: lldp.portId,
+    ttl: lldpTiming.ttlSeconds,
+    tlvs: [...lldp.tlvs, evbOptionalTlv(evb)],
+  });
 
 /** 802.1AB §9.1.2.2: the mandatory TLVs alone. */
-const last = ({ lldp: { chassisId, portId } }: EdgePortOptions): Lldpdu => ({
-  chassisId,
-  portId,
-  ttl: 0,
-  tlvs: [],
-});
+const last = ({ lldp: { chassisId, portId } }: EdgePortOptions): Uint8Array =>
+  lldpduOctets({ chassisId, portId, ttl: 0, tlvs: [] });

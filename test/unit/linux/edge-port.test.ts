@@ -431,6 +431,16 @@ describe("the link", () => {
   });
 });
 
+test("what no LLDPDU holds is refused at once, not when the link comes up", () => {
+  const lldp = {
+    chassisId: { subtype: 7, octets: new Uint8Array(256) },
+    portId: { subtype: 7, octets: text("eth1") },
+    tlvs: [],
+  };
+  expect(() => setUp({ lldp }, "down")).toThrow(OutOfRange);
+  expect(() => setUp({ policy: { ...defaultEvbPolicy, rte: 32 } }, "down")).toThrow(OutOfRange);
+});
+
 describe("whatever comes in", () => {
   test("a tagged frame is of an S-channel and not ours; a priority tag is none", () => {
     const { peer, port } = setUp();

@@ -77,6 +77,13 @@ test("credit grows by one per second up to five", () => {
   at(21_000, tick, transmit);
 });
 
+test("the second for a new credit counts from when the first of five was used", () => {
+  const at = lldp();
+  at(0, up, transmit);
+  for (const ms of [20_400, 20_400, 20_400, 20_400, 20_400]) at(ms, change, transmit);
+  expect(at(20_500, change)).toMatchObject({ pending: true, deadline: 21_400 });
+});
+
 test("fast LLDPDUs that lacked credit still come", () => {
   const at = lldp();
   at(0, up, transmit);

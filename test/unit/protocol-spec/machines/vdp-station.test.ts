@@ -195,6 +195,13 @@ describe("PROC", () => {
     at(11, answer("de-associate", group(0)), ended("left"));
   });
 
+  test("a drop during a change takes back what is granted", () => {
+    const at = associated();
+    const other = request("associate", group(0, 5002));
+    at(100, want(other), send(other));
+    at(101, drop, sendGone(up200));
+  });
+
   test("another want waits for the answer, the newest of them is sent", () => {
     const at = vdp();
     const pre = request("pre-associate", group(0));
