@@ -183,8 +183,9 @@ export class VnState {
   ): void {
     const best = bestOf(held, this.#locationOf);
     if (best === undefined) return;
-    if (isMove(before, best) && best.claim.sequence <= highest) {
-      best.claim = { ...best.claim, sequence: highest + 1 };
+    const floor = before === undefined || isMove(before, best) ? highest + 1 : before.claim.sequence;
+    if (best.claim.sequence < floor) {
+      best.claim = { ...best.claim, sequence: floor };
       const { vnId, source } = best.claim;
       effects.changes.push({ table: "claim", key: claimKey(vnId, mac, source), row: best.claim });
     }
@@ -260,9 +261,8 @@ function sequenceOf(
 }
 
 /** Another source counts now. Several sources of an anycast address are no move. */
-const isMove = (before: Held | undefined, best: Held): boolean =>
-  before === undefined ||
-  (before.claim.source !== best.claim.source && !(before.claim.anycast && best.claim.anycast));
+const isMove = (before: Held, best: Held): boolean =>
+  before.claim.source !== best.claim.source && !(before.claim.anycast && best.claim.anycast);
 
 function sameClaim(a: Claim, b: Claim): boolean {
   return (
