@@ -1,0 +1,53 @@
+import type { Dataplane, DataplaneCounters } from "@nve/switch-agent/dataplane/dataplane";
+import { type Intent, intentKey } from "@nve/switch-agent/nve";
+
+/** A dataplane that takes notes. */
+export class MemoryDataplane implements Dataplane {
+  readonly intents = new Map<string, Intent>();
+  readonly ports = new Set<string>();
+  /** Why `ensure` fails, for these intents. */
+  fault: (intent: Intent) => string | undefined = () => undefined;
+  /** What `ensure` waits for. */
+  gate: Promise<void> = Promise.resolve();
+  ensured = 0;
+  closed = false;
+
+  async ensure(intents: readonly Intent[]): Promise<void> {
+    this.ensured += 1;
+    await this.gate;
+    const why = intents.map(this.fault).find((reason) => reason !== undefined);
+    for (const intent of intents) {
+      if (this.fault(intent) === undefined) this.intents.set(intentKey(intent), intent);
+    }
+    if (why !== undefined) throw new Error(why);
+  }
+
+  async remove(intents: readonly Intent[]): Promise<void> {
+    for (const intent of intents) this.intents.delete(intentKey(intent));
+  }
+
+  async prune(wanted: readonly Intent[]): Promise<void> {
+    const keys = new Set(wanted.map(intentKey));
+    for (const key of [...this.intents.keys()]) if (!keys.has(key)) this.intents.delete(key);
+  }
+
+  async portUp(port: string): Promise<void> {
+    this.ports.add(port);
+  }
+
+  async portDown(port: string): Promise<void> {
+    this.ports.delete(port);
+  }
+
+  async counters(): Promise<DataplaneCounters> {
+    return { vns: [], drops: {} };
+  }
+
+  async applied(): Promise<readonly Intent[]> {
+    return [...this.intents.values()];
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+  }
+}

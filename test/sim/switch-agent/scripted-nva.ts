@@ -1,0 +1,84 @@
+import { type IpAddress, type Mac, NveId, VdpError, VnId, Vni } from "@nve/protocol-spec";
+import type {
+  Admission,
+  Nva,
+  NvaClientOptions,
+  NvaState,
+} from "@nve/switch-agent/nva-client/client";
+import type { Report, Verdict } from "@nve/switch-agent/nve";
+
+type Wiring = Pick<NvaClientOptions, "onEvent">;
+
+/** An NVA that knows VNs 1 … 5999 (VNI = VN + 10000) and does as the test says. */
+export class ScriptedNva implements Nva {
+  state: NvaState = { is: "connecting", address: "nva:7470", reason: "", applied: 0n };
+  readonly admitted: Admission[] = [];
+  readonly watched = new Set<VnId>();
+  readonly reports: Report[] = [];
+  /** What `admit` waits for. */
+  gate: Promise<void> = Promise.resolve();
+  /** Until when an answer waits: the NVA is slow to store. */
+  stored: Promise<void> = Promise.resolve();
+  closed = false;
+  readonly #wiring: Wiring;
+
+  constructor(wiring: Wiring) {
+    this.#wiring = wiring;
+  }
+
+  connect(connected = true): void {
+    const is = connected ? "connected" : "lost";
+    this.state = { ...this.state, is };
+    this.#wiring.onEvent({ on: "nva", connected });
+  }
+
+  async admit(ask: Admission): Promise<Verdict> {
+    this.admitted.push(ask);
+    await this.gate;
+    if (this.state.is !== "connected") return { is: "unreachable", reason: "connection refused" };
+    if (ask.vn >= 6000) {
+      const code = VdpError.invalidVidGroupOrMac;
+      return { is: "denied", code, hard: false, reason: `no VN ${ask.vn}` };
+    }
+    return {
+      is: "granted",
+      info: { vn: ask.vn, vni: Vni(ask.vn + 10_000), alias: `vn-${ask.vn}` },
+    };
+  }
+
+  watch(vns: readonly VnId[]): void {
+    for (const vn of vns) {
+      this.watched.add(vn);
+      this.#wiring.onEvent({ on: "snapshot-end", vn });
+    }
+  }
+
+  unwatch(vns: readonly VnId[]): void {
+    for (const vn of vns) this.watched.delete(vn);
+  }
+
+  report(report: Report): void {
+    this.reports.push(report);
+  }
+
+  synced(): Promise<void> {
+    return this.stored;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  remote(vn: number, mac: Mac, vtep: IpAddress): void {
+    const nve = NveId("tor2");
+    const change = { vn: VnId(vn), mappings: [{ mac, ips: [], nve, vtep }], withdrawn: [] };
+    this.#wiring.onEvent({
+      on: "remote",
+      change: { ...change, members: [{ nve, vtep }], membersLeft: [] },
+    });
+  }
+
+  deleteVn(vn: number): void {
+    this.#wiring.onEvent({ on: "vn-gone", vn: VnId(vn) });
+  }
+}

@@ -1,0 +1,65 @@
+import { parseConfig } from "@nve/program/config";
+import { createLog } from "@nve/program/log";
+import { SwitchAgent } from "@nve/switch-agent/agent";
+import { configSchema } from "@nve/switch-agent/config";
+import { type Cable, cable } from "../../support/cable.ts";
+import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
+import { MemoryDataplane } from "./memory-dataplane.ts";
+import { ScriptedNva } from "./scripted-nva.ts";
+import { Station } from "./station.ts";
+
+export type Tor = {
+  clock: FakeClock;
+  cables: readonly [Cable, Cable];
+  stations: readonly [Station, Station];
+  agent: SwitchAgent;
+  dataplane: MemoryDataplane;
+  nva: ScriptedNva;
+};
+
+/** A switch agent with two access ports, a station on each, and all the rest in memory, on virtual time. */
+export function tor(
+  ports = "[{ name: swp1 }, { name: swp2 }]",
+  state: "up" | "absent" = "up",
+): Tor {
+  const clock = fakeClock();
+  const cables = [cable(clock, { state }), cable(clock, { state })] as const;
+  const dataplane = new MemoryDataplane();
+  let nva: ScriptedNva | undefined;
+  const text = `
+nve: tor1
+vtep: 192.0.2.1
+nva: { addresses: ["nva:7470"], insecure: true }
+ports: ${ports}`;
+  const agent = new SwitchAgent({
+    config: parseConfig(
+      text,
+      configSchema(() => []),
+    ),
+    version: "0.0.0",
+    clock,
+    log: createLog("switch-agent", "silent"),
+    dataplane,
+    random: () => 0,
+    openLink: (name) => (name === "swp1" ? cables[0].b : cables[1].b),
+    openNva: (wiring) => {
+      nva = new ScriptedNva(wiring);
+      return nva;
+    },
+  });
+  if (nva === undefined) throw new Error("no NVA was opened");
+  const stations = [new Station(cables[0].a), new Station(cables[1].a)] as const;
+  return { clock, cables, stations, agent, dataplane, nva };
+}
+
+/** Lets what is promised be done, without time going on. */
+export const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Time goes on in small steps, and between them what is promised is done. */
+export async function pass(clock: FakeClock, ms: number, stepMs = 1): Promise<void> {
+  await settle();
+  for (let left = ms; left > 0; left -= stepMs) {
+    clock.advance(Math.min(stepMs, left));
+    await settle();
+  }
+}
