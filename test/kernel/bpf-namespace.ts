@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
+import { release } from "node:os";
 import { fileURLToPath } from "node:url";
 import { concat, uint } from "@nve/protocol-spec";
 import koffi from "koffi";
@@ -9,6 +10,12 @@ export function buildBpf(): void {
   const script = fileURLToPath(new URL("../../scripts/bpf.mjs", import.meta.url));
   execFileSync(process.execPath, [script], { stdio: ["ignore", "ignore", "inherit"] });
 }
+
+/** TCX came with Linux 6.6; on older kernels what needs it is skipped. */
+export const hasTcx = ((): boolean => {
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  return major > 6 || (major === 6 && minor >= 6);
+})();
 
 /**
  * A network namespace for one test file. The file's process (vitest forks one per file) enters it on its main

@@ -6,11 +6,14 @@ import type { Intent } from "@nve/switch-agent/nve";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { dataplaneContract } from "../contracts/dataplane.ts";
 import { station, testFrame } from "../contracts/wires.ts";
+import { hasTcx } from "./bpf-namespace.ts";
 import { EbpfRig } from "./dataplane-rig.ts";
 
-dataplaneContract("eBPF dataplane by TCX, IPv4 underlay", async () => new EbpfRig("tcx", 4));
 dataplaneContract("eBPF dataplane by clsact, IPv4 underlay", async () => new EbpfRig("clsact", 4));
-dataplaneContract("M1: eBPF dataplane by TCX, IPv6 underlay", async () => new EbpfRig("tcx", 6));
+describe.skipIf(!hasTcx)("Linux 6.6 or newer", () => {
+  dataplaneContract("eBPF dataplane by TCX, IPv4 underlay", async () => new EbpfRig("tcx", 4));
+  dataplaneContract("M1: eBPF dataplane by TCX, IPv6 underlay", async () => new EbpfRig("tcx", 6));
+});
 
 describe("eBPF dataplane on this kernel", () => {
   let rig: EbpfRig;
