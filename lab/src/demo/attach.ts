@@ -1,3 +1,4 @@
+import { availableParallelism, loadavg } from "node:os";
 import { Refused } from "@nve/program/errors";
 import { becomes, uplinksOf, vnicsOf } from "./agents.ts";
 import type { Story } from "./story.ts";
@@ -32,10 +33,13 @@ export async function attachAll(story: Story): Promise<number | undefined> {
     latencyMs !== undefined && latencyMs <= latencyBudgetMs,
     latencyMs === undefined
       ? "no answer within 5 s"
-      : `${Math.round(latencyMs)} ms for ${last.vm} → red1`,
+      : `${Math.round(latencyMs)} ms for ${last.vm} → red1; load ${load()}`,
   );
   return latencyMs;
 }
+
+/** What else the machine does: a latency means little without it. */
+const load = (): string => `${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} cores`;
 
 async function discovery(lab: string, servers: readonly string[]): Promise<void> {
   const found = async (server: string) => (await uplinksOf(lab, server)).some(({ evb }) => evb);
@@ -55,20 +59,18 @@ async function timed({ lab, tenants }: Story, one: Vm): Promise<number | undefin
 
 /** What each server has been lent. */
 async function tags({ lab, tenants, report }: Story, servers: readonly string[]): Promise<void> {
+  const rows = new Map(
+    await Promise.all(servers.map(async (name) => [name, await vnicsOf(lab, name)] as const)),
+  );
   let good = 0;
-  for (const server of servers) {
-    const rows = await vnicsOf(lab, server);
-    const lent = tenants.vms
-      .filter((one) => one.server === server)
-      .map((one) => ({ one, row: rows.find((row) => row.interface === one.interface) }));
-    for (const { one, row } of lent) {
-      const tag = row?.vns[0]?.tag ?? 0;
-      if (row?.state === "associated" && tag >= 2) good += 1;
-      const where = `${one.vm} on ${server}`.padEnd(14);
-      report.say(
-        `${where} ${one.mac}  ${one.ip.padEnd(11)} ${one.vn.padEnd(5)} tag ${tag || "none"}`,
-      );
-    }
+  for (const one of tenants.vms) {
+    const row = rows.get(one.server)?.find((vnic) => vnic.interface === one.interface);
+    const tag = row?.vns[0]?.tag ?? 0;
+    if (row?.state === "associated" && tag >= 2) good += 1;
+    const where = `${one.vm} on ${one.server}`.padEnd(14);
+    report.say(
+      `${where} ${one.mac}  ${one.ip.padEnd(11)} ${one.vn.padEnd(5)} tag ${tag || "none"}`,
+    );
   }
   report.check(
     "every VM has joined its network and was lent a tag",

@@ -18,18 +18,21 @@ export async function detachOne({ lab, tenants, report }: Story): Promise<void> 
     ["tor2's forwarding table", "H2, A7", () => fdbOf(lab, "tor2")],
     ["tor1's forwarding table", "A17", () => fdbOf(lab, "tor1")],
   ];
-  for (const [name, requirements, rows] of tables) {
-    const has = async (vnId: number) =>
-      (await rows()).some((row) => row.vnId === vnId && row.mac === red4.mac);
-    const gone = await becomes(async () => !(await has(red)), goneWithinMs);
-    const stays = await has(blue);
+  const looks = tables.map(async ([name, requirements, rows]) => {
+    let vns: readonly number[] = [];
+    const gone = await becomes(async () => {
+      vns = (await rows()).filter(({ mac }) => mac === red4.mac).map(({ vnId }) => vnId);
+      return !vns.includes(red);
+    }, goneWithinMs);
+    return { name, requirements, gone, stays: vns.includes(blue) };
+  });
+  for (const { name, requirements, gone, stays } of await Promise.all(looks))
     report.check(
       `red4 is gone from ${name}, blue4 is not`,
       requirements,
       gone && stays,
       `${red4.mac}: ${gone ? "not in" : "STILL in"} red, ${stays ? "in" : "NOT in"} blue`,
     );
-  }
   const vnics = await vnicsOf(lab, red4.server);
   report.check(
     "its tag is given back on the server",

@@ -46,11 +46,12 @@ export async function tellStory(story: Story): Promise<number | undefined> {
 
 async function createVns({ lab, tenants, report }: Story): Promise<void> {
   report.heading("Two virtual networks, made on the NVA; the switches are told nothing");
-  for (const { alias, id, vni } of tenants.vns) {
+  const creating = tenants.vns.map(async ({ alias, id, vni }) => {
     const command = ["nva", "vn", "create", alias, "--id", String(id), "--vni", String(vni)];
     await tell(lab, "nva", ...command);
     report.say(`nva$ ${command.join(" ")}`);
-  }
+  });
+  await Promise.all(creating);
 }
 
 async function pings({ lab, tenants, report }: Story): Promise<void> {
