@@ -103,7 +103,8 @@ function summary(checks: readonly Check[], print: (line: string) => void): void 
   );
 }
 
-const suggestions = (lab: string): string => `
+function suggestions(lab: string): string {
+  return `
 The lab is still up. To try:
   npx lab status ${lab}                                       what runs, with memory and CPU
   npx lab exec ${lab} red1 -- ping -c3 10.0.1.23           red1 to red3, across the racks
@@ -113,3 +114,4 @@ The lab is still up. To try:
   npx lab exec ${lab} spine -- tcpdump -nn -i eth1 -c6     the underlay: VXLAN between the ToRs
   npx lab exec ${lab} srv4 -- hypervisor-agent vnic attach tap-red4 --vn 10001 --mac 02:00:00:00:00:04 --ip 10.0.1.11
   npx lab down ${lab}                                      all of it goes away`;
+}
