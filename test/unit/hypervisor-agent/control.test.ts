@@ -1,0 +1,149 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Agent, Limit, VnicView } from "@nve/hypervisor-agent/agent";
+import { connectAgent } from "@nve/hypervisor-agent/cli/client";
+import type { AgentClient } from "@nve/hypervisor-agent/cli/world";
+import { controlService } from "@nve/hypervisor-agent/control";
+import { NotFound, Refused } from "@nve/program/errors";
+import { connect, type Serving, serve } from "@nve/program/rpc";
+import { IpAddress, Mac, Uuid, Vid, VnId } from "@nve/protocol-spec";
+import { HypervisorAgentClient } from "@nve/protocol-spec/proto/agent";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+const vnic = Uuid("aaaaaaaa-0000-4000-8000-00000000000a");
+const mac = Mac("02:00:00:00:00:0a");
+const view: VnicView = {
+  vnic,
+  interface: "tap0",
+  uplink: "eth0",
+  state: "associated",
+  reason: undefined,
+  tree: [{ vn: VnId(5), macs: [{ mac, ips: [IpAddress("10.0.0.1")] }] }],
+  tagged: [{ vn: VnId(5), mac, vid: Vid(105) }],
+};
+const shown = {
+  vnic,
+  interface: "tap0",
+  uplink: "eth0",
+  state: "associated",
+  reason: "",
+  vns: [{ vnId: 5, tag: 105, macs: [{ mac, ips: ["10.0.0.1"] }] }],
+};
+const wanted = { vnic: "", interface: "tap0", vns: [{ vnId: 5, macs: [{ mac, ips: [] }] }] };
+
+let folder: string;
+let serving: Serving;
+let client: AgentClient;
+let asked: unknown[];
+let limits: Limit[];
+let agent: Agent;
+
+beforeEach(async () => {
+  asked = [];
+  limits = [];
+  agent = {
+    attach: async (request, limit) => {
+      asked.push(request);
+      limits.push(limit);
+      return view;
+    },
+    change: async (request) => {
+      asked.push(request);
+      return view;
+    },
+    detach: async (name) => {
+      asked.push(name);
+    },
+    vnics: () => [view],
+    stop: async () => {},
+  };
+  folder = mkdtempSync(join(tmpdir(), "hypervisor-agent-"));
+  const service = controlService(
+    {
+      ...agent,
+      attach: (...given) => agent.attach(...given),
+      change: (...given) => agent.change(...given),
+      detach: (...given) => agent.detach(...given),
+    },
+    () => Promise.reject(new Error("not asked for")),
+  );
+  serving = await serve(`unix:${join(folder, "agent.sock")}`, [service]);
+  client = await connectAgent(serving.address);
+});
+
+afterEach(async () => {
+  client.close();
+  await serving.close();
+  rmSync(folder, { recursive: true });
+});
+
+test("attach goes to the agent as values, and its VNIC comes back as text", async () => {
+  expect(await client.attach(wanted, 5000)).toEqual(shown);
+  expect(asked).toEqual([{ interface: "tap0", tree: [{ vn: 5, macs: [{ mac, ips: [] }] }] }]);
+});
+
+test("the agent knows how long the caller waits, and answers before that", async () => {
+  await client.attach(wanted, 5000);
+  expect(limits[0]?.timeoutMs).toBeGreaterThan(4500);
+  expect(limits[0]?.timeoutMs).toBeLessThanOrEqual(5250);
+});
+
+test("a caller that hangs up is noticed", async () => {
+  const raw = connect(HypervisorAgentClient, serving.address);
+  const gone = new Promise<void>((resolve) => {
+    agent.attach = (_, { cancelled }) =>
+      new Promise((_resolve, reject) => {
+        cancelled?.addEventListener("abort", () => {
+          resolve();
+          reject(new Refused("gone"));
+        });
+        call.cancel();
+      });
+  });
+  const call = raw.attachVnic(wanted, () => {});
+  await gone;
+  raw.close();
+});
+
+test("the agent's reason is the caller's error", async () => {
+  agent.attach = () => Promise.reject(new Refused("the NVE has no tag left"));
+  await expect(client.attach(wanted, 5000)).rejects.toThrow(new Refused("the NVE has no tag left"));
+});
+
+test.each([
+  ["no VN ID", { ...wanted, vns: [{ vnId: 0, macs: [] }] }, /VN ID 0/],
+  ["no MAC", { ...wanted, vns: [{ vnId: 1, macs: [{ mac: "x", ips: [] }] }] }, /not a MAC/],
+  ["no IP", { ...wanted, vns: [{ vnId: 1, macs: [{ mac, ips: ["x"] }] }] }, /not an IP/],
+  ["no interface name", { ...wanted, interface: "a/b" }, /not the name of a network interface/],
+  ["no UUID", { ...wanted, vnic: "7" }, /not a UUID/],
+])("%s is refused in words and never reaches the agent", async (_, request, why) => {
+  await expect(client.attach(request, 5000)).rejects.toThrow(why);
+  expect(asked).toEqual([]);
+});
+
+test("a VNIC is named by its UUID or by its interface", async () => {
+  await client.detach("tap0");
+  await client.detach(vnic);
+  expect(asked).toEqual([vnic, vnic]);
+  await expect(client.detach("tap7")).rejects.toThrow(NotFound);
+});
+
+test("H6, H7: a change names what is added and the nodes that are removed", async () => {
+  const remove = [
+    { vnId: 6, mac: "", ip: "" },
+    { vnId: 5, mac, ip: "fd00:0::1" },
+  ];
+  await client.change({ vnic: "tap0", add: wanted.vns, remove }, 5000);
+  expect(asked).toEqual([
+    {
+      vnic,
+      add: [{ vn: 5, macs: [{ mac, ips: [] }] }],
+      remove: [{ vn: 6 }, { vn: 5, mac, ip: "fd00::1" }],
+    },
+  ]);
+});
+
+test("list is what the agent has", async () => {
+  expect(await client.vnics()).toEqual([shown]);
+});
