@@ -179,6 +179,9 @@ export class SwitchAgent {
     const content = contentOf("code" in entries ? [] : entries, ask.addresses);
     const verdicts = await Promise.all(
       vns.map(async (vn): Promise<[VnId, Verdict]> => {
+        const { is, reason } = this.nva.state;
+        const fromMemory = is !== "connected" && this.core.infos.has(vn);
+        if (fromMemory) return [vn, { is: "unreachable", reason }]; // what is known is enough
         return [vn, await this.nva.admit({ vn, vnic, hypervisor, port, content }, timeoutMs)];
       }),
     );

@@ -14,7 +14,7 @@ export type { Admission } from "./convert.ts";
 /** The NVA, as the NVE needs it. */
 export interface Nva {
   readonly state: NvaState;
-  /** May this VNIC join? "unreachable" after `timeoutMs`, or at once without a session; never rejects. */
+  /** May this VNIC join? "unreachable" after `timeoutMs`; never rejects. */
   admit(ask: Admission, timeoutMs: number): Promise<Verdict>;
   watch(vns: readonly VnId[]): void;
   unwatch(vns: readonly VnId[]): void;
@@ -60,6 +60,7 @@ export class NvaClient implements Nva {
   #session: Session | undefined;
   #callOff: (() => void) | undefined;
   #closed = false;
+  readonly #waiting = new Set<() => void>();
 
   constructor(options: NvaClientOptions) {
     this.#options = options;
@@ -73,22 +74,19 @@ export class NvaClient implements Nva {
     return { is: this.#is, address, reason: this.#reason, applied: this.#watcher.applied };
   }
 
-  admit(ask: Admission, timeoutMs: number): Promise<Verdict> {
+  async admit(ask: Admission, timeoutMs: number): Promise<Verdict> {
+    const deadline = Date.now() + timeoutMs;
+    if (this.#is !== "connected") await this.#connected(timeoutMs);
     const client = this.#client;
     if (this.#is !== "connected" || client === undefined) {
-      return Promise.resolve({ is: "unreachable", reason: this.#reason });
+      return { is: "unreachable", reason: this.#reason };
     }
-    const options = { deadline: Date.now() + timeoutMs };
+    const request = admitRequest(this.#options.self, ask);
     return new Promise((resolve) => {
-      client.admit(
-        admitRequest(this.#options.self, ask),
-        new Metadata(),
-        options,
-        (error, response) => {
-          if (error !== null) resolve({ is: "unreachable", reason: reasonOf(error) });
-          else resolve(readVerdict(() => verdictOf(response)));
-        },
-      );
+      client.admit(request, new Metadata(), { deadline }, (error, response) => {
+        if (error !== null) resolve({ is: "unreachable", reason: reasonOf(error) });
+        else resolve(readVerdict(() => verdictOf(response)));
+      });
     });
   }
 
@@ -112,7 +110,22 @@ export class NvaClient implements Nva {
   close(): void {
     this.#closed = true;
     this.#callOff?.();
+    for (const done of [...this.#waiting]) done();
     this.#drop();
+  }
+
+  /** When there is a session, or the time is over: an NVA that fails over is back in no time. */
+  #connected(timeoutMs: number): Promise<void> {
+    const { clock } = this.#options;
+    return new Promise((resolve) => {
+      const done = (): void => {
+        callOff();
+        this.#waiting.delete(done);
+        resolve();
+      };
+      const callOff = clock.at(Instant(clock.now() + timeoutMs), done);
+      this.#waiting.add(done);
+    });
   }
 
   #connect(): void {
@@ -135,6 +148,7 @@ export class NvaClient implements Nva {
     this.#is = "connected";
     this.#reason = "";
     this.#failover.succeeded();
+    for (const done of [...this.#waiting]) done();
     this.#options.log.info({ address: this.#failover.address }, "NVA connected");
     this.#options.onEvent({ on: "nva", connected: true });
     this.#watcher.open(

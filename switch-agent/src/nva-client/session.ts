@@ -170,6 +170,7 @@ export class Session {
 export function reasonOf({ details, message }: Error & { details?: string }): string {
   const text = details || message;
   return text
-    .replace(/ Resolution note:.*$/, "")
-    .replace(/^No connection established\. Last error: /, "");
+    .replace(/\.? Resolution note:.*$/, "")
+    .replace(/^No connection established\. Last error: /, "")
+    .replace(/^Error: /, "");
 }

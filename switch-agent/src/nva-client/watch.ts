@@ -30,6 +30,8 @@ export class Watcher {
   readonly #vns = new Map<VnId, Cursor | undefined>();
   #stream: WatchStream | undefined;
   #applied = 0n;
+  /** Whose revisions `applied` counts. */
+  #store: Buffer | undefined;
   #told = 0n;
   #waiting: { vns: Set<VnId>; resolve: () => void }[] = [];
 
@@ -119,7 +121,9 @@ export class Watcher {
   #bookmark(cursor: Cursor): void {
     for (const [vn, known] of this.#vns) if (known !== undefined) this.#vns.set(vn, cursor);
     void this.#options.settled().then(() => {
-      if (cursor.revision > this.#applied) this.#applied = cursor.revision;
+      const same = this.#store?.equals(cursor.storeId) ?? false;
+      this.#store = cursor.storeId;
+      if (!same || cursor.revision > this.#applied) this.#applied = cursor.revision;
       if (this.#applied === this.#told) return;
       this.#told = this.#applied;
       this.#write({});
