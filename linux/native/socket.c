@@ -11,67 +11,16 @@
  * makes names of it. receive(errno, Uint8Array[]) gets at most BATCH messages a call, at most ROUNDS times per
  * wake-up: timers and other sockets get their turn however fast frames come.
  */
-#define _GNU_SOURCE
-#define NAPI_VERSION 8
-#include <node_api.h>
+#include "socket.h"
 
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/if_packet.h>
-#include <linux/netlink.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-/*
- * The part of libuv's ABI that has not changed in 1.x. Declared here because Node ships no uv.h with
- * node-api-headers; the size of uv_poll_t is compared with the library's when the addon is loaded.
- */
-typedef struct uv_loop_s uv_loop_t;
-typedef union {
-  void *data;
-  unsigned char octets[512];
-  max_align_t align;
-} uv_poll_t;
-typedef void (*uv_poll_cb)(uv_poll_t *, int status, int events);
-extern int uv_poll_init(uv_loop_t *, uv_poll_t *, int fd);
-extern int uv_poll_start(uv_poll_t *, int events, uv_poll_cb);
-extern int uv_poll_stop(uv_poll_t *);
-extern void uv_close(uv_poll_t *, void (*closed)(uv_poll_t *));
-extern void uv_ref(uv_poll_t *);
-extern void uv_unref(uv_poll_t *);
-extern size_t uv_handle_size(int type);
-
-enum { UV_READABLE = 1, UV_POLL = 8 };
-enum { BATCH = 64, ROUNDS = 4, DISCARD_ROUNDS = 256, ANCILLARY = 128, MAX_SLOT = 1 << 20 };
-
-typedef struct holder holder;
-
-/* One socket. Owned by the loop: freed when libuv has let go of `poll`. */
-typedef struct {
-  uv_poll_t poll; /* first: poll.data points back here */
-  napi_env env;
-  napi_ref receive;
-  napi_async_context context;
-  napi_async_cleanup_hook_handle hook;
-  holder *owner;
-  int fd, domain, closing;
-  size_t slot;
-  uint32_t truncated;
-  struct mmsghdr messages[BATCH];
-  struct iovec parts[BATCH];
-  struct sockaddr_storage sources[BATCH];
-  _Alignas(struct cmsghdr) char ancillary[BATCH][ANCILLARY];
-  unsigned char *octets; /* BATCH slots */
-} sock;
-
-/* What JavaScript holds. It outlives the socket, so that use after close is EBADF and no crash. */
-struct holder {
-  sock *s;
-};
+enum { MAX_SLOT = 1 << 20 };
 
 static const napi_type_tag HOLDER = {0x6e76652d6c696e75, 0x782d736f636b6574};
 
@@ -107,141 +56,6 @@ static void on_holder_collected(napi_env env, void *data, void *hint) {
   holder *h = data;
   if (h->s) h->s->owner = NULL; /* an open socket stays open: it belongs to the loop */
   free(h);
-}
-
-/* ---- receiving ----------------------------------------------------------------------------------------- */
-
-typedef struct {
-  int present;
-  unsigned tpid, tci;
-} vlan_tag;
-
-/* The kernel takes the outer 802.1Q tag out of a frame and hands it over beside it. */
-static vlan_tag tag_of(struct msghdr *m) {
-  for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-    if (c->cmsg_level != SOL_PACKET || c->cmsg_type != PACKET_AUXDATA) continue;
-    struct tpacket_auxdata aux;
-    memcpy(&aux, CMSG_DATA(c), sizeof aux);
-    if (!(aux.tp_status & TP_STATUS_VLAN_VALID)) continue;
-    unsigned tpid = aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : 0x8100;
-    return (vlan_tag){1, tpid, aux.tp_vlan_tci};
-  }
-  return (vlan_tag){0, 0, 0};
-}
-
-/* A copy that JavaScript owns, with the tag back where it was on the wire. */
-static napi_status to_array(napi_env env, const unsigned char *from, size_t n, vlan_tag tag, napi_value *array) {
-  void *out;
-  napi_value buffer;
-  int tagged = tag.present && n >= 12;
-  napi_status status = napi_create_arraybuffer(env, tagged ? n + 4 : n, &out, &buffer);
-  if (status != napi_ok) return status;
-  unsigned char *to = out;
-  if (tagged) {
-    memcpy(to, from, 12);
-    to[12] = tag.tpid >> 8, to[13] = tag.tpid, to[14] = tag.tci >> 8, to[15] = tag.tci;
-    memcpy(to + 16, from + 12, n - 12);
-  } else if (n > 0) {
-    memcpy(to, from, n);
-  }
-  return napi_create_typedarray(env, napi_uint8_array, tagged ? n + 4 : n, buffer, 0, array);
-}
-
-/* Only what the kernel itself says counts as rtnetlink: other processes can send to the socket too. */
-static int from_kernel(const sock *s, int i) {
-  return s->domain != AF_NETLINK || ((const struct sockaddr_nl *)&s->sources[i])->nl_pid == 0;
-}
-
-static uint32_t collect(sock *s, int n, napi_value list, int *error) {
-  uint32_t kept = 0;
-  for (int i = 0; i < n; i++) {
-    struct msghdr *m = &s->messages[i].msg_hdr;
-    if (!from_kernel(s, i)) continue;
-    if (m->msg_flags & MSG_TRUNC) {
-      s->truncated++;
-      if (s->domain == AF_NETLINK) *error = EMSGSIZE; /* state was lost, not a frame */
-      continue;
-    }
-    vlan_tag tag = s->domain == AF_PACKET ? tag_of(m) : (vlan_tag){0, 0, 0};
-    napi_value octets;
-    if (to_array(s->env, s->octets + i * s->slot, s->messages[i].msg_len, tag, &octets) != napi_ok) break;
-    napi_set_element(s->env, list, kept++, octets);
-  }
-  return kept;
-}
-
-/* What JavaScript throws goes the way of every uncaught exception. */
-static void call(sock *s, napi_value *arguments) {
-  napi_value receive, global, result;
-  napi_get_reference_value(s->env, s->receive, &receive);
-  napi_get_global(s->env, &global);
-  napi_make_callback(s->env, s->context, global, receive, 2, arguments, &result);
-  bool pending = false;
-  napi_is_exception_pending(s->env, &pending);
-  if (!pending) return;
-  napi_value thrown;
-  napi_get_and_clear_last_exception(s->env, &thrown);
-  napi_fatal_exception(s->env, thrown);
-}
-
-static void deliver(sock *s, int error, int n) {
-  napi_handle_scope scope;
-  if (napi_open_handle_scope(s->env, &scope) != napi_ok) return;
-  napi_value arguments[2];
-  if (napi_create_array(s->env, &arguments[1]) == napi_ok) {
-    uint32_t kept = collect(s, n, arguments[1], &error);
-    napi_create_int32(s->env, error, &arguments[0]);
-    if (error || kept) call(s, arguments);
-  }
-  napi_close_handle_scope(s->env, scope);
-}
-
-/* @returns how many messages there are in the slots, or -1 with errno */
-static int take(sock *s) {
-  for (int i = 0; i < BATCH; i++) {
-    s->messages[i].msg_hdr.msg_controllen = ANCILLARY;
-    s->messages[i].msg_hdr.msg_namelen = sizeof s->sources[i];
-  }
-  return recvmmsg(s->fd, s->messages, BATCH, MSG_DONTWAIT, NULL);
-}
-
-/*
- * A netlink socket that has overflowed says so once (ENOBUFS) and then loses notifications in silence until it has
- * been read empty. What is in it is older than the loss, so nothing of it is worth keeping.
- */
-static void report(sock *s, int error) {
-  if (s->domain == AF_NETLINK && error == ENOBUFS)
-    for (int round = 0; round < DISCARD_ROUNDS && (take(s) > 0 || errno == ENOBUFS); round++) continue;
-  deliver(s, error, 0);
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events);
-
-/* libuv has stopped watching (an interface went down, say): report the cause and watch again. */
-static void on_poll_error(sock *s, int status) {
-  int cause = 0;
-  socklen_t size = sizeof cause;
-  getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &cause, &size);
-  report(s, cause ? cause : -status);
-  if (!s->closing) uv_poll_start(&s->poll, UV_READABLE, on_poll);
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events) {
-  (void)events;
-  sock *s = poll->data;
-  if (status < 0) {
-    on_poll_error(s, status);
-    return;
-  }
-  for (int round = 0; round < ROUNDS && !s->closing; round++) {
-    int n = take(s);
-    if (n < 0) {
-      if (errno != EAGAIN && errno != EINTR) report(s, errno);
-      return;
-    }
-    deliver(s, 0, n);
-    if (n < BATCH) return;
-  }
 }
 
 /* ---- open ---------------------------------------------------------------------------------------------- */
@@ -328,7 +142,7 @@ static int watch(napi_env env, sock *s, napi_value receive) {
       napi_async_init(env, NULL, name, &s->context) != napi_ok ||
       napi_create_reference(env, receive, 1, &s->receive) != napi_ok)
     return ENOMEM;
-  return -uv_poll_start(&s->poll, UV_READABLE, on_poll);
+  return start_receiving(s);
 }
 
 static napi_value open_socket(napi_env env, napi_callback_info info) {

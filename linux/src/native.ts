@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { constants } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { SystemError, Unavailable } from "./errors.ts";
 
@@ -119,11 +120,13 @@ function load(): Addon {
   }
 }
 
-/** Built, and not older than its source; where only the built file is shipped there is none to be older than. */
+/** Built, and not older than its sources; where only the built file is shipped there are none to be older than. */
 export function isNativeBuilt(): boolean {
-  const source = fileURLToPath(new URL("../native/socket.c", import.meta.url));
   if (!existsSync(addonPath)) return false;
-  return !existsSync(source) || statSync(addonPath).mtimeMs >= statSync(source).mtimeMs;
+  const folder = fileURLToPath(new URL("../native", import.meta.url));
+  const sources = existsSync(folder) ? readdirSync(folder) : [];
+  const built = statSync(addonPath).mtimeMs;
+  return sources.every((name) => statSync(join(folder, name)).mtimeMs <= built);
 }
 
 function build(): void {

@@ -42,10 +42,19 @@ export function makeNamespace(label: string): Namespace {
   return namespace;
 }
 
-/** Two ends of a cable, both here; up when made with `up`. */
-export type Veth = { readonly a: string; readonly b: string; make(): void; remove(): void };
+/** Two ends of a cable, both in the test's own namespace, and a bridge for one of them. */
+export type Veth = {
+  readonly a: string;
+  readonly b: string;
+  /** Makes both ends, up. */
+  make(): void;
+  /** Makes a bridge, up, with `b` as its port. */
+  makeBridge(): void;
+  /** Removes what was made; what is not there is gone. */
+  remove(): void;
+};
 
-/** Names for a veth pair that is made by `make`, as often as wanted. */
+/** Names for a veth pair that is made by `make`, as often as it is removed. */
 export function vethPair(): Veth {
   tidyOnce();
   const base = `nv${process.pid}x${++pairs}`;
@@ -57,7 +66,14 @@ export function vethPair(): Veth {
       ip(`link set ${veth.a} up`);
       ip(`link set ${veth.b} up`);
     },
-    remove: () => quietly("ip", "link", "del", veth.a),
+    makeBridge: () => {
+      ip(`link add ${base}r type bridge`);
+      ip(`link set ${base}r up`);
+      ip(`link set ${veth.b} master ${base}r`);
+    },
+    remove: () => {
+      for (const name of [veth.a, `${base}r`]) quietly("ip", "link", "del", name);
+    },
   };
   atExit.add(veth.remove);
   return veth;
@@ -94,8 +110,8 @@ export function removeStale(): void {
     const [, name = "", pid] = /^(nvet-(\d+)-\S+)/.exec(line) ?? [];
     if (isStale(pid)) quietly("ip", "netns", "del", name);
   }
-  for (const line of run("ip", "-o", "link", "show", "type", "veth").split("\n")) {
-    const [, name = "", pid] = /^\d+: (nv(\d+)x\d+[ab])/.exec(line) ?? [];
+  for (const line of run("ip", "-o", "link", "show").split("\n")) {
+    const [, name = "", pid] = /^\d+: (nv(\d+)x\d+[a-z]+)/.exec(line) ?? [];
     if (isStale(pid)) quietly("ip", "link", "del", name);
   }
 }
