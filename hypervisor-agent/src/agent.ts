@@ -54,13 +54,14 @@ export type AgentOptions = {
 /** How long until bindings that the virtual switch did not take are tried again. */
 const BIND_RETRY_MS = 1000;
 
-export function startAgent(options: AgentOptions): Agent {
+export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplink } {
   const { clock, virtualSwitch, interfaceExists, log } = options;
   const bind = binder(virtualSwitch);
   const waiting = new Map<number, { done(): void; failed(reason: string): void }>();
   let lastCall = 0;
   let bound: Promise<void> = Promise.resolve();
   let noneLeft = (): void => {};
+  let ending = false;
   const uplink = options.openUplink(perform);
 
   function perform(action: Exclude<BookAction, { do: "send" }>): void {
@@ -89,7 +90,7 @@ export function startAgent(options: AgentOptions): Agent {
     );
     bound.catch((error: unknown) => {
       log.error({ err: error }, "the virtual switch does not take the bindings: tried again");
-      clock.at(Instant(clock.now() + BIND_RETRY_MS), rebind);
+      if (!ending) clock.at(Instant(clock.now() + BIND_RETRY_MS), rebind);
     });
   }
 
@@ -150,6 +151,19 @@ export function startAgent(options: AgentOptions): Agent {
     await outcome((call) => ({ on: "detach", call, vnic }));
   }
 
+  async function stop(limitMs: number): Promise<void> {
+    ending = true;
+    if (uplink.book.vnics.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const callOff = clock.at(Instant(clock.now() + limitMs), resolve);
+      noneLeft = () => {
+        callOff();
+        resolve();
+      };
+      uplink.feed({ on: "stop" });
+    });
+  }
+
   function known(name: Uuid): Vnic {
     const vnic = uplink.book.vnics.get(name);
     if (vnic === undefined) throw new NotFound(`no VNIC ${name} here: \`vnic list\` shows them`);
@@ -158,23 +172,14 @@ export function startAgent(options: AgentOptions): Agent {
 
   const view = (vnic: Vnic): VnicView => viewOf(vnic, uplink);
 
-  return {
+  const agent: Agent = {
     attach,
     change,
     detach: async (vnic) => release(known(vnic).name),
     vnics: () => [...uplink.book.vnics.values()].map(view),
-    stop: async (limitMs) => {
-      if (uplink.book.vnics.size === 0) return;
-      await new Promise<void>((resolve) => {
-        const callOff = clock.at(Instant(clock.now() + limitMs), resolve);
-        noneLeft = () => {
-          callOff();
-          resolve();
-        };
-        uplink.feed({ on: "stop" });
-      });
-    },
+    stop,
   };
+  return { agent, uplink };
 }
 
 /** The whole tree after a change. @throws Refused, NotFound */

@@ -18,24 +18,32 @@ const MARGIN_MS = 250;
 /** More than setTimeout can count; nobody waits a day for a VNIC. */
 const MAX_TIMEOUT_MS = 24 * 3600 * 1000;
 
-/** The agent as a gRPC service (proto/agent.proto). */
-export function controlService(agent: Agent, status: () => Promise<HypervisorStatus>): Service {
+/**
+ * The agent as a gRPC service (proto/agent.proto).
+ * @param running throws Refused while there is none yet
+ */
+export function controlService(
+  running: () => Agent,
+  status: () => Promise<HypervisorStatus>,
+): Service {
   const implementation: HypervisorAgentServer = {
     attachVnic: limited(async ({ vnic, interface: of, vns }, limit) => {
       const name = vnic === "" ? {} : { vnic: Uuid(vnic) };
       const request = { ...name, interface: InterfaceName(of), tree: treeFrom(vns) };
-      return vnicOf(await agent.attach(request, limit));
+      return vnicOf(await running().attach(request, limit));
     }),
     changeVnic: limited(async ({ vnic, add, remove }, limit) => {
+      const agent = running();
       const change = { add: treeFrom(add), remove: remove.map(pathFrom) };
       return vnicOf(await agent.change({ vnic: nameOf(agent, vnic), ...change }, limit));
     }),
     detachVnic: limited(async ({ vnic }) => {
+      const agent = running();
       await agent.detach(nameOf(agent, vnic));
       return {};
     }),
-    listVnics: limited(async () => ({ vnics: agent.vnics().map(vnicOf) })),
-    status: limited(status),
+    listVnics: limited(async () => ({ vnics: running().vnics().map(vnicOf) })),
+    status: limited(async () => status()),
   };
   return { definition: HypervisorAgentService, implementation };
 }

@@ -2,12 +2,13 @@ import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { openEdgePort, openPacketLink, openPcapLink, systemClock } from "@nve/linux";
 import { readConfig } from "@nve/program/config";
+import { Refused } from "@nve/program/errors";
 import { createLog, type Log } from "@nve/program/log";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
 import { EtherType } from "@nve/protocol-spec";
 import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
-import { startAgent } from "./agent.ts";
+import { type Agent, startAgent } from "./agent.ts";
 import { type Config, configSchema } from "./config.ts";
 import { controlService } from "./control.ts";
 import { portStatusOf } from "./convert.ts";
@@ -25,45 +26,71 @@ const RETRY_MS = { first: 500, max: 10_000 };
 export async function run(configPath: string): Promise<void> {
   const config = readConfig(configPath, configSchema);
   const log = createLog("hypervisor-agent", config.log);
-  const virtualSwitch = await openVirtualSwitch(config, log);
-  const startedUnixMs = BigInt(Date.now());
-  let uplink: Uplink | undefined;
-  const agent = startAgent({
-    clock: systemClock,
-    virtualSwitch,
-    interfaceExists,
-    log,
-    openUplink: (perform) => {
-      uplink = openUplink({ ...uplinkOptions(config, log), perform });
-      return uplink;
-    },
-  });
-  const status = async (): Promise<HypervisorStatus> => {
-    const { interfaces, drops } = await virtualSwitch.counters();
-    return {
-      version,
-      id: config.hypervisor,
-      startedUnixMs,
-      uplinks: uplink === undefined ? [] : [portStatusOf(uplink)],
-      interfaces: interfaces.map((one) => ({
-        interface: one.interface,
-        in: BigInt(one.in),
-        out: BigInt(one.out),
-      })),
-      drops: Object.fromEntries(Object.entries(drops).map(([why, n]) => [why, BigInt(n)])),
-    };
+  let running: Running | undefined;
+  const ready = (): Running => {
+    if (running === undefined) throw new Refused("the agent is starting: try again");
+    return running;
   };
+  // First the socket: a second agent by mistake must not touch what the first has in the kernel.
+  const service = controlService(
+    () => ready().agent,
+    () => statusOf(config, ready()),
+  );
+  const serving = await serve(config.socket, [service]);
   try {
-    const serving = await serve(config.socket, [controlService(agent, status)]);
+    running = await start(config, log);
     log.info({ socket: serving.address, uplink: config.uplink.name }, "running");
     const signal = await untilSignal();
     log.info({ signal }, "ending");
-    await serving.close();
-    await agent.stop(FAREWELL_MS);
   } finally {
-    uplink?.close();
-    await virtualSwitch.close();
+    await serving.close();
+    await running?.agent.stop(FAREWELL_MS);
+    running?.uplink.close();
+    await running?.virtualSwitch.close();
   }
+}
+
+type Running = {
+  agent: Agent;
+  uplink: Uplink;
+  virtualSwitch: VirtualSwitch;
+  startedUnixMs: number;
+};
+
+async function start(config: Config, log: Log): Promise<Running> {
+  const virtualSwitch = await openVirtualSwitch(config, log);
+  try {
+    const { agent, uplink } = startAgent({
+      clock: systemClock,
+      virtualSwitch,
+      interfaceExists,
+      log,
+      openUplink: (perform) => openUplink({ ...uplinkOptions(config, log), perform }),
+    });
+    return { agent, uplink, virtualSwitch, startedUnixMs: Date.now() };
+  } catch (error) {
+    await virtualSwitch.close();
+    throw error;
+  }
+}
+
+async function statusOf(
+  { hypervisor }: Config,
+  { uplink, virtualSwitch, startedUnixMs }: Running,
+): Promise<HypervisorStatus> {
+  const { interfaces, drops } = await virtualSwitch.counters();
+  return {
+    version,
+    id: hypervisor,
+    startedUnixMs: BigInt(startedUnixMs),
+    uplinks: [portStatusOf(uplink)],
+    interfaces: interfaces.map((one) => ({
+      interface: one.interface,
+      in: BigInt(one.in),
+      out: BigInt(one.out),
+    })),
+    drops: Object.fromEntries(Object.entries(drops).map(([why, n]) => [why, BigInt(n)])),
+  };
 }
 
 function openVirtualSwitch(config: Config, log: Log): Promise<VirtualSwitch> {

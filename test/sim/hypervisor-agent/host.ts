@@ -35,10 +35,9 @@ export function host(
 ): Host {
   let bindings: readonly Binding[] = [];
   let why: string | undefined;
-  let uplink: Uplink | undefined;
   const log = createLog("hypervisor-agent", "silent");
   const interfaces = new Set(["tap0", "tap1", "tap2", "tap3", "tap4", "tap5"]);
-  const agent = startAgent({
+  const { agent, uplink } = startAgent({
     clock,
     log,
     virtualSwitch: {
@@ -48,8 +47,8 @@ export function host(
       },
     },
     interfaceExists: (name) => interfaces.has(name),
-    openUplink: (perform) => {
-      uplink = openUplink({
+    openUplink: (perform) =>
+      openUplink({
         hypervisor: HypervisorId("server1"),
         version: "0.0.0",
         link,
@@ -63,11 +62,8 @@ export function host(
         openEdgePort,
         perform,
         log,
-      });
-      return uplink;
-    },
+      }),
   });
-  if (uplink === undefined) throw new Error("no uplink");
   return {
     agent,
     uplink,

@@ -60,12 +60,7 @@ beforeEach(async () => {
   };
   folder = mkdtempSync(join(tmpdir(), "hypervisor-agent-"));
   const service = controlService(
-    {
-      ...agent,
-      attach: (...given) => agent.attach(...given),
-      change: (...given) => agent.change(...given),
-      detach: (...given) => agent.detach(...given),
-    },
+    () => agent,
     () => Promise.reject(new Error("not asked for")),
   );
   serving = await serve(`unix:${join(folder, "agent.sock")}`, [service]);
@@ -104,6 +99,19 @@ test("a caller that hangs up is noticed", async () => {
   const call = raw.attachVnic(wanted, () => {});
   await gone;
   raw.close();
+});
+
+test("an agent that is only starting says so", async () => {
+  const path = `unix:${join(folder, "starting.sock")}`;
+  const starting = (): never => {
+    throw new Refused("the agent is starting: try again");
+  };
+  const early = await serve(path, [controlService(starting, starting)]);
+  const caller = await connectAgent(path);
+  await expect(caller.vnics()).rejects.toThrow(/is starting/);
+  await expect(caller.status()).rejects.toThrow(/is starting/);
+  caller.close();
+  await early.close();
 });
 
 test("the agent's reason is the caller's error", async () => {
