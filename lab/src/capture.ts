@@ -71,5 +71,6 @@ export async function readCapture(
 ): Promise<readonly string[]> {
   const outcome = await run("tcpdump", ["-r", path, "-nn", "-t", ...options]);
   if (outcome.code !== 0) throw new Refused(`tcpdump cannot read ${path}: ${complaint(outcome)}`);
-  return outcome.stdout.split("\n").filter((line) => line !== "");
+  // What it does not know, tcpdump dumps in lines of their own.
+  return outcome.stdout.split("\n").filter((line) => line !== "" && !line.startsWith("\t0x"));
 }

@@ -106,7 +106,7 @@ function summary(checks: readonly Check[], print: (line: string) => void): void 
 function suggestions(lab: string): string {
   return `
 The lab is still up. To try:
-  npx lab status ${lab}                                       what runs, with memory and CPU
+  npx lab status ${lab}                                    what runs, with memory and CPU
   npx lab exec ${lab} red1 -- ping -c3 10.0.1.23           red1 to red3, across the racks
   npx lab exec ${lab} tor1 -- switch-agent show fdb        who is where
   npx lab exec ${lab} tor1 -- switch-agent show ports      the access ports, and who is at their other end
