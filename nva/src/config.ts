@@ -1,5 +1,5 @@
 import { checked } from "@nve/program";
-import { NveId, OutOfRange } from "@nve/protocol-spec";
+import { OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 
 export const defaultSocket = "unix:/run/split-nve/nva.sock";
@@ -40,7 +40,10 @@ const store = z.discriminatedUnion(
 
 /** The config file of `nva run`; README.md says what each key is for. */
 export const NvaConfig = z.strictObject({
-  id: z.string().transform(checked(NveId)).default(NveId("nva")),
+  id: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,64}$/, 'an id is 1 to 64 letters, digits, ".", "_" or "-"')
+    .default("nva"),
   listen: listen.optional(),
   socket: socket.default(defaultSocket),
   store,

@@ -183,7 +183,8 @@ export class VnState {
   ): void {
     const best = bestOf(held, this.#locationOf);
     if (best === undefined) return;
-    const floor = before === undefined || isMove(before, best) ? highest + 1 : before.claim.sequence;
+    const floor =
+      before === undefined || isMove(before, best) ? highest + 1 : before.claim.sequence;
     if (best.claim.sequence < floor) {
       best.claim = { ...best.claim, sequence: floor };
       const { vnId, source } = best.claim;

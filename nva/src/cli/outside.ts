@@ -1,4 +1,4 @@
-import { type Column, connect, type Output } from "@nve/program";
+import { type Column, connect, type Output, Refused } from "@nve/program";
 import { Uuid, uuidOctets } from "@nve/protocol-spec";
 import { NorthboundClient, type VnRef } from "@nve/protocol-spec/proto/northbound";
 import { NveClient } from "@nve/protocol-spec/proto/nve";
@@ -43,9 +43,13 @@ export async function ask<T>(
 
 export const outputOf = ({ print }: Outside, { json }: Common): Output => ({ json, print });
 
-/** How an operator names a VN: VN ID, UUID, alias, or tenant/alias. */
+/** How an operator names a VN: VN ID, UUID, alias, or tenant/alias. @throws Refused */
 export function vnRef(text: string): VnRef {
-  if (/^\d+$/.test(text)) return { ref: { $case: "vnId", value: Number(text) } };
+  if (/^\d+$/.test(text)) {
+    if (Number(text) === 0 || Number(text) > 0xffffff)
+      throw new Refused(`VN ID ${text} is not in 1..16777215`);
+    return { ref: { $case: "vnId", value: Number(text) } };
+  }
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))
     return { ref: { $case: "name", value: Buffer.from(uuidOctets(Uuid(text))) } };
   return { ref: { $case: "alias", value: text } };

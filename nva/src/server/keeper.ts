@@ -91,20 +91,21 @@ export class Keeper {
 
   /** Begins to drop what nobody names again in time. */
   start(): void {
+    this.#callOff();
     const { deadline } = this.#authority;
     const now = this.#clock.now();
     const minute = now + 60_000; // the histories' turn
     const next = Instant(Math.max(now + 1, Math.min(deadline ?? minute, minute)));
     this.#callOff = this.#clock.at(next, () => {
-      this.change((authority, at) => authority.tick(at)).finally(() => {
+      const again = (): void => {
         if (!this.#stopped) this.start();
-      });
+      };
+      this.change((authority, at) => authority.tick(at)).then(again, again);
     });
   }
 
   /** A deadline may have come nearer. */
   rewind(): void {
-    this.#callOff();
     if (!this.#stopped) this.start();
   }
 

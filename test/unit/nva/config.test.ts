@@ -1,0 +1,46 @@
+import { NvaConfig } from "@nve/nva/config";
+import { parseConfig } from "@nve/program";
+import { expect, test } from "vitest";
+
+test("says little and gets the defaults", () => {
+  expect(parseConfig("store: { use: memory }", NvaConfig)).toEqual({
+    id: "nva",
+    socket: "unix:/run/split-nve/nva.sock",
+    store: { use: "memory" },
+    holdSeconds: 120,
+    log: "info",
+  });
+});
+
+test("every key", () => {
+  const text = `
+id: nva-1
+listen: { address: "[::]:7470", insecure: true }
+socket: unix:/tmp/nva.sock
+store: { use: lmdb, path: /var/lib/split-nve/nva }
+holdSeconds: 30
+log: debug`;
+  expect(parseConfig(text, NvaConfig)).toMatchObject({
+    id: "nva-1",
+    listen: { address: "[::]:7470", insecure: true },
+    store: { use: "lmdb", path: "/var/lib/split-nve/nva" },
+  });
+});
+
+test.each([
+  ["", /store/],
+  ["store: { use: sqlite }", /use: memory or lmdb/],
+  ["store: { use: lmdb }", /line 1: store\.path/],
+  ["store: { use: lmdb, path: here }", /write it whole/],
+  ["store: { use: memory, path: /x }", /unknown key "path"/],
+  ["store: { use: memory }\nlisten: { address: '0.0.0.0:7470' }", /TLS is not there yet/],
+  ["store: { use: memory }\nlisten: { insecure: false }", /TLS is not there yet/],
+  ["store: { use: memory }\nlisten: { address: '7470', insecure: true }", /no address like/],
+  ["store: { use: memory }\nlisten: { address: 'a:70000', insecure: true }", /no address like/],
+  ["store: { use: memory }\nsocket: /run/x.sock", /unix:\/run/],
+  ["store: { use: memory }\nholdSeconds: 0", /holdSeconds/],
+  ["store: { use: memory }\nholdSecond: 9", /unknown key "holdSecond"/],
+  ["store: { use: memory }\nid: 'a b'", /an id is 1 to 64 letters/],
+])("%j is refused", (text, reason) => {
+  expect(() => parseConfig(text, NvaConfig)).toThrow(reason);
+});

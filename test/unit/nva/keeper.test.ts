@@ -1,0 +1,81 @@
+import { Authority } from "@nve/nva/authority/authority";
+import { noTables } from "@nve/nva/authority/records";
+import { Keeper } from "@nve/nva/server/keeper";
+import { memoryStore } from "@nve/nva/store/memory";
+import type { Store } from "@nve/nva/store/store";
+import { Instant } from "@nve/protocol-spec";
+import { expect, test } from "vitest";
+import { fakeClock } from "../../support/fake-clock.ts";
+import { holdMs, uuid } from "./world.ts";
+
+/** A keeper whose commits wait until the test lets them pass, or fails them. */
+function keeping() {
+  const store = memoryStore();
+  const gates: { pass: () => void; fail: (error: Error) => void }[] = [];
+  let wake = (): void => {};
+  const slow: Store = Object.create(store, {
+    revision: { get: () => store.revision },
+    commit: {
+      value: async (...args: Parameters<Store["commit"]>) => {
+        await new Promise<void>((pass, fail) => {
+          gates.push({ pass, fail });
+          wake();
+        });
+        return store.commit(...args);
+      },
+    },
+  });
+  const clock = fakeClock();
+  const keeper = new Keeper(new Authority(noTables, holdMs, Instant(0)), slow, clock);
+  return {
+    keeper,
+    create: (n: number) =>
+      keeper.change((all) => all.createVn({ alias: `vn${n}`, tenant: "t", name: uuid(n), mtu: 0 })),
+    /** The commit that waits now, or next. */
+    async gate() {
+      if (gates.length === 0)
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      const gate = gates.shift();
+      if (gate === undefined) throw new Error("no commit waits");
+      return gate;
+    },
+  };
+}
+
+test("nobody sees what is not stored yet", async () => {
+  const { keeper, create, gate } = keeping();
+  const made = create(1);
+  const commit = await gate();
+  const seen = keeper.ask((all) => [all.vnCount, keeper.revision]);
+  const early = await Promise.race([seen, new Promise((resolve) => setImmediate(resolve, "none"))]);
+  expect(early).toBe("none");
+  commit.pass();
+  expect(await seen).toEqual([1, 1]);
+  expect(await made).toMatchObject({ revision: 1 });
+});
+
+test("what comes during a commit shares the next one, and its revision", async () => {
+  const { create, gate } = keeping();
+  const first = create(1);
+  const commit = await gate();
+  const more = [create(2), create(3), create(4)];
+  commit.pass();
+  (await gate()).pass();
+  expect((await first).revision).toBe(1);
+  expect((await Promise.all(more)).map(({ revision }) => revision)).toEqual([2, 2, 2]);
+});
+
+test("when the store fails, it goes no further and says so", async () => {
+  const { keeper, create, gate } = keeping();
+  let answered = false;
+  create(1).finally(() => {
+    answered = true;
+  });
+  (await gate()).fail(new Error("no space left on device"));
+  expect((await keeper.failed).message).toBe("no space left on device");
+  await expect(create(2)).rejects.toThrow("stopping");
+  expect(answered).toBe(false);
+  await keeper.stop();
+});
