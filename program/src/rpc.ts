@@ -99,9 +99,12 @@ function refusal(error: grpc.ServiceError, target: string): Refused {
   const where = target.replace(/^dns:/, "");
   switch (error.code) {
     case grpc.status.UNAVAILABLE:
-      return new Refused(`nobody answers at ${where}: is it running? (${error.details})`, {
-        cause: error,
-      });
+      return new Refused(
+        `nobody answers at ${where}: is it running? (${plainCause(error.details)})`,
+        {
+          cause: error,
+        },
+      );
     case grpc.status.DEADLINE_EXCEEDED:
       return new Refused(`no answer from ${where} in time`, { cause: error });
     case grpc.status.NOT_FOUND:
@@ -110,6 +113,10 @@ function refusal(error: grpc.ServiceError, target: string): Refused {
       return new Refused(error.details, { cause: error });
   }
 }
+
+/** Of grpc-js' "No connection established. Last error: Error: connect ENOENT … . Resolution note: " the part for people. */
+const plainCause = (details: string): string =>
+  /connect (E[A-Z]+)/.exec(details)?.[1] ?? details.replace(/^No connection established\. /, "");
 
 function bind(server: grpc.Server, address: string, isSocket: boolean): Promise<number> {
   const mask = isSocket ? process.umask(0o177) : undefined;

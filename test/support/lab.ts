@@ -37,6 +37,7 @@ export function useLab(topology: string): TestLab {
   const name = `${topology}-t${process.pid}`;
   const folder = mkdtempSync(join(tmpdir(), "lab-"));
   const captures: Capture[] = [];
+  let begun = 0;
 
   beforeAll(async () => {
     const path = findTopology(topology);
@@ -66,7 +67,8 @@ export function useLab(topology: string): TestLab {
       return (await exec(from, ...words)).code === 0;
     },
     capture: async (node, port, filter) => {
-      const path = join(folder, `${captures.length}.pcap`);
+      begun += 1;
+      const path = join(folder, `${begun}.pcap`);
       const capture = await startCapture(name, node, port, path, filter);
       captures.push(capture);
       const lines = async () => {

@@ -1,0 +1,253 @@
+import { readFileSync } from "node:fs";
+import { run } from "@nve/lab/shell";
+import {
+  decode,
+  readEcpdu,
+  readFrame,
+  readVdpdu,
+  type VdpTlv,
+  vsiIdText,
+} from "@nve/protocol-spec";
+import { expect, test } from "vitest";
+import { until } from "../support/lab.ts";
+import { readPcap } from "../support/pcap.ts";
+import { pingFrom, useTwoRacks, VN, vm } from "../support/two-racks.ts";
+
+// One lab for the file; the tests build on each other, in this order.
+const lab = useTwoRacks();
+
+const ecp = "ether proto 0x8940";
+
+test("A9: server and ToR find each other over a plain link with LLDP, and agree on EVB", async () => {
+  await lab.createVns();
+  await lab.ready("srv1", "srv2", "srv3", "srv4");
+  const neighbors = (await lab.show("tor1", "switch-agent", "show", "neighbors")) as object[];
+  expect(neighbors).toEqual([
+    expect.objectContaining({ port: "eth1", systemName: "srv1" }),
+    expect.objectContaining({ port: "eth2", systemName: "srv2" }),
+  ]);
+  expect(await lab.show("srv3", "hypervisor-agent", "show", "neighbors")).toEqual([
+    expect.objectContaining({ uplink: "eth1", systemName: "tor2", portId: "eth1" }),
+  ]);
+});
+
+test("H1, H9, P1: a server names a VN and is lent a tag, with one ECPDU each way and nothing set up on the switch", async () => {
+  expect(await lab.tags("tor1")).toEqual([]);
+  const capture = await lab.capture("srv1", "eth1", ecp);
+  const red1 = await lab.attach("red1");
+  await capture.lines();
+
+  const tag = red1.vns[0]?.tag;
+  expect(tag).toBeGreaterThanOrEqual(2);
+  expect(await lab.tags("tor1")).toEqual([
+    { port: "eth1", tag, vn: VN.red, alias: "red", vnics: 1 },
+  ]);
+  const [asked, answered, ...more] = requests(capture.path);
+  expect(more).toEqual([]);
+  expect(associations(asked)).toEqual([
+    { type: "associate", entries: [{ groupId: VN.red, mac: vm("red1").mac }] },
+  ]);
+  expect(associations(answered)).toEqual([
+    { type: "associate", entries: [{ groupId: VN.red, mac: vm("red1").mac, vid: tag }] },
+  ]);
+});
+
+test("H4: the VNI is the NVE's own business: nothing on the access link holds it", async () => {
+  const capture = await lab.capture("srv2", "eth1");
+  await lab.attach("red2");
+  expect(await lab.ping("red2", vm("red1").ip)).toBe(true);
+  await capture.lines();
+  const frames = readPcap(readFileSync(capture.path)).map(({ octets }) =>
+    Buffer.from(octets).toString("hex"),
+  );
+  expect(frames.some((frame) => frame.includes("002711"))).toBe(true); // VN ID 10001 is on it
+  expect(frames.filter((frame) => frame.includes("011171"))).toEqual([]); // VNI 70001 is not
+  const vnics = JSON.stringify(await lab.vnics("srv2"));
+  expect(vnics).not.toContain("70001");
+});
+
+test("A4: two VNICs of one VN on one server share the tag of that VN on that port", async () => {
+  const extra = await lab.addVm({
+    vm: "red5",
+    server: "srv1",
+    vn: "red",
+    mac: "02:00:00:00:00:05",
+    ip: "10.0.1.25",
+  });
+  const red5 = await lab.attach(extra);
+  expect(red5.vns[0]?.tag).toBe((await lab.vnicOf("red1")).vns[0]?.tag);
+  expect(await lab.tags("tor1")).toContainEqual(
+    expect.objectContaining({ port: "eth1", vn: VN.red, vnics: 2 }),
+  );
+  expect(await lab.ping("red1", extra.ip)).toBe(true); // on the server
+  expect(await pingFrom(`${lab.name}-red5`, vm("red2").ip)).toBe(true); // through the ToR
+  await lab.detach(extra);
+});
+
+test("H5: the same MAC and IP in two VNs of one server stay apart", async () => {
+  await lab.attach("blue1");
+  await lab.attach("blue2");
+  const [red1, blue1] = [await lab.vnicOf("red1"), await lab.vnicOf("blue1")];
+  expect(red1.vns[0]?.macs).toEqual(blue1.vns[0]?.macs);
+  expect(red1.vns[0]?.tag).not.toBe(blue1.vns[0]?.tag);
+
+  const seen = await lab.capture("blue2", "eth0", "icmp");
+  expect(await lab.ping("red1", vm("red2").ip)).toBe(true);
+  expect(await seen.lines()).toEqual([]);
+});
+
+test("H6, H7: a VNIC has several VNs, MACs and IPs, added and removed at any time by one message each", async () => {
+  const one = await lab.addVm({
+    vm: "many",
+    server: "srv1",
+    vn: "red",
+    mac: "02:00:00:00:00:61",
+    ip: "10.0.1.61",
+  });
+  const { vnic } = await lab.attach(one);
+  const change = (what: "add" | "remove", ...words: string[]) =>
+    lab.run("srv1", "hypervisor-agent", "vnic", what, vnic, ...words);
+  const inOrder = async () =>
+    (await lab.fdb("tor1"))
+      .filter(({ where, mac }) => where === "local" && mac.startsWith("02:00:00:00:00:6"))
+      .map(({ vnId, mac, ips }) => `${vnId} ${mac} ${[...ips].sort().join(" ")}`)
+      .sort();
+  const capture = await lab.capture("srv1", "eth1", ecp);
+
+  await change(
+    "add",
+    "--vn",
+    String(VN.red),
+    "--mac",
+    one.mac,
+    "--ip",
+    "10.0.1.62",
+    "--ip",
+    "2001:db8::62",
+  );
+  await change("add", "--vn", String(VN.red), "--mac", "02:00:00:00:00:62", "--ip", "10.0.1.63");
+  await change("add", "--vn", String(VN.blue), "--mac", "02:00:00:00:00:63", "--ip", "10.0.1.61");
+  expect(await inOrder()).toEqual(
+    [
+      `${VN.red} ${one.mac} 10.0.1.61 10.0.1.62 2001:db8::62`,
+      `${VN.red} 02:00:00:00:00:62 10.0.1.63`,
+      `${VN.blue} 02:00:00:00:00:63 10.0.1.61`,
+    ].sort(),
+  );
+  await until("the NVA to know them", async () => {
+    const macs = (await lab.mappings()).map(({ mac }) => mac);
+    return (macs.includes("02:00:00:00:00:63") && macs.includes("02:00:00:00:00:62")) || undefined;
+  });
+
+  // Its second MAC is as good as the first, and its third is in the other VN.
+  const eth0 = async (mac: string) => {
+    for (const word of ["down", `address ${mac}`, "up"]) {
+      await ipIn("many", "link", "set", "eth0", ...word.split(" "));
+    }
+  };
+  const wire = await lab.capture("blue2", "eth0", "arp and ether src 02:00:00:00:00:63");
+  await eth0("02:00:00:00:00:62");
+  expect(await pingFrom(`${lab.name}-many`, vm("red2").ip)).toBe(true);
+  await eth0("02:00:00:00:00:63");
+  expect(await pingFrom(`${lab.name}-many`, vm("blue2").ip)).toBe(true);
+  expect((await wire.lines()).length).toBeGreaterThan(0);
+
+  await change("remove", "--vn", String(VN.red), "--mac", one.mac, "--ip", "10.0.1.62");
+  expect(await inOrder()).toContain(`${VN.red} ${one.mac} 10.0.1.61 2001:db8::62`);
+  await change("remove", "--vn", String(VN.red)); // the VN, with both MACs and all their IPs
+  expect(await inOrder()).toEqual([`${VN.blue} 02:00:00:00:00:63 10.0.1.61`]);
+  await lab.run("srv1", "hypervisor-agent", "vnic", "detach", vnic);
+  expect(await inOrder()).toEqual([]);
+  await until(
+    "the NVA to forget them",
+    async () =>
+      (await lab.mappings()).every(({ mac }) => !mac.startsWith("02:00:00:00:00:6")) || undefined,
+  );
+
+  await capture.lines();
+  // Three added, two removed, one gone; keepalives say the same once more.
+  expect(asked(capture.path, vnic)).toEqual([
+    "associate 1",
+    "associate 2",
+    "associate 3",
+    "associate 3",
+    "associate 1",
+    "de-associate 1",
+  ]);
+});
+
+test("H11: a MAC is enough in an L2 VN; IPs are taken where they are given", async () => {
+  const one = await lab.addVm({
+    vm: "noip",
+    server: "srv4",
+    vn: "red",
+    mac: "02:00:00:00:00:0b",
+    ip: "10.0.1.27",
+  });
+  await lab.attach(one, "--mac", one.mac);
+  expect(await pingFrom(`${lab.name}-noip`, vm("red1").ip)).toBe(true);
+  const known = (await lab.mappings()).filter(({ vnId }) => vnId === VN.red);
+  expect(known).toContainEqual(expect.objectContaining({ mac: one.mac, ips: [] }));
+  expect(known).toContainEqual(
+    expect.objectContaining({ mac: vm("red1").mac, ips: [vm("red1").ip] }),
+  );
+  await lab.detach(one);
+});
+
+test("A7, H2: with the last VNIC of a VN its tag and all its state are gone from server, switch, dataplane and NVA", async () => {
+  const blue = async () => [
+    ...(await lab.tags("tor1")).filter(({ vn }) => vn === VN.blue),
+    ...(await lab.fdb("tor1")).filter(({ vnId }) => vnId === VN.blue),
+    ...(await lab.mappings()).filter(({ vnId }) => vnId === VN.blue),
+    ...((await lab.show("tor1", "switch-agent", "show", "vns")) as { vnId: number }[]).filter(
+      ({ vnId }) => vnId === VN.blue,
+    ),
+  ];
+  expect((await blue()).length).toBeGreaterThan(0);
+  await lab.detach("blue1");
+  expect((await lab.tags("tor1")).filter(({ vn }) => vn === VN.blue)).toHaveLength(1); // blue2's port has it still
+  await lab.detach("blue2");
+  await until("no trace of blue", async () => ((await blue()).length === 0 ? true : undefined));
+  expect(await lab.ping("blue1", vm("blue2").ip, 1)).toBe(false);
+  const nves = (await lab.show("nva", "nva", "nve", "list")) as { vnIds?: number[] }[];
+  expect(JSON.stringify(nves)).not.toContain(String(VN.blue));
+});
+
+async function ipIn(name: string, ...words: string[]): Promise<void> {
+  const { code, stderr } = await run("ip", ["-n", `${lab.name}-${name}`, ...words]);
+  if (code !== 0) throw new Error(stderr);
+}
+
+/** The VDP TLVs of each ECP request of a capture; repeats of one are no new ones. */
+function requests(path: string): (readonly VdpTlv[])[] {
+  const seen = new Set<string>();
+  return readPcap(readFileSync(path)).flatMap(({ octets }) => {
+    const frame = decode(octets, readFrame);
+    const ecpdu = decode(frame.payload, readEcpdu);
+    const key = `${frame.source} ${ecpdu.sequence}`;
+    if (ecpdu.op !== "request" || seen.has(key)) return [];
+    seen.add(key);
+    return [decode(ecpdu.ulpdu, readVdpdu).tlvs];
+  });
+}
+
+const associations = (tlvs: readonly VdpTlv[] = []) =>
+  tlvs.flatMap((tlv) =>
+    tlv.is === "association" ? [{ type: tlv.type, entries: tlv.association.filters.entries }] : [],
+  );
+
+/** What the station asked for one VNIC, "type entries" each; the same once more is a keepalive. */
+function asked(path: string, vnic: string): string[] {
+  const all = requests(path).flatMap((tlvs) => {
+    const own = tlvs.find(
+      (tlv) =>
+        tlv.is === "association" &&
+        tlv.association.status.is === "request" &&
+        vsiIdText(tlv.association.vsiId) === vnic,
+    );
+    if (own?.is !== "association") return [];
+    const { entries } = own.association.filters;
+    return [{ text: `${own.type} ${entries.length}`, whole: JSON.stringify(tlvs) }];
+  });
+  return all.filter(({ whole }, i) => whole !== all[i - 1]?.whole).map(({ text }) => text);
+}
