@@ -14,7 +14,7 @@ import {
   VXLAN_PORT,
 } from "@nve/protocol-spec";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
-import type { DataplaneRig } from "../contracts/dataplane.ts";
+import type { DataplaneRig } from "../contracts/dataplane-bench.ts";
 import { frameText, station, type Tunnelled } from "../contracts/wires.ts";
 import { buildBpf, Namespace } from "./bpf-namespace.ts";
 import { Wires } from "./bpf-wires.ts";

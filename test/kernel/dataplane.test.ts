@@ -1,4 +1,4 @@
-import { createLog } from "@nve/program";
+import { createLog, type Log } from "@nve/program";
 import { decode, EtherType, IpAddress, readFrame, Vid, Vni } from "@nve/protocol-spec";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
@@ -65,6 +65,22 @@ describe("eBPF dataplane on this kernel", () => {
     await expect.poll(() => mtu("nve-vxlan")).toBe(1650);
     rig.tor.ip("link set ul mtu 1600");
     await expect.poll(() => mtu("nve-vxlan")).toBe(1550);
+  });
+
+  test("V1: what the underlay will not let through is warned of at the start", async () => {
+    const lines: string[] = [];
+    const warn = (_: object, line: string) => lines.push(line);
+    const listening = { info: () => {}, error: () => {}, warn } as unknown as Log;
+    rig.tor.run("sysctl", "-qw", "net.ipv4.conf.ul.rp_filter=1");
+    rig.tor.ip("link set ul mtu 1500");
+    dataplane = await openEbpfDataplane({ vtep: rig.vtep, log: listening });
+    rig.tor.run("sysctl", "-qw", "net.ipv4.conf.ul.rp_filter=0");
+    rig.tor.ip("link set ul mtu 1600");
+    expect(lines.join("\n")).toMatch(/rp_filter is strict on ul/);
+    expect(lines.join("\n")).toMatch(/leaves 1450 octets for tenants' packets.*: set 1550/);
+    await dataplane.close();
+    dataplane = await openEbpfDataplane({ vtep: rig.stranger, log: listening });
+    expect(lines.at(-1)).toMatch(`no interface has the VTEP address ${rig.stranger} yet`);
   });
 
   test("a VTEP without a route is told by the counter of what was not sent", async () => {
