@@ -183,7 +183,9 @@ function ready(holder: ChildProcess, node: string): Promise<void> {
 
 async function batch(lines: readonly string[], options: readonly string[] = []): Promise<void> {
   if (lines.length === 0) return;
-  const outcome = await run("ip", [...options, "-batch", "-"], { input: `${lines.join("\n")}\n` });
+  // In a session of its own: ^C at the terminal must not stop it half way, least of all while we take down.
+  const input = `${lines.join("\n")}\n`;
+  const outcome = await run("ip", [...options, "-batch", "-"], { input, detached: true });
   if (outcome.code === 0) return;
   const line = lines[Number(/Command failed -:(\d+)/.exec(outcome.stderr)?.[1]) - 1];
   throw new Refused(`ip ${line ?? "-batch"}: ${complaint(outcome)}`);
