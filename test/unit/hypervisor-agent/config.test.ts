@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { configSchema, InterfaceName } from "@nve/hypervisor-agent/config";
 import { parseConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
@@ -93,4 +94,16 @@ test.each(["eth0", "br-lan.100", "veth@1", "x".repeat(15)])("%s is an interface 
 
 test.each(["", ".", "..", "a b", "a/b", "x".repeat(16), "a:1"])("%j is none", (name) => {
   expect(() => InterfaceName(name)).toThrow(/not the name of a network interface/);
+});
+
+test("the README's config is a good one, and says the defaults", () => {
+  const readme = readFileSync(
+    new URL("../../../hypervisor-agent/README.md", import.meta.url),
+    "utf8",
+  );
+  const yaml = /```yaml\n(.*?)```/s.exec(readme)?.[1] ?? "";
+  expect(parse(yaml)).toEqual({
+    ...parse("hypervisor: server1\nuplinks: [{ name: eth0 }]"),
+    virtualSwitch: { driver: "ebpf", attach: "auto" },
+  });
 });
