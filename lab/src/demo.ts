@@ -80,7 +80,8 @@ async function inLab(
       });
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      report.check("the story goes on to its end", "", false, error.message);
+      const why = signal.aborted ? "interrupted" : error.message;
+      report.check("the story goes on to its end", "", false, why);
       return undefined;
     } finally {
       if (!keep || signal.aborted) await down(topology.name);
