@@ -1,15 +1,12 @@
 import { hostname, networkInterfaces } from "node:os";
 import { checked, readConfig } from "@nve/program/config";
-import { defaultEvbPolicy, IpAddress, NveId, Vid } from "@nve/protocol-spec";
+import { defaultEvbPolicy, IpAddress, NveId, OutOfRange, Vid } from "@nve/protocol-spec";
 import { allTags } from "@nve/switch-agent/nve";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
 
 /** VSIs on one port at most, if the config does not say. */
 const MAX_VNICS = 4096;
-
-/** The longest interface name of Linux (IFNAMSIZ without its end). */
-const NAME_LENGTH = 15;
 
 const vid = z.number().transform(checked(Vid));
 
@@ -19,11 +16,7 @@ const tags = z
   .refine(([first]) => first >= 2, "tag 1 cannot be lent: stations refuse it; begin with 2");
 
 const port = z.strictObject({
-  name: z
-    .string()
-    .min(1)
-    .max(NAME_LENGTH)
-    .regex(/^[^\s/]+$/, "is no name of a network interface"),
+  name: z.string().transform(checked(InterfaceName)),
   tags: tags.default([...allTags]),
   maxVnics: z.number().int().min(1).max(65_536).default(MAX_VNICS),
 });
@@ -40,16 +33,14 @@ const evb = z
   .prefault({})
   .transform((times) => ({ ...defaultEvbPolicy, ...times }));
 
-const address = z
-  .string()
-  .regex(/^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}$/, 'is no "host:port"')
-  .refine((text) => {
-    const number = Number(text.slice(text.lastIndexOf(":") + 1));
-    return number >= 1 && number <= 65_535;
-  }, "has no port in 1..65535");
-
 const nva = z.strictObject({
-  addresses: z.array(address).min(1).refine(unique, "names an address twice"),
+  addresses: z
+    .array(z.string().transform(checked(HostPort)))
+    .min(1, "name one address at least")
+    .refine((values) => twice(values).length === 0, {
+      error: ({ input }) => `${twice(input).join(", ")} is named twice`,
+      when: anyway,
+    }),
   insecure: z.literal(true, "must be true: TLS to the NVA is not there yet"),
 });
 
@@ -75,17 +66,10 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
       nva,
       ports: z
         .array(port)
-        .min(1)
-        .superRefine((ports, ctx) => {
-          ports.forEach(({ name }, i) => {
-            const first = ports.findIndex((other) => other.name === name);
-            if (first === i) return;
-            ctx.addIssue({
-              code: "custom",
-              path: [i, "name"],
-              message: `port ${name} is named twice`,
-            });
-          });
+        .min(1, "name one port at least, e.g. [{ name: swp1 }]")
+        .refine((ports) => twice(namesOf(ports)).length === 0, {
+          error: ({ input }) => `port ${twice(namesOf(input)).join(", ")} is named twice`,
+          when: anyway,
         }),
       evb,
       dataplane,
@@ -96,13 +80,13 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
         .default(DEFAULT_SOCKET),
       log: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
     })
-    .superRefine(({ vtep, ports }, ctx) => {
-      const underlay = interfacesOf(vtep);
-      ports.forEach(({ name }, i) => {
-        if (!underlay.includes(name)) return;
-        const message = `port ${name} carries the VTEP ${vtep}: an access port cannot be the underlay`;
-        ctx.addIssue({ code: "custom", path: ["ports", i, "name"], message });
-      });
+    .refine((config) => underlayPorts(config, interfacesOf).length === 0, {
+      error: ({ input }) => {
+        const names = underlayPorts(input, interfacesOf).join(", ");
+        return `port ${names} carries the VTEP: an access port cannot be the underlay`;
+      },
+      path: ["ports"],
+      when: anyway,
     });
 
 export type Config = z.output<ReturnType<typeof configSchema>>;
@@ -116,6 +100,41 @@ function owners(ip: IpAddress): readonly string[] {
   );
 }
 
-function unique(values: readonly string[]): boolean {
-  return new Set(values).size === values.length;
+/** What is checked though something else is wrong, so that all faults are named at once; `value` may be anything. */
+function anyway({ value }: { value: unknown }): boolean {
+  return isRecord(value);
+}
+
+const twice = (values: unknown): unknown[] =>
+  Array.isArray(values) ? [...new Set(values.filter((one, i) => values.indexOf(one) < i))] : [];
+
+const namesOf = (ports: unknown): unknown[] =>
+  Array.isArray(ports) ? ports.flatMap((one) => (isRecord(one) ? [one.name] : [])) : [];
+
+function underlayPorts(
+  config: unknown,
+  interfacesOf: (ip: IpAddress) => readonly string[],
+): unknown[] {
+  if (!isRecord(config) || typeof config.vtep !== "string") return [];
+  const underlay: readonly unknown[] = interfacesOf(config.vtep as IpAddress);
+  return namesOf(config.ports).filter((name) => underlay.includes(name));
+}
+
+/** Some object; of these members nothing is known. */
+type Loose = { name?: unknown; vtep?: unknown; ports?: unknown };
+
+function isRecord(value: unknown): value is Loose {
+  return typeof value === "object" && value !== null;
+}
+
+/** Linux takes any 15 octets without `/`, `:` and white space (IFNAMSIZ); `.` and `..` are not allowed. */
+function InterfaceName(text: string): string {
+  if (/^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== "..") return text;
+  throw new OutOfRange(`"${text}" is not the name of a network interface`);
+}
+
+function HostPort(text: string): string {
+  const [, port = "0"] = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text) ?? [];
+  if (Number(port) >= 1 && Number(port) <= 65_535) return text;
+  throw new OutOfRange(`"${text}" is no address like 192.0.2.10:7470 or [2001:db8::1]:7470`);
 }
