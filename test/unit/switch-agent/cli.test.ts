@@ -1,0 +1,146 @@
+import { runProgram } from "@nve/program/program";
+import { switchAgent } from "@nve/switch-agent/cli/switch-agent";
+import type { AgentClient } from "@nve/switch-agent/cli/world";
+import type { Command } from "commander";
+import { afterEach, expect, test } from "vitest";
+
+const agent: AgentClient = {
+  status: async () => ({
+    version: "0.1.0",
+    nveId: "tor1",
+    vtep: "192.0.2.1",
+    startedUnixMs: 0n,
+    nvaState: "lost",
+    nvaAddress: "nva:7470",
+    nvaReason: "connect ECONNREFUSED",
+    nvaRevision: 7n,
+    dataplane: "ebpf",
+    dataplaneState: "in sync",
+    ports: 1,
+    vns: 1,
+    vnics: 1,
+    localMacs: 1,
+    remoteMacs: 0,
+  }),
+  ports: async () => [
+    {
+      interface: "swp1",
+      state: "up",
+      evb: true,
+      groupId: true,
+      r: 3,
+      rte: 14,
+      rwd: 20,
+      rka: 20,
+      neighbors: [],
+      counters: { "malformed.vdp.short": 2n },
+      vnics: 1,
+      tagsLent: 1,
+      tagsFree: 4092,
+    },
+  ],
+  vnics: async () => [
+    {
+      vnic: "vnic-1",
+      port: "swp1",
+      station: "52:54:00:aa:00:01",
+      state: "associated",
+      sinceUnixMs: 0n,
+      vns: [
+        { vnId: 5001, tag: 2, macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1"] }] },
+        { vnId: 5002, tag: 3, macs: [] },
+      ],
+    },
+  ],
+  vns: async () => [],
+  fdb: async (vnId) => {
+    asked = vnId;
+    return [];
+  },
+  refusals: async () => [
+    {
+      atUnixMs: 1000n,
+      port: "swp1",
+      vnic: "vnic-2",
+      vnId: 6001,
+      code: 5,
+      reason: "no VN 6001\u001b[31m",
+    },
+  ],
+  counters: async () => ({ vns: [], drops: { "no-such-tag": 3n } }),
+  close: () => {},
+};
+
+let asked: number | undefined;
+let ran: unknown[] = [];
+afterEach(() => {
+  process.exitCode = undefined;
+});
+
+async function lines(...argv: string[]): Promise<string[]> {
+  const printed: string[] = [];
+  const program = switchAgent({
+    agent: async () => agent,
+    print: (line) => printed.push(line),
+    run: async (...how) => {
+      ran = how;
+    },
+  });
+  silence(program);
+  await runProgram(program, ["node", "switch-agent", ...argv]);
+  return printed;
+}
+
+function silence(command: Command): void {
+  command.configureOutput({ writeErr: () => {} });
+  command.commands.forEach(silence);
+}
+
+test("H6: show vnics has a line for each address, and one for a VN without", async () => {
+  expect(await lines("show", "vnics")).toEqual([
+    "VNIC    PORT  STATE       VN    TAG  MAC                IP        STATION            SINCE",
+    "vnic-1  swp1  associated  5001  2    02:00:00:00:00:0a  10.0.0.1  52:54:00:aa:00:01  -",
+    "vnic-1  swp1  associated  5002  3    -                  -         52:54:00:aa:00:01  -",
+  ]);
+});
+
+test("--json prints what the agent says", async () => {
+  const [json = ""] = await lines("show", "vnics", "--json");
+  expect(JSON.parse(json)).toMatchObject([{ vnic: "vnic-1", vns: [{ tag: 2 }, { tag: 3 }] }]);
+});
+
+test("show refusals names code and reason, without a peer's control characters", async () => {
+  const [, row] = await lines("show", "refusals");
+  expect(row).toBe("1970-01-01T00:00:01.000Z  swp1  vnic-2  6001  5     no VN 6001?[31m");
+});
+
+test("show counters names drops and malformed frames", async () => {
+  const all = (await lines("show", "counters")).join("\n");
+  expect(all).toMatch(/dropped +no-such-tag +3/);
+  expect(all).toMatch(/swp1 +malformed.vdp.short +2/);
+});
+
+test("status says why the NVA is not there", async () => {
+  expect((await lines("status")).join("\n")).toContain("lost, nva:7470 (connect ECONNREFUSED)");
+});
+
+test("show fdb takes a VN ID, and one that is none is a usage error", async () => {
+  await lines("show", "fdb", "--vn", "5001");
+  expect(asked).toBe(5001);
+  await lines("show", "fdb", "--vn", "0");
+  expect(process.exitCode).toBe(2);
+});
+
+test.each(["ports", "vns", "tags", "neighbors", "fdb"])(
+  "show %s prints something",
+  async (what) => {
+    expect(await lines("show", what)).not.toEqual([]);
+  },
+);
+
+test("run takes the config and, if told, another link driver", async () => {
+  await lines("run", "--config", "x.yaml", "--link", "pcap");
+  expect(ran).toEqual(["x.yaml", "pcap"]);
+  await lines("run", "--config", "x.yaml", "--link", "pigeon");
+  expect(process.exitCode).toBe(2);
+});

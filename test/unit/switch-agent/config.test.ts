@@ -1,0 +1,83 @@
+import { parseConfig } from "@nve/program/config";
+import { configSchema } from "@nve/switch-agent/config";
+import { expect, test } from "vitest";
+
+const schema = configSchema((ip) => (ip === "192.0.2.1" ? ["eth0"] : []));
+const least = `
+vtep: 192.0.2.1
+nva: { addresses: ["nva:7470"], insecure: true }
+ports: [{ name: swp1 }]
+`;
+
+function faultsOf(text: string): string {
+  try {
+    parseConfig(text, schema);
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+  return "";
+}
+
+test("the least config: VTEP, NVA and a port; all else has a default", () => {
+  const config = parseConfig(least, schema);
+  expect(config).toMatchObject({
+    vtep: "192.0.2.1",
+    ports: [{ name: "swp1", tags: [2, 4094], maxVnics: 4096 }],
+    evb: { groupId: true, r: 3, rte: 14, rwd: 20, rka: 20 },
+    dataplane: { driver: "ebpf", attach: "auto" },
+    link: "packet",
+    socket: "unix:/run/split-nve/switch-agent.sock",
+    log: "info",
+  });
+  expect(config.nve).not.toBe("");
+});
+
+test("all faults are named at once, each with its line", () => {
+  const faults = faultsOf(`
+nve: "tor 1"
+vtep: 192.0.2.300
+nva: { addresses: ["nva", "nva:7470", "nva:7470"] }
+ports:
+  - { name: swp1, tags: [200, 100] }
+  - { name: swp1 }
+  - { name: "bad name", tags: [1, 5000], maxVnics: 0, colour: red }
+evb: { rka: 40 }
+dataplane: { driver: magic }
+sockets: x
+`);
+  const named = [
+    'line 2: nve: NVE id "tor 1"',
+    'line 3: vtep: "192.0.2.300" is not an IP address',
+    'line 4: nva.addresses.0: "nva" is no address',
+    "nva:7470 is named twice",
+    "nva.insecure: must be true",
+    "line 6: ports.0.tags: the first tag is greater than the last",
+    "port swp1 is named twice",
+    'line 8: ports.2.name: "bad name"',
+    "VID 5000",
+    "ports.2.maxVnics",
+    'unknown key "colour"',
+    "evb.rka",
+    "dataplane.driver",
+    'unknown key "sockets"',
+  ];
+  for (const fault of named) expect(faults).toContain(fault);
+});
+
+test("V8: tag 1 is refused: stations do not take it", () => {
+  const faults = faultsOf(least.replace("name: swp1", "name: swp1, tags: [1, 10]"));
+  expect(faults).toContain("tag 1 cannot be lent");
+});
+
+test("an access port that is the underlay is refused, beside other faults", () => {
+  const faults = faultsOf(`${least.replace("swp1", "eth0")}colour: red\n`);
+  expect(faults).toContain("port eth0 carries the VTEP");
+  expect(faults).toContain('unknown key "colour"');
+});
+
+test.each(["", "[]", "text", "ports: {}", "ports: [1, null]", "vtep: [1]"])(
+  "a config that is %j is refused, not a crash",
+  (text) => {
+    expect(faultsOf(text)).toContain("config:");
+  },
+);

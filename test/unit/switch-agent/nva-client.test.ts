@@ -1,0 +1,334 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type grpc from "@grpc/grpc-js";
+import { systemClock } from "@nve/linux/clock";
+import { createLog } from "@nve/program/log";
+import { type Serving, serve, unary } from "@nve/program/rpc";
+import { IpAddress, ipOctets, Mac, macOctets, NveId, Uuid, VnId } from "@nve/protocol-spec";
+import {
+  type AdmitRequest,
+  DenialCode,
+  type NvaMessage,
+  type NveMessage,
+  NveService,
+  type WatchEvent,
+  type WatchRequest,
+  type Report as WireReport,
+} from "@nve/protocol-spec/proto/nve";
+import { NvaClient } from "@nve/switch-agent/nva-client/client";
+import type { LocalClaim, NveEvent, Report } from "@nve/switch-agent/nve";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+const vn = VnId(5001);
+const a = Mac("02:00:00:00:00:0a");
+const b = Mac("02:00:00:00:00:0b");
+const vnic = Uuid("00000000-0000-4000-8000-000000000001");
+const self = { nve: NveId("tor1"), vtep: IpAddress("192.0.2.1") };
+const storeId = Buffer.alloc(16, 7);
+const nothing: Report = { claims: [], withdrawn: [], joined: [], left: [] };
+const claim = (mac: Mac): LocalClaim => ({
+  vn,
+  mac,
+  ips: [IpAddress("10.0.0.1")],
+  vnic,
+  hypervisor: "server1",
+  port: "swp1",
+  suspended: false,
+});
+const ask = { vn, vnic, hypervisor: "server1", port: "swp1", content: new Map() };
+
+type Connect = grpc.ServerDuplexStream<NveMessage, NvaMessage>;
+type Watch = grpc.ServerDuplexStream<WatchRequest, WatchEvent>;
+
+/** An NVA that says what the test says. */
+class FakeNva {
+  readonly hellos: NveMessage[] = [];
+  readonly reports: WireReport[] = [];
+  readonly watched: WatchRequest[] = [];
+  readonly asked: AdmitRequest[] = [];
+  connect: Connect | undefined;
+  watch: Watch | undefined;
+  version = 1;
+  acknowledging = true;
+  serving: Serving | undefined;
+
+  async open(address: string): Promise<void> {
+    this.serving = await serve(address, [
+      {
+        definition: NveService,
+        implementation: {
+          connect: (call: Connect) => this.#connect(call),
+          watch: (call: Watch) => {
+            this.watch = call;
+            call.on("data", (request: WatchRequest) => this.watched.push(request));
+            call.on("error", () => {});
+          },
+          admit: unary((request: AdmitRequest) => this.#admit(request)),
+          lookup: unary(() => ({})),
+        },
+      },
+    ]);
+  }
+
+  say(event: WatchEvent["event"]): void {
+    this.watch?.write({ event });
+  }
+
+  #connect(call: Connect): void {
+    this.connect = call;
+    call.on("error", () => {});
+    call.on("data", (said: NveMessage) => {
+      const { message } = said;
+      if (message?.$case === "hello") {
+        this.hellos.push(said);
+        const welcome = { version: this.version, storeId, holdMs: 1000 };
+        call.write({ message: { $case: "welcome", value: welcome } });
+      } else if (message?.$case === "report") {
+        this.reports.push(message.value);
+        const ack = { serial: message.value.serial, revision: 1n, refused: [] };
+        if (this.acknowledging) call.write({ message: { $case: "ack", value: ack } });
+      }
+    });
+  }
+
+  #admit(request: AdmitRequest) {
+    this.asked.push(request);
+    if (request.vn?.$case === "vnId" && request.vn.value === vn) {
+      return { verdict: { $case: "granted" as const, value: { ...wireVn, vnId: vn } } };
+    }
+    const denied = { code: DenialCode.DENIAL_CODE_NO_SUCH_VN, reason: "no such VN" };
+    return { verdict: { $case: "denied" as const, value: denied } };
+  }
+}
+
+const wireVn = {
+  vnId: 5001,
+  name: Buffer.alloc(16, 1),
+  alias: "red",
+  vni: 7001,
+  tenant: "t",
+  service: 1,
+  mtu: 0,
+  flood: 1,
+  revision: 1n,
+};
+const location = (nveId: string, vtep: string) => ({
+  nveId,
+  vteps: [Buffer.from(ipOctets(vtep))],
+  encapsulations: [1],
+});
+const mapping = (mac: Mac, ...locations: ReturnType<typeof location>[]) => ({
+  vnId: 5001,
+  mac: Buffer.from(macOctets(mac)),
+  ips: [],
+  locations,
+  sequence: 1n,
+  vnic: Buffer.alloc(16),
+  sticky: false,
+  anycast: false,
+  suspended: false,
+  stale: false,
+});
+const delta = {
+  vnId: 5001,
+  revision: 2n,
+  vn: undefined,
+  vnGone: false,
+  mappings: [],
+  withdrawn: [],
+  members: [],
+  membersLeft: [],
+};
+const cursor = (revision: bigint) => ({ storeId, revision });
+
+let folder: string;
+let nva: FakeNva;
+let client: NvaClient;
+let events: NveEvent[];
+let all: Report;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "nve-nva-client-"));
+  nva = new FakeNva();
+  events = [];
+  all = nothing;
+});
+afterEach(async () => {
+  client.close();
+  await nva.serving?.close();
+  rmSync(folder, { recursive: true });
+});
+
+function open(...names: string[]): void {
+  client = new NvaClient({
+    addresses: names.map((name) => `unix:${folder}/${name}`),
+    self,
+    incarnation: new Uint8Array(16).fill(9),
+    clock: systemClock,
+    log: createLog("test", "silent"),
+    random: () => 0,
+    all: () => all,
+    onEvent: (event) => events.push(event),
+    settled: async () => {},
+  });
+}
+
+/** Waits until it is so. */
+async function until(what: string, is: () => boolean): Promise<void> {
+  const end = performance.now() + 5000;
+  while (!is()) {
+    if (performance.now() > end) throw new Error(`never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+async function connected(): Promise<void> {
+  await nva.open(`unix:${folder}/one`);
+  open("one");
+  await until("connected", () => client.state.is === "connected");
+  await until("watch opened", () => nva.watched.length > 0);
+}
+
+test("H18: a session begins with who we are and all there is, and goes on with what changes", async () => {
+  all = { ...nothing, claims: [claim(a)], joined: [vn] };
+  await connected();
+  await client.synced([]);
+  expect(nva.hellos[0]?.message).toMatchObject({
+    value: { versionMin: 1, versionMax: 1, location: { nveId: "tor1" } },
+  });
+  expect(nva.reports).toMatchObject([{ serial: 1n, joinedVns: [5001], complete: true }]);
+  client.report({ ...nothing, withdrawn: [{ vn, mac: a }], left: [vn] });
+  await client.synced([]);
+  expect(nva.reports[1]).toMatchObject({ serial: 2n, leftVns: [5001], complete: false });
+});
+
+test("A7: the NVA grants or denies, with its reason", async () => {
+  await connected();
+  expect(await client.admit(ask, 1000)).toMatchObject({
+    is: "granted",
+    info: { vn: 5001, vni: 7001, alias: "red" },
+  });
+  expect(await client.admit({ ...ask, vn: VnId(6001) }, 1000)).toMatchObject({
+    is: "denied",
+    code: 5,
+    reason: "the NVA says no: no such VN",
+  });
+});
+
+test("A7: an NVA that is away is unreachable, after the time that there is", async () => {
+  open("nobody");
+  expect(await client.admit(ask, 50)).toMatchObject({ is: "unreachable" });
+});
+
+test("A7: a question that comes while the NVA comes is answered", async () => {
+  open("one");
+  const verdict = client.admit(ask, 4000);
+  await nva.open(`unix:${folder}/one`);
+  expect(await verdict).toMatchObject({ is: "granted" });
+});
+
+test("A15: an address that does not answer is left for the next", async () => {
+  await nva.open(`unix:${folder}/two`);
+  open("one", "two");
+  await until("connected", () => client.state.is === "connected");
+  expect(client.state.address).toContain("two");
+  expect(events).toEqual([{ on: "nva", connected: true }]);
+});
+
+test("A16: an NVA of another version is not spoken to", async () => {
+  nva.version = 2;
+  await nva.open(`unix:${folder}/one`);
+  open("one");
+  await until("said why", () => client.state.reason.includes("version 2"));
+  expect(events).toEqual([]);
+});
+
+test("A17: a snapshot and what comes after it reach the core, without ourselves", async () => {
+  await connected();
+  client.watch([vn]);
+  await until("watched", () => nva.watched.some(({ add }) => add.length > 0));
+  const known = client.synced([vn]);
+  nva.say({ $case: "snapshotBegin", value: { vnId: 5001, cursor: cursor(1n) } });
+  nva.say({
+    $case: "delta",
+    value: {
+      ...delta,
+      vn: wireVn,
+      mappings: [
+        mapping(a, location("tor2", "192.0.2.2")),
+        mapping(b, location("tor1", "192.0.2.1")),
+        { ...mapping(a), mac: Buffer.alloc(5) },
+      ],
+      members: [location("tor1", "192.0.2.1"), location("tor2", "192.0.2.2")],
+    },
+  });
+  nva.say({ $case: "snapshotEnd", value: { vnId: 5001, cursor: cursor(1n) } });
+  await known;
+  const tor2 = { nve: "tor2", vtep: "192.0.2.2" };
+  expect(events.slice(1)).toEqual([
+    { on: "snapshot-begin", vn },
+    {
+      on: "vn",
+      info: { vn, vni: 7001, alias: "red", name: "01010101-0101-0101-0101-010101010101" },
+    },
+    {
+      on: "remote",
+      change: {
+        vn,
+        mappings: [{ mac: a, ips: [], ...tor2 }],
+        withdrawn: [b],
+        members: [tor2],
+        membersLeft: [],
+      },
+    },
+    { on: "snapshot-end", vn },
+  ]);
+  nva.say({ $case: "delta", value: { ...delta, vnGone: true } });
+  await until("gone", () => events.at(-1)?.on === "vn-gone");
+});
+
+test("A17: after a loss the watch goes on from where it was, and the report is whole again", async () => {
+  await connected();
+  client.watch([vn]);
+  await until("watched", () => nva.watched.some(({ add }) => add.length > 0));
+  nva.say({ $case: "snapshotEnd", value: { vnId: 5001, cursor: cursor(3n) } });
+  nva.say({ $case: "bookmark", value: cursor(5n) });
+  await until("applied", () => client.state.applied === 5n);
+  await until("applied is told", () => nva.watched.some(({ applied }) => applied === 5n));
+  all = { ...nothing, claims: [claim(a)], joined: [vn] };
+  nva.watched.length = 0;
+  nva.reports.length = 0;
+  nva.connect?.end();
+  await until("lost", () => events.some((event) => event.on === "nva" && !event.connected));
+  await until("watched again", () => nva.watched.some(({ add }) => add.length > 0));
+  expect(nva.watched[0]?.add).toEqual([{ vnId: 5001, cursor: cursor(5n) }]);
+  await until("reported again", () => nva.reports.length > 0);
+  expect(nva.reports[0]).toMatchObject({ serial: 1n, complete: true, joinedVns: [5001] });
+});
+
+test("A17: a snapshot that broke off begins anew: there is no cursor for it", async () => {
+  await connected();
+  client.watch([vn]);
+  await until("watched", () => nva.watched.some(({ add }) => add.length > 0));
+  nva.say({ $case: "snapshotBegin", value: { vnId: 5001, cursor: cursor(3n) } });
+  nva.say({ $case: "bookmark", value: cursor(5n) });
+  await until("applied", () => client.state.applied === 5n);
+  nva.watched.length = 0;
+  nva.watch?.end();
+  await until("watched again", () => nva.watched.some(({ add }) => add.length > 0));
+  expect(nva.watched[0]?.add).toEqual([{ vnId: 5001, cursor: undefined }]);
+});
+
+test("V10: a slow NVA is not flooded with reports", async () => {
+  await connected();
+  await client.synced([]);
+  nva.acknowledging = false;
+  const before = nva.reports.length;
+  for (let i = 0; i < 50; i++) {
+    client.report({ ...nothing, claims: [claim(i % 2 ? a : b)] });
+  }
+  await until("the window is full", () => nva.reports.length - before >= 4);
+  for (let i = 0; i < 3; i++) await client.admit(ask, 1000);
+  expect(nva.reports.length - before).toBe(4);
+});
