@@ -15,11 +15,13 @@ import { pass, tor } from "./tor.ts";
 
 const stationMac = "52:54:00:aa:00:01";
 
-/** The LLDPDUs of the station (lldpad), and the frames in which it asks something, up to its first De-Associate. */
-function said(name: string): { octets: Uint8Array; asks: boolean }[] {
+type Said = { octets: Uint8Array; asks: boolean };
+
+/** The LLDPDUs of the station (lldpad), and the frames in which it asks something. */
+function said(name: string): Said[] {
   return capture(name)
     .filter(({ octets }) => macFrom(octets.subarray(6, 12)) === stationMac)
-    .flatMap(({ octets }) => {
+    .flatMap(({ octets }): Said[] => {
       const { etherType, payload } = decode(octets, readFrame);
       if (etherType === EtherType.lldp) return [{ octets, asks: false }];
       const asks = etherType === EtherType.ecp && decode(payload, readEcpdu).op === "request";
