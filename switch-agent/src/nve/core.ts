@@ -9,31 +9,11 @@ import {
 import type { NveEffect, NveEvent, PortOptions, Report } from "./events.ts";
 import { Fdb } from "./fdb.ts";
 import type { Intent } from "./intents.ts";
-import { contentOf, entriesOf, withVids } from "./request.ts";
+import { contentOf, entriesOf, noTag, withVids } from "./request.ts";
 import { Difference, type LocalVnic, ownersOf, type Served, serve } from "./serve.ts";
 import { TagPool } from "./tag-pool.ts";
 import { Tree } from "./tree.ts";
-import type { Ask, Entry, Refusal, Verdict, VnInfo } from "./vsi.ts";
-
-/** A VSI in force. */
-export type Granted = {
-  ask: Ask;
-  entries: readonly Entry[];
-  filters: Filters;
-  order: number;
-  since: Instant;
-};
-
-/**
- *   ask ─► admitting ─verdicts─► applying ─applied─► (granted)
- *              └─denied─► refused     └─unapplied─► refused, the older state back
- */
-type Pending =
-  | { is: "admitting"; serial: number; ask: Ask }
-  | { is: "applying"; serial: number; older: Granted | undefined };
-
-/** One VSI of one port: what is in force, and what is under decision. */
-export type Vsi = { ask: Ask; granted?: Granted; pending?: Pending };
+import type { Ask, Entry, Granted, Pending, Refusal, Verdict, VnInfo, Vsi } from "./vsi.ts";
 
 /** Whose intents these are: it waits until they are applied. */
 type Waiting = { vsi: string; serial: number };
@@ -403,17 +383,3 @@ export class NveCore {
 const isList = <T>(value: readonly T[] | Refusal): value is readonly T[] => Array.isArray(value);
 
 const named = ({ port, vnic, station }: Ask) => ({ port, vnic, station });
-
-function noTag(port: string, pool: TagPool, { vn, vid }: Entry): Refusal {
-  if (vid === undefined) {
-    const reason = `port ${port} has no tag left for VN ${vn}: all ${pool.lent.size} are lent`;
-    return { code: VdpError.insufficientResources, hard: false, reason };
-  }
-  const lent = pool.tagOf(vn);
-  const right =
-    lent === undefined
-      ? "it is lent to another VN or not in the port's range"
-      : `its tag is ${lent}`;
-  const reason = `port ${port} did not lend tag ${vid} to VN ${vn}: ${right}`;
-  return { code: VdpError.invalidVidGroupOrMac, hard: false, reason };
-}

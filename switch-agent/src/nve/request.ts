@@ -9,6 +9,7 @@ import {
   VnId,
   type VsiAddress,
 } from "@nve/protocol-spec";
+import type { TagPool } from "./tag-pool.ts";
 import type { VnicContent } from "./tree.ts";
 import type { Entry, Refusal } from "./vsi.ts";
 
@@ -71,6 +72,21 @@ export function contentOf(
     if (mac !== undefined) macs?.get(mac)?.add(address.ip);
   }
   return content;
+}
+
+/** Why an entry cannot have its tag on this port. */
+export function noTag(port: string, pool: TagPool, { vn, vid }: Entry): Refusal {
+  if (vid === undefined) {
+    const reason = `port ${port} has no tag left for VN ${vn}: all ${pool.lent.size} are lent`;
+    return { code: VdpError.insufficientResources, hard: false, reason };
+  }
+  const lent = pool.tagOf(vn);
+  const right =
+    lent === undefined
+      ? "it is lent to another VN or not in the port's range"
+      : `its tag is ${lent}`;
+  const reason = `port ${port} did not lend tag ${vid} to VN ${vn}: ${right}`;
+  return { code: VdpError.invalidVidGroupOrMac, hard: false, reason };
 }
 
 function vnIdOf(groupId: number): VnId | string {

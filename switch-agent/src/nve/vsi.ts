@@ -1,5 +1,6 @@
 import type {
   Filters,
+  Instant,
   IpAddress,
   Mac,
   Uuid,
@@ -56,3 +57,23 @@ export type LocalClaim = {
 
 /** One entry of the filter info, resolved: which VN, with which tag if one was named, which MAC if any. */
 export type Entry = { vn: VnId; vid?: Vid; mac?: Mac };
+
+/** A VSI in force. */
+export type Granted = {
+  ask: Ask;
+  entries: readonly Entry[];
+  filters: Filters;
+  order: number;
+  since: Instant;
+};
+
+/**
+ *   ask ─► admitting ─verdicts─► applying ─applied─► (granted)
+ *              └─denied─► refused     └─unapplied─► refused, the older state back
+ */
+export type Pending =
+  | { is: "admitting"; serial: number; ask: Ask }
+  | { is: "applying"; serial: number; older: Granted | undefined };
+
+/** One VSI of one port: what is in force, and what is under decision. */
+export type Vsi = { ask: Ask; granted?: Granted; pending?: Pending };
