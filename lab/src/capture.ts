@@ -64,13 +64,12 @@ export function startCapture(
   });
 }
 
-/** One line for each frame of a capture file, as tcpdump prints it; addresses are numbers. */
+/** The lines that tcpdump prints of a capture file, addresses as numbers. What it cannot dissect it dumps in lines of `\t0x…`. */
 export async function readCapture(
   path: string,
   options: readonly string[] = [],
 ): Promise<readonly string[]> {
   const outcome = await run("tcpdump", ["-r", path, "-nn", "-t", ...options]);
   if (outcome.code !== 0) throw new Refused(`tcpdump cannot read ${path}: ${complaint(outcome)}`);
-  // What it does not know, tcpdump dumps in lines of their own.
-  return outcome.stdout.split("\n").filter((line) => line !== "" && !line.startsWith("\t0x"));
+  return outcome.stdout.split("\n").filter((line) => line !== "");
 }

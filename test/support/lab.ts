@@ -73,7 +73,8 @@ export function useLab(topology: string): TestLab {
       captures.push(capture);
       const lines = async () => {
         await capture.stop();
-        return readCapture(path, ["-e"]);
+        const printed = await readCapture(path, ["-e"]);
+        return printed.filter((line) => !line.startsWith("\t0x"));
       };
       return { path, lines };
     },
