@@ -1,11 +1,4 @@
-import {
-  type Filters,
-  type Instant,
-  type Mac,
-  VdpError,
-  type Vid,
-  type VnId,
-} from "@nve/protocol-spec";
+import { type Instant, type Mac, VdpError, type Vid, type VnId } from "@nve/protocol-spec";
 import type { NveEffect, NveEvent, PortOptions, Report } from "./events.ts";
 import { Fdb } from "./fdb.ts";
 import type { Intent } from "./intents.ts";
