@@ -9,6 +9,7 @@ import {
   VdpError,
   type VdpTlv,
 } from "@nve/protocol-spec";
+import type { Tree } from "./tree.ts";
 import { done, fail, gone, isLive, onVnic, put, type Turn } from "./turn.ts";
 import { notReady, type Vnic } from "./vnic.ts";
 import { associateOf, ipTlvs, refusalText, type TaggedLeaf, taggedLeaves, tagsOf } from "./vsi.ts";
@@ -63,7 +64,7 @@ function perform(turn: Turn, vnic: Vnic, action: StationAction): void {
       granted(turn, vnic, action.request.association);
       break;
     case "kept":
-      kept(turn, vnic, refusalText(action.code));
+      kept(turn, vnic, refusalText(action.code, vnic.asking ?? vnic.wanted));
       break;
     case "ended":
       ended(turn, vnic, action);
@@ -110,7 +111,7 @@ function ended(turn: Turn, vnic: Vnic, { why, code, hard }: Ended): void {
     return;
   }
   const had = vnic.granted !== undefined;
-  const reason = endText(why, code);
+  const reason = endText(why, code, vnic.asking ?? vnic.wanted);
   const now: Vnic = {
     ...vnic,
     station: { is: "end" },
@@ -155,10 +156,10 @@ function backoff({ now, settings: { retryMs } }: Turn, { retry: { count } }: Vni
 
 type Ended = StationAction & { do: "ended" };
 
-function endText(why: Ended["why"], code: number | undefined): string {
+function endText(why: Ended["why"], code: number | undefined, tree: Tree): string {
   switch (why) {
     case "refused":
-      return refusalText(code ?? VdpError.other);
+      return refusalText(code ?? VdpError.other, tree);
     case "no-answer":
       return "the NVE did not answer";
     case "undelivered":

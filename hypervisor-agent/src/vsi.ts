@@ -123,17 +123,24 @@ export function batched(
 
 const sizeOf = (vdpdu: Vdpdu): number => vdpduOctets(vdpdu).length;
 
-/** A refusal in the operator's words, with its code (spec: VDP error codes). */
-export function refusalText(code: number): string {
-  const words = REFUSALS[code] ?? "the NVE refused it";
-  return `${words} (VDP error ${code})`;
+/** A refusal in the operator's words, with its code (spec/vdp.md 1.3). @param tree what was asked for */
+export function refusalText(code: number, tree: Tree): string {
+  const vns = tree.map(({ vn }) => vn);
+  const about = `${vns.length === 1 ? "VN" : "VNs"} ${vns.join(", ")}`;
+  return `${refusalOf(code, about)} (VDP error ${code})`;
 }
 
-const REFUSALS: Readonly<Record<number, string>> = {
-  [VdpError.invalidFormat]: "the NVE could not read the request: invalid format",
-  [VdpError.insufficientResources]: "the NVE has no tag or other resource left",
-  [VdpError.managerUnreachable]: "the NVE cannot reach its authority (NVA) to ask about this VN",
-  [VdpError.other]: "the NVE refused it",
-  [VdpError.invalidVidGroupOrMac]:
-    "the NVE refused the VN, MAC or tag: no such VN, or this VNIC may not use it",
-};
+function refusalOf(code: number, about: string): string {
+  switch (code) {
+    case VdpError.invalidFormat:
+      return "the NVE could not read the request: invalid format";
+    case VdpError.insufficientResources:
+      return `the NVE has no tag or other resource left for ${about}`;
+    case VdpError.managerUnreachable:
+      return `the NVE cannot reach its authority (NVA) to ask about ${about}`;
+    case VdpError.invalidVidGroupOrMac:
+      return `the NVE refused ${about}: there is no such VN, or this VNIC, MAC or tag may not be in it`;
+    default:
+      return `the NVE refused ${about}`;
+  }
+}

@@ -1,9 +1,10 @@
-import { mkdirSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { connect as connectSocket } from "node:net";
 import { dirname } from "node:path";
 import grpc from "@grpc/grpc-js";
 import { OutOfRange } from "@nve/protocol-spec";
 import { NotFound, Refused } from "./errors.ts";
+import { makeFolder } from "./folder.ts";
 
 export type Service = {
   definition: grpc.ServiceDefinition;
@@ -136,13 +137,15 @@ const socketPath = (address: string): string | undefined =>
 
 async function clearSocket(path: string): Promise<void> {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    makeFolder(dirname(path), 0o755);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new Refused(`cannot make the folder of the control socket: ${why}`, { cause: error });
   }
   if (await answers(path))
-    throw new Refused(`another process serves ${path} already: stop it first, or use --socket`);
+    throw new Refused(
+      `another process serves ${path} already: stop it first, or use another control socket`,
+    );
   rmSync(path, { force: true });
 }
 

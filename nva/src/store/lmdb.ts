@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { Refused } from "@nve/program";
+import { makeFolder } from "@nve/program/folder";
 import { Uuid } from "@nve/protocol-spec";
 import { type Database, open, type RootDatabase } from "lmdb";
-import { makeFolder } from "./folder.ts";
 import { checkLmdbFile } from "./lmdb-file.ts";
 import { type Lock, lockFolder } from "./lock.ts";
 import {

@@ -73,7 +73,7 @@ describe("attach", () => {
   test.each([
     [VdpError.invalidFormat, /invalid format/],
     [VdpError.insufficientResources, /no tag or other resource left/],
-    [VdpError.other, /refused it/],
+    [VdpError.other, /refused VN 5/],
     [VdpError.invalidVidGroupOrMac, /no such VN/],
   ])("refused with code %i: the reason in words, nothing is left", async (code, why) => {
     nve.verdict = () => ({ code });
