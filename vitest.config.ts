@@ -20,7 +20,11 @@ export default defineConfig({
         ...source,
         test: {
           name: "root",
-          include: ["test/kernel/**/*.test.ts", "test/interop/**/*.test.ts", "test/lab/**/*.test.ts"],
+          include: [
+            "test/kernel/**/*.test.ts",
+            "test/interop/**/*.test.ts",
+            "test/lab/**/*.test.ts",
+          ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           fileParallelism: false,

@@ -17,16 +17,21 @@ const text = render();
 
 if (process.argv.includes("--check")) {
   if (text !== readFileSync(page, "utf8")) {
-    console.error("docs/conformance.md is not what the test names say: run `npm run conformance` and commit it");
+    process.stderr.write(
+      "docs/conformance.md is not what the test names say: run `npm run conformance` and commit it\n",
+    );
     process.exit(1);
   }
-  console.log("docs/conformance.md agrees with the test names");
+  process.stdout.write("docs/conformance.md agrees with the test names\n");
 } else {
   writeFileSync(page, text);
 }
 
 function readRequirements(markdown) {
-  return [...markdown.matchAll(/^\| ([HAPMV]\d+) \| (.*?) \| /gm)].map(([, id, says]) => ({ id, says }));
+  return [...markdown.matchAll(/^\| ([HAPMV]\d+) \| (.*?) \| /gm)].map(([, id, says]) => ({
+    id,
+    says,
+  }));
 }
 
 function testFiles(folder) {
@@ -43,14 +48,22 @@ function titlesOf(file) {
   const where = relative(root, file);
   return [...readFileSync(file, "utf8").matchAll(TITLE)].flatMap(([, , title]) => {
     const ids = IDS.exec(title)?.[1]?.split(", ") ?? [];
-    return ids.map((id) => ({ id, title: title.replace(/\s+/g, " "), where, real: REAL.some((r) => where.startsWith(r)) }));
+    return ids.map((id) => ({
+      id,
+      title: title.replace(/\s+/g, " "),
+      where,
+      real: REAL.some((r) => where.startsWith(r)),
+    }));
   });
 }
 
 function render() {
   const met = requirements.filter(({ id }) => tests.some((t) => t.id === id && t.real));
-  const unknown = [...new Set(tests.map(({ id }) => id))].filter((id) => !requirements.some((r) => r.id === id));
-  if (unknown.length > 0) throw new Error(`tests name requirements that do not exist: ${unknown.join(", ")}`);
+  const unknown = [...new Set(tests.map(({ id }) => id))].filter(
+    (id) => !requirements.some((r) => r.id === id),
+  );
+  if (unknown.length > 0)
+    throw new Error(`tests name requirements that do not exist: ${unknown.join(", ")}`);
   return [
     "# Conformance",
     "",
@@ -69,6 +82,9 @@ function render() {
 
 function row({ id, says }) {
   const of = (real) => tests.filter((t) => t.id === id && t.real === real);
-  const met = of(true).map(({ title, where }) => `${title.replaceAll("|", "\\|")} ([${where.split("/").at(-1)}](../${where}))`);
+  const met = of(true).map(
+    ({ title, where }) =>
+      `${title.replaceAll("|", "\\|")} ([${where.split("/").at(-1)}](../${where}))`,
+  );
   return `| ${id} | ${says} | ${met.join("<br>") || "–"} | ${of(false).length || "–"} |`;
 }
