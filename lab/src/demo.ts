@@ -6,7 +6,7 @@ import { show } from "@nve/program/output";
 import { runProgram } from "@nve/program/program";
 import { Command } from "commander";
 import { type Check, createReport, type Report } from "./demo/report.ts";
-import { tellStory } from "./demo/story.ts";
+import { tellStory, type Wires, watchWires } from "./demo/story.ts";
 import { readTenants } from "./demo/vms.ts";
 import { down } from "./down.ts";
 import { findTopology } from "./find.ts";
@@ -52,7 +52,10 @@ async function demo({ keep = false, json = false, name = "two-racks" }: Options)
   if (failed > 0) process.exitCode = 1;
 }
 
-/** Whatever happens, the lab goes when it is not to be kept; it is never kept after a signal. */
+/**
+ * Whatever happens, the lab goes when it is not to be kept; it is never kept after a signal. One of that name that
+ * was up before is not ours to take down: then `up` refuses.
+ */
 async function inLab(
   report: Report,
   name: string,
@@ -60,35 +63,44 @@ async function inLab(
   signal: AbortSignal,
 ): Promise<number | undefined> {
   const path = findTopology("two-racks");
-  const topology = readTopology(path, name);
   const folder = mkdtempSync(join(tmpdir(), "split-nve-demo-"));
   report.heading(
     "Two racks: a ToR switch and two servers each, a plain IP router between them, an NVA",
   );
   try {
-    await up(topology, path, { say: report.say, signal });
+    const wires = await upAndWatched(name, path, folder, report, signal);
     try {
       const stopIf = () => {
         if (signal.aborted) throw new Refused("interrupted");
       };
-      return await tellStory({
-        lab: topology.name,
-        tenants: readTenants(),
-        report,
-        folder,
-        stopIf,
-      });
+      return await tellStory({ lab: name, tenants: readTenants(), report, folder, stopIf }, wires);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       const why = signal.aborted ? "interrupted" : error.message;
       report.check("the story goes on to its end", "", false, why);
       return undefined;
     } finally {
-      if (!keep || signal.aborted) await down(topology.name);
+      await Promise.all([wires.access.stop(), wires.underlay.stop()]);
+      if (!keep || signal.aborted) await down(name);
     }
   } finally {
     rmSync(folder, { recursive: true });
   }
+}
+async function upAndWatched(
+  name: string,
+  path: string,
+  folder: string,
+  { say }: Report,
+  signal: AbortSignal,
+): Promise<Wires> {
+  let watching: Promise<Wires> | undefined;
+  const beforeStart = () => {
+    watching = watchWires(name, folder);
+    return watching;
+  };
+  await up(readTopology(path, name), path, { say, signal, beforeStart });
+  return watching ?? watchWires(name, folder);
 }
 
 function summary(checks: readonly Check[], print: (line: string) => void): void {

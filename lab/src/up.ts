@@ -12,6 +12,14 @@ import { namespaceOf, type Topology, type TopologyNode } from "./topology.ts";
 /** Where progress goes, a line at a time. */
 export type Say = (line: string) => void;
 
+export type UpOptions = {
+  say?: Say;
+  /** Aborted: stop, and take down what was made. */
+  signal?: AbortSignal;
+  /** Called when nodes and links are there and no program runs yet. */
+  beforeStart?: (() => Promise<unknown>) | undefined;
+};
+
 /**
  * Brings a topology up: namespaces, links, each node's `exec` in order, then each `cmd`, and waits until all are
  * ready. Whatever stops it on the way (a failing command, `signal`), all that was made is taken down again.
@@ -21,10 +29,7 @@ export type Say = (line: string) => void;
 export async function up(
   topology: Topology,
   path: string,
-  {
-    say = () => {},
-    signal = new AbortController().signal,
-  }: { say?: Say; signal?: AbortSignal } = {},
+  { say = () => {}, signal = new AbortController().signal, beforeStart }: UpOptions = {},
 ): Promise<LabState> {
   mustBeRoot();
   const lab = topology.name;
@@ -32,7 +37,7 @@ export async function up(
   refuseForeign(state);
   claimState(state);
   try {
-    await build(topology, state, say, signal);
+    await build(topology, state, { say, signal, beforeStart });
     state.phase = "up";
     writeState(state);
     return state;
@@ -46,8 +51,7 @@ export async function up(
 async function build(
   topology: Topology,
   state: LabState,
-  say: Say,
-  signal: AbortSignal,
+  { say, signal, beforeStart }: UpOptions & { say: Say; signal: AbortSignal },
 ): Promise<void> {
   const lab = topology.name;
   const step = timed(say, signal);
@@ -65,6 +69,7 @@ async function build(
   await step("addresses and routes", () =>
     all(topology.nodes.map((node) => execAll(lab, node, signal))),
   );
+  await beforeStart?.();
   const running = topology.nodes.filter((node) => node.cmd !== undefined);
   await step(`${count(running, "program")} started`, async () => {
     for (const node of running) start(state, node);

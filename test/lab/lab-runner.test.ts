@@ -112,6 +112,18 @@ test("a lab that is up is refused with what to do, and stays as it is", async ()
   expect(traces()).toEqual(before);
 });
 
+test("the demo does not touch a lab of its name that is up", async () => {
+  await lab("up", topology());
+  const before = traces();
+  const demo = await run(process.execPath, [
+    resolve(command, "../../dist/demo.js"),
+    "--name",
+    name,
+  ]);
+  expect(demo).toMatchObject({ code: 1, stderr: expect.stringContaining(`lab down ${name}`) });
+  expect(traces()).toEqual(before);
+});
+
 test("the same topology under another name runs beside it", async () => {
   const file = topology();
   await lab("up", file);

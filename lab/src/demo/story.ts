@@ -18,25 +18,29 @@ export type Story = {
   stopIf(): void;
 };
 
-/** The main job, told on a lab that is up. @returns attach to first ping, ms. @throws Refused when it cannot go on */
-export async function tellStory(story: Story): Promise<number | undefined> {
-  const { lab, folder, stopIf } = story;
-  await createVns(story);
-  stopIf();
+/** srv1's access link, and the uplink of tor1. */
+export type Wires = { access: Capture; underlay: Capture };
+
+/** To be called before the agents start: how they find each other is part of the story. */
+export async function watchWires(lab: string, folder: string): Promise<Wires> {
   const [access, underlay] = await Promise.all([
     startCapture(lab, "tor1", "eth1", join(folder, "access.pcap")),
     startCapture(lab, "spine", "eth1", join(folder, "underlay.pcap"), "udp port 4789"),
   ]);
-  let latencyMs: number | undefined;
-  try {
-    latencyMs = await attachAll(story);
-    stopIf();
-    await pings(story);
-  } finally {
-    await Promise.all([access.stop(), underlay.stop()]);
-  }
+  return { access, underlay };
+}
+
+/** The main job, told on a lab that is up. @returns attach to first ping, ms. @throws Refused when it cannot go on */
+export async function tellStory(story: Story, watched: Wires): Promise<number | undefined> {
+  const { stopIf } = story;
+  await createVns(story);
   stopIf();
-  await wires(story, access, underlay);
+  const latencyMs = await attachAll(story);
+  stopIf();
+  await pings(story);
+  await Promise.all([watched.access.stop(), watched.underlay.stop()]);
+  stopIf();
+  await wires(story, watched);
   stopIf();
   await isolation(story);
   stopIf();
@@ -78,13 +82,9 @@ async function pings({ lab, tenants, report }: Story): Promise<void> {
   }
 }
 
-async function wires(
-  { tenants, report }: Story,
-  { path }: Capture,
-  underlay: Capture,
-): Promise<void> {
+async function wires({ tenants, report }: Story, { access, underlay }: Wires): Promise<void> {
   report.heading("What the wires have shown: access link srv1–tor1, and tor1's uplink");
-  const link = await readAccessLink(path);
+  const link = await readAccessLink(access.path);
   for (const message of link.vdp) report.say(`VDP  ${message}`);
   report.check(
     "server and switch talk LLDP, ECP and VDP",
