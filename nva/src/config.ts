@@ -1,8 +1,7 @@
 import { checked } from "@nve/program";
 import { OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
-
-export const defaultSocket = "unix:/run/split-nve/nva.sock";
+import { DEFAULT_SOCKET } from "./socket.ts";
 
 const socket = z
   .string()
@@ -45,7 +44,7 @@ export const NvaConfig = z.strictObject({
     .regex(/^[A-Za-z0-9._-]{1,64}$/, 'an id is 1 to 64 letters, digits, ".", "_" or "-"')
     .default("nva"),
   listen: listen.optional(),
-  socket: socket.default(defaultSocket),
+  socket: socket.default(DEFAULT_SOCKET),
   store,
   holdSeconds: z.number().int().min(1).max(86_400).default(120),
   log: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),

@@ -1,4 +1,4 @@
-import { runProgram } from "@nve/program";
+import { runProgram } from "@nve/program/program";
 import { nvaProgram } from "./cli/main.ts";
 
 await runProgram(nvaProgram());

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { OutOfRange } from "@nve/protocol-spec";
+import { OutOfRange } from "@nve/protocol-spec/errors";
 import { type Document, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { Refused } from "./errors.ts";

@@ -1,4 +1,4 @@
-import { OutOfRange } from "@nve/protocol-spec";
+import { OutOfRange } from "@nve/protocol-spec/errors";
 import { type Command, CommanderError, InvalidArgumentError } from "commander";
 import { Refused } from "./errors.ts";
 

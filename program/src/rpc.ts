@@ -2,7 +2,7 @@ import { rmSync } from "node:fs";
 import { connect as connectSocket } from "node:net";
 import { dirname } from "node:path";
 import grpc from "@grpc/grpc-js";
-import { OutOfRange } from "@nve/protocol-spec";
+import { OutOfRange } from "@nve/protocol-spec/errors";
 import { NotFound, Refused } from "./errors.ts";
 import { makeFolder } from "./folder.ts";
 

@@ -1,7 +1,9 @@
 import { Refused } from "@nve/program/errors";
 import { type Column, type Output, show, toJson } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
-import { IpAddress, Mac, OutOfRange, Uuid, VnId } from "@nve/protocol-spec";
+import { OutOfRange } from "@nve/protocol-spec/errors";
+import { Mac, Uuid, VnId } from "@nve/protocol-spec/ids";
+import { IpAddress } from "@nve/protocol-spec/ip";
 import type { VnAttachment, Vnic } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
 import { asking, type World } from "./world.ts";

@@ -1,9 +1,11 @@
-import { type Column, connect, type Output, Refused } from "@nve/program";
-import { Uuid, uuidOctets } from "@nve/protocol-spec";
+import { Refused } from "@nve/program/errors";
+import type { Column, Output } from "@nve/program/output";
+import { connect } from "@nve/program/rpc";
+import { Uuid, uuidOctets } from "@nve/protocol-spec/ids";
 import { NorthboundClient, type VnRef } from "@nve/protocol-spec/proto/northbound";
 import { NveClient } from "@nve/protocol-spec/proto/nve";
 import type { Command } from "commander";
-import { defaultSocket } from "../config.ts";
+import { DEFAULT_SOCKET } from "../socket.ts";
 
 /** What the commands talk to and where they print: a test brings its own. */
 export type Outside = {
@@ -24,7 +26,7 @@ export type Common = { json: boolean; address: string };
 export function asking(command: Command): Command {
   return command
     .option("--json", "print JSON", false)
-    .option("--address <address>", "the NVA: unix:<path> or host:port", defaultSocket);
+    .option("--address <address>", "the NVA: unix:<path> or host:port", DEFAULT_SOCKET);
 }
 
 /** Asks the northbound API and closes the connection. */

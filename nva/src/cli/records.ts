@@ -1,4 +1,5 @@
-import { ipFrom, macFrom, uuidFrom } from "@nve/protocol-spec";
+import { macFrom, uuidFrom } from "@nve/protocol-spec/ids";
+import { ipFrom } from "@nve/protocol-spec/ip";
 import {
   type NvaStatus,
   type NveRecord,

@@ -1,5 +1,10 @@
-import { call, NotFound, show, showOne, textArgument } from "@nve/program";
-import { ipOctets, Mac, macOctets, OutOfRange } from "@nve/protocol-spec";
+import { NotFound } from "@nve/program/errors";
+import { show, showOne } from "@nve/program/output";
+import { textArgument } from "@nve/program/program";
+import { call } from "@nve/program/rpc";
+import { OutOfRange } from "@nve/protocol-spec/errors";
+import { Mac, macOctets } from "@nve/protocol-spec/ids";
+import { ipOctets } from "@nve/protocol-spec/ip";
 import type { LookupRequest } from "@nve/protocol-spec/proto/nve";
 import { Command } from "commander";
 import {

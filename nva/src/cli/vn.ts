@@ -1,5 +1,8 @@
-import { argument, call, show, showOne, textArgument } from "@nve/program";
-import { OutOfRange, Uuid, uuidOctets, VnId, Vni } from "@nve/protocol-spec";
+import { show, showOne } from "@nve/program/output";
+import { argument, textArgument } from "@nve/program/program";
+import { call } from "@nve/program/rpc";
+import { OutOfRange } from "@nve/protocol-spec/errors";
+import { Uuid, uuidOctets, VnId, Vni } from "@nve/protocol-spec/ids";
 import { Command } from "commander";
 import {
   ask,

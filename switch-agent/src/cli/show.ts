@@ -1,6 +1,6 @@
 import { type Column, type Output, show, toJson } from "@nve/program/output";
 import { argument } from "@nve/program/program";
-import { VnId } from "@nve/protocol-spec";
+import { VnId } from "@nve/protocol-spec/ids";
 import type {
   CountersResponse,
   FdbEntry,
