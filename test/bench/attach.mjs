@@ -9,20 +9,21 @@ import { spawnIn } from "@nve/lab/namespaces";
 import { readTopology } from "@nve/lab/topology";
 import { up } from "@nve/lab/up";
 
-const rounds = Number(process.argv[2] ?? 100);
 const lab = `bench-${process.pid}`;
 const { vms, vns } = readTenants();
 const red1 = vms.find(({ vm }) => vm === "red1");
 const red3 = vms.find(({ vm }) => vm === "red3");
 const vnId = vns.find(({ alias }) => alias === "red").id;
 
-try {
-  await main();
-} finally {
-  await down(lab);
+export async function run(rounds = "100") {
+  try {
+    await measure(Number(rounds));
+  } finally {
+    await down(lab);
+  }
 }
 
-async function main() {
+async function measure(rounds) {
   const path = findTopology("two-racks");
   await up(readTopology(path, lab), path);
   await tell("nva", "nva", "vn", "create", "red", "--id", String(vnId), "--vni", "70001");

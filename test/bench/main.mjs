@@ -1,0 +1,13 @@
+// `npm run bench -- <name> [arguments]`. Each prints its figures as JSON.
+const benches = {
+  attach: "VNIC attached to first ping answered: p50 and p99 (argument: rounds, 100)",
+};
+
+const [name = "", ...rest] = process.argv.slice(2);
+if (!(name in benches)) {
+  const list = Object.entries(benches).map(([bench, what]) => `  ${bench}   ${what}`);
+  process.stderr.write(`${["npm run bench -- <name>", ...list].join("\n")}\n`);
+  process.exit(2);
+}
+const { run } = await import(`./${name}.mjs`);
+await run(...rest);
