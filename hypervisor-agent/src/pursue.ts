@@ -18,7 +18,7 @@ import { associateOf, ipTlvs, refusalText, type TaggedLeaf, taggedLeaves, tagsOf
 export function pursue(turn: Turn, vnic: Vnic): void {
   put(turn, vnic);
   const { station, granted, wanted, call, retry } = vnic;
-  if (vnic.phase !== "wanted" || station.is === "proc" || station.is === "leaving") return;
+  if (vnic.phase === "leaving" || station.is === "proc" || station.is === "leaving") return;
   if (!isLive(station)) {
     const due = retry.at === undefined || retry.at <= turn.now;
     if (due && notReady(turn.peer) === undefined) ask(turn, { ...vnic, station: stationStart });
@@ -93,6 +93,7 @@ function granted(turn: Turn, vnic: Vnic, association: Association): void {
     granted: { tree: vnic.asking ?? vnic.granted?.tree ?? vnic.wanted, tagged },
     asking: undefined,
     reason: undefined,
+    phase: vnic.phase === "refused" ? "wanted" : vnic.phase,
     retry: { count: 0 },
   };
   put(turn, now, JSON.stringify(tagged) !== JSON.stringify(vnic.granted?.tagged));
@@ -133,7 +134,7 @@ function refused(turn: Turn, vnic: Vnic, reason: string): void {
   const { call } = vnic;
   if (call !== undefined) fail(turn, call.id, reason);
   if (call?.for === "attach") leave(turn, { ...vnic, call: undefined });
-  else if (call === undefined) put(turn, { ...vnic, phase: "refused", reason });
+  else if (call === undefined) put(turn, { ...vnic, phase: "refused", reason, retry: later(turn) });
   else put(turn, { ...vnic, wanted: call.older, call: undefined, reason });
 }
 
@@ -148,6 +149,11 @@ function lose(turn: Turn, vnic: Vnic): void {
   const lost = { ...vnic, station: stationStart, granted: undefined, asking: undefined, reason };
   put(turn, { ...lost, retry: backoff(turn, vnic) }, true);
 }
+
+const later = ({ now, settings: { retryMs } }: Turn): Vnic["retry"] => ({
+  count: 0,
+  at: Instant(now + retryMs.refused),
+});
 
 function backoff({ now, settings: { retryMs } }: Turn, { retry: { count } }: Vnic): Vnic["retry"] {
   const ms = Math.min(retryMs.max, retryMs.first * 2 ** count);

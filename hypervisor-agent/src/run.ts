@@ -19,8 +19,8 @@ import type { VirtualSwitch } from "./vm-port/vm-port.ts";
 
 /** How long the NVE has to confirm that all VNICs are gone when the agent ends. */
 const FAREWELL_MS = 1000;
-/** Until a request that was not answered is made again: doubled each time, up to `max`. */
-const RETRY_MS = { first: 500, max: 10_000 };
+/** Until a request that was not answered is made again: doubled each time, up to `max`; until a refused one is. */
+const RETRY_MS = { first: 500, max: 10_000, refused: 30_000 };
 
 /** The agent, from its config file until a signal. @throws Refused */
 export async function run(configPath: string): Promise<void> {

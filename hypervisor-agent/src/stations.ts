@@ -258,7 +258,7 @@ function deadlineOf({ vnics, peer, now }: Turn): Instant | undefined {
   for (const { call, station, phase, retry } of vnics.values()) {
     first = Math.min(first, call?.deadline ?? first);
     if (peer.link === "up" && "deadline" in station) first = Math.min(first, station.deadline);
-    const retries = ready && phase === "wanted" && !("deadline" in station);
+    const retries = ready && phase !== "leaving" && !("deadline" in station);
     if (retries) first = Math.min(first, retry.at ?? now);
   }
   return Number.isFinite(first) ? Instant(first) : undefined;

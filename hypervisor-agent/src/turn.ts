@@ -56,8 +56,8 @@ export type BookAction =
 
 export type BookSettings = {
   vdp: VdpSettings;
-  /** Until a request is made again: doubled each time. */
-  retryMs: { first: number; max: number };
+  /** Until a request is made again: doubled each time; of what the NVE refused, always the same. */
+  retryMs: { first: number; max: number; refused: number };
 };
 
 /** One step in the making: what it was given, and what has come of it so far. */

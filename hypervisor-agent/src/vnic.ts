@@ -14,7 +14,7 @@ export type Vnic = {
   /** What the NVE granted last; the virtual switch has just this. */
   granted?: { tree: Tree; tagged: readonly TaggedLeaf[] } | undefined;
   station: Station;
-  /** "refused": for good, until the operator or another NVE changes something. */
+  /** "refused": the NVE has said no to a VNIC that it had before. It is asked again now and then: VNs come back. */
   phase: "wanted" | "refused" | "leaving";
   call?: Call | undefined;
   /** Of the last refusal or loss. */

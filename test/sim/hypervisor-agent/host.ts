@@ -56,7 +56,7 @@ export function host(
         policy,
         settings: {
           vdp: { manager: new Uint8Array(16), typeId: 0, typeVersion: 1 },
-          retryMs: { first: 500, max: 10_000 },
+          retryMs: { first: 500, max: 10_000, refused: 30_000 },
         },
         firstSequence,
         openEdgePort,

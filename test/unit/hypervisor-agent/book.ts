@@ -21,7 +21,7 @@ export const macB = Mac("02:00:00:00:00:0b");
 
 export const settings: BookSettings = {
   vdp: { manager: new Uint8Array(16), typeId: 0, typeVersion: 1 },
-  retryMs: { first: 500, max: 10_000 },
+  retryMs: { first: 500, max: 10_000, refused: 30_000 },
 };
 
 /** Response wait 17.4 s, keepalive every 10.5 s. */

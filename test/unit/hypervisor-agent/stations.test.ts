@@ -319,7 +319,19 @@ describe("the NVE", () => {
     it.at(11_501, answer(firstAssociation(again), { code: 5 }));
     expect(it.state()).toBe("refused");
     expect(it.reason()).toMatch(/VDP error 5/);
-    expect(it.book.deadline).toBeUndefined();
+    expect(it.book.deadline).toBe(41_501);
+  });
+
+  test("asks now and then for a VNIC that the NVE had and refuses now: the VN may come back", () => {
+    const it = associated();
+    it.at(100, order(firstAssociation(it.at(it.book.deadline ?? 0, { on: "tick" }))));
+    it.at(11_000, answer(firstAssociation(it.at(10_999, { on: "tick" })), { code: 5 }));
+    expect(it.at(40_999, { on: "tick" })).toEqual([]);
+    const again = it.at(41_000, { on: "tick" });
+    expect(sent(again)).toMatchObject([[{ entries: [`5 ${macA} -`] }]]);
+    expect(it.state()).toBe("refused");
+    it.at(41_001, answer(firstAssociation(again), { vid: 200 }));
+    expect(it.state()).toBe("associated");
   });
 
   test("refuses the tag of before: any other will do", () => {
