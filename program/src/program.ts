@@ -8,11 +8,8 @@ export async function runProgram(
   argv: readonly string[] = process.argv,
 ): Promise<void> {
   strict(program);
-  // A reader that has seen enough (`… | head -1`) is no error of ours.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(0);
-  });
+  if (!process.stdout.listeners("error").includes(endWithReader))
+    process.stdout.on("error", endWithReader);
   try {
     await program.parseAsync(argv);
   } catch (error) {
@@ -25,6 +22,12 @@ export async function runProgram(
       throw error;
     }
   }
+}
+
+/** A reader that has seen enough (`… | head -1`) is no error of ours. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
 }
 
 /** For commander: a number argument made by one of the ids' makers; out of range is a usage error. */

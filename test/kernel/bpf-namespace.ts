@@ -28,9 +28,19 @@ export class Namespace {
     this.name = `bpft-${process.pid}-${what}`;
     execFileSync("ip", ["netns", "add", this.name]);
     process.once("exit", () => this.delete());
-    // No router solicitations and the like among the frames that are counted.
-    this.run("sysctl", "-qw", "net.ipv6.conf.default.disable_ipv6=1");
-    this.ip("link set lo up");
+    try {
+      // No router solicitations and the like among the frames that are counted.
+      this.sysctl("net.ipv6.conf.default.disable_ipv6", 1);
+      this.ip("link set lo up");
+    } catch (error) {
+      this.delete(); // nobody else knows of it yet
+      throw error;
+    }
+  }
+
+  /** A kernel setting of this namespace. Not with the program sysctl, which is not everywhere. */
+  sysctl(name: string, value: number): void {
+    this.run("sh", "-c", `echo ${value} >/proc/sys/${name.replaceAll(".", "/")}`);
   }
 
   /** Lines of `ip -batch`. */

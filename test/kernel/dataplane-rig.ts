@@ -103,7 +103,8 @@ export class EbpfRig implements DataplaneRig {
   #addUnderlay(): void {
     const { tor } = this;
     this.#wires.add("ul", { mtu: underlayMtu, mac: { near: mac.tor, far: mac.far } });
-    tor.run("sysctl", "-qw", "net.ipv6.conf.ul.disable_ipv6=0", "net.ipv6.conf.ul.accept_dad=0");
+    tor.sysctl("net.ipv6.conf.ul.disable_ipv6", 0);
+    tor.sysctl("net.ipv6.conf.ul.accept_dad", 0);
     const [v4, v6] = [vteps[4], vteps[6]];
     tor.ip(
       `addr add ${v4.vtep}/24 dev ul`,

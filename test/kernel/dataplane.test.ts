@@ -71,10 +71,10 @@ describe("eBPF dataplane on this kernel", () => {
     const lines: string[] = [];
     const warn = (_: object, line: string) => lines.push(line);
     const listening = { info: () => {}, error: () => {}, warn } as unknown as Log;
-    rig.tor.run("sysctl", "-qw", "net.ipv4.conf.ul.rp_filter=1");
+    rig.tor.sysctl("net.ipv4.conf.ul.rp_filter", 1);
     rig.tor.ip("link set ul mtu 1500");
     dataplane = await openEbpfDataplane({ vtep: rig.vtep, log: listening });
-    rig.tor.run("sysctl", "-qw", "net.ipv4.conf.ul.rp_filter=0");
+    rig.tor.sysctl("net.ipv4.conf.ul.rp_filter", 0);
     rig.tor.ip("link set ul mtu 1600");
     expect(lines.join("\n")).toMatch(/rp_filter is strict on ul/);
     expect(lines.join("\n")).toMatch(/leaves 1450 octets for tenants' packets.*: set 1550/);

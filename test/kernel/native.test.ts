@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -161,11 +161,17 @@ test("a program ends by itself when its links are closed, idle as they are", asy
 });
 
 test("CAP_NET_RAW is enough for both links, and without it the error says so", async () => {
-  const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"];
-  const raw = [...nobody, "--inh-caps=-all,+net_raw", "--ambient-caps=-all,+net_raw"];
   const idle = program("link-idle-program.ts");
+  // Whose files they are can read them, wherever the clone is; of root's rights the bounding set leaves one or none.
+  const owner = ["setpriv", `--reuid=${statSync(idle).uid}`, "--clear-groups", "--no-new-privs"];
+  const raw = [
+    ...owner,
+    "--inh-caps=-all,+net_raw",
+    "--ambient-caps=-all,+net_raw",
+    "--bounding-set=-all,+net_raw",
+  ];
   expect(await runModule(idle, { via: raw })).toBe("packet up, pcap up, closed\n");
-  const none = [...nobody, "--inh-caps=-all"];
+  const none = [...owner, "--inh-caps=-all", "--bounding-set=-all"];
   await expect(runModule(idle, { via: none })).rejects.toThrow(
     "open a packet socket: EPERM (not permitted: root or the capability CAP_NET_RAW, CAP_NET_ADMIN is needed)",
   );
