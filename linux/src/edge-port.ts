@@ -57,9 +57,13 @@ export type EdgePortOptions = {
 /** Frames since the start. */
 export type EdgeCounters = {
   lldp: LldpCounters;
-  /** `requestsOut` without the copies, which are `retransmitted`. */
+  /**
+   * `requestsOut` without the copies, which are `retransmitted`. Of `requestsIn` those `putOff` came faster than
+   * they are taken, and were not acknowledged.
+   */
   ecp: {
     requestsIn: number;
+    putOff: number;
     acksIn: number;
     requestsOut: number;
     acksOut: number;

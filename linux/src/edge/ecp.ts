@@ -27,6 +27,7 @@ import {
 import { type Driven, drive } from "../drive.ts";
 import type { EdgeCounters, EdgePortOptions } from "../edge-port.ts";
 import { type Drops, receive } from "../receive.ts";
+import { budget } from "./budget.ts";
 import { sendPdu } from "./send.ts";
 
 /** ECP of one link, carrying VDP. */
@@ -43,21 +44,31 @@ export type EcpSide = {
 const MAX_ULPDU_LENGTH = 1493;
 /** Unlike others' ECPDUs, none of ours is lost by lldpad when they keep this distance (spec/ecp.md 5). */
 const MIN_GAP_MS = 5;
-/** More than a second's worth of them at the least gap, and not much memory. */
+/** More than a second's worth of them at the least gap. */
 const MAX_QUEUE = 2048;
+/** What waits for a peer that acknowledges nothing; a VN of 4096 VSIs is ended in less. */
+const MAX_QUEUE_OCTETS = 256 * 1024;
+/**
+ * Octets of ULPDUs that are taken in at once, and in a second: 1,000 VSIs, one as small as can be in 33 octets, and
+ * twice as many each second. Beyond it a request is not acknowledged, so that the peer sends it again (802.1Q
+ * clause 43): a flood costs its own link time, and not the other ports.
+ */
+const INTAKE = { burst: 64 * 1024, perSecond: 64 * 1024 };
 
 export function openEcp(options: EdgePortOptions, agreed: () => EvbAgreed, drops: Drops): EcpSide {
-  const { link } = options;
+  const { link, clock } = options;
   const counters = noneYet();
   const tx = openSender(options, agreed, counters);
   const rx = openReceiver(options, counters, drops);
+  const intake = budget(INTAKE.burst, INTAKE.perSecond);
 
   function input({ destination, source, payload }: Frame): void {
     if (destination !== GroupAddress.nearestCustomerBridge && destination !== link.mac) return;
     const heard = ({ op, sequence: seq, ulpdu }: Ecpdu): void => {
       counters[op === "request" ? "requestsIn" : "acksIn"] += 1;
-      if (op === "request") rx({ on: "request", seq, ulpdu, source });
-      else tx.ack(seq);
+      if (op === "ack") tx.ack(seq);
+      else if (intake.spend(ulpdu.length, clock.now())) rx({ on: "request", seq, ulpdu, source });
+      else counters.putOff += 1;
     };
     receive("ecp", readVdpEcpdu, heard, drops)(payload);
   }
@@ -79,7 +90,8 @@ export function openEcp(options: EdgePortOptions, agreed: () => EvbAgreed, drops
 }
 
 function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters: EcpCounters) {
-  const outcomes = new Map<number, () => void>();
+  const outcomes = new Map<number, { octets: number; undelivered: () => void }>();
+  let waitingOctets = 0;
   let lastId = 0;
   let lastSequence: number | undefined;
   const tx = drive<EcpTx, EcpTxEvent, EcpTxAction>(
@@ -100,9 +112,13 @@ function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters:
   }
 
   function settle(id: number, givenUp: boolean): void {
-    const undelivered = outcomes.get(id);
+    const outcome = outcomes.get(id);
     outcomes.delete(id);
-    if (!givenUp) return;
+    waitingOctets -= outcome?.octets ?? 0;
+    if (givenUp) giveUp(outcome?.undelivered);
+  }
+
+  function giveUp(undelivered: (() => void) | undefined): void {
     counters.givenUp += 1;
     undelivered?.();
   }
@@ -110,8 +126,11 @@ function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters:
   return {
     send: (vdpdu: Vdpdu, undelivered: () => void) => {
       const payload = ulpduOctets(vdpdu);
+      const octets = payload.length;
+      if (waitingOctets + octets > MAX_QUEUE_OCTETS) return giveUp(undelivered);
+      waitingOctets += octets;
       lastId += 1;
-      outcomes.set(lastId, undelivered);
+      outcomes.set(lastId, { octets, undelivered });
       tx({ on: "send", ulpdu: { id: lastId, payload } });
     },
     ack: (seq: number) => tx({ on: "ack", seq }),
@@ -150,6 +169,7 @@ type EcpCounters = EdgeCounters["ecp"];
 
 const noneYet = (): EcpCounters => ({
   requestsIn: 0,
+  putOff: 0,
   acksIn: 0,
   requestsOut: 0,
   acksOut: 0,

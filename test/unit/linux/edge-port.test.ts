@@ -312,6 +312,7 @@ describe("ECP", () => {
     expect(told).toEqual(["second lost"]);
     expect(port.counters.ecp).toEqual({
       requestsIn: 0,
+      putOff: 0,
       acksIn: 1,
       requestsOut: 2,
       acksOut: 0,
