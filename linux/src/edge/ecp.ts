@@ -59,7 +59,7 @@ export function openEcp(options: EdgePortOptions, agreed: () => EvbAgreed, drops
   const { link, clock } = options;
   const counters = noneYet();
   const tx = openSender(options, agreed, counters);
-  const rx = openReceiver(options, counters, drops);
+  const rx = openReceiver(options, agreed, counters, drops);
   const intake = budget(INTAKE.burst, INTAKE.perSecond);
 
   function input({ destination, source, payload }: Frame): void {
@@ -142,12 +142,14 @@ function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters:
 
 function openReceiver(
   options: EdgePortOptions,
+  agreed: () => EvbAgreed,
   counters: EcpCounters,
   drops: Drops,
 ): Driven<EcpRx, EcpRxEvent> {
   return drive<EcpRx, EcpRxEvent, EcpRxAction>(
     ecpRxStart,
-    (rx, event) => (event.on === "tick" ? [rx] : stepEcpRx(rx, event)),
+    (rx, event, now) =>
+      event.on === "tick" ? [rx] : stepEcpRx(rx, event, now, repeatMs(agreed())),
     options.clock,
     (action) => {
       if (action.do === "ack") acknowledge(action.seq);
@@ -183,6 +185,9 @@ const timing = (agreed: EvbAgreed) => ({
   minGapMs: MIN_GAP_MS,
   maxQueue: MAX_QUEUE,
 });
+
+/** One ack timeout more than the R between the first copy and the last. */
+const repeatMs = (agreed: EvbAgreed): number => (agreed.r + 1) * vdpTimes(agreed).ackTimeoutMs;
 
 const none = new Uint8Array();
 

@@ -1,12 +1,15 @@
-import type { Mac } from "../ids.ts";
+import type { Instant, Mac } from "../ids.ts";
 
 /**
  * ECP receive side (802.1Q clause 43; spec/ecp.md 4): ack every request, deliver what is no repeat of the
  * last. Only the last number is compared: an older one is delivered as new.
  *
  *   first ─request─► wait ─request─► wait        any ─link down─► first
+ *
+ * A number can be a repeat only while its sender may be repeating it. Later it is a peer's that was started anew
+ * without a flap of the link, and counts from 1 again: its request would be acked and lost.
  */
-export type EcpRx = { is: "first" } | { is: "wait"; lastSeq: number };
+export type EcpRx = { is: "first" } | { is: "wait"; lastSeq: number; seenAt: Instant };
 
 /** `source` only passes through: ECP is point to point and does not look at it. */
 export type EcpRxEvent =
@@ -19,14 +22,23 @@ export type EcpRxAction =
 
 export const ecpRxStart: EcpRx = { is: "first" };
 
-/** The ack goes first: it says that the ECPDU came, nothing of what becomes of it. */
-export function stepEcpRx(rx: EcpRx, event: EcpRxEvent): readonly [EcpRx, ...EcpRxAction[]] {
+/**
+ * The ack goes first: it says that the ECPDU came, nothing of what becomes of it.
+ * @param repeatMs from one copy of an ECPDU to the next that comes through, at most: all the sender's retries
+ */
+export function stepEcpRx(
+  rx: EcpRx,
+  event: EcpRxEvent,
+  now: Instant,
+  repeatMs: number,
+): readonly [EcpRx, ...EcpRxAction[]] {
   switch (event.on) {
     case "request": {
-      const ack: EcpRxAction = { do: "ack", seq: event.seq };
-      if (rx.is === "wait" && rx.lastSeq === event.seq) return [rx, ack];
       const { seq, ulpdu, source } = event;
-      return [{ is: "wait", lastSeq: seq }, ack, { do: "deliver", ulpdu, source }];
+      const next: EcpRx = { is: "wait", lastSeq: seq, seenAt: now };
+      const ack: EcpRxAction = { do: "ack", seq };
+      if (rx.is === "wait" && rx.lastSeq === seq && now - rx.seenAt < repeatMs) return [next, ack];
+      return [next, ack, { do: "deliver", ulpdu, source }];
     }
     case "link-down":
       return [ecpRxStart]; // the peer starts its numbers again, maybe with the one seen last

@@ -1,4 +1,11 @@
-import { type EcpRx, type EcpRxEvent, ecpRxStart, Mac, stepEcpRx } from "@nve/protocol-spec";
+import {
+  type EcpRx,
+  type EcpRxEvent,
+  ecpRxStart,
+  Instant,
+  Mac,
+  stepEcpRx,
+} from "@nve/protocol-spec";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { timeline } from "../../../support/timeline.ts";
@@ -8,7 +15,9 @@ const payload = (seq: number) => Uint8Array.of(seq);
 const request = (seq: number): EcpRxEvent => ({ on: "request", seq, ulpdu: payload(seq), source });
 const ack = (seq: number) => ({ do: "ack", seq }) as const;
 const deliver = (seq: number) => ({ do: "deliver", ulpdu: payload(seq), source }) as const;
-const ecp = () => timeline(ecpRxStart, stepEcpRx);
+const repeatMs = 4 * 164; // R = 3, RTE = 14
+const step = (rx: EcpRx, event: EcpRxEvent, now: Instant) => stepEcpRx(rx, event, now, repeatMs);
+const ecp = () => timeline(ecpRxStart, step);
 
 test("the first request is delivered whatever its number, and acked before", () => {
   for (const seq of [0, 1, 65535]) ecp()(0, request(seq), ack(seq), deliver(seq));
@@ -37,13 +46,22 @@ test("capture 44: link down forgets the last number, for the peer starts again",
   at(3, request(1), ack(1), deliver(1));
 });
 
+test("a peer that was restarted counts from 1 again: after the time of its retries a number is no repeat", () => {
+  const at = ecp();
+  at(0, request(1), ack(1), deliver(1));
+  at(655, request(1), ack(1)); // its last copy may be this late
+  at(1310, request(1), ack(1)); // from one copy to the next
+  at(1310 + 656, request(1), ack(1), deliver(1));
+});
+
 test("every request is acked once; what is delivered is what differs from the request before", () => {
   fc.assert(
     fc.property(fc.array(fc.option(fc.nat({ max: 3 }))), (history) => {
       let rx: EcpRx = ecpRxStart;
       let last: number | null = null;
       for (const seq of history) {
-        const [next, ...actions] = stepEcpRx(rx, seq === null ? { on: "link-down" } : request(seq));
+        const event: EcpRxEvent = seq === null ? { on: "link-down" } : request(seq);
+        const [next, ...actions] = step(rx, event, Instant(0));
         const wanted = seq === null ? [] : seq === last ? [ack(seq)] : [ack(seq), deliver(seq)];
         expect(actions).toEqual(wanted);
         [rx, last] = [next, seq];
