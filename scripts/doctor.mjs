@@ -11,20 +11,18 @@ import {
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export const oldestNode = [20, 19];
-
 /**
  * What comes from outside npm. `for`: "demo" and "test" need it, or "test" alone; `optional`: without it something
  * is left out, and `without` says what.
  */
 export const needs = [
-  { debian: "clang", has: () => onPath("clang"), what: "clang, for the BPF programs" },
-  { debian: "libc6-dev", has: () => header("stdio.h"), what: "C headers, for the native socket" },
+  { debian: "clang", has: () => onPath("clang"), what: "clang (for the BPF programs)" },
+  { debian: "libc6-dev", has: () => header("stdio.h"), what: "C headers (for the native socket)" },
   { debian: "libbpf-dev", has: () => header("bpf/bpf_helpers.h"), what: "BPF headers" },
   {
     debian: "libbpf1",
     has: () => library("libbpf.so.1"),
-    what: "libbpf, which loads the BPF programs",
+    what: "libbpf (loads the BPF programs)",
   },
   { debian: "iproute2", has: () => onPath("ip") && onPath("tc"), what: "ip and tc" },
   {
@@ -58,12 +56,16 @@ export function missing(purpose) {
 export const canBuildPcap = () =>
   needs.every((need) => !need.without?.startsWith("the pcap") || need.has());
 
-/** @returns {string | undefined} a sentence when this Node is too old */
+/**
+ * The oldest of each line of Node that will do, as vite and vitest demand; from 23 on all will.
+ *
+ * @returns {string | undefined} a sentence when this Node is too old
+ */
 export function nodeTooOld(version = process.versions.node) {
   const [major = 0, minor = 0] = version.split(".").map(Number);
-  const [oldMajor, oldMinor] = oldestNode;
-  if (major > oldMajor || (major === oldMajor && minor >= oldMinor)) return undefined;
-  return `Node ${version} is too old: ${oldestNode.join(".")} or newer is needed (24 is best), see https://nodejs.org`;
+  const oldest = { 20: 19, 22: 12 }[major];
+  if (major > 22 || minor >= oldest) return undefined;
+  return `Node ${version} (${process.execPath}) will not do: 20.19 or 22.12 or newer of these lines, or 24, see https://nodejs.org`;
 }
 
 /** @returns whether a program is on PATH, or where only root has it on PATH */

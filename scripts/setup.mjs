@@ -1,13 +1,14 @@
 // From a fresh clone to something that runs: system packages, npm packages, native socket, BPF objects, build.
 // Plain Node without npm packages, since it is what installs them. What is there already is left alone.
 //
-//   node scripts/setup.mjs [demo|test]
+//   node scripts/setup.mjs [demo|test|unit]
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { canBuildPcap, missing, nodeTooOld, onPath } from "./doctor.mjs";
+import { giveToOwner } from "./owner.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const stampPath = join(root, "node_modules/.setup-stamp");
@@ -18,26 +19,41 @@ const programs = ["nva", "switch-agent", "hypervisor-agent", "lab"];
 /** One sentence for the operator: what is wrong and what to do. */
 export class CannotSetUp extends Error {}
 
-/** @param {{for: "demo" | "test"}} purpose @throws CannotSetUp */
-export async function setup({ for: purpose }) {
+/** @param {"demo" | "test" | "unit"} purpose "unit" needs nothing from outside npm @throws CannotSetUp */
+export async function setup(purpose) {
   const old = nodeTooOld();
   if (old) throw new CannotSetUp(old);
-  await step("system packages", () => systemPackages(purpose)); // before npm, which builds pcap with them
-  await step("npm packages", npmPackages);
-  await step("native socket", async () => (await import("./native.mjs")).buildNative() === "built");
-  await step("BPF programs", async () => (await import("./bpf.mjs")).buildBpf().length > 0);
-  await step("programs", build);
+  const all = purpose !== "unit";
+  try {
+    if (all) await step("system packages", (tell) => systemPackages(purpose, tell)); // before npm, which builds pcap with them
+    await step("npm packages", npmPackages);
+    if (all) await step("native socket", native);
+    if (all) await step("BPF programs", bpf);
+    await step("programs", build);
+  } finally {
+    if (didSomething) giveToOwner();
+  }
 }
 
-/** Runs one step and prints a line with its time. A step returns whether there was anything to do. */
+const native = async () => (await import("./native.mjs")).buildNative() === "built";
+const bpf = async () => (await import("./bpf.mjs")).buildBpf().length > 0;
+
+let didSomething = false;
+
+/**
+ * Runs one step and prints a line with its time. A step returns whether there was anything to do; what takes a while
+ * it tells before.
+ */
 async function step(name, work) {
   const begin = performance.now();
+  const print = (text) => process.stdout.write(`  ${name.padEnd(18)}${text}\n`);
   const line = (how) => {
     const seconds = ((performance.now() - begin) / 1000).toFixed(1);
-    process.stdout.write(`  ${name.padEnd(18)}${how.padEnd(12)}${seconds.padStart(6)} s\n`);
+    didSomething ||= how !== "up to date";
+    print(`${how.padEnd(12)}${seconds.padStart(6)} s`);
   };
   try {
-    line((await work()) ? "done" : "up to date");
+    line((await work(print)) ? "done" : "up to date");
   } catch (error) {
     line("failed");
     if (error instanceof CannotSetUp) throw error;
@@ -45,11 +61,15 @@ async function step(name, work) {
   }
 }
 
-function systemPackages(purpose) {
+function systemPackages(purpose, tell) {
   const wanted = missing(purpose);
   if (wanted.length === 0) return false;
   const may = process.getuid() === 0 && process.env.NVE_NO_APT !== "1" && onPath("apt-get");
-  if (may) install(wanted.map((need) => need.debian));
+  if (may) {
+    const packages = wanted.map((need) => need.debian);
+    tell(`apt-get install ${packages.join(" ")}`);
+    install(packages);
+  }
   const left = missing(purpose);
   const required = left.filter((need) => need.without === undefined);
   if (required.length > 0) {
@@ -83,7 +103,7 @@ function install(packages) {
   for (const name of packages) apt(...options, name); // one that cannot be had must not keep the others away
 }
 
-function npmPackages() {
+function npmPackages(tell) {
   const now = {
     lock: createHash("sha256")
       .update(readFileSync(join(root, "package-lock.json")))
@@ -92,6 +112,7 @@ function npmPackages() {
     pcap: canBuildPcap(), // a failed optional package stays away until the next `npm ci`
   };
   if (!npmStale(now)) return false;
+  tell("npm ci");
   const [command, ...args] = npm();
   const outcome = spawnSync(command, [...args, "ci", "--include=dev", "--no-audit", "--no-fund"], {
     cwd: root,
@@ -161,5 +182,10 @@ export async function setupOrExit(purpose) {
 }
 
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
-  await setupOrExit({ for: process.argv[2] === "demo" ? "demo" : "test" });
+  const purpose = process.argv[2] ?? "test";
+  if (!["demo", "test", "unit"].includes(purpose)) {
+    process.stderr.write("usage: npm run setup [-- demo|test|unit]\n");
+    process.exit(2);
+  }
+  await setupOrExit(purpose);
 }

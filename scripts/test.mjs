@@ -5,17 +5,19 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { giveToOwner } from "./owner.mjs";
 import { setupOrExit } from "./setup.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const isRoot = process.getuid() === 0;
 
-await setupOrExit({ for: "test" });
+await setupOrExit(isRoot ? "test" : "unit");
 const folder = mkdtempSync(join(tmpdir(), "vitest-"));
 try {
   process.exitCode = await main(process.argv.slice(2));
 } finally {
   rmSync(folder, { recursive: true });
+  giveToOwner(); // vitest keeps its times in node_modules
 }
 
 async function main(extra) {
@@ -32,8 +34,8 @@ async function main(extra) {
   const { passed, failed, skipped } = read(result, exitCode);
   if (!isRoot)
     process.stdout.write(
-      "skipped: test/kernel, test/interop and test/lab, which make network namespaces and need root: " +
-        'sudo env PATH="$PATH" npm test\n',
+      "skipped: test/kernel, test/interop and test/lab, which make network namespaces and need root. To run all:\n" +
+        '  sudo env PATH="$PATH" npm test\n',
     );
   const tail = skipped > 0 ? `, ${skipped} skipped` : "";
   process.stdout.write(`${passed} passed, ${failed} failed${tail}\n`);
