@@ -2,16 +2,19 @@ import { readFileSync } from "node:fs";
 import { run } from "@nve/lab/shell";
 import {
   decode,
+  frameOctets,
+  Mac,
   readEcpdu,
   readFrame,
   readVdpdu,
+  uint,
   type VdpTlv,
   vsiIdText,
 } from "@nve/protocol-spec";
 import { expect, test } from "vitest";
 import { until } from "../support/lab.ts";
 import { readPcap } from "../support/pcap.ts";
-import { pingFrom, useTwoRacks, VN, vm } from "../support/two-racks.ts";
+import { pingFrom, useTwoRacks, VN, VNI, vm } from "../support/two-racks.ts";
 
 // One lab for the file; the tests build on each other, in this order.
 const lab = useTwoRacks();
@@ -52,18 +55,27 @@ test("H1, H9, P1: a server names a VN and is lent a tag, with one ECPDU each way
   ]);
 });
 
-test("H4: the VNI is the NVE's own business: nothing on the access link holds it", async () => {
+test("H4: VN IDs are on the access link, aliases and VNIs never, and the hypervisor shows neither", async () => {
+  const [id, vni, alias] = [10004, 70004, "cochineal"];
+  await lab.run("nva", "nva", "vn", "create", alias, "--id", String(id), "--vni", String(vni));
   const capture = await lab.capture("srv2", "eth1");
-  await lab.attach("red2");
+  const { vnic } = await lab.attach("red2");
+  const change = (...words: string[]) =>
+    lab.run("srv2", "hypervisor-agent", "vnic", ...words, "--vn", String(id));
+  await change("add", vnic, "--mac", "02:00:00:00:00:52");
   expect(await lab.ping("red2", vm("red1").ip)).toBe(true);
   await capture.lines();
-  const frames = readPcap(readFileSync(capture.path)).map(({ octets }) =>
-    Buffer.from(octets).toString("hex"),
-  );
-  expect(frames.some((frame) => frame.includes("002711"))).toBe(true); // VN ID 10001 is on it
-  expect(frames.filter((frame) => frame.includes("011171"))).toEqual([]); // VNI 70001 is not
-  const vnics = JSON.stringify(await lab.vnics("srv2"));
-  expect(vnics).not.toContain("70001");
+  const frames = readPcap(readFileSync(capture.path)).map(({ octets }) => Buffer.from(octets));
+  const onTheLink = (octets: Uint8Array) =>
+    frames.some((frame) => frame.includes(Buffer.from(octets)));
+  expect([VN.red, id].map((id) => onTheLink(uint(3, id)))).toEqual([true, true]);
+  expect([VNI.red, vni].map((vni) => onTheLink(uint(3, vni)))).toEqual([false, false]);
+  expect(onTheLink(Buffer.from(alias))).toBe(false);
+  const status = await lab.show("srv2", "hypervisor-agent", "status");
+  const shown = JSON.stringify([await lab.vnics("srv2"), status]);
+  expect(shown).toContain(String(id));
+  expect(shown).not.toMatch(new RegExp(`${alias}|${vni}|${VNI.red}`));
+  await change("remove", vnic);
 });
 
 test("A4: two VNICs of one VN on one server share the tag of that VN on that port", async () => {
@@ -89,11 +101,14 @@ test("H5: the same MAC and IP in two VNs of one server stay apart", async () => 
   await lab.attach("blue2");
   const [red1, blue1] = [await lab.vnicOf("red1"), await lab.vnicOf("blue1")];
   expect(red1.vns[0]?.macs).toEqual(blue1.vns[0]?.macs);
-  expect(red1.vns[0]?.tag).not.toBe(blue1.vns[0]?.tag);
+  const tags = [red1, blue1].map(({ vns }) => vns[0]?.tag ?? 0);
+  expect(Math.min(...tags)).toBeGreaterThanOrEqual(2); // both are lent one, at the same time
+  expect(new Set(tags).size).toBe(2);
 
   const seen = await lab.capture("blue2", "eth0", "icmp");
   expect(await lab.ping("red1", vm("red2").ip)).toBe(true);
   expect(await seen.lines()).toEqual([]);
+  expect(await lab.ping("blue1", vm("blue2").ip)).toBe(true);
 });
 
 test("H6, H7: a VNIC has several VNs, MACs and IPs, added and removed at any time by one message each", async () => {
@@ -204,14 +219,46 @@ test("A7, H2: with the last VNIC of a VN its tag and all its state are gone from
     ),
   ];
   expect((await blue()).length).toBeGreaterThan(0);
+  const tag = (await lab.vnicOf("blue1")).vns[0]?.tag ?? 0;
   await lab.detach("blue1");
   expect((await lab.tags("tor1")).filter(({ vn }) => vn === VN.blue)).toHaveLength(1); // blue2's port has it still
+  await nothingPasses(tag);
   await lab.detach("blue2");
   await until("no trace of blue", async () => ((await blue()).length === 0 ? true : undefined));
   expect(await lab.ping("blue1", vm("blue2").ip, 1)).toBe(false);
   const nves = (await lab.show("nva", "nva", "nve", "list")) as { vnIds?: number[] }[];
   expect(JSON.stringify(nves)).not.toContain(String(VN.blue));
 });
+
+/** blue1 is detached and blue2 is not: neither dataplane knows blue1's MAC, nor the switch its tag. */
+async function nothingPasses(tag: number): Promise<void> {
+  const [{ mac: gone }, { mac: there }] = [vm("blue1"), vm("blue2")];
+  const frame = (from: string, to: string, vid?: number) =>
+    frameOctets({
+      destination: Mac(to),
+      source: Mac(from),
+      ...(vid !== undefined && { tag: { pcp: 0, dei: false, vid } }),
+      etherType: 0x88b5,
+      payload: new Uint8Array(46),
+    });
+  const drops = () =>
+    Promise.all(["no-such-tag", "unknown-mac"].map((why) => lab.dropped("tor1", why)));
+  const before = await drops();
+  const [onLink, atBlue2] = [
+    await lab.capture("tor1", "eth1", `ether src ${gone}`),
+    await lab.capture("blue2", "eth0", `ether src ${gone}`),
+  ];
+  await lab.send("blue1", "eth0", frame(gone, there));
+  await lab.send("srv1", "eth1", frame(gone, there, tag));
+  await lab.send("blue2", "eth0", frame(there, gone));
+  await until("the switch to drop two", async () => {
+    const now = await drops();
+    return now.every((count, i) => count > (before[i] ?? 0)) || undefined;
+  });
+  const sent = (await onLink.lines()).filter((line) => line.includes("0x88b5"));
+  expect(sent).toEqual([expect.stringContaining(`vlan ${tag}`)]); // none but the one sent by hand
+  expect(await atBlue2.lines()).toEqual([]);
+}
 
 async function ipIn(name: string, ...words: string[]): Promise<void> {
   const { code, stderr } = await run("ip", ["-n", `${lab.name}-${name}`, ...words]);

@@ -77,6 +77,8 @@ test("A6: the NVA gives the mappings; while none answers the switch serves what 
     const { nvaState } = (await lab.show("tor1", "switch-agent", "status")) as { nvaState: string };
     return nvaState !== "connected" || undefined;
   });
+  const known = (await lab.fdb("tor1")).map(({ mac, where, applied }) => [mac, where, applied]);
+  expect(known).toContainEqual([vm("red3").mac, "remote", true]);
   expect(await lab.ping("red1", vm("red3").ip)).toBe(true);
   const extra = await lab.addVm({
     vm: "late",

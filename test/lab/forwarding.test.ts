@@ -1,28 +1,24 @@
 import { readFileSync } from "node:fs";
 import {
-  arpOctets,
   decode,
   EtherType,
   frameOctets,
-  IpAddress,
   Mac,
   readFrame,
-  readUdpOverIp,
-  readVxlan,
+  Vni,
   VXLAN_PORT,
+  vxlanOctets,
 } from "@nve/protocol-spec";
 import { expect, test } from "vitest";
+import { addressesOf, arp, broadcast, probe, testFrame, vxlanOf } from "../support/frames.ts";
 import { until } from "../support/lab.ts";
 import { readPcap } from "../support/pcap.ts";
-import { useTwoRacks, VN, VNI, vm } from "../support/two-racks.ts";
+import { useTwoRacks, type Vm, VN, VNI, vm } from "../support/two-racks.ts";
 
 // One lab for the file, with all eight VMs attached by the first test.
 const lab = useTwoRacks();
 
 const all = ["red1", "red2", "red3", "red4", "blue1", "blue2", "blue3", "blue4"];
-const broadcast = Mac("ff:ff:ff:ff:ff:ff");
-/** A frame's MAC in the filter of a capture: it is the test's own. */
-const probe = Mac("02:00:00:00:00:01");
 
 test("P3, P10: VNs span two racks behind a plain IP router, with VNIs beyond 12 bits", async () => {
   await lab.createVns();
@@ -101,7 +97,8 @@ test("P4: underlay switches see NVE addresses only, and learn no tenant address"
   expect(await lab.ping("blue1", vm("blue3").ip)).toBe(true);
   await underlay.lines();
   const outer = new Set(addressesOf(underlay.path));
-  expect([...outer].sort()).toEqual(["10.0.1.11", "10.0.2.12", "198.51.100.1"]);
+  outer.delete("198.51.100.1"); // the NVA, with whom the NVEs speak now and then
+  expect([...outer].sort()).toEqual(["10.0.1.11", "10.0.2.12"]);
   const neighbours = await lab.run("spine", "ip", "neigh", "show");
   for (const name of all) {
     expect(neighbours).not.toContain(vm(name).mac);
@@ -134,6 +131,17 @@ test("V8: the tag maps to the VN on its own port only, and the mapping is shown"
       expect(known?.tags).toContainEqual(expect.objectContaining({ port, tag }));
     }
   }
+
+  // What eth2 has lent means nothing on eth1.
+  const lent = await lab.tags("tor1");
+  const at = (name: string) => lent.filter(({ port }) => port === name).map(({ tag }) => tag);
+  const others = at("eth2").filter((tag) => !at("eth1").includes(tag));
+  expect(others).not.toEqual([]);
+  const hears = await capturesAt(all, "ether proto 0x88b5");
+  await dropped({ "no-such-tag": others.length }, () =>
+    lab.send("srv1", "eth1", ...others.map((tag) => testFrame(tag))),
+  );
+  expect(await hears()).toEqual([]);
 });
 
 test("P11: no frame of one VN reaches another: foreign tags, double tags, VID 0, no tag, broadcast and all", async () => {
@@ -141,37 +149,28 @@ test("P11: no frame of one VN reaches another: foreign tags, double tags, VID 0,
   const [redTag, blueTag] = [await tagOf("red1"), await tagOf("blue1")];
   const tags = (await lab.tags("tor1")).map(({ tag }) => tag);
   const foreign = [2, 3, 4, 5, 4094].find((tag) => !tags.includes(tag)) ?? 2;
-  const before = await drops();
-  const hears = await capturesAt(
-    ["blue1", "blue2", "blue3", "blue4", "red1", "red2", "red3", "red4"],
-    "ether proto 0x88b5",
+  const hears = await capturesAt(all, "ether proto 0x88b5");
+  const toServer = await lab.capture("srv2", "eth1", `ether src ${probe}`);
+  const inner = testFrame(blueTag).subarray(12); // a tag and what follows it
+  const reasons = { "no-such-tag": 1, untagged: 1, "priority-tagged": 1, "double-tagged": 1 };
+  await dropped(reasons, () =>
+    lab.send(
+      "srv1",
+      "eth1",
+      testFrame(foreign),
+      testFrame(undefined),
+      testFrame(0),
+      frameOctets({
+        destination: broadcast,
+        source: probe,
+        tag: { pcp: 0, dei: false, vid: redTag },
+        etherType: EtherType.vlan,
+        payload: inner.subarray(2),
+      }),
+    ),
   );
-  const inner = frameOctets({
-    destination: broadcast,
-    source: probe,
-    tag: { pcp: 0, dei: false, vid: blueTag },
-    etherType: 0x88b5,
-    payload: new Uint8Array(46),
-  }).subarray(12); // a tag and what follows it
-  await lab.send(
-    "srv1",
-    "eth1",
-    testFrame(foreign),
-    testFrame(undefined),
-    testFrame(0),
-    frameOctets({
-      destination: broadcast,
-      source: probe,
-      tag: { pcp: 0, dei: false, vid: redTag },
-      etherType: EtherType.vlan,
-      payload: inner.subarray(2),
-    }),
-  );
-  await until("the switch to count what it dropped", async () => {
-    const now = await drops();
-    return reasons.every((reason) => (now[reason] ?? 0) > (before[reason] ?? 0)) || undefined;
-  });
   expect(await hears()).toEqual([]);
+  expect((await toServer.lines()).filter((line) => line.includes("0x88b5"))).toEqual([]);
 
   // The one that is allowed does pass: the test would see the others.
   const passed = await capturesAt(["red2", "red3", "red4", "blue2"], "ether proto 0x88b5");
@@ -179,64 +178,148 @@ test("P11: no frame of one VN reaches another: foreign tags, double tags, VID 0,
   await heard(passed, ["red2 1", "red3 1", "red4 1"]);
 });
 
-test("A17, P4: an NVE is told of VNs in which it has members, and of no others", async () => {
-  await lab.run("nva", "nva", "vn", "create", "green", "--id", "10003", "--vni", "70003");
-  const green = await lab.addVm({
-    vm: "green1",
-    server: "srv1",
-    vn: "red",
-    mac: "02:00:00:00:00:71",
-    ip: "10.0.1.71",
+test("P11: a MAC that only another VN has is unknown, on the same ToR and behind another", async () => {
+  const change = (what: "add" | "remove", name: string, mac: string) => {
+    const words = ["vnic", what, vm(name).interface, "--vn", String(VN.blue), "--mac", mac];
+    return lab.run(vm(name).server, "hypervisor-agent", ...words);
+  };
+  const bluesOwn = [
+    ["blue2", "02:00:00:00:00:82"],
+    ["blue3", "02:00:00:00:00:83"],
+  ] as const;
+  for (const [name, mac] of bluesOwn) await change("add", name, mac);
+  await until("tor1 to know both", async () => {
+    const known = (await lab.fdb("tor1")).filter(({ applied }) => applied).map(({ mac }) => mac);
+    return bluesOwn.every(([, mac]) => known.includes(mac)) || undefined;
   });
-  await lab.run(
-    "srv1",
-    ...["hypervisor-agent", "vnic", "attach", green.interface, "--vn", "10003"],
-    ...["--mac", green.mac, "--ip", green.ip],
+  const hears = await capturesAt(all, "ether proto 0x88b5");
+  const frames = bluesOwn.map(([, mac]) => testFrame(undefined, Mac(mac)));
+  await dropped({ "unknown-mac": 2 }, () => lab.send("red1", "eth0", ...frames));
+  expect(await hears()).toEqual(["red1 2"]); // its own
+  for (const [name, mac] of bluesOwn) await change("remove", name, mac);
+});
+
+test("P11: from the underlay nothing comes in of a stranger, of an unknown VNI, tagged inside, or to go out again", async () => {
+  const tunnel = (vni: number, vid?: number, to = broadcast) =>
+    vxlanOctets({ vni: Vni(vni), frame: decode(testFrame(vid, to), readFrame) });
+  const send = (from: string, ...datagrams: Uint8Array[]) =>
+    lab.sendUdp(from, "10.0.1.11", VXLAN_PORT, ...datagrams);
+  const hears = await capturesAt(all, "ether proto 0x88b5");
+  await dropped({ "stranger-vtep": 1 }, () => send("spine", tunnel(VNI.red)));
+  await dropped({ "unknown-vni": 1, "inner-tag": 1, "split-horizon": 1 }, () =>
+    send(
+      "tor2",
+      tunnel(70999),
+      tunnel(VNI.red, 100),
+      tunnel(VNI.red, undefined, Mac(vm("red3").mac)),
+    ),
   );
-  await until(
-    "the NVA to know it",
-    async () => (await lab.mappings()).some(({ vnId }) => vnId === 10003) || undefined,
-  );
+  expect(await hears()).toEqual([]);
+
+  // A peer's frames as they should be do come in, and none goes back to where the peer's own VMs are.
+  const passed = await capturesAt(all, "ether proto 0x88b5");
+  await send("tor2", tunnel(VNI.red));
+  await heard(passed, ["red1 1", "red2 1"]);
+});
+
+test("A17, P4: an NVE is sent what concerns VNs in which it has members, and nothing of others", async () => {
+  await lab.run("nva", "nva", "vn", "create", "green", "--id", "10003", "--vni", "70003");
+  const [green1, green2] = [
+    await addGreen("green1", "srv1", "71"),
+    await addGreen("green2", "srv3", "72"),
+  ];
   const told = async (tor: string) =>
     [...new Set((await lab.fdb(tor)).map(({ vnId }) => vnId))].sort();
+  await attachGreen(green1);
+  expect(await sentToTor2(green1.interface, "b1")).toBe(false);
   expect(await told("tor1")).toEqual([10001, 10002, 10003]);
   expect(await told("tor2")).toEqual([10001, 10002]);
 
-  // Once it has a member it is told what there is already; with the last one gone it forgets.
-  const other = await lab.addVm({
-    vm: "green2",
-    server: "srv3",
-    vn: "red",
-    mac: "02:00:00:00:00:72",
-    ip: "10.0.1.72",
+  // What is flooded in green goes where green has members: nowhere.
+  const tag = (await lab.vnicOf(green1)).vns[0]?.tag ?? 0;
+  await lab.send("srv1", "eth1", testFrame(tag));
+  const flooded = await until("tor1 to have flooded it", async () => {
+    const { vns } = await countersOf("tor1");
+    return vns.find(({ vni, flooded }) => vni === 70003 && flooded > 0);
   });
-  await lab.run(
-    "srv3",
-    "hypervisor-agent",
-    "vnic",
-    "attach",
-    other.interface,
-    "--vn",
-    "10003",
-    "--mac",
-    other.mac,
-  );
+  expect(flooded).toMatchObject({ accessOut: 0, overlayOut: 0 });
+
+  // Once it has a member it is told what there is already, and what comes; with the last one gone it forgets.
+  await attachGreen(green2);
   await until(
     "tor2 to know green1",
-    async () => (await lab.fdb("tor2")).some(({ mac }) => mac === green.mac) || undefined,
+    async () => (await lab.fdb("tor2")).some(({ mac }) => mac === green1.mac) || undefined,
   );
-  await lab.detach(other);
+  expect(await sentToTor2(green1.interface, "b2")).toBe(true);
+  await lab.detach(green2);
   expect(await told("tor2")).toEqual([10001, 10002]);
+  expect(await sentToTor2(green1.interface, "b3")).toBe(false);
 });
 
-const underlayAddresses = ["10.0.1.11", "10.0.1.1"];
-const reasons = ["no-such-tag", "untagged", "priority-tagged", "double-tagged"];
+function addGreen(name: string, server: string, last: string) {
+  const [mac, ip] = [`02:00:00:00:00:${last}`, `10.0.1.${last}`];
+  return lab.addVm({ vm: name, server, vn: "red", mac, ip });
+}
 
-async function drops(): Promise<Record<string, number>> {
-  const shown = (await lab.show("tor1", "switch-agent", "show", "counters")) as {
-    drops: Record<string, number>;
+async function attachGreen({ server, interface: name, mac, ip }: Vm): Promise<void> {
+  const where = ["attach", name, "--vn", "10003", "--mac", mac, "--ip", ip];
+  await lab.run(server, "hypervisor-agent", "vnic", ...where);
+}
+
+/** Whether the NVA sends tor2 a new MAC of green on srv1: one of red, which it must send, comes after it. */
+async function sentToTor2(interfaceOfGreen: string, last: string): Promise<boolean> {
+  const capture = await lab.capture("tor2", "eth3", "tcp port 7470");
+  const add = async (name: string, vn: number, mac: string) => {
+    await lab.run(
+      "srv1",
+      "hypervisor-agent",
+      "vnic",
+      "add",
+      name,
+      "--vn",
+      String(vn),
+      "--mac",
+      mac,
+    );
+    await until(
+      `the NVA to know ${mac}`,
+      async () => (await lab.mappings()).some((row) => row.mac === mac) || undefined,
+    );
   };
-  return shown.drops;
+  const [green, red] = [`02:00:00:00:0a:${last}`, `02:00:00:00:0c:${last}`];
+  await add(interfaceOfGreen, 10003, green);
+  await add(vm("red1").interface, VN.red, red);
+  await until(
+    "tor2 to know what is red",
+    async () => (await lab.fdb("tor2")).some(({ mac }) => mac === red) || undefined,
+  );
+  await capture.lines();
+  const packets = readPcap(readFileSync(capture.path)).map(({ octets }) => Buffer.from(octets));
+  const sent = (mac: string) =>
+    packets.some((packet) => packet.includes(Buffer.from(mac.replaceAll(":", ""), "hex")));
+  expect(sent(red)).toBe(true);
+  return sent(green);
+}
+
+const underlayAddresses = ["10.0.1.11", "10.0.1.1"];
+
+type Counters = {
+  drops: Record<string, number>;
+  vns: { vni: number; accessOut: number; overlayOut: number; flooded: number }[];
+};
+
+const countersOf = async (tor: string) =>
+  (await lab.show(tor, "switch-agent", "show", "counters")) as Counters;
+
+/** Does something of which tor1 has to drop so many frames for these reasons. */
+async function dropped(more: Record<string, number>, act: () => Promise<void>): Promise<void> {
+  const { drops: before } = await countersOf("tor1");
+  await act();
+  await until("the switch to count what it dropped", async () => {
+    const { drops } = await countersOf("tor1");
+    const so = ([why, n]: [string, number]) => (drops[why] ?? 0) >= (before[why] ?? 0) + n;
+    return Object.entries(more).every(so) || undefined;
+  });
 }
 
 async function everybodyKnown(): Promise<void> {
@@ -247,29 +330,6 @@ async function everybodyKnown(): Promise<void> {
         (await lab.fdb(tor)).filter(({ applied }) => applied).length === all.length || undefined,
     );
   }
-}
-
-const testFrame = (vid: number | undefined): Uint8Array =>
-  frameOctets({
-    destination: broadcast,
-    source: probe,
-    ...(vid !== undefined && { tag: { pcp: 0, dei: false, vid } }),
-    etherType: 0x88b5,
-    payload: new Uint8Array(50),
-  });
-
-function arp(from: string, wanted: string): Uint8Array {
-  const payload = arpOctets({
-    op: "request",
-    sender: { mac: Mac(from), ip: IpAddress("10.0.1.21") },
-    target: { mac: Mac("00:00:00:00:00:00"), ip: IpAddress(wanted) },
-  });
-  return frameOctets({
-    destination: broadcast,
-    source: Mac(from),
-    etherType: EtherType.arp,
-    payload,
-  });
 }
 
 /** Captures at VMs. @returns how to end it: "vm frames" of each that has seen any, the sender its own one */
@@ -305,20 +365,4 @@ async function nobodyHears(from: string, to: string, others: readonly string[]):
   await lab.send(from, "eth0", arp(vm(from).mac, vm(to).ip));
   await lab.ping(from, vm("red4").ip, 2);
   expect(await seen()).toEqual([]);
-}
-
-/** Source and destination of every IPv4 packet of a capture, as a router reads them. */
-const addressesOf = (path: string): string[] =>
-  readPcap(readFileSync(path)).flatMap(({ octets }) => {
-    const { payload } = decode(octets, readFrame);
-    return [payload.subarray(12, 16), payload.subarray(16, 20)].map((ip) => ip.join("."));
-  });
-
-function vxlanOf(path: string) {
-  return readPcap(readFileSync(path)).map(({ octets }) => {
-    const udp = decode(decode(octets, readFrame).payload, readUdpOverIp);
-    const { vni, frame } = decode(udp.payload, readVxlan);
-    const tagged = frame.tag !== undefined;
-    return { from: udp.source, to: udp.destination, vni, etherType: frame.etherType, tagged };
-  });
 }

@@ -43,7 +43,6 @@ export type MappingRow = {
   ips: string[];
   locations: { nve: string; vteps: string[] }[];
 };
-export type CountRow = { where: string; counter: string; value: number };
 export type RefusalRow = { port: string; vnId: number; code: number; reason: string };
 
 export const VN = { red: 10001, blue: 10002 } as const;
@@ -54,6 +53,7 @@ const expected: { vms: Vm[] } = JSON.parse(
 );
 
 const sender = join(import.meta.dirname, "send-frames.mjs");
+const datagramSender = join(import.meta.dirname, "send-datagrams.mjs");
 
 /** `red1`, `blue4` … */
 export function vm(name: string): Vm {
@@ -80,6 +80,8 @@ export type TwoRacks = TestLab & {
   refusals(tor: string): Promise<RefusalRow[]>;
   /** Sends frames as they are, hex digits, out of an interface of a node. */
   send(node: string, port: string, ...frames: Uint8Array[]): Promise<void>;
+  /** Sends UDP datagrams to a port of an address. */
+  sendUdp(node: string, address: string, port: number, ...datagrams: Uint8Array[]): Promise<void>;
   /** A VM that the topology file does not have: a namespace with eth0, and its tap on the server. */
   addVm(one: Omit<Vm, "interface" | "tor">): Promise<Vm>;
 };
@@ -149,8 +151,11 @@ export function useTwoRacks(): TwoRacks {
     },
     refusals: (tor) => rows<RefusalRow>(tor, "switch-agent", "show", "refusals"),
     send: async (node, port, ...frames) => {
-      const words = frames.map((frame) => Buffer.from(frame).toString("hex"));
-      await lab.run(node, process.execPath, sender, port, ...words);
+      await lab.run(node, process.execPath, sender, port, ...frames.map(hex));
+    },
+    sendUdp: async (node, address, port, ...datagrams) => {
+      const to = [address, String(port)];
+      await lab.run(node, process.execPath, datagramSender, ...to, ...datagrams.map(hex));
     },
     addVm: async (one) => {
       const made = {
@@ -188,6 +193,8 @@ export function useTwoRacks(): TwoRacks {
     },
   };
 }
+
+const hex = (octets: Uint8Array): string => Buffer.from(octets).toString("hex");
 
 function vnicIn(all: readonly Vnic[], one: Vm): Vnic {
   const found = all.find((row) => row.interface === one.interface);
