@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { giveToOwner } from "./owner.mjs";
 import { setupOrExit } from "./setup.mjs";
@@ -32,14 +32,21 @@ async function main(extra) {
     ...extra,
   ]);
   const { passed, failed, skipped } = read(result, exitCode);
+  if (skipped.length > 0 && failed === 0 && extra.length === 0)
+    process.stdout.write(`skipped, as this machine lacks what they need:\n${listed(skipped, 10)}`);
   if (!isRoot)
     process.stdout.write(
       "skipped: test/kernel, test/interop and test/lab, which make network namespaces and need root. To run all:\n" +
         '  sudo env PATH="$PATH" npm test\n',
     );
-  const tail = skipped > 0 ? `, ${skipped} skipped` : "";
+  const tail = skipped.length > 0 ? `, ${skipped.length} skipped` : "";
   process.stdout.write(`${passed} passed, ${failed} failed${tail}\n`);
   return failed > 0 || exitCode !== 0 ? 1 : 0;
+}
+
+function listed(names, most) {
+  const rest = names.length > most ? [`and ${names.length - most} more`] : [];
+  return [...names.slice(0, most), ...rest].map((name) => `  ${name}\n`).join("");
 }
 
 function vitest(args) {
@@ -57,7 +64,7 @@ function read(path, exitCode) {
   try {
     json = JSON.parse(readFileSync(path, "utf8"));
   } catch {
-    return { passed: 0, failed: 1, skipped: 0 }; // vitest itself has failed, and has said why
+    return { passed: 0, failed: 1, skipped: [] }; // vitest itself has failed, and has said why
   }
   const unloadable = json.testResults.filter(
     (file) =>
@@ -67,6 +74,10 @@ function read(path, exitCode) {
   return {
     passed: json.numPassedTests,
     failed: failed === 0 && exitCode !== 0 ? 1 : failed,
-    skipped: json.numPendingTests + json.numTodoTests,
+    skipped: json.testResults.flatMap((file) =>
+      file.assertionResults
+        .filter(({ status }) => ["skipped", "pending", "todo"].includes(status))
+        .map(({ fullName }) => `${relative(root, file.name)}: ${fullName}`),
+    ),
   };
 }
