@@ -14,6 +14,7 @@ import {
 import { Applier } from "./applier.ts";
 import type { Config } from "./config.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
+import { Gate } from "./gate.ts";
 import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
 import { AccessPort } from "./port.ts";
 import { Refusals } from "./refusals.ts";
@@ -34,6 +35,8 @@ export type AgentOptions = {
 const ADMIT_MS = 2000;
 /** How long an answer waits for the NVA to know the VNIC and for us to know its VN: then first frames arrive. */
 const SYNC_MS = 250;
+/** Decisions of one port that the NVA is asked for at a time: the other ports, and our own CLI, get their turn. */
+const ADMITS = 16;
 
 /**
  * The switch agent: access ports, NVE core, dataplane and NVA, wired. Each event goes through the core, and what
@@ -52,6 +55,7 @@ export class SwitchAgent {
   readonly #options: AgentOptions;
   readonly #startedAt: Instant;
   readonly #events: NveEvent[] = [];
+  readonly #gates = new Map<string, Gate>();
   #running = false;
   #closed = false;
 
@@ -172,20 +176,39 @@ export class SwitchAgent {
   }
 
   async #admit({ ask, serial, vns }: NveEffect & { do: "admit" }): Promise<void> {
-    const { vsi, vnic, hypervisor, port } = ask;
-    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(port) / 3);
-    const pool = this.core.ports.get(port)?.pool;
-    const entries = entriesOf(ask.filters, (vid) => pool?.vnOf(vid));
-    const content = contentOf("code" in entries ? [] : entries, ask.addresses);
+    const { vsi } = ask;
+    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(ask.port) / 3);
+    const deadline = Instant(this.#options.clock.now() + timeoutMs);
     const verdicts = await Promise.all(
       vns.map(async (vn): Promise<[VnId, Verdict]> => {
         const { is, reason } = this.nva.state;
         const fromMemory = is !== "connected" && this.core.infos.has(vn);
         if (fromMemory) return [vn, { is: "unreachable", reason }]; // what is known is enough
-        return [vn, await this.nva.admit({ vn, vnic, hypervisor, port, content }, timeoutMs)];
+        const verdict = () => this.#verdict(ask, serial, vn, deadline);
+        return [vn, await this.#gate(ask.port).through(verdict)];
       }),
     );
     this.#feed({ on: "verdicts", vsi, serial, verdicts: new Map(verdicts) });
+  }
+
+  async #verdict(ask: Ask, serial: number, vn: VnId, deadline: Instant): Promise<Verdict> {
+    const timeoutMs = deadline - this.#options.clock.now();
+    const wanted = this.core.vsis.get(ask.vsi)?.pending?.serial === serial; // or cancelled meanwhile
+    if (timeoutMs <= 0 || !wanted) {
+      const { is, reason } = this.nva.state;
+      return { is: "unreachable", reason: is === "connected" ? "no answer in time" : reason };
+    }
+    const { vnic, hypervisor, port } = ask;
+    const pool = this.core.ports.get(port)?.pool;
+    const entries = entriesOf(ask.filters, (vid) => pool?.vnOf(vid));
+    const content = contentOf("code" in entries ? [] : entries, ask.addresses);
+    return this.nva.admit({ vn, vnic, hypervisor, port, content }, timeoutMs);
+  }
+
+  #gate(port: string): Gate {
+    const gate = this.#gates.get(port) ?? new Gate(ADMITS);
+    this.#gates.set(port, gate);
+    return gate;
   }
 
   async #apply({ change, vsi, serial }: NveEffect & { do: "intents" }): Promise<void> {
