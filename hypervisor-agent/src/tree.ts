@@ -2,17 +2,17 @@ import { type IpAddress, isGroup, type Mac, type VnId } from "@nve/protocol-spec
 
 /** What a VNIC contains: VNs, their MACs, the IPs of each MAC (H6). No VN without a MAC: VDP could not say it. */
 export type Tree = readonly VnNode[];
-export type VnNode = { vn: VnId; macs: readonly MacNode[] };
-export type MacNode = { mac: Mac; ips: readonly IpAddress[] };
+type VnNode = { vn: VnId; macs: readonly MacNode[] };
+type MacNode = { mac: Mac; ips: readonly IpAddress[] };
 
 /** A VN, a MAC of it, or an IP of that: as deep as it is filled in. */
 export type NodePath = { vn: VnId; mac?: Mac; ip?: IpAddress };
 
 /** A {VN, MAC} pair with its IPs: one filter entry. */
-export type Leaf = { vn: VnId; mac: Mac; ips: readonly IpAddress[] };
+type Leaf = { vn: VnId; mac: Mac; ips: readonly IpAddress[] };
 
 /** {VN, MAC} pairs that fit one association TLV of format 4 (protocol-spec, `maxEntries`). */
-export const MAX_LEAVES = 40;
+const MAX_LEAVES = 40;
 
 export const leaves = (tree: Tree): Leaf[] =>
   tree.flatMap(({ vn, macs }) => macs.map(({ mac, ips }) => ({ vn, mac, ips })));

@@ -45,7 +45,7 @@ export async function end(processes: readonly ProcessId[], graceMs: number): Pro
   await gone(processes, 2000); // one in an uninterruptible call may take its time: the kernel ends it later
 }
 
-export type Usage = { rssBytes: number; cpuSeconds: number; ageSeconds: number };
+type Usage = { rssBytes: number; cpuSeconds: number; ageSeconds: number };
 
 /** What a process uses now, and how old it is. */
 export function usageOf(id: ProcessId): Usage | undefined {

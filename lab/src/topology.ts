@@ -27,7 +27,7 @@ export type TopologyNode = {
 export type Bind = { source: string; target: string; readOnly: boolean };
 
 export type TopologyLink = { ends: readonly [LinkEnd, LinkEnd]; mtu: number };
-export type LinkEnd = { node: string; interface: string };
+type LinkEnd = { node: string; interface: string };
 
 /** `<lab>-<node>` names a network namespace and has to fit a host name, too. */
 const maxNamespaceLength = 63;

@@ -10,9 +10,9 @@ import { claimState, type LabState, logOf, readState, writeState } from "./state
 import { namespaceOf, type Topology, type TopologyNode } from "./topology.ts";
 
 /** Where progress goes, a line at a time. */
-export type Say = (line: string) => void;
+type Say = (line: string) => void;
 
-export type UpOptions = {
+type UpOptions = {
   say?: Say;
   /** Aborted: stop, and take down what was made. */
   signal?: AbortSignal;

@@ -1,7 +1,7 @@
 import type { Refusal } from "@nve/switch-agent/nve";
 
 /** A refusal, as people are told of it. */
-export type RefusalRecord = Refusal & {
+type RefusalRecord = Refusal & {
   atUnixMs: number;
   port: string;
   vnic: string;

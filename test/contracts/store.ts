@@ -3,7 +3,7 @@ import { Refused } from "@nve/program";
 import { afterEach, describe, expect, test } from "vitest";
 
 /** A store to try, made anew for each test; `keep`: how many commits it has to remember. */
-export type StoreMaker = { make(keep?: number): Promise<Store>; clear(): Promise<void> };
+type StoreMaker = { make(keep?: number): Promise<Store>; clear(): Promise<void> };
 
 /** What every store must do (requirement A14 builds on it). */
 export function storeContract(name: string, { make, clear }: StoreMaker): void {

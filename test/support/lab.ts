@@ -26,7 +26,7 @@ export type TestLab = {
   capture(node: string, port: string, filter?: string): Promise<LabCapture>;
 };
 
-export type LabCapture = {
+type LabCapture = {
   path: string;
   /** Ends the capture. @returns a line for each frame, as `tcpdump -nn -e` prints it */
   lines(): Promise<readonly string[]>;

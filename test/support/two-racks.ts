@@ -62,7 +62,7 @@ export function vm(name: string): Vm {
   return found;
 }
 
-export type TwoRacks = TestLab & {
+type TwoRacks = TestLab & {
   /** Makes the two VNs, as lab/two-racks/expect.json has them. */
   createVns(): Promise<void>;
   /** Waits until a server and its ToR have agreed on EVB. */

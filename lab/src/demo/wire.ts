@@ -1,7 +1,7 @@
 import { readCapture } from "../capture.ts";
 
 /** What an access link has carried. */
-export type AccessLink = {
+type AccessLink = {
   lldp: number;
   /** VDP in ECP: `<source MAC> <message>`, in the order of the wire. */
   vdp: readonly string[];

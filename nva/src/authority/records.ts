@@ -63,9 +63,9 @@ export type Mapping = {
   stale: boolean;
 };
 
-export type MemberRow = { vnId: VnId; nveId: NveId };
+type MemberRow = { vnId: VnId; nveId: NveId };
 /** The highest sequence that a {VN, MAC} ever had: outlives its claims, so that it never goes down. */
-export type HistoryRow = { vnId: VnId; mac: Mac; sequence: number };
+type HistoryRow = { vnId: VnId; mac: Mac; sequence: number };
 
 /** One row put (`row` there) or deleted. */
 export type Change =
@@ -83,8 +83,6 @@ export type Tables = {
   claim: readonly Claim[];
   history: readonly HistoryRow[];
 };
-
-export const noTables: Tables = { vn: [], nve: [], member: [], claim: [], history: [] };
 
 const hex = (vnId: VnId): string => vnId.toString(16).padStart(6, "0");
 export const vnKey = (vnId: VnId): string => hex(vnId);

@@ -97,7 +97,7 @@ function fromClaim(claim: wire.Claim): Reported {
 // To the wire.
 
 export const toMac = (mac: Mac): Buffer => Buffer.from(macOctets(mac));
-export const toIp = (ip: IpAddress): Buffer => Buffer.from(ipOctets(ip));
+const toIp = (ip: IpAddress): Buffer => Buffer.from(ipOctets(ip));
 export const toUuid = (uuid: Uuid): Buffer => Buffer.from(uuidOctets(uuid));
 
 export function toVn(vn: Vn, revision: number): wire.Vn {

@@ -23,7 +23,7 @@ export type Stream<Out, In> = {
   cancel(): void;
 };
 
-export type SessionOptions = {
+type SessionOptions = {
   stream: Stream<NveMessage, NvaMessage>;
   self: Self;
   /** 16 octets, new at each start of the agent. */

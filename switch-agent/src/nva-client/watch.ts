@@ -11,9 +11,9 @@ import {
 } from "./convert.ts";
 import { reasonOf, type Stream } from "./session.ts";
 
-export type WatchStream = Stream<WatchRequest, WatchEvent>;
+type WatchStream = Stream<WatchRequest, WatchEvent>;
 
-export type WatcherOptions = {
+type WatcherOptions = {
   self: Self;
   log: Log;
   onEvent(event: NveEvent): void;

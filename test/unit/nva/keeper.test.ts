@@ -1,12 +1,11 @@
 import { Authority } from "@nve/nva/authority/authority";
-import { noTables } from "@nve/nva/authority/records";
 import { Keeper } from "@nve/nva/server/keeper";
 import { memoryStore } from "@nve/nva/store/memory";
 import type { Store } from "@nve/nva/store/store";
 import { Instant } from "@nve/protocol-spec";
 import { expect, test } from "vitest";
 import { fakeClock } from "../../support/fake-clock.ts";
-import { holdMs, uuid } from "./world.ts";
+import { holdMs, noTables, uuid } from "./world.ts";
 
 /** A keeper whose commits wait until the test lets them pass, or fails them. */
 function keeping() {

@@ -1,14 +1,6 @@
 import { Authority, type Report } from "@nve/nva/authority/authority";
 import type { Session } from "@nve/nva/authority/nve-state";
-import {
-  type Change,
-  type Location,
-  noTables,
-  type Reported,
-  type Step,
-  type Tables,
-  type Vn,
-} from "@nve/nva/authority/records";
+import type { Change, Location, Reported, Step, Tables, Vn } from "@nve/nva/authority/records";
 import { Instant, IpAddress, Mac, NveId, Uuid, VnId } from "@nve/protocol-spec";
 
 export const mac = (n: number): Mac => Mac(`02:00:00:00:00:${n.toString(16).padStart(2, "0")}`);
@@ -17,6 +9,8 @@ export const uuid = (n: number): Uuid =>
 export const blue = VnId(1);
 export const red = VnId(2);
 export const holdMs = 120_000;
+/** Of a store with nothing in it. */
+export const noTables: Tables = { vn: [], nve: [], member: [], claim: [], history: [] };
 
 export const location = (id: string, vtep: string): Location => ({
   nveId: NveId(id),

@@ -14,7 +14,7 @@ import type { Binding, VirtualSwitch, VirtualSwitchCounters } from "../vm-port.t
 import { dropReasons, type PortCounts, type SwitchMaps, switchMaps } from "./maps.ts";
 import { type Bound, Tables } from "./tables.ts";
 
-export type EbpfVirtualSwitchOptions = {
+type EbpfVirtualSwitchOptions = {
   /** Names of the interfaces towards the switch. One that is absent is waited for. */
   uplinks: readonly string[];
   /** How programs are attached; default "auto": TCX where the kernel has it. */

@@ -20,7 +20,7 @@ import { readCounters, readIntents } from "./read-back.ts";
 import { IntentRecord } from "./record.ts";
 import { openTunnelDevice, type TunnelDevice } from "./tunnel.ts";
 
-export type EbpfDataplaneOptions = {
+type EbpfDataplaneOptions = {
   /** This NVE's address in the underlay; all remote VTEPs are of its family. */
   vtep: IpAddress;
   /** Name of the tunnel device that is made; default "nve-vxlan". */

@@ -11,7 +11,7 @@ import {
 import { type IntentRecord, macOfNumber, numberOfMac, type PlaceId } from "./record.ts";
 
 /** What `Forwarding` needs to know of its surroundings. */
-export type Surroundings = {
+type Surroundings = {
   indexOf(port: string): number | undefined;
   /** Why no tunnel can go to this VTEP; undefined: it can. */
   unreachable(vtep: IpAddress): string | undefined;

@@ -24,12 +24,12 @@ export type TorMaps = {
   config: BpfMap<number, { tunnel: number; vtep: IpAddress }>;
 };
 
-export type AccessKey = { ifindex: number; vid: number; zero: number };
-export type FdbKey = { vni: number; mac: Mac; zero: number };
+type AccessKey = { ifindex: number; vid: number; zero: number };
+type FdbKey = { vni: number; mac: Mac; zero: number };
 export type KernelPlace = { type: number; vid: number; ifindex: number; vtep: IpAddress };
-export type KernelVn = { n: number; generation: number; flags: number };
-export type FloodKey = { vni: number; generation: number; at: number };
-export type PeerKey = { vni: number; vtep: IpAddress };
+type KernelVn = { n: number; generation: number; flags: number };
+type FloodKey = { vni: number; generation: number; at: number };
+type PeerKey = { vni: number; vtep: IpAddress };
 export type VnCounts = {
   accessIn: number;
   accessOut: number;

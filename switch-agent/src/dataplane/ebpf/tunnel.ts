@@ -11,7 +11,7 @@ export type TunnelDevice = {
   close(): Promise<void>;
 };
 
-export type TunnelOptions = { device: string; port: number; vtep: IpAddress; log: Log };
+type TunnelOptions = { device: string; port: number; vtep: IpAddress; log: Log };
 
 /** Outer Ethernet, IP, UDP and VXLAN headers around a tenant's packet (RFC 7348 §5), less the outer Ethernet. */
 const overhead = (vtep: IpAddress): number => (isIpv6(vtep) ? 40 : 20) + 8 + 8 + 14;
