@@ -25,6 +25,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 const VDP_REFUSED_RESOURCES = 2;
 const VDP_MANAGER_UNREACHABLE = 3;
+const VDP_REFUSED_VN = 5;
 
 test("an NVA that is away at the start: the switch says so, tries again, and serves when it is there", async () => {
   // The lab's NVA is stopped and its port closed before anybody has attached.
@@ -123,7 +124,11 @@ test("a VN that does not exist is refused with its number, on the server and on 
   expect(refused.code).toBe(1);
   expect(refused.stderr).toMatch(/4242/);
   expect(await lab.refusals("tor1")).toContainEqual(
-    expect.objectContaining({ vnId: 4242, reason: expect.stringContaining("4242") }),
+    expect.objectContaining({
+      vnId: 4242,
+      code: VDP_REFUSED_VN,
+      reason: expect.stringContaining("4242"),
+    }),
   );
   expect((await lab.vnics("srv1")).map((one) => one.interface)).not.toContain("tap-blue1");
 });
