@@ -49,11 +49,11 @@ const MAX_QUEUE = 2048;
 /** What waits for a peer that acknowledges nothing; a VN of 4096 VSIs is ended in less. */
 const MAX_QUEUE_OCTETS = 256 * 1024;
 /**
- * Octets of ULPDUs that are taken in at once, and in a second: 1,000 VSIs, one as small as can be in 33 octets, and
+ * Octets of ULPDUs that are taken in at once, and in a second: 1,000 of the smallest requests (33 octets), and
  * twice as many each second. Beyond it a request is not acknowledged, so that the peer sends it again (802.1Q
  * clause 43): a flood costs its own link time, and not the other ports.
  */
-const INTAKE = { burst: 64 * 1024, perSecond: 64 * 1024 };
+const INTAKE = { burst: 32 * 1024, perSecond: 64 * 1024 };
 
 export function openEcp(options: EdgePortOptions, agreed: () => EvbAgreed, drops: Drops): EcpSide {
   const { link, clock } = options;
