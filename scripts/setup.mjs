@@ -4,7 +4,15 @@
 //   node scripts/setup.mjs [demo|test|unit]
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { canBuildPcap, missing, nodeTooOld, onPath } from "./doctor.mjs";
@@ -56,6 +64,11 @@ async function step(name, work) {
     line((await work(print)) ? "done" : "up to date");
   } catch (error) {
     line("failed");
+    const unwritable = whyUnwritable();
+    if (unwritable)
+      throw new CannotSetUp(
+        `cannot write in ${root} (${unwritable}): packages and builds go there, so use a clone that is yours`,
+      );
     if (error instanceof CannotSetUp) throw error;
     throw new CannotSetUp(`${name}: ${error.message}`, { cause: error });
   }
@@ -114,19 +127,38 @@ function npmPackages(tell) {
   if (!npmStale(now)) return false;
   tell("npm ci");
   const [command, ...args] = npm();
-  const outcome = spawnSync(command, [...args, "ci", "--include=dev", "--no-audit", "--no-fund"], {
-    cwd: root,
-    encoding: "utf8",
-  });
+  const outcome = spawnSync(
+    command,
+    [...args, "ci", "--include=dev", "--no-audit", "--no-fund", "--loglevel=error"],
+    {
+      cwd: root,
+      encoding: "utf8",
+    },
+  );
   if (outcome.error) throw outcome.error;
-  if (outcome.status !== 0) throw new Error(`\`npm ci\` failed:\n${lastLines(outcome.stderr, 20)}`);
+  if (outcome.status !== 0) throw new CannotSetUp(npmFailure(outcome.stderr));
   writeFileSync(stampPath, JSON.stringify(now));
   return true;
 }
 
+/** npm's own words, without its stack traces; a network that is not there in ours. */
+function npmFailure(stderr) {
+  const unreachable = /\b(ECONN\w+|ENOTFOUND|EAI_AGAIN|E\w*TIMEDOUT|ENETUNREACH)\b/.exec(
+    stderr,
+  )?.[1];
+  const url = /request to (\S+) failed/.exec(stderr)?.[1];
+  if (unreachable)
+    return (
+      `npm cannot fetch ${url ?? "packages"} (${unreachable}): is there a network, does it want a proxy ` +
+      "(`npm config set proxy …`), is `npm config get registry` right?"
+    );
+  const words = stderr.split("\n").filter((line) => !/^npm (warn|error\s+at |error *$)/.test(line));
+  return `\`npm ci\` failed:\n${lastLines(words.join("\n"), 12)}`;
+}
+
 function npmStale(now) {
   const installed = join(root, "node_modules/.package-lock.json");
-  if (!existsSync(installed)) return true;
+  if (!existsSync(installed) || !isWhole()) return true;
   if (!existsSync(stampPath)) {
     // Someone's own `npm ci`: good when it came after the lockfile.
     if (modified(installed) < modified(join(root, "package-lock.json"))) return true;
@@ -135,6 +167,23 @@ function npmStale(now) {
   const stamp = JSON.parse(readFileSync(stampPath, "utf8"));
   const pcapMissing = now.pcap && !stamp.pcap && !existsSync(join(root, "node_modules/pcap"));
   return stamp.lock !== now.lock || stamp.node !== now.node || pcapMissing;
+}
+
+/** Is there a folder for each package that the lockfile has for every machine? */
+function isWhole() {
+  const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8"));
+  return Object.entries(packages).every(
+    ([place, { optional }]) => optional || existsSync(join(root, place, "package.json")),
+  );
+}
+
+function whyUnwritable() {
+  try {
+    accessSync(root, constants.W_OK);
+    return undefined;
+  } catch (error) {
+    return error.code;
+  }
 }
 
 /** The npm that runs us, else the one on PATH. */
