@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
-import { connect as connectSocket } from "node:net";
 import { dirname } from "node:path";
 import grpc from "@grpc/grpc-js";
 import { OutOfRange } from "@nve/protocol-spec/errors";
+import { answers } from "./answers.ts";
 import { NotFound, Refused } from "./errors.ts";
 import { makeFolder } from "./folder.ts";
 
@@ -147,15 +147,4 @@ async function clearSocket(path: string): Promise<void> {
       `another process serves ${path} already: stop it first, or use another control socket`,
     );
   rmSync(path, { force: true });
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connectSocket(path);
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once("error", () => resolve(false));
-  });
 }

@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { NotFound, Refused, type Service, unary } from "@nve/program";
-import { Mac, OutOfRange, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import { Mac, macFrom, OutOfRange, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import type * as wire from "@nve/protocol-spec/proto/northbound";
 import { NorthboundService, NveState } from "@nve/protocol-spec/proto/northbound";
 import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
 import type { Authority } from "../authority/authority.ts";
 import type { VnWish } from "../authority/vn-book.ts";
 import type { VnState } from "../authority/vn-state.ts";
-import { fromText, fromUuid, toClaim, toLocation, toMapping, toVn } from "./convert.ts";
+import { fromText, fromUuid, toClaim, toLocation, toMapping, toUuid, toVn } from "./convert.ts";
 import type { Hub } from "./hub.ts";
 
 /** Claims in one answer, which has no pages. */
@@ -144,7 +144,7 @@ function status(authority: Authority, hub: Hub): wire.NvaStatus {
   return {
     version: hub.version,
     store: store.kind,
-    storeId: Buffer.from(store.id.replaceAll("-", ""), "hex"),
+    storeId: toUuid(store.id),
     revision: BigInt(revision),
     vns: authority.vnCount,
     nvesConnected: connected,
@@ -208,6 +208,4 @@ function tokenMapping(token: string): [number, string] {
 }
 
 const tokenAfter = (mapping: Mapping | undefined): string =>
-  mapping === undefined
-    ? ""
-    : `${mapping.vnId}/${mapping.mac.toString("hex").replace(/..(?=.)/g, "$&:")}`;
+  mapping === undefined ? "" : `${mapping.vnId}/${macFrom(mapping.mac)}`;

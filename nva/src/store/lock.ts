@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import { connect, createServer, type Server } from "node:net";
+import { createServer, type Server } from "node:net";
 import { Refused } from "@nve/program";
+import { answers } from "@nve/program/answers";
 
 export type Lock = { release(): Promise<void> };
 
@@ -65,17 +66,6 @@ function listen(socket: string): Promise<Server | undefined> {
       server.unref();
       resolve(server);
     });
-  });
-}
-
-function answers(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = connect(socket);
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once("error", () => resolve(false));
   });
 }
 
