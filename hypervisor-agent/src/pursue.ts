@@ -64,7 +64,7 @@ function perform(turn: Turn, vnic: Vnic, action: StationAction): void {
       granted(turn, vnic, action.request.association);
       break;
     case "kept":
-      kept(turn, vnic, refusalText(action.code, vnic.asking ?? vnic.wanted));
+      kept(turn, vnic, refusalText(action.code, vnic.asking ?? vnic.wanted, turn.said));
       break;
     case "ended":
       ended(turn, vnic, action);
@@ -75,7 +75,7 @@ function perform(turn: Turn, vnic: Vnic, action: StationAction): void {
 function messageOf(turn: Turn, vnic: Vnic, type: AssociationType, association: Association) {
   const tree = vnic.asking ?? vnic.granted?.tree ?? vnic.wanted;
   const ips: VdpTlv[] =
-    type !== "de-associate" && turn.peer.readsAddresses ? ipTlvs(vnic.name, tree) : [];
+    type !== "de-associate" && turn.peer.reads.has("addresses") ? ipTlvs(vnic.name, tree) : [];
   return { vnic: vnic.name, tlvs: [{ is: "association" as const, type, association }, ...ips] };
 }
 
@@ -112,7 +112,7 @@ function ended(turn: Turn, vnic: Vnic, { why, code, hard }: Ended): void {
     return;
   }
   const had = vnic.granted !== undefined;
-  const reason = endText(why, code, vnic.asking ?? vnic.wanted);
+  const reason = endText(turn, why, code, vnic.asking ?? vnic.wanted);
   const now: Vnic = {
     ...vnic,
     station: { is: "end" },
@@ -162,10 +162,10 @@ function backoff({ now, settings: { retryMs } }: Turn, { retry: { count } }: Vni
 
 type Ended = StationAction & { do: "ended" };
 
-function endText(why: Ended["why"], code: number | undefined, tree: Tree): string {
+function endText({ said }: Turn, why: Ended["why"], code: number | undefined, tree: Tree): string {
   switch (why) {
     case "refused":
-      return refusalText(code ?? VdpError.other, tree);
+      return refusalText(code ?? VdpError.other, tree, said);
     case "no-answer":
       return "the NVE did not answer";
     case "undelivered":
@@ -173,7 +173,7 @@ function endText(why: Ended["why"], code: number | undefined, tree: Tree): strin
     case "mismatch":
       return "the NVE answered with other addresses or tags than were asked for";
     case "ordered":
-      return "the NVE disconnected it (De-Associate)";
+      return `the NVE disconnected it (De-Associate)${said === undefined ? "" : `: ${said}`}`;
     case "left":
       return "it left";
   }

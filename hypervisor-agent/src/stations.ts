@@ -25,12 +25,12 @@ import {
   put,
   type Turn,
 } from "./turn.ts";
-import { notReady, stateOf, type Vnic } from "./vnic.ts";
+import { notReady, type Peer, stateOf, type Vnic } from "./vnic.ts";
 import { batched, fitsOneMessage, sameKind } from "./vsi.ts";
 
 export const emptyBook = (link: LinkState, evb: EvbAgreed): Book => ({
   is: "book",
-  peer: { link, evb, readsAddresses: false },
+  peer: { link, evb, reads: new Set() },
   vnics: new Map(),
 });
 
@@ -57,6 +57,7 @@ export function stepBook(
     times: vdpTimes(event.on === "peer" ? event.evb : book.peer.evb),
     messages: [],
     outcomes: [],
+    said: event.on === "association" ? event.reason : undefined,
     bind: false,
   };
   handle(turn, event);
@@ -95,7 +96,7 @@ function handle(turn: Turn, event: BookEvent): void {
       linkIs(turn, event.state);
       break;
     case "peer":
-      peerIs(turn, event.evb, event.readsAddresses);
+      peerIs(turn, event.evb, event.reads);
       break;
     case "stop":
       for (const vnic of turn.vnics.values()) stop(turn, vnic);
@@ -212,11 +213,11 @@ function linkIs(turn: Turn, state: LinkState): void {
   }
 }
 
-function peerIs(turn: Turn, evb: EvbAgreed, readsAddresses: boolean): void {
+function peerIs(turn: Turn, evb: EvbAgreed, reads: Peer["reads"]): void {
   const before = turn.peer;
-  turn.peer = { ...before, evb, readsAddresses };
+  turn.peer = { ...before, evb, reads };
   const appeared = notReady(turn.peer) === undefined && notReady(before) !== undefined;
-  const addresses = readsAddresses && !before.readsAddresses;
+  const addresses = reads.has("addresses") && !before.reads.has("addresses");
   for (const vnic of turn.vnics.values()) {
     // A request under way was sent just now, to this very peer.
     if (appeared && vnic.station.is !== "proc") again(turn, vnic);

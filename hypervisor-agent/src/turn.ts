@@ -27,10 +27,11 @@ export type BookEvent =
   /** Out of the virtual switch: what comes before a `detach`. */
   | { on: "unbind"; vnic: Uuid }
   | { on: "detach"; call: number; vnic: Uuid }
-  | { on: "association"; type: AssociationType; association: Association }
+  /** `reason`: in the NVE's own words, fit to be shown. */
+  | { on: "association"; type: AssociationType; association: Association; reason?: string }
   | { on: "undelivered"; vnics: readonly Uuid[] }
   | { on: "link"; state: LinkState }
-  | { on: "peer"; evb: EvbAgreed; readsAddresses: boolean }
+  | { on: "peer"; evb: EvbAgreed; reads: Peer["reads"] }
   /** The agent ends: De-Associate for all. */
   | { on: "stop" }
   | { on: "tick" };
@@ -69,6 +70,8 @@ export type Turn = {
   readonly times: VdpTimes;
   readonly messages: VsiMessage[];
   readonly outcomes: BookAction[];
+  /** The NVE's own words in what was heard. */
+  readonly said: string | undefined;
   bind: boolean;
 };
 

@@ -1,12 +1,16 @@
 import { type Clock, drive, type EdgePort, type EdgePortOptions, type Link } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import {
+  announcing,
   Capability,
   type EvbAgreed,
   type EvbPolicy,
-  findExtension,
+  type ExtensionKind,
   type HypervisorId,
   type OptionalTlv,
+  printable,
+  readsOurs,
+  reasonFor,
   sameOctets,
   type Uuid,
   type Vdpdu,
@@ -40,11 +44,14 @@ export type UplinkOptions = {
   log: Log;
 };
 
+/** TLVs of our own that we send where they are read (protocol-spec, "Our own TLVs"). */
+const SENT: readonly ExtensionKind[] = ["addresses"];
+
 export function openUplink(options: UplinkOptions): Uplink {
   const { link, clock, policy, settings, log, openEdgePort, perform } = options;
   const { r, rte, rwd, rka } = policy;
-  let readsAddresses = false;
-  let toldNoAddresses = false;
+  let reads: ReadonlySet<ExtensionKind> = new Set();
+  let told = "";
 
   const feed = drive<Book, BookEvent, BookAction>(
     emptyBook(link.state, { peer: false, groupId: false, r, rte, rwd, rka }),
@@ -80,22 +87,29 @@ export function openUplink(options: UplinkOptions): Uplink {
 
   /** What was announced stays true while nobody is there: it is said again before it is wrong. */
   function peerIs(evb: EvbAgreed): void {
-    const { neighbours } = port;
     if (evb.peer) {
-      readsAddresses = neighbours.some(({ lldpdu }) => findExtension(lldpdu.tlvs)?.addressTlv);
-      if (!readsAddresses && !toldNoAddresses) {
-        toldNoAddresses = true;
-        log.info({ uplink: link.name }, "the NVE reads no IP addresses: none are sent");
-      }
+      reads = new Set(port.neighbours.flatMap(({ lldpdu }) => [...readsOurs(lldpdu.tlvs)]));
+      tellMissing(SENT.filter((kind) => !reads.has(kind)).join(", "));
     }
-    feed({ on: "peer", evb, readsAddresses });
+    feed({ on: "peer", evb, reads });
+  }
+
+  /** Once, until it is another NVE. */
+  function tellMissing(missing: string): void {
+    if (missing === told) return;
+    told = missing;
+    const what = "the NVE does not read all of our TLVs: these are not sent";
+    if (missing !== "") log.info({ uplink: link.name, without: missing }, what);
   }
 
   function hear(vdpdu: Vdpdu): void {
     if (!sameOctets(vdpdu.manager, settings.vdp.manager)) return; // spec/vdp.md 3: part of the key
     for (const tlv of vdpdu.tlvs) {
       if (tlv.is !== "association") continue;
-      feed({ on: "association", type: tlv.type, association: tlv.association });
+      const { type, association } = tlv;
+      const said = reasonFor(association.vsiId, association.status.code, vdpdu.tlvs);
+      const reason = said === undefined ? "" : printable(said);
+      feed({ on: "association", type, association, ...(reason !== "" && { reason }) });
     }
   }
 
@@ -129,6 +143,7 @@ function announcement({ hypervisor, version, link }: UplinkOptions): EdgePortOpt
       capabilities: Capability.station,
       enabled: Capability.station,
     },
+    announcing("reasons"),
   ];
   return {
     chassisId: { subtype: 7, octets: text.encode(hypervisor) },

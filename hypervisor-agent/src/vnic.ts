@@ -1,5 +1,5 @@
 import type { LinkState } from "@nve/linux";
-import type { EvbAgreed, Instant, Mac, Station, Uuid } from "@nve/protocol-spec";
+import type { EvbAgreed, ExtensionKind, Instant, Mac, Station, Uuid } from "@nve/protocol-spec";
 import type { Tree } from "./tree.ts";
 import type { TaggedLeaf } from "./vsi.ts";
 
@@ -45,8 +45,8 @@ export function stateOf({ phase, granted, station }: Vnic): VnicState {
 export type Peer = {
   link: LinkState;
   evb: EvbAgreed;
-  /** It announced that it reads our address TLV. */
-  readsAddresses: boolean;
+  /** Which TLVs of our own it announced to read. */
+  reads: ReadonlySet<ExtensionKind>;
 };
 
 /** Why nothing can be asked now; `undefined`: it can (spec/vdp.md 1.5: format 4 needs GroupID on both sides). */
@@ -60,7 +60,7 @@ export function notReady({ link, evb }: Peer): string | undefined {
 }
 
 /** Frames of a VM with their tag: what the virtual switch is told. */
-export type VnicBinding = { interface: string; mac: Mac; vid: TaggedLeaf["vid"] };
+type VnicBinding = { interface: string; mac: Mac; vid: TaggedLeaf["vid"] };
 
 export const bindingsOf = (vnics: Iterable<Vnic>): VnicBinding[] =>
   [...vnics].flatMap(({ interface: name, granted, unbound }) =>

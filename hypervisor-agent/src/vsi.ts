@@ -123,11 +123,17 @@ export function batched(
 
 const sizeOf = (vdpdu: Vdpdu): number => vdpduOctets(vdpdu).length;
 
-/** A refusal in the operator's words, with its code (spec/vdp.md 1.3). @param tree what was asked for */
-export function refusalText(code: number, tree: Tree): string {
+/**
+ * A refusal in the operator's words, with its code (spec/vdp.md 1.3).
+ *
+ * @param tree what was asked for
+ * @param said why, in the NVE's own words, where it says more than a code
+ */
+export function refusalText(code: number, tree: Tree, said?: string): string {
   const vns = tree.map(({ vn }) => vn);
   const about = `${vns.length === 1 ? "VN" : "VNs"} ${vns.join(", ")}`;
-  return `${refusalOf(code, about)} (VDP error ${code})`;
+  const what = said === undefined ? refusalOf(code, about) : `the NVE refused ${about}: ${said}`;
+  return `${what} (VDP error ${code})`;
 }
 
 function refusalOf(code: number, about: string): string {

@@ -75,13 +75,16 @@ export {
   readEvbTlv,
 } from "./lldp/evb-tlv.ts";
 export {
+  announcing,
   EXTENSION_SUBTYPE,
   EXTENSION_VERSION,
   type Extension,
+  type ExtensionKind,
   extensionOctets,
   extensionOptionalTlv,
   findExtension,
   readExtension,
+  readsOurs,
 } from "./lldp/extension-tlv.ts";
 export { type Lldpdu, lldpduOctets, readLldpdu, type TypedId } from "./lldp/lldpdu.ts";
 export {
@@ -111,6 +114,7 @@ export {
 export { type Arp, type ArpEnd, arpOctets, readArp } from "./neighbour/arp.ts";
 export { readUdpOverIp, type Udp } from "./overlay/udp.ts";
 export { readVxlan, VXLAN_PORT, type Vxlan, vxlanOctets } from "./overlay/vxlan.ts";
+export { cutUtf8, printable } from "./text.ts";
 export {
   END_TLV,
   MAX_TLV_LENGTH,
@@ -164,6 +168,7 @@ export {
   vnIdOfGroup,
 } from "./vdp/filters.ts";
 export { answers, asksForGranted, withGrantedVids } from "./vdp/match.ts";
+export { readReason, reasonFor, reasonTlv, type VsiReason } from "./vdp/reason-tlv.ts";
 export {
   type Station,
   type StationAction,

@@ -158,7 +158,7 @@ export class SwitchAgent {
         this.ports.get(effect.ask.port)?.refuse(effect.ask.vsi, effect.refusal);
         return;
       case "order-de-associate":
-        this.ports.get(effect.port)?.withdraw(effect.vsi);
+        this.ports.get(effect.port)?.withdraw(effect.vsi, effect.why);
         return;
       case "watch":
         this.nva.watch(effect.vns);
@@ -249,7 +249,9 @@ export class SwitchAgent {
   #refused(ask: Ask, refusal: Refusal): void {
     const { port, vnic } = ask;
     const vns = groupsOf(ask.filters);
-    this.refusals.add({ ...refusal, atUnixMs: Date.now(), port, vnic, vns });
+    const { code, hard, detail } = refusal;
+    const reason = detail === undefined ? refusal.reason : `${refusal.reason}: ${detail}`;
+    this.refusals.add({ code, hard, reason, atUnixMs: Date.now(), port, vnic, vns });
   }
 }
 

@@ -7,13 +7,18 @@ import { Instant, type VdpTlv } from "@nve/protocol-spec";
  * and each later one by itself.
  */
 export class Answers {
-  readonly #ready: (VdpTlv | undefined)[] = [];
-  readonly #send: (tlvs: readonly VdpTlv[]) => void;
+  readonly #ready: (readonly VdpTlv[])[] = [];
+  readonly #send: (answers: readonly (readonly VdpTlv[])[]) => void;
   #open = 1; // the reader of the ECPDU itself
   #late = false;
   #callOff: () => void;
 
-  constructor(clock: Clock, patienceMs: number, send: (tlvs: readonly VdpTlv[]) => void) {
+  /** @param send is given the TLVs of each answer */
+  constructor(
+    clock: Clock,
+    patienceMs: number,
+    send: (answers: readonly (readonly VdpTlv[])[]) => void,
+  ) {
     this.#send = send;
     this.#callOff = clock.at(Instant(clock.now() + patienceMs), () => {
       this.#late = true;
@@ -23,13 +28,13 @@ export class Answers {
 
   /** A place for one answer, in the order of the requests. */
   place(): Answer {
-    const at = this.#ready.push(undefined) - 1;
+    const at = this.#ready.push([]) - 1;
     this.#open += 1;
     let settled = false;
-    return (tlv) => {
+    return (...tlvs) => {
       if (settled) return;
       settled = true;
-      this.#ready[at] = tlv;
+      this.#ready[at] = tlvs;
       this.#settle();
     };
   }
@@ -47,11 +52,11 @@ export class Answers {
   }
 
   #flush(): void {
-    const tlvs = this.#ready.filter((tlv) => tlv !== undefined);
-    this.#ready.fill(undefined);
-    if (tlvs.length > 0) this.#send(tlvs);
+    const answers = this.#ready.filter(({ length }) => length > 0);
+    this.#ready.fill([]);
+    if (answers.length > 0) this.#send(answers);
   }
 }
 
-/** Gives the answer, or says that there will be none. Once: later calls do nothing. */
-export type Answer = (tlv: VdpTlv | undefined) => void;
+/** Gives the TLVs of the answer; none: there will be no answer. Once: later calls do nothing. */
+export type Answer = (...tlvs: readonly VdpTlv[]) => void;

@@ -1,9 +1,8 @@
 import type { EdgePortOptions } from "@nve/linux";
 import {
   type Association,
+  announcing,
   Capability,
-  EXTENSION_VERSION,
-  extensionOptionalTlv,
   HypervisorId,
   hexPairs,
   type Lldpdu,
@@ -23,7 +22,7 @@ export function vsiKey(port: string, manager: Uint8Array, association: Associati
   return [...parts, filters.by].join(" ");
 }
 
-/** What our LLDPDUs say of us: a bridge that understands address TLVs. */
+/** What our LLDPDUs say of us: a bridge, and which of our own TLVs it reads. */
 export function announcement(name: string, nve: NveId, version: string): EdgePortOptions["lldp"] {
   return {
     chassisId: { subtype: CHASSIS_LOCAL, octets: utf8Octets(nve) },
@@ -37,18 +36,23 @@ export function announcement(name: string, nve: NveId, version: string): EdgePor
         capabilities: Capability.bridge,
         enabled: Capability.bridge,
       },
-      extensionOptionalTlv({ version: EXTENSION_VERSION, addressTlv: true }),
+      announcing("addresses"),
     ],
   };
 }
 
+/** The neighbour with this address; or the only neighbour, which may use another address for LLDP. */
+export function neighbourOf(neighbours: readonly Neighbour[], station: Mac): Neighbour | undefined {
+  const same = neighbours.find(({ source }) => source === station);
+  return same ?? (neighbours.length === 1 ? neighbours[0] : undefined);
+}
+
 /**
- * Whose VSI it is: the chassis ID of the neighbour with this address; of the only neighbour, which may use
- * another address for LLDP; or the address itself. What an id may not hold becomes a dash.
+ * Whose VSI it is: the chassis ID of the neighbour; or, when none is known, the address itself. What an id may
+ * not hold becomes a dash.
  */
 export function hypervisorOf(neighbours: readonly Neighbour[], station: Mac): HypervisorId {
-  const same = neighbours.find(({ source }) => source === station);
-  const neighbour = same ?? (neighbours.length === 1 ? neighbours[0] : undefined);
+  const neighbour = neighbourOf(neighbours, station);
   const text = neighbour === undefined ? station : chassisText(neighbour.lldpdu.chassisId);
   return HypervisorId(text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 64));
 }

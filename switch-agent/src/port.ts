@@ -9,6 +9,7 @@ import {
 } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import {
+  type Association,
   addressesOf,
   type BridgeAction,
   type BridgeEvent,
@@ -16,10 +17,14 @@ import {
   bridgeStart,
   type EvbAgreed,
   type EvbPolicy,
+  type ExtensionKind,
   type Filters,
+  findEvbTlv,
   type Mac,
   type Neighbour,
   type NveId,
+  readsOurs,
+  reasonTlv,
   stepBridge,
   uuidFrom,
   type Vdpdu,
@@ -28,12 +33,12 @@ import {
   type VdpTlv,
   type VsiAddress,
   type VsiRequest,
-  vdpduOctets,
   vdpTimes,
 } from "@nve/protocol-spec";
 import type { Ask, Refusal } from "@nve/switch-agent/nve";
 import { type Answer, Answers } from "./answers.ts";
-import { announcement, hypervisorOf, neighbourFields, vsiKey } from "./port-names.ts";
+import { announcement, hypervisorOf, neighbourFields, neighbourOf, vsiKey } from "./port-names.ts";
+import { ulpdusOf } from "./ulpdus.ts";
 
 export type PortOptions = {
   name: string;
@@ -76,13 +81,15 @@ type Vsi = {
   /** A decision is asked for and not there yet. */
   deciding: boolean;
   answer: Answer | undefined;
+  /** Why it is refused or withdrawn, in words: for what the station is told next. */
+  why: string | undefined;
 };
 
 /** How long an answer waits for others of the same ECPDU. */
 const PATIENCE_MS = 50;
-/** Octets of a ULPDU that goes out by our own will. */
-const ULPDU_OCTETS = 1400;
-const MANAGER_TLV_OCTETS = 18;
+/** Reasons of the machine's own: the resource wait, the keepalive timeout. */
+const LATE = "there was no decision in time";
+const SILENT = "no keepalive has come from the station";
 
 /**
  * One access port: LLDP with EVB and ECP in the bridge role, and a VDP bridge machine for each VSI. It knows
@@ -103,7 +110,7 @@ export class AccessPort {
   readonly #log: Log;
   readonly #vsis = new Map<string, Vsi>();
   /** Orders of this turn, by manager: a VN with many VSIs goes in few ECPDUs. */
-  readonly #orders = new Map<string, { manager: Uint8Array; tlvs: VdpTlv[] }>();
+  readonly #orders = new Map<string, { manager: Uint8Array; orders: VdpTlv[][] }>();
   #times: VdpTimes;
   #state: LinkState;
 
@@ -149,17 +156,20 @@ export class AccessPort {
     });
   }
 
-  refuse(key: string, { code, hard }: Refusal): void {
+  refuse(key: string, { code, hard, reason }: Refusal): void {
     const vsi = this.#vsis.get(key);
     if (vsi === undefined) return;
     vsi.deciding = false;
+    if (vsi.machine.state().is === "process") vsi.why = reason; // else it comes too late
     this.#feed(vsi, { on: "refuse", code, hard });
   }
 
-  /** Tells the station that the VSI is no more. */
-  withdraw(key: string): void {
+  /** Tells the station that the VSI is no more, and why. */
+  withdraw(key: string, why: string): void {
     const vsi = this.#vsis.get(key);
-    if (vsi !== undefined) this.#feed(vsi, { on: "withdraw" });
+    if (vsi === undefined) return;
+    vsi.why = why;
+    this.#feed(vsi, { on: "withdraw" });
   }
 
   /** LLDP with TTL 0, and silence: the stations' VSIs stay with them until they notice. */
@@ -193,11 +203,11 @@ export class AccessPort {
     const vsi = this.#vsi(vsiKey(this.name, manager, association), manager, source);
     const addresses = addressesOf(association.vsiId, tlvs)?.entries;
     if (type === "de-associate") {
-      vsi.answer?.(undefined);
+      vsi.answer?.();
       vsi.answer = answer;
       this.#feed(vsi, { on: "de-associate", association });
     } else if (vsi.deciding) {
-      answer(undefined); // a repeat: it is answered when the first is
+      answer(); // a repeat: it is answered when the first is
     } else {
       vsi.answer = answer;
       vsi.addresses = addresses;
@@ -205,7 +215,7 @@ export class AccessPort {
       this.#feed(vsi, { on: "request", request: { type, association } });
       if (!vsi.deciding && addresses !== undefined) this.#options.onAddresses(vsi.key, addresses);
     }
-    if (!vsi.deciding) answer(undefined); // nothing more will come; after an answer this does nothing
+    if (!vsi.deciding) answer(); // nothing more will come; after an answer this does nothing
   }
 
   #vsi(key: string, manager: Uint8Array, station: Mac): Vsi {
@@ -228,6 +238,7 @@ export class AccessPort {
       addresses: undefined,
       deciding: false,
       answer: undefined,
+      why: undefined,
     };
     this.#vsis.set(key, vsi);
     return vsi;
@@ -253,11 +264,7 @@ export class AccessPort {
         return;
       case "order-de-associate":
         this.vdp.orders += 1;
-        this.#order(vsi, {
-          is: "association",
-          type: "de-associate",
-          association: action.association,
-        });
+        this.#order(vsi, action);
         return;
       case "release":
         this.#options.onRelease(vsi.key, action.why);
@@ -300,35 +307,52 @@ export class AccessPort {
       vsi.deciding = false; // the machine did not wait for us: resource wait, or the station took it back
       this.#options.onCancel(vsi.key);
     }
-    if (association.status.code !== VdpError.success) this.vdp.refused += 1;
-    const tlv: VdpTlv = { is: "association", type, association };
+    const { code } = association.status;
+    if (code !== VdpError.success) this.vdp.refused += 1;
+    const tlvs: VdpTlv[] = [
+      { is: "association", type, association },
+      ...(code === VdpError.success ? [] : this.#reason(vsi, association, LATE)),
+    ];
     const { answer } = vsi;
     vsi.answer = undefined;
-    if (answer !== undefined) answer(tlv);
-    else this.#send(vsi.manager, [tlv]);
+    if (answer !== undefined) answer(...tlvs);
+    else this.#send(vsi.manager, [tlvs]);
   }
 
-  #order(vsi: Vsi, tlv: VdpTlv): void {
+  /** In words why, for a station that reads them (protocol-spec, "Reason"). */
+  #reason(vsi: Vsi, { vsiId, status: { code } }: Association, otherwise: string): VdpTlv[] {
+    const text = vsi.why ?? otherwise;
+    vsi.why = undefined;
+    return this.#reads(vsi.station).has("reasons") ? [reasonTlv({ vsiId, code, text })] : [];
+  }
+
+  #reads(station: Mac): ReadonlySet<ExtensionKind> {
+    return readsOurs(neighbourOf(this.edge.neighbours, station)?.lldpdu.tlvs ?? []);
+  }
+
+  #order(vsi: Vsi, { association }: BridgeAction & { do: "order-de-associate" }): void {
     const manager = Buffer.from(vsi.manager).toString("hex");
-    const waiting = this.#orders.get(manager) ?? { manager: vsi.manager, tlvs: [] };
+    const waiting = this.#orders.get(manager) ?? { manager: vsi.manager, orders: [] };
     if (this.#orders.size === 0) queueMicrotask(() => this.#sendOrders());
     this.#orders.set(manager, waiting);
-    waiting.tlvs.push(tlv);
+    const reason = this.#reason(vsi, association, SILENT);
+    waiting.orders.push([{ is: "association", type: "de-associate", association }, ...reason]);
   }
 
   #sendOrders(): void {
     const all = [...this.#orders.values()];
     this.#orders.clear();
-    for (const { manager, tlvs } of all) {
-      for (const chunk of chunks(manager, tlvs)) this.#send(manager, chunk);
-    }
+    for (const { manager, orders } of all) this.#send(manager, orders);
   }
 
-  #send(manager: Uint8Array, tlvs: readonly VdpTlv[]): void {
-    this.edge.send({ manager, tlvs }, () => {
-      this.vdp.undelivered += 1;
-      this.#log.debug({ tlvs: tlvs.length }, "VDP not delivered: no ECP acknowledgement");
-    });
+  /** As few ULPDUs as it takes; what belongs together stays together. */
+  #send(manager: Uint8Array, groups: readonly (readonly VdpTlv[])[]): void {
+    for (const tlvs of ulpdusOf(manager, groups)) {
+      this.edge.send({ manager, tlvs }, () => {
+        this.vdp.undelivered += 1;
+        this.#log.debug({ tlvs: tlvs.length }, "VDP not delivered: no ECP acknowledgement");
+      });
+    }
   }
 
   #evb(agreed: EvbAgreed): void {
@@ -340,6 +364,9 @@ export class AccessPort {
   #neighbour(what: "new" | "changed" | "gone", neighbour: Neighbour): void {
     if (what === "changed") return;
     this.#log.info(neighbourFields(neighbour), `neighbour ${what}`);
+    const { tlvs } = neighbour.lldpdu;
+    if (what === "gone" || findEvbTlv(tlvs) === undefined || readsOurs(tlvs).has("reasons")) return;
+    this.#log.info({ mac: neighbour.source }, "it reads no reasons: it is told error codes alone");
   }
 
   #linkState(state: LinkState): void {
@@ -353,20 +380,4 @@ export class AccessPort {
     if (state === "absent") this.#log.warn("no such interface: waiting for it");
     else this.#log.info(`link ${state}`);
   }
-}
-
-/** As many ULPDUs as the TLVs need. */
-function chunks(manager: Uint8Array, tlvs: readonly VdpTlv[]): VdpTlv[][] {
-  const all: VdpTlv[][] = [];
-  let room = 0;
-  for (const tlv of tlvs) {
-    const octets = vdpduOctets({ manager, tlvs: [tlv] }).length - MANAGER_TLV_OCTETS;
-    if (octets > room) {
-      all.push([]);
-      room = ULPDU_OCTETS - MANAGER_TLV_OCTETS;
-    }
-    all.at(-1)?.push(tlv);
-    room -= octets;
-  }
-  return all;
 }

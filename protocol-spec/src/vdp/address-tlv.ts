@@ -2,18 +2,19 @@ import { concat, decode, type Reader, uint } from "../bytes.ts";
 import { DecodeError } from "../errors.ts";
 import { type Mac, macFrom, macOctets, VnId } from "../ids.ts";
 import { type IpAddress, ipFrom, ipOctets, isIpv6 } from "../ip.ts";
-import { MAX_TLV_LENGTH, NVE_OUI, type Organizational } from "../tlv.ts";
-import { readVsiId, sameVsi, type VsiId, vsiIdOctets } from "./association.ts";
+import type { Organizational } from "../tlv.ts";
+import { readVsiId, type VsiId, vsiIdOctets } from "./association.ts";
+import { chunks, OUR_ROOM, OurSubtype, ofVsi, ourTlv, readOurs } from "./our-tlv.ts";
 import type { VdpTlv } from "./vdpdu.ts";
 
 /**
  * IP addresses of a VSI, in organizationally specific TLVs after its association TLV.
  *
- * Ours (OUI 4E-56-45, locally administered, subtype 01), the whole set each time, in one or more TLVs of one
- * ULPDU; count 0 says that there are none. VN ID 0 and MAC 00:00:00:00:00:00 stand for "not named":
+ * Ours (our-tlv.ts, subtype 01), the whole set each time, in one or more TLVs of one ULPDU; count 0 says that
+ * there are none. VN ID 0 and MAC 00:00:00:00:00:00 stand for "not named":
  *
- *   octets  3        1    1        16       1       then for each entry
- *         | 4E5645 | 01 | VSI ID format | VSI ID | count | VN ID:3 MAC:6 family:1 (4 or 6) address:4 or 16 |
+ *   octets  1       then for each entry
+ *         | count | VN ID:3 MAC:6 family:1 (4 or 6) address:4 or 16 |
  *
  * Cisco's as lldpad sends it (OUI 00-00-0C, subtype F2): VSI ID format, VSI ID, AFI (2 octets, 1 = IPv4), address;
  * one TLV for each. It names no VN and no MAC: the address is of the only MAC of the VSI.
@@ -22,14 +23,13 @@ export type VsiAddresses = { vsiId: VsiId; entries: readonly VsiAddress[] };
 
 export type VsiAddress = { vn?: VnId; mac?: Mac; ip: IpAddress };
 
-const ADDRESS_SUBTYPE = 0x01;
 const CISCO_OUI = 0x00000c;
 const CISCO_ADDRESS_SUBTYPE = 0xf2;
 /** Address family numbers (IANA), in Cisco's TLV. lldpad sends the first only. */
 const AFI = { ipv4: 1, ipv6: 2 } as const;
 
-/** OUI, subtype, VSI ID with its format, count. */
-const BEFORE_ENTRIES = 22;
+/** Octets of the count. */
+const COUNT = 1;
 const NO_MAC = "00:00:00:00:00:00";
 
 /**
@@ -38,7 +38,8 @@ const NO_MAC = "00:00:00:00:00:00";
  * @throws DecodeError when it is ours and malformed; readVdpdu lets none such through
  */
 export function readAddresses(tlv: Organizational): VsiAddresses | undefined {
-  if (tlv.oui === NVE_OUI && tlv.subtype === ADDRESS_SUBTYPE) return decode(tlv.octets, readOurs);
+  const ours = readOurs(tlv, OurSubtype.addresses, readEntries);
+  if (ours !== undefined) return ours;
   if (tlv.oui !== CISCO_OUI || tlv.subtype !== CISCO_ADDRESS_SUBTYPE) return undefined;
   try {
     return decode(tlv.octets, readCisco);
@@ -50,21 +51,16 @@ export function readAddresses(tlv: Organizational): VsiAddresses | undefined {
 
 /** What all TLVs of a ULPDU say of one VSI; undefined when none speaks of it. @throws as readAddresses does */
 export function addressesOf(vsiId: VsiId, tlvs: readonly VdpTlv[]): VsiAddresses | undefined {
-  const said = tlvs
-    .flatMap((tlv) => (tlv.is === "organizational" ? [readAddresses(tlv)] : []))
-    .filter((addresses) => addresses !== undefined && sameVsi(addresses.vsiId, vsiId));
+  const said = ofVsi(vsiId, tlvs, readAddresses);
   if (said.length === 0) return undefined;
-  return { vsiId, entries: said.flatMap((addresses) => addresses?.entries ?? []) };
+  return { vsiId, entries: said.flatMap(({ entries }) => entries) };
 }
 
 /** Ours, as many as it takes: one at least, for the empty set too. @throws OutOfRange for a bad VSI ID */
 export function addressTlvs({ vsiId, entries }: VsiAddresses): Organizational[] {
-  return chunks(entries.map(entryOctets), MAX_TLV_LENGTH - BEFORE_ENTRIES).map((chunk) => ({
-    is: "organizational",
-    oui: NVE_OUI,
-    subtype: ADDRESS_SUBTYPE,
-    octets: concat(vsiIdOctets(vsiId), uint(1, chunk.length), ...chunk),
-  }));
+  return chunks(entries.map(entryOctets), OUR_ROOM - COUNT).map((chunk) =>
+    ourTlv(OurSubtype.addresses, vsiId, uint(1, chunk.length), ...chunk),
+  );
 }
 
 /** Cisco's, one for each address; VN and MAC are left out. @throws OutOfRange for a bad VSI ID */
@@ -77,10 +73,9 @@ export function ciscoAddressTlvs({ vsiId, entries }: VsiAddresses): Organization
   }));
 }
 
-function readOurs(r: Reader): VsiAddresses {
-  const vsiId = readVsiId(r);
+function readEntries(r: Reader): Omit<VsiAddresses, "vsiId"> {
   const count = r.uint(1);
-  return { vsiId, entries: Array.from({ length: count }, () => readEntry(r)) };
+  return { entries: Array.from({ length: count }, () => readEntry(r)) };
 }
 
 function readEntry(r: Reader): VsiAddress {
@@ -113,21 +108,4 @@ function readCisco(r: Reader): VsiAddresses {
   const afi = r.uint(2);
   if (afi !== AFI.ipv4 && afi !== AFI.ipv6) throw new DecodeError("unsupported", `AFI ${afi}`);
   return { vsiId, entries: [{ ip: ipFrom(r.take(afi === AFI.ipv4 ? 4 : 16)) }] };
-}
-
-/** In order, each chunk of `room` octets at most. The first may be empty: it then says so. */
-function chunks(parts: readonly Uint8Array[], room: number): Uint8Array[][] {
-  let chunk: Uint8Array[] = [];
-  let left = room;
-  const all = [chunk];
-  for (const part of parts) {
-    if (part.length > left) {
-      chunk = [];
-      left = room;
-      all.push(chunk);
-    }
-    chunk.push(part);
-    left -= part.length;
-  }
-  return all;
 }

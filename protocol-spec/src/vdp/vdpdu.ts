@@ -17,6 +17,7 @@ import {
   associationOctets,
   readAssociation,
 } from "./association.ts";
+import { readReason } from "./reason-tlv.ts";
 
 /**
  * VDP ULPDU (802.1Q clause 41, 802.1Qcy): one VSI Manager ID TLV, then association TLVs, each followed
@@ -45,10 +46,13 @@ const ASSOCIATION_TYPES: readonly (AssociationType | undefined)[] = [
   "de-associate",
 ];
 
+/** Readers of all TLVs of our own. */
+const OURS = [readAddresses, readReason] as const;
+
 /**
  * Reads up to the End TLV; what follows it is padding. One TLV that cannot be read refuses the whole.
  * @throws DecodeError `bad-value` when the manager TLV is missing, not first, there twice or not 16 octets long;
- *   as {@link readAssociation}, and as {@link readAddresses} for address TLVs of our own
+ *   as {@link readAssociation}, and as the reader of each kind for TLVs of our own
  */
 export function readVdpdu(r: Reader): Vdpdu {
   const manager = readManager(r);
@@ -92,7 +96,7 @@ function vdpTlv({ type, value }: Tlv): VdpTlv {
   if (type === MANAGER_TLV) throw new DecodeError("bad-value", "a second VSI manager ID");
   if (type !== ORGANIZATIONAL_TLV) return { is: "unknown", type, octets: value };
   const organizational = decode(value, readOrganizational);
-  readAddresses(organizational); // refuses a malformed one of ours here, where the peer's fault is counted
+  for (const read of OURS) read(organizational); // a malformed one is refused here, where it is counted
   return organizational;
 }
 

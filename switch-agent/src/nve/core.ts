@@ -185,8 +185,8 @@ export class NveCore {
       ({ vn, vni }) => vni === info.vni && vn !== info.vn,
     );
     if (other !== undefined) {
-      const reason = `VN ${info.vn} has VNI ${info.vni}, which VN ${other.vn} has already`;
-      return { code: VdpError.other, hard: false, reason };
+      const reason = `VN ${info.vn} cannot be told from VN ${other.vn} on the underlay`;
+      return { code: VdpError.other, hard: false, reason, detail: `both have VNI ${info.vni}` };
     }
     this.infos.set(info.vn, info);
     this.#dirty.add(info.vn);
@@ -234,8 +234,9 @@ export class NveCore {
     if (vsi?.pending?.is !== "applying" || vsi.pending.serial !== event.serial) return;
     const ask = vsi.granted?.ask ?? vsi.ask;
     this.#restore(vsi, vsi.pending.older);
-    const reason = `the dataplane did not take it: ${event.reason}`;
-    this.#refuse(ask, { code: VdpError.insufficientResources, hard: false, reason });
+    const reason = "the dataplane did not take it";
+    const code = VdpError.insufficientResources;
+    this.#refuse(ask, { code, hard: false, reason, detail: event.reason });
   }
 
   #cancel(key: string): undefined {
@@ -269,15 +270,16 @@ export class NveCore {
   #vn(info: VnInfo): undefined {
     if (!this.#served.has(info.vn)) return; // of a VN that we have left meanwhile
     const clash = this.#learn(info);
-    if (clash !== undefined) this.#log("warn", "VN change not taken", { reason: clash.reason });
+    if (clash !== undefined) this.#log("warn", "VN change not taken", reasons(clash));
   }
 
   /** Deleted at the NVA: nobody stays in it. A VSI of several VNs goes whole, as stations do (spec/vdp.md 3). */
   #vnGone(vn: VnId): undefined {
     for (const key of [...this.tree.members(vn)]) {
       const port = this.vsis.get(key)?.ask.port;
-      if (port !== undefined) this.#out.push({ do: "order-de-associate", port, vsi: key });
-      this.#release(key, `VN ${vn} was deleted`);
+      const why = `VN ${vn} was deleted`;
+      if (port !== undefined) this.#out.push({ do: "order-de-associate", port, vsi: key, why });
+      this.#release(key, why);
     }
     this.infos.delete(vn);
     this.#touch(vn);
@@ -345,8 +347,8 @@ export class NveCore {
 
   #refuse(ask: Ask, refusal: Refusal): undefined {
     this.#out.push({ do: "refuse", ask, refusal });
-    const { code, reason } = refusal;
-    this.#log("warn", "VSI refused", { ...named(ask), code, reason });
+    const { code } = refusal;
+    this.#log("warn", "VSI refused", { ...named(ask), code, ...reasons(refusal) });
   }
 
   #touch(vn: VnId): undefined {
@@ -374,5 +376,10 @@ export class NveCore {
 }
 
 const isList = <T>(value: readonly T[] | Refusal): value is readonly T[] => Array.isArray(value);
+
+const reasons = ({ reason, detail }: Refusal) => ({
+  reason,
+  ...(detail !== undefined && { detail }),
+});
 
 const named = ({ port, vnic, station }: Ask) => ({ port, vnic, station });

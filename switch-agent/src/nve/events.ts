@@ -29,7 +29,7 @@ export type NveEffect =
   | { do: "intents"; change: IntentChange; vsi?: string; serial?: number }
   | { do: "grant"; port: string; vsi: string; filters: Filters }
   | { do: "refuse"; ask: Ask; refusal: Refusal }
-  | { do: "order-de-associate"; port: string; vsi: string }
+  | { do: "order-de-associate"; port: string; vsi: string; why: string }
   | { do: "watch" | "unwatch"; vns: readonly VnId[] }
   | ({ do: "report" } & Report)
   | { do: "log"; level: "info" | "warn"; what: string; fields: Readonly<Record<string, unknown>> };

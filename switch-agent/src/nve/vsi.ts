@@ -41,8 +41,11 @@ export type Verdict =
   | { is: "denied"; code: number; hard: boolean; reason: string }
   | { is: "unreachable"; reason: string };
 
-/** A VDP error code (spec/vdp.md 1.3) with what happened in words. */
-export type Refusal = { code: number; hard: boolean; reason: string };
+/**
+ * A VDP error code (spec/vdp.md 1.3) with what happened in words. The station is told the reason, so it holds
+ * nothing of the underlay, no VNI above all (H4); `detail` is for the switch's own operator.
+ */
+export type Refusal = { code: number; hard: boolean; reason: string; detail?: string };
 
 /** An address that this NVE serves, as the NVA is told (H18). */
 export type LocalClaim = {

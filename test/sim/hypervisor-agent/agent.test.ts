@@ -84,6 +84,13 @@ describe("attach", () => {
     await attach(); // the same VNIC and interface are free again
   });
 
+  test("refused in the NVE's own words: those are shown, without what a terminal would obey", async () => {
+    nve.verdict = () => ({ code: 5, reason: "\u001b[31mask \u202eJoe\nfirst" });
+    await expect(attach()).rejects.toThrow("the NVE refused VN 5: [31mask Joe first (VDP error 5)");
+    nve.verdict = () => ({ code: 5, reason: "\u0007" });
+    await expect(attach()).rejects.toThrow("there is no such VN");
+  });
+
   test("the NVE's manager away for 3 s: attached as soon as it is back", async () => {
     const back = clock.now() + 3000;
     nve.verdict = () => ({ code: clock.now() < back ? VdpError.managerUnreachable : 0 });

@@ -3,8 +3,9 @@ import {
   type Association,
   type AssociationType,
   addressesOf,
+  announcing,
   defaultEvbPolicy,
-  extensionOptionalTlv,
+  reasonTlv,
   type Vdpdu,
   type VdpTlv,
   Vid,
@@ -15,7 +16,7 @@ import {
 export type Heard = { type: AssociationType; vnic: string; entries: string[]; ips: string[] };
 
 /** What the bridge does with a request: an error code, nothing at all, or (0) a grant of tag 100 + VN. */
-export type Verdict = { code: number; keep?: boolean; hard?: boolean } | "silent";
+export type Verdict = { code: number; keep?: boolean; hard?: boolean; reason?: string } | "silent";
 
 export type ScriptedBridge = {
   readonly edge: EdgePort;
@@ -36,7 +37,7 @@ export function scriptedBridge(
 ): ScriptedBridge {
   const text = new TextEncoder();
   const last = new Map<string, { manager: Uint8Array; association: Association }>();
-  const extension = extensionOptionalTlv({ version: 1, addressTlv: true });
+  const extension = announcing("addresses");
   const edge = openEdgePort({
     link,
     clock,
@@ -63,7 +64,15 @@ export function scriptedBridge(
       const request = heard[i];
       const verdict = request === undefined ? "silent" : self.verdict(type, request);
       if (verdict === "silent") return [];
-      return [{ is: "association", type, association: answered(association, verdict) }];
+      const { code, reason: text } = verdict;
+      const answer: VdpTlv = {
+        is: "association",
+        type,
+        association: answered(association, verdict),
+      };
+      return text === undefined
+        ? [answer]
+        : [answer, reasonTlv({ vsiId: association.vsiId, code, text })];
     });
     if (answers.length > 0) edge.send({ manager, tlvs: answers }, () => {});
   }

@@ -1,5 +1,5 @@
 import { type Filters, IpAddress, Mac, type Status, Uuid, VdpError, Vid } from "@nve/protocol-spec";
-import { beforeEach, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { octets } from "../../support/octets.ts";
 import { addresses, request } from "./station.ts";
 import { pass, settle, type Tor, tor } from "./tor.ts";
@@ -345,4 +345,57 @@ test("ending says farewell in LLDP, and takes the dataplane and the session down
   expect([it.dataplane.closed, it.nva.closed]).toEqual([true, true]);
   const last = Buffer.from(frames.at(-1) ?? []).toString("hex");
   expect(last, "TTL TLV with 0").toContain("06020000");
+});
+
+describe("H26: why, in words", () => {
+  test("beside a refusal and beside our own De-Associate, to a station that reads reasons", async () => {
+    const [station] = it.stations;
+    station.lldp(true, "reasons");
+    station.ask(request("associate", vm1, group([6001, a])));
+    await pass(it.clock, 30);
+    expect(station.reasons).toEqual(["5 no VN 6001"]);
+    station.ask(request("associate", vm1, group([5001, a])));
+    await pass(it.clock, 30);
+    it.nva.deleteVn(5001);
+    await pass(it.clock, 30);
+    expect(station.last?.type).toBe("de-associate");
+    expect(station.reasons).toEqual(["5 no VN 6001", "0 VN 5001 was deleted"]);
+  });
+
+  test("GroupIDs that were not announced", async () => {
+    const [station] = it.stations;
+    station.lldp(false, "reasons");
+    station.ask(request("associate", vm1, group([5001, a])));
+    await pass(it.clock, 30);
+    expect(station.reasons).toEqual([expect.stringMatching(/^1 the station uses GroupIDs/)]);
+  });
+
+  test("a keepalive that does not come", async () => {
+    const [station] = it.stations;
+    station.lldp(true, "reasons");
+    station.ask(request("associate", vm1, group([5001, a])));
+    await pass(it.clock, 20_000, 100);
+    expect(station.reasons).toEqual(["0 no keepalive has come from the station"]);
+  });
+
+  test("not to a station that has not announced it", async () => {
+    const [station] = it.stations;
+    station.ask(request("associate", vm1, group([6001, a])));
+    await pass(it.clock, 30);
+    expect(station.last).toMatchObject(refusal(VdpError.invalidVidGroupOrMac));
+    expect(station.reasons).toEqual([]);
+  });
+
+  test("many at once go over as many ECPDUs as they need", async () => {
+    const [station] = it.stations;
+    station.lldp(true, "reasons");
+    const vms = Array.from({ length: 25 }, (_, i) =>
+      Uuid(`00000000-0000-4000-8000-0000000001${String(i).padStart(2, "0")}`),
+    );
+    station.ask(...vms.map((vm) => request("associate", vm, group([6001, a]))));
+    await pass(it.clock, 60);
+    expect(station.answers).toHaveLength(25);
+    expect(station.reasons).toHaveLength(25);
+    expect(station.heard.length).toBeGreaterThan(1);
+  });
 });

@@ -3,9 +3,11 @@ import {
   type Association,
   type AssociationType,
   addressTlvs,
+  announcing,
   decode,
   EtherType,
   type EvbTlv,
+  type ExtensionKind,
   ecpduOctets,
   evbOptionalTlv,
   type Filters,
@@ -15,6 +17,7 @@ import {
   Mac,
   readEcpdu,
   readFrame,
+  readReason,
   readVdpdu,
   type Status,
   type Uuid,
@@ -35,6 +38,8 @@ export type Heard = { type: AssociationType; status: Status; filters: Filters };
 /** A station written down frame by frame: it acknowledges what it gets, and notes it by ECPDU. */
 export class Station {
   readonly heard: Heard[][] = [];
+  /** `<code> <text>` of the reasons among them. */
+  readonly reasons: string[] = [];
   acks = 0;
   acknowledging = true;
   #sequence = 100;
@@ -58,7 +63,7 @@ export class Station {
     this.#link.send(octets);
   }
 
-  lldp(groupId: boolean): void {
+  lldp(groupId: boolean, ...reads: ExtensionKind[]): void {
     const evb: EvbTlv = {
       bridge: { groupId: false, reflectiveRelayCapable: false, reflectiveRelay: false },
       station: { groupId, reflectiveRelayRequest: false, reflectiveRelay: 3 },
@@ -75,7 +80,7 @@ export class Station {
       chassisId: { subtype: 7, octets: text.encode("server1") },
       portId: { subtype: 5, octets: text.encode("eth0") },
       ttl: 120,
-      tlvs: [{ is: "system-name", text: "server1" }, evbOptionalTlv(evb)],
+      tlvs: [{ is: "system-name", text: "server1" }, evbOptionalTlv(evb), announcing(...reads)],
     });
     this.#frame(EtherType.lldp, payload);
   }
@@ -103,6 +108,10 @@ export class Station {
     if (!this.acknowledging) return;
     this.#ecp({ op: "ack", sequence, ulpdu: new Uint8Array() });
     const { tlvs } = decode(ulpdu, readVdpdu);
+    for (const tlv of tlvs) {
+      const reason = tlv.is === "organizational" ? readReason(tlv) : undefined;
+      if (reason !== undefined) this.reasons.push(`${reason.code} ${reason.text}`);
+    }
     this.heard.push(
       tlvs.flatMap((tlv) => {
         if (tlv.is !== "association") return [];

@@ -87,7 +87,7 @@ describe("attach", () => {
     const it = bookAt({ ready: false });
     expect(sent(it.attach(1, 1))).toEqual([]);
     expect(it.state()).toBe("waiting");
-    const there = it.at(50, { on: "peer", evb: agreed, readsAddresses: false });
+    const there = it.at(50, { on: "peer", evb: agreed, reads: new Set() });
     expect(sent(there)).toHaveLength(1);
   });
 
@@ -107,7 +107,7 @@ describe("attach", () => {
 
   test("time is up while an answer is awaited: a De-Associate takes the request back", () => {
     const it = bookAt();
-    it.at(10, { on: "peer", evb: { ...agreed, rwd: 22 }, readsAddresses: false });
+    it.at(10, { on: "peer", evb: { ...agreed, rwd: 22 }, reads: new Set() });
     it.attach(20, 1);
     const late = it.at(20_020, { on: "tick" });
     expect(outcomes(late)).toMatchObject([
@@ -249,7 +249,7 @@ describe("change", () => {
 
   test("not answered in time: fails, and what comes late is changed back", () => {
     const it = associated();
-    it.at(5, { on: "peer", evb: { ...agreed, rwd: 22 }, readsAddresses: false });
+    it.at(5, { on: "peer", evb: { ...agreed, rwd: 22 }, reads: new Set() });
     const asked = it.change(10, 2, plus(treeOf(5), treeOf(6, macB)));
     expect(outcomes(it.at(20_010, { on: "tick" }))).toMatchObject([{ do: "failed", call: 2 }]);
     const back = it.at(20_011, answer(firstAssociation(asked)));
@@ -357,7 +357,7 @@ describe("the uplink", () => {
     const it = associated();
     it.at(3, answer(firstAssociation(it.attach(3, 2, treeOf(6, macB), vnicB, "tap1"))));
     it.at(10, { on: "link", state: "down" });
-    it.at(10, { on: "peer", evb: alone, readsAddresses: false });
+    it.at(10, { on: "peer", evb: alone, reads: new Set() });
     expect(it.book.deadline).toBeUndefined();
     expect(it.tags()).toEqual([[5, 105]]);
     const up = it.at(60_000, { on: "link", state: "up" });
@@ -381,8 +381,8 @@ describe("the uplink", () => {
   test("an NVE that came back without a link flap is told all", () => {
     const it = associated();
     it.at(it.book.deadline ?? 0, { on: "tick" });
-    it.at(11_000, { on: "peer", evb: alone, readsAddresses: false });
-    const back = it.at(12_000, { on: "peer", evb: agreed, readsAddresses: false });
+    it.at(11_000, { on: "peer", evb: alone, reads: new Set() });
+    const back = it.at(12_000, { on: "peer", evb: agreed, reads: new Set() });
     expect(sent(back)).toMatchObject([[{ type: "associate", vnic: vnicA }]]);
   });
 
@@ -393,7 +393,7 @@ describe("the uplink", () => {
       const name = `cccccccc-0000-4000-8000-0000000000${last}` as typeof vnicA;
       it.attach(1, i, treeOf(5, vnicMac(last)), name, `tap${i}`);
     }
-    const pdus = sent(it.at(2, { on: "peer", evb: agreed, readsAddresses: false }));
+    const pdus = sent(it.at(2, { on: "peer", evb: agreed, reads: new Set() }));
     // 18 octets of manager TLV, 39 for each VSI, 1493 in all: 37 fit
     expect(pdus.map((pdu) => pdu.length)).toEqual([37, 23]);
   });
@@ -410,7 +410,7 @@ describe("IP addresses", () => {
 
   test("H11: go with the request when the NVE reads them", () => {
     const it = bookAt();
-    it.at(0, { on: "peer", evb: agreed, readsAddresses: true });
+    it.at(0, { on: "peer", evb: agreed, reads: new Set(["addresses"]) });
     expect(kinds(it.attach(1, 1, withIp))).toEqual(["association", "organizational"]);
   });
 
@@ -418,7 +418,7 @@ describe("IP addresses", () => {
     const it = bookAt();
     const asked = it.attach(1, 1, withIp);
     expect(kinds(asked)).toEqual(["association"]);
-    it.at(2, { on: "peer", evb: agreed, readsAddresses: true });
+    it.at(2, { on: "peer", evb: agreed, reads: new Set(["addresses"]) });
     expect(kinds(it.at(3, answer(firstAssociation(asked))))).toEqual([
       "association",
       "organizational",

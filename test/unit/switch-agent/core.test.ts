@@ -244,6 +244,7 @@ test("P11: two VNs with one VNI would be one: the second is refused", () => {
   nve.ask("vm1", "swp1", groups([red, a]));
   nve.ask("vm2", "swp1", groups([blue, b]));
   expect(nve.refused).toMatchObject({ code: VdpError.other });
+  expect(nve.refused?.reason, "H4: the station is told").not.toContain(String(vniOf(red)));
   nve.feed({ on: "vn", info: { ...infoOf(red), vni: vniOf(blue) } });
   expect(nve.intents.every(({ vni }) => vni === vniOf(blue))).toBe(true);
 });
@@ -267,7 +268,8 @@ test("A7: what the dataplane does not take is refused whole", () => {
   nve.ask("vm1", "swp1", groups([red, a]));
   expect(nve.refused).toMatchObject({
     code: VdpError.insufficientResources,
-    reason: "the dataplane did not take it: map is full",
+    reason: "the dataplane did not take it",
+    detail: "map is full",
   });
   expect([nve.claims.size, nve.joined.size, nve.core.vsis.size]).toEqual([0, 0, 0]);
   expect(nve.core.ports.get("swp1")?.pool.free).toBe(4093);
@@ -288,9 +290,9 @@ test("a VN that is deleted takes its VSIs with it, and each station is told", ()
   nve.ask("vm1", "swp1", groups([red, a], [blue, a]));
   nve.ask("vm2", "swp2", groups([red, b]));
   nve.feed({ on: "vn-gone", vn: red });
-  expect(nve.did("order-de-associate").map(({ vsi, port: at }) => [vsi, at])).toEqual([
-    ["vm1", "swp1"],
-    ["vm2", "swp2"],
+  expect(nve.did("order-de-associate").map(({ vsi, port: at, why }) => [vsi, at, why])).toEqual([
+    ["vm1", "swp1", `VN ${red} was deleted`],
+    ["vm2", "swp2", `VN ${red} was deleted`],
   ]);
   expect([nve.intents.length, nve.core.vsis.size]).toEqual([0, 0]);
 });

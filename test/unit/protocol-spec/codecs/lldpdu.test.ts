@@ -261,16 +261,18 @@ describe("EVB TLV", () => {
 
 describe("our announcement", () => {
   test.each<[string, Extension]>([
-    ["01 01", { version: 1, addressTlv: true }],
-    ["01 00", { version: 1, addressTlv: false }],
-    ["ff 01", { version: 255, addressTlv: true }],
+    ["01 01", { version: 1, reads: new Set(["addresses"]) }],
+    ["01 02", { version: 1, reads: new Set(["reasons"]) }],
+    ["01 00", { version: 1, reads: new Set() }],
+    ["ff 03", { version: 255, reads: new Set(["addresses", "reasons"]) }],
   ])("%s reads and writes", (wire, value) => {
     expect(decode(octets(wire), readExtension)).toEqual(value);
     expect(hex(extensionOctets(value))).toBe(hex(octets(wire)));
   });
 
   test("what a later version adds is read past", () => {
-    expect(decode(octets("02 ff aabb"), readExtension)).toEqual({ version: 2, addressTlv: true });
+    const { version, reads } = decode(octets("02 ff aabb"), readExtension);
+    expect([version, reads.has("addresses"), reads.has("reasons")]).toEqual([2, true, true]);
   });
 
   test.each([
@@ -281,7 +283,7 @@ describe("our announcement", () => {
   });
 
   test("stands in a LLDPDU and is found there", () => {
-    const value = { version: 1, addressTlv: true };
+    const value: Extension = { version: 1, reads: new Set(["addresses"]) };
     const wire = lldpduOctets({ ...mandatory, tlvs: [extensionOptionalTlv(value)] });
     expect(hex(wire)).toBe(hex(octets(`${MANDATORY} fe06 4e5645 01 01 01 0000`)));
     expect(findExtension(decode(wire, readLldpdu).tlvs)).toEqual(value);

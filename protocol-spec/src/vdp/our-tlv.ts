@@ -1,0 +1,67 @@
+import { concat, decode, type Reader } from "../bytes.ts";
+import { MAX_TLV_LENGTH, NVE_OUI, type Organizational } from "../tlv.ts";
+import { readVsiId, sameVsi, type VsiId, vsiIdOctets } from "./association.ts";
+import type { VdpTlv } from "./vdpdu.ts";
+
+/**
+ * What all our own TLVs in VDP have in common: each speaks of one VSI of its ULPDU.
+ *
+ *   octets  3        1         1               16       variable
+ *         | 4E5645 | subtype | VSI ID format | VSI ID | ... |
+ */
+export const OurSubtype = { addresses: 0x01, reason: 0x02 } as const;
+
+/** Octets of the information string in front of what is each kind's own. */
+const BEFORE = 21;
+/** Octets that a kind may have for its own. */
+export const OUR_ROOM = MAX_TLV_LENGTH - BEFORE;
+
+/** @throws OutOfRange for a bad VSI ID */
+export const ourTlv = (
+  subtype: number,
+  vsiId: VsiId,
+  ...parts: readonly Uint8Array[]
+): Organizational => ({
+  is: "organizational",
+  oui: NVE_OUI,
+  subtype,
+  octets: concat(vsiIdOctets(vsiId), ...parts),
+});
+
+/** Undefined for TLVs of others and of other kinds. @throws DecodeError when it is of this kind and malformed */
+export function readOurs<T extends object>(
+  tlv: Organizational,
+  subtype: number,
+  read: (r: Reader) => T,
+): (T & { vsiId: VsiId }) | undefined {
+  if (tlv.oui !== NVE_OUI || tlv.subtype !== subtype) return undefined;
+  return decode(tlv.octets, (r) => ({ vsiId: readVsiId(r), ...read(r) }));
+}
+
+/** What the TLVs of a ULPDU that `read` knows say of one VSI, in their order. */
+export const ofVsi = <T extends { vsiId: VsiId }>(
+  vsiId: VsiId,
+  tlvs: readonly VdpTlv[],
+  read: (tlv: Organizational) => T | undefined,
+): T[] =>
+  tlvs.flatMap((tlv) => {
+    const said = tlv.is === "organizational" ? read(tlv) : undefined;
+    return said !== undefined && sameVsi(said.vsiId, vsiId) ? [said] : [];
+  });
+
+/** In order, each chunk of `room` octets at most. The first may be empty: it then says so. */
+export function chunks(parts: readonly Uint8Array[], room: number): Uint8Array[][] {
+  let chunk: Uint8Array[] = [];
+  let left = room;
+  const all = [chunk];
+  for (const part of parts) {
+    if (part.length > left) {
+      chunk = [];
+      left = room;
+      all.push(chunk);
+    }
+    chunk.push(part);
+    left -= part.length;
+  }
+  return all;
+}

@@ -1,0 +1,99 @@
+import {
+  DecodeError,
+  decode,
+  type Organizational,
+  OutOfRange,
+  organizationalOctets,
+  type Reader,
+  readOrganizational,
+  readReason,
+  readVdpdu,
+  reasonFor,
+  reasonTlv,
+  vdpduOctets,
+} from "@nve/protocol-spec";
+import { describe, expect, test } from "vitest";
+import { survivesOrIsRefused } from "../../../support/damaged.ts";
+import { hex, octets } from "../../../support/octets.ts";
+
+const VSI = "05 fa9b7fffb0a04893abcdbeef4ff18f13";
+const vsiId = { format: 5, octets: octets("fa9b7fffb0a04893abcdbeef4ff18f13") };
+const other = { format: 4, octets: vsiId.octets };
+const manager = new Uint8Array(16);
+
+const wireOf = (tlv: Organizational): string => hex(organizationalOctets(tlv));
+
+/** The information string of a TLV, as it stands in a ULPDU. */
+function asTlv(wire: string): Organizational {
+  return decode(octets(wire), readOrganizational);
+}
+
+/** A ULPDU with one malformed TLV of ours is refused whole, with this code. */
+function refuses(wire: string, code: string): void {
+  const ulpdu = vdpduOctets({ manager, tlvs: [asTlv(wire)] });
+  expect(() => decode(ulpdu, readVdpdu)).toThrow(expect.objectContaining({ code }));
+}
+
+/** Whatever is done to a good one, reader and writer agree or it is refused. */
+function damagedIsRefused<T>(
+  wire: string,
+  read: (tlv: Organizational) => T | undefined,
+  write: (value: T) => Organizational,
+): void {
+  const whole = (r: Reader): T => {
+    const value = read(readOrganizational(r));
+    if (value === undefined) throw new DecodeError("unsupported", "not of this kind");
+    return value;
+  };
+  survivesOrIsRefused(octets(wire), whole, (value) => organizationalOctets(write(value)));
+}
+
+describe("reasons", () => {
+  const wire = `4e5645 02 ${VSI} 05 6e6f20564e20c3bc`;
+  const value = { vsiId, code: 5, text: "no VN ü" };
+
+  test("read and write", () => {
+    expect(wireOf(reasonTlv(value))).toBe(hex(octets(wire)));
+    expect(readReason(asTlv(wire))).toEqual(value);
+    const empty = { ...value, text: "" };
+    expect(readReason(reasonTlv(empty))).toEqual(empty);
+  });
+
+  test("count for the association of their VSI with their code, the first if there are two", () => {
+    const tlvs = [
+      reasonTlv({ ...value, vsiId: other }),
+      reasonTlv({ ...value, code: 4, text: "of another answer" }),
+      reasonTlv(value),
+      reasonTlv({ ...value, text: "second" }),
+    ];
+    expect(reasonFor(vsiId, 5, tlvs)).toBe("no VN ü");
+    expect(reasonFor(vsiId, 2, tlvs)).toBeUndefined();
+  });
+
+  test("longer than 255 octets are cut, at a character", () => {
+    const read = readReason(reasonTlv({ ...value, text: `${"x".repeat(254)}ü and more` }));
+    expect(read?.text).toBe("x".repeat(254));
+    const clef = readReason(reasonTlv({ ...value, text: `${"x".repeat(252)}\u{1d11e}` }));
+    expect(clef?.text).toBe("x".repeat(252));
+    expect(readReason(reasonTlv({ ...value, text: "x".repeat(300) }))?.text).toHaveLength(255);
+  });
+
+  test("half a surrogate pair is written as the replacement character", () => {
+    expect(readReason(reasonTlv({ ...value, text: "a\ud800b" }))?.text).toBe("a\ufffdb");
+  });
+
+  test.each([
+    ["short", `4e5645 02 ${VSI}`],
+    ["bad-value", `4e5645 02 ${VSI} 10 6e6f`],
+    ["bad-value", `4e5645 02 ${VSI} 05 ff`],
+    ["bad-value", `4e5645 02 ${VSI} 05 ${"6e".repeat(256)}`],
+  ])("%s: %s", (code, wrong) => refuses(wrong, code));
+
+  test("a code of more than 4 bits is out of range for a writer", () => {
+    expect(() => reasonTlv({ ...value, code: 16 })).toThrow(OutOfRange);
+  });
+
+  test("damaged, survive the round trip or are refused", () => {
+    damagedIsRefused(wire, readReason, reasonTlv);
+  });
+});

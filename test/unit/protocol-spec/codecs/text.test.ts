@@ -1,0 +1,25 @@
+import { cutUtf8, printable, utf8From } from "@nve/protocol-spec";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+
+test("a text is cut before the first character that does not fit", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", maxLength: 20 }), fc.nat({ max: 30 }), (text, max) => {
+      const octets = cutUtf8(text, max);
+      expect(octets.length).toBeLessThanOrEqual(max);
+      const kept = utf8From(octets);
+      expect(kept).toBeDefined();
+      const next = text.codePointAt(kept?.length ?? 0);
+      expect(text.startsWith(kept ?? "-")).toBe(true);
+      if (next === undefined) return;
+      const width = cutUtf8(String.fromCodePoint(next), 4).length;
+      expect(octets.length + width).toBeGreaterThan(max);
+    }),
+  );
+});
+
+test("what a terminal would obey is not shown", () => {
+  expect(printable("\u001b[31mred\r\nnext\u2028line \u202eturned\u0000")).toBe(
+    "[31mred next line turned",
+  );
+});
