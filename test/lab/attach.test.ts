@@ -169,7 +169,9 @@ test("H6, H7: a VNIC has several VNs, MACs and IPs, added and removed at any tim
 
   await change("remove", "--vn", String(VN.red), "--mac", one.mac, "--ip", "10.0.1.62");
   expect(await inOrder()).toContain(`${VN.red} ${one.mac} 10.0.1.61 2001:db8::62`);
-  await change("remove", "--vn", String(VN.red)); // the VN, with both MACs and all their IPs
+  await change("remove", "--vn", String(VN.red), "--mac", "02:00:00:00:00:62"); // with its IP
+  expect((await inOrder()).filter((row) => row.includes("00:62"))).toEqual([]);
+  await change("remove", "--vn", String(VN.red)); // with its MAC and all the IPs of that
   expect(await inOrder()).toEqual([`${VN.blue} 02:00:00:00:00:63 10.0.1.61`]);
   await lab.run("srv1", "hypervisor-agent", "vnic", "detach", vnic);
   expect(await inOrder()).toEqual([]);
@@ -180,12 +182,13 @@ test("H6, H7: a VNIC has several VNs, MACs and IPs, added and removed at any tim
   );
 
   await capture.lines();
-  // Three added, two removed, one gone; keepalives say the same once more.
+  // Three added; an IP, a MAC and a VN removed; all gone. Keepalives say the same once more.
   expect(asked(capture.path, vnic)).toEqual([
     "associate 1",
     "associate 2",
     "associate 3",
     "associate 3",
+    "associate 2",
     "associate 1",
     "de-associate 1",
   ]);
@@ -228,6 +231,15 @@ test("A7, H2: with the last VNIC of a VN its tag and all its state are gone from
   expect(await lab.ping("blue1", vm("blue2").ip, 1)).toBe(false);
   const nves = (await lab.show("nva", "nva", "nve", "list")) as { vnIds?: number[] }[];
   expect(JSON.stringify(nves)).not.toContain(String(VN.blue));
+});
+
+test("P1: a VN goes by one command as it came, when nobody is in it; then nobody can join it", async () => {
+  const destroy = (vn: string) => lab.exec("nva", "nva", "vn", "delete", vn);
+  expect(await destroy("red")).toMatchObject({ code: 1, stderr: expect.stringMatching(/tor1/) });
+  expect(await destroy("blue")).toMatchObject({ code: 0 });
+  const refused = await lab.tryAttach("blue1");
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(String(VN.blue)) });
+  expect(await lab.ping("red1", vm("red2").ip)).toBe(true);
 });
 
 /** blue1 is detached and blue2 is not: neither dataplane knows blue1's MAC, nor the switch its tag. */

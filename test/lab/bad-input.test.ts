@@ -107,7 +107,7 @@ test("A6: the NVA gives the mappings; while none answers the switch serves what 
   await lab.detach(extra);
 });
 
-test("a VN that does not exist is refused with its number, on the server and on the switch", async () => {
+test("A7: a VN that does not exist is refused with its number, on the server and on the switch", async () => {
   const refused = await lab.exec(
     "srv1",
     ...[
@@ -232,6 +232,17 @@ test("with the tags of a port all lent the station is refused for lack of resour
     async () =>
       (await lab.tags("tor1")).some(({ port, tag }) => port === "eth1" && tag === 100) || undefined,
   );
+});
+
+test("V8, H2: where a link has fewer tags than there are VNs, a tag serves one after another", async () => {
+  const holder = async () => (await lab.tags("tor1")).find(({ port }) => port === "eth1")?.vn;
+  const [first, second] =
+    (await holder()) === VN.red ? (["red1", "blue1"] as const) : (["blue1", "red1"] as const);
+  await lab.detach(second);
+  await lab.detach(first);
+  expect(await holder()).toBeUndefined();
+  expect((await lab.attach(second)).vns[0]?.tag).toBe(100);
+  expect(await holder()).toBe(VN[vm(second).vn]);
 });
 
 test("a port that does not exist is waited for, and works when it comes", async () => {

@@ -17,10 +17,14 @@ export const broadcast = Mac("ff:ff:ff:ff:ff:ff");
 export const probe = Mac("02:00:00:00:00:01");
 
 /** Of an EtherType for experiments (IEEE 802, local experimental): who sees one, sees a test's. */
-export const testFrame = (vid: number | undefined, destination = broadcast): Uint8Array =>
+export const testFrame = (
+  vid: number | undefined,
+  destination = broadcast,
+  source = probe,
+): Uint8Array =>
   frameOctets({
     destination,
-    source: probe,
+    source,
     ...(vid !== undefined && { tag: { pcp: 0, dei: false, vid } }),
     etherType: 0x88b5,
     payload: new Uint8Array(50),

@@ -43,6 +43,7 @@ export type MappingRow = {
   ips: string[];
   locations: { nve: string; vteps: string[] }[];
 };
+export type CountRow = { where: string; counter: string; value: number };
 export type RefusalRow = { port: string; vnId: number; code: number; reason: string };
 
 export const VN = { red: 10001, blue: 10002 } as const;
