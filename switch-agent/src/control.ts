@@ -17,22 +17,24 @@ import type { SwitchAgent } from "./agent.ts";
 import type { AccessPort } from "./port.ts";
 import { chassisText, managementAddress, portText, systemText } from "./port-names.ts";
 
-/** The local control API (agent.proto): it shows what the agent has, and changes nothing. */
-export function controlService(agent: SwitchAgent): Service {
+/** The local control API (agent.proto): it shows what the agent has, and changes nothing. Who asks early waits. */
+export function controlService(started: Promise<SwitchAgent>): Service {
+  const about = <Req, Res>(answer: (agent: SwitchAgent, request: Req) => Res | Promise<Res>) =>
+    unary(async (request: Req) => answer(await started, request));
   return {
     definition: SwitchAgentService,
     implementation: {
-      status: unary(() => status(agent)),
-      listPorts: unary(() => ({
+      status: about(status),
+      listPorts: about((agent) => ({
         ports: [...agent.ports.values()].map((port) => portStatus(agent, port)),
       })),
-      listVnics: unary(() => ({
+      listVnics: about((agent) => ({
         vnics: [...agent.core.vsis.values()].map((vsi) => vnic(agent, vsi)),
       })),
-      listVns: unary(() => ({ vns: agent.core.watched().map((vn) => switchVn(agent, vn)) })),
-      listFdb: unary(({ vnId }: { vnId: number }) => ({ entries: fdb(agent, vnId) })),
-      listRefusals: unary(() => ({ refusals: refusals(agent) })),
-      counters: unary(() => counters(agent)),
+      listVns: about((agent) => ({ vns: agent.core.watched().map((vn) => switchVn(agent, vn)) })),
+      listFdb: about((agent, { vnId }: { vnId: number }) => ({ entries: fdb(agent, vnId) })),
+      listRefusals: about((agent) => ({ refusals: refusals(agent) })),
+      counters: about(counters),
     },
   };
 }

@@ -27,20 +27,27 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const config = link === undefined ? read : { ...read, link };
   const log = createLog("switch-agent", config.log);
   const { attach } = config.dataplane;
-  const dataplane = await openEbpfDataplane({ vtep: config.vtep, attach, log });
+  let tellStarted: (agent: SwitchAgent) => void = () => {};
+  const started = new Promise<SwitchAgent>((resolve) => {
+    tellStarted = resolve;
+  });
+  // First the socket: a second agent by mistake must not touch what the first has in the kernel.
+  const serving = await serve(config.socket, [controlService(started)]);
+  let dataplane: Dataplane | undefined;
   let agent: SwitchAgent | undefined;
   try {
+    dataplane = await openEbpfDataplane({ vtep: config.vtep, attach, log });
     await linkMonitor().ready; // until then every port would count as absent
     agent = openAgent(config, log, dataplane);
     await agent.applier.prune();
-    const serving = await serve(config.socket, [controlService(agent)]);
+    tellStarted(agent);
     const ports = config.ports.map(({ name }) => name);
     log.info({ nve: config.nve, vtep: config.vtep, ports, socket: serving.address }, "running");
     const signal = await untilSignal();
     log.info({ signal }, "ending");
-    await serving.close();
   } finally {
-    await (agent === undefined ? dataplane.close() : agent.close());
+    await serving.close();
+    await (agent ?? dataplane)?.close();
   }
 }
 
