@@ -21,7 +21,7 @@ export async function serve(address: string, services: readonly Service[]): Prom
   const path = socketPath(address);
   if (path !== undefined) await clearSocket(path);
   const server = new grpc.Server({
-    "grpc.max_receive_message_length": 16 * 1024 * 1024,
+    "grpc.max_receive_message_length": 8 * 1024 * 1024,
     "grpc.max_concurrent_streams": 10_000,
   });
   for (const { definition, implementation } of services)

@@ -28,6 +28,24 @@ export function ipFrom(octets: Uint8Array): IpAddress {
 
 export const isIpv6 = (ip: IpAddress): boolean => ip.includes(":");
 
+/** An address of one host that others can reach: not unspecified, loopback, multicast or broadcast (RFC 6890). */
+export function isUnicast(ip: IpAddress): boolean {
+  const octets = ipOctets(ip);
+  const v4 = octets.length === 4 ? octets : v4Mapped(octets);
+  if (v4 !== undefined) {
+    const [first = 0] = v4;
+    return first !== 0 && first !== 127 && first < 224;
+  }
+  const isLowest = octets.subarray(0, 15).every((octet) => octet === 0) && (octets[15] ?? 0) <= 1; // :: and ::1
+  return octets[0] !== 0xff && !isLowest;
+}
+
+/** ::ffff:a.b.c.d (RFC 4291 §2.5.5.2). */
+function v4Mapped(octets: Uint8Array): Uint8Array | undefined {
+  const mapped = octets.every((octet, i) => i >= 12 || octet === (i < 10 ? 0 : 0xff));
+  return mapped ? octets.subarray(12) : undefined;
+}
+
 function four(text: string): Uint8Array | undefined {
   const parts = text.split(".");
   if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part)))

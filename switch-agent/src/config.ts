@@ -1,6 +1,6 @@
 import { hostname, networkInterfaces } from "node:os";
 import { checked, readConfig } from "@nve/program/config";
-import { defaultEvbPolicy, IpAddress, NveId, OutOfRange, Vid } from "@nve/protocol-spec";
+import { defaultEvbPolicy, IpAddress, isUnicast, NveId, OutOfRange, Vid } from "@nve/protocol-spec";
 import { allTags } from "@nve/switch-agent/nve";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
@@ -62,7 +62,7 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
         .string()
         .default(() => hostname())
         .transform(checked(NveId)),
-      vtep: z.string().transform(checked(IpAddress)),
+      vtep: z.string().transform(checked(Vtep)),
       nva,
       ports: z
         .array(port)
@@ -131,6 +131,12 @@ function isRecord(value: unknown): value is Loose {
 function InterfaceName(text: string): string {
   if (/^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== "..") return text;
   throw new OutOfRange(`"${text}" is not the name of a network interface`);
+}
+
+function Vtep(text: string): IpAddress {
+  const ip = IpAddress(text);
+  if (isUnicast(ip)) return ip;
+  throw new OutOfRange(`${text} is no address of one host: other NVEs could not send there`);
 }
 
 function HostPort(text: string): string {

@@ -3,6 +3,10 @@ export const limits = {
   vns: 100_000,
   nves: 20_000,
   claimsPerNve: 200_000,
+  /** Addresses and VNs in one report: it is decided in one piece, and everybody else waits meanwhile. */
+  entriesPerReport: 10_000,
+  /** Watched VNs, of all NVEs together: some hundred octets each. */
+  watchedVns: 2_000_000,
   claimsPerVn: 1_000_000,
   ipsPerClaim: 64,
   /** NVEs that claim one MAC at a time. */

@@ -3,6 +3,7 @@ import {
   type IpAddress,
   ipFrom,
   ipOctets,
+  isUnicast,
   type Mac,
   macFrom,
   macOctets,
@@ -47,7 +48,8 @@ export function fromUuid(octets: Uint8Array, what: string): Uuid {
 }
 
 export function fromText(text: string, what: string): string {
-  if (text.length > limits.textLength || /\p{Cc}/u.test(text))
+  // Format characters too: they turn what a terminal shows.
+  if (text.length > limits.textLength || /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text))
     throw new OutOfRange(
       `${what}: at most ${limits.textLength} characters, none a control character`,
     );
@@ -60,11 +62,18 @@ export function fromLocation(location: wire.Location | undefined): Location {
     throw new OutOfRange(`location: 1 to 16 VTEP addresses, not ${location.vteps.length}`);
   return {
     nveId: NveId(location.nveId),
-    vteps: location.vteps.map(fromIp),
+    vteps: location.vteps.map(fromVtep),
     encapsulations: [...new Set(location.encapsulations)].flatMap(
       (one) => encapsulations.find(([, number]) => number === one)?.[0] ?? [], // a newer one: not ours to know (A16)
     ),
   };
+}
+
+/** Frames of a whole VN are sent there: to one host, and not to ourselves. */
+function fromVtep(octets: Uint8Array): IpAddress {
+  const ip = fromIp(octets);
+  if (isUnicast(ip)) return ip;
+  throw new OutOfRange(`location: ${ip} is no address that a VTEP can have`);
 }
 
 export function fromReport(report: nve.Report): Report {

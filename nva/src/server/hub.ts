@@ -31,7 +31,9 @@ export interface Closable {
 /** Who watches which VN. */
 export class Watching {
   readonly #byVn = new Map<VnId, Set<VnWatcher>>();
+  /** Watch calls, and the VNs of all of them together. */
   count = 0;
+  vns = 0;
 
   of(vnId: VnId): ReadonlySet<VnWatcher> {
     return this.#byVn.get(vnId) ?? none;
@@ -41,11 +43,12 @@ export class Watching {
     const watchers = this.#byVn.get(vnId);
     if (watchers === undefined) this.#byVn.set(vnId, new Set([watcher]));
     else watchers.add(watcher);
+    this.vns += 1;
   }
 
   delete(vnId: VnId, watcher: VnWatcher): void {
     const watchers = this.#byVn.get(vnId);
-    watchers?.delete(watcher);
+    if (watchers?.delete(watcher)) this.vns -= 1;
     if (watchers?.size === 0) this.#byVn.delete(vnId);
   }
 }

@@ -2,6 +2,7 @@ import grpc from "@grpc/grpc-js";
 import { Refused, statusOf } from "@nve/program";
 import { Instant, type NveId, OutOfRange } from "@nve/protocol-spec";
 import type { Hello, NvaMessage, NveMessage, Report } from "@nve/protocol-spec/proto/nve";
+import { limits } from "../authority/limits.ts";
 import type { Session as SessionKey } from "../authority/nve-state.ts";
 import { fromLocation, fromReport, fromUuid, toRefusal, toUuid } from "./convert.ts";
 import type { Closable, Hub } from "./hub.ts";
@@ -14,7 +15,7 @@ const aliveMs = 1_000;
 /** Beats of our own clock without a word from the NVE after which it is lost. */
 const silentBeats = 3;
 /** Reports that are not acknowledged yet, at which we read no further. */
-const unacknowledged = 64;
+const unacknowledged = 8;
 
 /** One Connect call: the session of an NVE. */
 export class Session implements Closable {
@@ -125,6 +126,10 @@ export class Session implements Closable {
     if (report.serial !== this.#serial + 1n)
       throw new OutOfRange(`Report: serial ${report.serial} where ${this.#serial + 1n} is due`);
     this.#serial = report.serial;
+    const { claims, withdrawn, joinedVns, leftVns } = report;
+    const entries = claims.length + withdrawn.length + joinedVns.length + leftVns.length;
+    if (entries > limits.entriesPerReport)
+      throw new OutOfRange(`Report: ${entries} entries, not ${limits.entriesPerReport} at most`);
     const said = fromReport(report);
     this.#open += 1;
     if (this.#open >= unacknowledged) this.#call.pause();

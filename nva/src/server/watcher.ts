@@ -1,8 +1,9 @@
 import grpc from "@grpc/grpc-js";
-import { statusOf } from "@nve/program";
+import { Refused, statusOf } from "@nve/program";
 import { Instant, NveId, OutOfRange, VnId } from "@nve/protocol-spec";
 import type { VnWatch, WatchRequest } from "@nve/protocol-spec/proto/nve";
 import type { Authority } from "../authority/authority.ts";
+import { limits } from "../authority/limits.ts";
 import type { Touch } from "../authority/records.ts";
 import { toCursor } from "./convert.ts";
 import { deltaOf, encodeDelta, encodeEvent, everyKey, type Key, keysOf, sizeOf } from "./delta.ts";
@@ -105,6 +106,8 @@ export class Watcher implements VnWatcher, Closable {
     const unwanted = remove.map(VnId);
     if (this.#scopes.size + wanted.length > vnLimit)
       throw new OutOfRange(`more than ${vnLimit} VNs in one watch`);
+    if (this.#hub.watchers.vns + wanted.length > limits.watchedVns)
+      throw new Refused(`this NVA is watched for ${limits.watchedVns} VNs already, no more go`);
     if (applied > 0n) this.#hub.applied.set(this.#nveId, applied);
     for (const vnId of unwanted) this.#drop(vnId);
     for (const { vnId, cursor } of wanted)

@@ -3,6 +3,7 @@ import {
   ipFrom,
   ipOctets,
   isIpv6,
+  isUnicast,
   type Mac,
   macFrom,
   macOctets,
@@ -222,7 +223,9 @@ function readMapping(mapping: Mapping, self: Self): { mac: Mac; remote?: Remote 
 function memberOf(location: Location, self: Self): Member | undefined {
   const nve = NveId(location.nveId);
   if (nve === self.nve) return undefined;
-  const vtep = location.vteps.map(ipFrom).find((ip) => isIpv6(ip) === isIpv6(self.vtep));
+  const vtep = location.vteps
+    .map(ipFrom)
+    .find((ip) => isIpv6(ip) === isIpv6(self.vtep) && isUnicast(ip));
   return vtep === undefined || vtep === self.vtep ? undefined : { nve, vtep };
 }
 

@@ -5,6 +5,7 @@ import {
   ipOctets,
   isGroup,
   isIpv6,
+  isUnicast,
   Mac,
   macFrom,
   macOctets,
@@ -90,6 +91,14 @@ test("RFC 5952: one address, one text", () => {
   expect(IpAddress("2001:db8:0:0:1:0:0:1")).toBe("2001:db8::1:0:0:1");
   expect(IpAddress("::ffff:10.0.0.1")).toBe("::ffff:a00:1");
   expect([isIpv6(IpAddress("::1")), isIpv6(IpAddress("1.1.1.1"))]).toEqual([true, false]);
+});
+
+test("an address of one host is not unspecified, loopback, multicast or broadcast", () => {
+  const hosts = ["10.0.0.1", "223.255.255.255", "169.254.0.1", "2001:db8::1", "fe80::1", "::2"];
+  const others = ["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", "::", "::1", "ff02::1"];
+  const mapped = ["::ffff:127.0.0.1", "::ffff:224.0.0.1"];
+  expect(hosts.filter((ip) => !isUnicast(IpAddress(ip)))).toEqual([]);
+  expect([...others, ...mapped].filter((ip) => isUnicast(IpAddress(ip)))).toEqual([]);
 });
 
 test.each([
