@@ -26,6 +26,8 @@ export type Vnic = z.infer<typeof vnic>;
 const located = z.object({ vnId: z.number(), mac: z.string() });
 export type Located = z.infer<typeof located>;
 
+const tag = z.object({ port: z.string(), tag: z.number(), vn: z.number() });
+
 const uplink = z.object({ interface: z.string(), state: z.string(), evb: z.boolean() });
 
 /** VNICs of a server, as its hypervisor agent sees them. */
@@ -34,6 +36,10 @@ export const vnicsOf = (lab: string, server: string): Promise<readonly Vnic[]> =
 
 export const uplinksOf = (lab: string, server: string) =>
   show(lab, server, ["hypervisor-agent", "show", "uplinks"], uplink);
+
+/** What a ToR has lent. */
+export const tagsOf = (lab: string, tor: string) =>
+  show(lab, tor, ["switch-agent", "show", "tags"], tag);
 
 /** {VN, MAC} that a ToR forwards to. */
 export const fdbOf = (lab: string, tor: string): Promise<readonly Located[]> =>
