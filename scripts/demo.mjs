@@ -14,7 +14,7 @@ if (process.getuid() !== 0) {
   );
   process.exit(1);
 }
-await setupOrExit("demo");
+await setupOrExit("demo", { quiet: process.argv.includes("--json") });
 const demo = spawn(process.execPath, [join(root, "lab/dist/demo.js"), ...process.argv.slice(2)], {
   stdio: "inherit",
 });

@@ -54,7 +54,7 @@ let didSomething = false;
  */
 async function step(name, work) {
   const begin = performance.now();
-  const print = (text) => process.stdout.write(`  ${name.padEnd(18)}${text}\n`);
+  const print = (text) => say(`  ${name.padEnd(18)}${text}\n`);
   const line = (how) => {
     const seconds = ((performance.now() - begin) / 1000).toFixed(1);
     didSomething ||= how !== "up to date";
@@ -93,7 +93,7 @@ function systemPackages(purpose, tell) {
   }
   if (left.length > 0) {
     const without = [...new Set(left.map((need) => need.without))].join(", and ");
-    process.stdout.write(`  left out: ${without} (to have it: ${pasteLine(left)})\n`);
+    say(`  left out: ${without} (to have it: ${pasteLine(left)})\n`);
   }
   return may;
 }
@@ -216,13 +216,17 @@ function newestBuild() {
 const modified = (path) => statSync(path).mtimeMs;
 const lastLines = (text, count) => text.trimEnd().split("\n").slice(-count).join("\n");
 
-/** For the scripts that begin with it: sets up, or says why not and ends with 1. */
-export async function setupOrExit(purpose) {
+/** Where progress goes. */
+let say = (text) => process.stdout.write(text);
+
+/** For the scripts that begin with it: sets up, or says why not and ends with 1. `quiet`: standard output is for others. */
+export async function setupOrExit(purpose, { quiet = false } = {}) {
   const begin = performance.now();
-  process.stdout.write("Setting up\n");
+  if (quiet) say = (text) => process.stderr.write(text);
+  say("Setting up\n");
   try {
     await setup(purpose);
-    process.stdout.write(`Set up in ${((performance.now() - begin) / 1000).toFixed(1)} s\n\n`);
+    say(`Set up in ${((performance.now() - begin) / 1000).toFixed(1)} s\n\n`);
   } catch (error) {
     if (!(error instanceof CannotSetUp)) throw error;
     process.stderr.write(`\nerror: ${error.message}\n`);

@@ -42,11 +42,12 @@ async function demo({ keep = false, json = false, name = "two-racks" }: Options)
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
   } else {
     summary(report.checks, print);
+    const { length } = report.checks;
     const verdict =
-      failed === 0 ? "All of it works" : `${failed} of ${report.checks.length} checks FAILED`;
-    print(
-      `\n${verdict}: ${report.checks.length} checks in ${seconds} s.${keep ? "" : " Nothing is left behind."}`,
-    );
+      failed === 0
+        ? `All of it works: ${length} checks in ${seconds} s.`
+        : `${failed} of ${length} checks FAILED, in ${seconds} s.`;
+    print(`\n${verdict}${keep ? "" : " Nothing is left behind."}`);
     if (keep) print(suggestions(name));
   }
   if (failed > 0) process.exitCode = 1;
@@ -124,7 +125,9 @@ The lab is still up. To try:
   npx lab exec ${lab} tor1 -- switch-agent show fdb        who is where
   npx lab exec ${lab} tor1 -- switch-agent show ports      the access ports, and who is at their other end
   npx lab exec ${lab} nva -- nva mapping list              what the NVA knows
-  npx lab exec ${lab} spine -- tcpdump -nn -i eth1 -c6     the underlay: VXLAN between the ToRs
+  npx lab exec ${lab} red1 -- ping 10.0.1.23 >/dev/null &  so that there is something to see:
+  npx lab exec ${lab} spine -- tcpdump -nn -i eth1 -c6 udp port 4789   the underlay: VXLAN between the ToRs
+  npx lab exec ${lab} srv1 -- tcpdump -nne -i eth1 -c6 vlan            the access link: the same frames, tagged
   npx lab exec ${lab} srv4 -- hypervisor-agent vnic attach tap-red4 --vn 10001 --mac 02:00:00:00:00:04 --ip 10.0.1.11
-  npx lab down ${lab}                                      all of it goes away`;
+  npx lab down ${lab}                                      all of it goes away, that ping included`;
 }

@@ -17,7 +17,7 @@ export function labState(lab: string): LabState {
   if (state !== undefined) return state;
   const others = knownLabs();
   throw new NotFound(
-    `lab ${lab} is not up (${others.length === 0 ? "none is" : `up: ${others.join(", ")}`}): \`lab up ${lab}\``,
+    `lab ${lab} is not up (${others.length === 0 ? "none is" : `up: ${others.join(", ")}`}): \`npx lab up ${lab}\``,
   );
 }
 
@@ -32,7 +32,7 @@ export function nodeState(lab: string, node: string): NodeState & Inside {
   const { holder } = found;
   if (holder === undefined || !isAlive(holder))
     throw new Refused(
-      `${node} has no namespaces any more: \`lab down ${lab}\`, then \`lab up ${lab}\``,
+      `${node} has no namespaces any more: \`npx lab down ${lab}\`, then \`npx lab up ${lab}\``,
     );
   return { ...found, lab, holder };
 }

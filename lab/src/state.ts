@@ -48,8 +48,8 @@ export function claimState(state: LabState): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     throw new Refused(
-      `lab ${state.lab} is up already, or was left by a crash: \`lab status ${state.lab}\` shows it, ` +
-        `\`lab down ${state.lab}\` takes it down`,
+      `lab ${state.lab} is up already, or was left by a crash: \`npx lab status ${state.lab}\` shows it, ` +
+        `\`npx lab down ${state.lab}\` takes it down`,
       { cause: error },
     );
   }

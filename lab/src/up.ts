@@ -142,8 +142,8 @@ function refuseForeign({ lab, nodes }: LabState): void {
   const taken = nodes.map((node) => node.namespace).filter((name) => present.has(name));
   if (taken.length > 0 && readState(lab) === undefined)
     throw new Refused(
-      `network namespace ${taken[0]} is there already: \`lab down ${lab}\` takes away what was left of this lab, ` +
-        "`lab up --name <other>` uses another name",
+      `network namespace ${taken[0]} is there already: \`npx lab down ${lab}\` takes away what was left of this lab, ` +
+        "`npx lab up --name <other>` uses another name",
     );
 }
 

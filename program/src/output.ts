@@ -28,16 +28,15 @@ export function show<Row>(
   }
 }
 
-/** Prints one record as `key: value` lines, or as JSON. */
+/** Prints one record as `key: value` lines, `vnId` as "vn id", or as JSON. */
 export function showOne(record: object, { json, print }: Output): void {
   if (json) {
     print(toJson(record));
     return;
   }
-  const width = Math.max(...Object.keys(record).map((key) => key.length)) + 1;
-  for (const [key, value] of Object.entries(record)) {
-    print(`${`${key}:`.padEnd(width + 1)}${plain(value)}`);
-  }
+  const lines = Object.entries(record).map(([key, value]) => [spaced(key), plain(value)] as const);
+  const width = Math.max(...lines.map(([key]) => key.length)) + 1;
+  for (const [key, value] of lines) print(`${`${key}:`.padEnd(width + 1)}${value}`);
 }
 
 /** JSON with bigints as numbers (all of ours are below 2^53) and octets as hex digits. */
@@ -52,6 +51,9 @@ export function toJson(value: unknown): string {
     2,
   );
 }
+
+const spaced = (key: string): string =>
+  key.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 
 const plain = (value: unknown): string =>
   typeof value === "object" && value !== null ? toJson(value) : printable(String(value ?? ""));

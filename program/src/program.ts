@@ -1,5 +1,5 @@
 import { OutOfRange } from "@nve/protocol-spec/errors";
-import { type Command, CommanderError, InvalidArgumentError } from "commander";
+import { type Command, CommanderError, Help, InvalidArgumentError } from "commander";
 import { Refused } from "./errors.ts";
 
 /** Runs a command line. Exit codes: 0 done, 1 refused or failed, 2 usage. Our own mistakes keep their stack trace. */
@@ -57,8 +57,18 @@ export function untilSignal(): Promise<"SIGINT" | "SIGTERM"> {
   });
 }
 
-/** Commander's own settings, for a command and all below it: no `process.exit`, help after a usage error. */
+/**
+ * Commander's own settings, for a command and all below it: no `process.exit`, help after a usage error, and help that
+ * tells all options.
+ */
 function strict(command: Command): void {
-  command.exitOverride().showHelpAfterError("(--help tells what is possible)");
+  command
+    .exitOverride()
+    .showHelpAfterError("(--help tells what is possible)")
+    .configureHelp({
+      showGlobalOptions: true,
+      optionDescription: (option) =>
+        `${new Help().optionDescription(option)}${option.mandatory ? " (required)" : ""}`,
+    });
   for (const below of command.commands) strict(below);
 }

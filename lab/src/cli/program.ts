@@ -50,7 +50,7 @@ export function program(): Command {
     .action(statusCommand);
   lab
     .command("exec <lab> <node> <command...>")
-    .description("run a command in a node: `lab exec two-racks red1 -- ping -c1 10.0.1.2`")
+    .description("run a command in a node: `npx lab exec two-racks red1 -- ping -c1 10.0.1.2`")
     .passThroughOptions()
     .action(execCommand);
   lab
@@ -68,21 +68,23 @@ async function upCommand(given: string, options: { name?: string; json?: boolean
   if (options.json) print(JSON.stringify(state, null, 2));
   else
     print(
-      `lab ${state.lab} is up: \`lab status ${state.lab}\`, \`lab exec ${state.lab} <node> -- <command>\`, ` +
-        `\`lab down ${state.lab}\``,
+      `lab ${state.lab} is up: \`npx lab status ${state.lab}\`, \`npx lab exec ${state.lab} <node> -- <command>\`, ` +
+        `\`npx lab down ${state.lab}\``,
     );
 }
 
 async function downCommand(given: readonly string[], { all }: { all?: boolean }, command: Command) {
   mustBeRoot();
   if (all === undefined && given.length === 0)
-    command.error("error: name a lab, or say --all (`lab list` shows what is up)", { exitCode: 2 });
+    command.error("error: name a lab, or say --all (`npx lab list` shows what is up)", {
+      exitCode: 2,
+    });
   const labs = all ? await labsPresent() : given.map(nameOf);
   for (const lab of labs) print((await down(lab)) ? `lab ${lab} is down` : `lab ${lab} was not up`);
   if (labs.length === 0) print("no lab is up");
 }
 
-/** `lab down <path>` works, too: with what `lab up` was given. */
+/** `npx lab down <path>` works, too: with what `npx lab up` was given. */
 function nameOf(given: string): string {
   return /\.ya?ml$/.test(given) && existsSync(given) ? readTopology(given).name : given;
 }

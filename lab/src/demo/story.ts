@@ -85,7 +85,12 @@ async function pings({ lab, tenants, report }: Story): Promise<void> {
 async function wires({ tenants, report }: Story, { access, underlay }: Wires): Promise<void> {
   report.heading("What the wires have shown: access link srv1–tor1, and tor1's uplink");
   const link = await readAccessLink(access.path);
-  for (const message of link.vdp) report.say(`VDP  ${message}`);
+  const [server] = link.vdp[0]?.split(" ") ?? []; // who asks is heard first
+  for (const message of link.vdp) {
+    const [source = "", ...said] = message.split(" ");
+    const way = source === server ? "srv1 > tor1" : "tor1 > srv1";
+    report.say(`VDP  ${way}  ${source}  ${said.join(" ")}`);
+  }
   report.check(
     "server and switch talk LLDP, ECP and VDP",
     "A9, H9",

@@ -85,7 +85,9 @@ export function lookupCommand(outside: Outside): Command {
         const { answer } = await call(client, client.lookup, { vnId, address });
         if (answer?.$case !== "found")
           throw new NotFound(`no such address in VN ${ref}: nobody claims it`);
-        showOne(mappingRecord(answer.value), outputOf(outside, options));
+        const [found, output] = [mappingRecord(answer.value), outputOf(outside, options)];
+        if (output.json) showOne(found, output);
+        else show([found], mappingTable, output);
       } finally {
         client.close();
       }

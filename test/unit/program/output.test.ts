@@ -41,3 +41,12 @@ test("control characters from the wire never reach the terminal", () => {
   expect(printed((out) => show(evil, columns, out))[1]).toBe("?[2Jeth1?  1");
   expect(printed((out) => showOne({ name: "a\u0007b" }, out))).toEqual(["name: a?b"]);
 });
+
+test("one record is `key: value` lines, its keys in words; JSON has them as they are", () => {
+  const status = { storeId: "a1", nvesConnected: 2 };
+  expect(printed((out) => showOne(status, out))).toEqual([
+    "store id:       a1",
+    "nves connected: 2",
+  ]);
+  expect(JSON.parse(printed((out) => showOne(status, out), true).join(""))).toEqual(status);
+});

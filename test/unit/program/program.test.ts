@@ -10,9 +10,10 @@ afterEach(() => {
 
 async function exitOf(...argv: string[]) {
   const errors: string[] = [];
+  const lines: string[] = [];
   vi.spyOn(process.stderr, "write").mockImplementation((text) => errors.push(String(text)) > 0);
-  vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  const program = new Command("demo");
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => lines.push(String(text)) > 0);
+  const program = new Command("demo").option("--json", "print JSON");
   program
     .command("lend")
     .requiredOption("--tag <vid>", "tag", argument(Vid))
@@ -20,12 +21,18 @@ async function exitOf(...argv: string[]) {
       if (tag === 13) throw new Refused("tag 13 is lent: take another");
     });
   await runProgram(program, ["node", "demo", ...argv]);
-  return { code: process.exitCode ?? 0, errors: errors.join("") };
+  return { code: process.exitCode ?? 0, errors: errors.join(""), lines: lines.join("") };
 }
 
+test("a subcommand's help tells what is required, and the options that all have", async () => {
+  const { lines } = await exitOf("lend", "--help");
+  expect(lines).toMatch(/--tag <vid> +tag \(required\)/);
+  expect(lines).toMatch(/--json +print JSON/);
+});
+
 test("exit codes: 0 done, 1 refused, 2 usage", async () => {
-  expect(await exitOf("lend", "--tag", "7")).toEqual({ code: 0, errors: "" });
-  expect(await exitOf("lend", "--tag", "13")).toEqual({
+  expect(await exitOf("lend", "--tag", "7")).toMatchObject({ code: 0, errors: "" });
+  expect(await exitOf("lend", "--tag", "13")).toMatchObject({
     code: 1,
     errors: "error: tag 13 is lent: take another\n",
   });
