@@ -74,12 +74,11 @@ describe("rtnetlink", () => {
 
   test("makes a VXLAN device that takes VNI and VTEP from each packet, with no address of its own", async () => {
     const name = cable.a;
-    const index = await rtnetlink.addVxlanExternal({ name, port: 47890, mtu: 1550 });
+    const index = await rtnetlink.addVxlanExternal({ name, port: 47890 });
     await rtnetlink.setLink(index, { up: true });
     const [device] = JSON.parse(ip(`-d -json link show ${name}`)) as [unknown];
     expect(device).toMatchObject({
       ifindex: index,
-      mtu: 1550,
       inet6_addr_gen_mode: "none",
       linkinfo: {
         info_kind: "vxlan",

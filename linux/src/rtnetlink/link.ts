@@ -46,9 +46,6 @@ export type VxlanExternal = {
   name: string;
   /** UDP port to send to and listen on; default 4789 (RFC 7348 §5). */
   port?: number;
-  /** Range of UDP source ports, one per inner flow; default 49152 … 65535 (RFC 7348 §5). */
-  sourcePorts?: { low: number; high: number };
-  mtu?: number;
 };
 
 /** ifinfomsg (family 1, pad 1, type 2, index 4, flags 4, change 4), then attributes. @throws DecodeError */
@@ -88,13 +85,14 @@ export function linkChangeOctets(index: number, { up, mtu, linkLocal }: LinkChan
   );
 }
 
-/** Body of RTM_NEWLINK: learning off, zero UDP checksums over IPv6 accepted (RFC 6935). */
-export function vxlanExternalOctets({ name, port, sourcePorts, mtu }: VxlanExternal): Uint8Array {
-  const { low, high } = sourcePorts ?? { low: 49152, high: 65535 };
+/**
+ * Body of RTM_NEWLINK: UDP source ports 49152 … 65535, one per inner flow (RFC 7348 §5), learning off, zero UDP
+ * checksums over IPv6 accepted (RFC 6935).
+ */
+export function vxlanExternalOctets({ name, port }: VxlanExternal): Uint8Array {
   return concat(
     ifinfo(0, 0, 0),
     attribute(IFLA.ifname, cString(name)),
-    mtu === undefined ? none : attribute(IFLA.mtu, hostUint(4, mtu)),
     nested(
       IFLA.linkinfo,
       attribute(INFO.kind, cString("vxlan")),
@@ -103,7 +101,7 @@ export function vxlanExternalOctets({ name, port, sourcePorts, mtu }: VxlanExter
         attribute(VXLAN.collectMetadata, on),
         attribute(VXLAN.learning, off),
         attribute(VXLAN.port, bigEndian(port ?? 4789)),
-        attribute(VXLAN.portRange, concat(bigEndian(low), bigEndian(high))),
+        attribute(VXLAN.portRange, concat(bigEndian(49152), bigEndian(65535))),
         attribute(VXLAN.zeroChecksum6Rx, on),
       ),
     ),
