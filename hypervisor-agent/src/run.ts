@@ -1,6 +1,14 @@
 import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { openEdgePort, openPacketLink, openPcapLink, systemClock } from "@nve/linux";
+import {
+  type Link,
+  openEdgePort,
+  openPacketLink,
+  openPcapLink,
+  SystemError,
+  systemClock,
+  Unavailable,
+} from "@nve/linux";
 import { readConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
 import { createLog, type Log } from "@nve/program/log";
@@ -103,12 +111,10 @@ function openVirtualSwitch(config: Config, log: Log): Promise<VirtualSwitch> {
 }
 
 function uplinkOptions(config: Config, log: Log): Omit<UplinkOptions, "perform"> {
-  const { name, link } = config.uplink;
-  const options = { interface: name, etherTypes: [EtherType.lldp, EtherType.ecp] };
   return {
     hypervisor: config.hypervisor,
     version,
-    link: link === "pcap" ? openPcapLink(options) : openPacketLink(options),
+    link: openLink(config.uplink),
     clock: systemClock,
     policy: config.evb,
     settings: { vdp: config.vdp, retryMs: RETRY_MS },
@@ -116,6 +122,16 @@ function uplinkOptions(config: Config, log: Log): Omit<UplinkOptions, "perform">
     openEdgePort,
     log,
   };
+}
+
+function openLink({ name, link }: Config["uplink"]): Link {
+  const options = { interface: name, etherTypes: [EtherType.lldp, EtherType.ecp] };
+  try {
+    return link === "pcap" ? openPcapLink(options) : openPacketLink(options);
+  } catch (cause) {
+    if (!(cause instanceof SystemError) && !(cause instanceof Unavailable)) throw cause;
+    throw new Refused(`uplink ${name}: ${cause.message}`, { cause });
+  }
 }
 
 /** Of this network namespace: /sys may be another's. */
