@@ -57,6 +57,9 @@ export class SwitchAgent {
   readonly #events: NveEvent[] = [];
   readonly #gates = new Map<string, Gate>();
   #running = false;
+  #callOffSettle: (() => void) | undefined;
+  /** What the last settling took. */
+  #settleMs = 0;
   #closed = false;
 
   constructor(options: AgentOptions) {
@@ -86,6 +89,7 @@ export class SwitchAgent {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#callOffSettle?.();
     for (const port of this.ports.values()) port.close();
     this.nva.close();
     await this.applier.close();
@@ -135,11 +139,25 @@ export class SwitchAgent {
     this.#running = true;
     try {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        for (const effect of this.core.step(next, this.#options.clock.now())) this.#perform(effect);
+        const more = next.on === "release"; // thousands at once, when a station is silent
+        const effects = this.core.step(next, this.#options.clock.now(), more);
+        for (const effect of effects) this.#perform(effect);
+        if (more) this.#settleSoon();
       }
     } finally {
       this.#running = false;
     }
+  }
+
+  /** Not sooner than in what the last settling took: at the most half of our time goes there. */
+  #settleSoon(): void {
+    const { clock } = this.#options;
+    this.#callOffSettle ??= clock.at(Instant(clock.now() + this.#settleMs), () => {
+      this.#callOffSettle = undefined;
+      const begun = clock.now();
+      for (const effect of this.core.settle()) this.#perform(effect);
+      this.#settleMs = clock.now() - begun;
+    });
   }
 
   #perform(effect: NveEffect): void {

@@ -36,9 +36,21 @@ export class NveCore {
     }
   }
 
-  step(event: NveEvent, now: Instant): readonly NveEffect[] {
+  /**
+   * @param more other events follow: what becomes different is given out with them, or by `settle`. A VN of
+   * thousands is computed anew in milliseconds, which are then spent once for all that happened to it.
+   */
+  step(event: NveEvent, now: Instant, more = false): readonly NveEffect[] {
     this.#out = [];
-    this.#settle(this.#handle(event, now));
+    const owner = this.#handle(event, now);
+    if (owner !== undefined || !more) this.#settle(owner);
+    return this.#out;
+  }
+
+  /** What became different in steps after which more was to follow. */
+  settle(): readonly NveEffect[] {
+    this.#out = [];
+    this.#settle(undefined);
     return this.#out;
   }
 

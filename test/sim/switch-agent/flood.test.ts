@@ -51,3 +51,26 @@ test("what was taken back while it stood in line is not asked of the NVA", async
   expect(it.agent.core.vsis.size).toBe(0);
   expect(it.agent.core.ports.get("swp1")?.pool.lent.size).toBe(0);
 });
+
+test("V10: VNICs of one VN that fall silent together go in few steps, and leave nothing", async () => {
+  const it = tor();
+  it.nva.connect();
+  const [station] = it.stations;
+  station.lldp(true);
+  await pass(it.clock, 5);
+  const count = 200;
+  for (let n = 0; n < count; n++) station.ask(request("associate", vnic(n), inVn(5000, n)));
+  await pass(it.clock, 2000, 5);
+  expect(it.agent.core.vsis.size).toBe(count);
+  const before = it.nva.reports.length;
+  it.clock.advance(60_000); // they were answered within a second or two
+  await settle();
+  const withdrawals = it.nva.reports.slice(before);
+  expect(withdrawals.flatMap(({ withdrawn }) => withdrawn)).toHaveLength(count);
+  expect(withdrawals.length).toBeLessThan(count / 4);
+  expect(it.agent.core.vsis.size).toBe(0);
+  await settle();
+  expect(it.dataplane.intents.size).toBe(0);
+  expect(it.agent.core.ports.get("swp1")?.pool.lent.size).toBe(0);
+  expect(it.nva.watched.size).toBe(0);
+});
