@@ -117,17 +117,25 @@ function summary(checks: readonly Check[], print: (line: string) => void): void 
   );
 }
 
+/** Each line can be pasted as it is. */
 function suggestions(lab: string): string {
-  return `
-The lab is still up. To try:
-  npx lab status ${lab}                                    what runs, with memory and CPU
-  npx lab exec ${lab} red1 -- ping -c3 10.0.1.23           red1 to red3, across the racks
-  npx lab exec ${lab} tor1 -- switch-agent show fdb        who is where
-  npx lab exec ${lab} tor1 -- switch-agent show ports      the access ports, and who is at their other end
-  npx lab exec ${lab} nva -- nva mapping list              what the NVA knows
-  npx lab exec ${lab} red1 -- ping 10.0.1.23 >/dev/null &  so that there is something to see:
-  npx lab exec ${lab} spine -- tcpdump -nn -i eth1 -c6 udp port 4789   the underlay: VXLAN between the ToRs
-  npx lab exec ${lab} srv1 -- tcpdump -nne -i eth1 -c6 vlan            the access link: the same frames, tagged
-  npx lab exec ${lab} srv4 -- hypervisor-agent vnic attach tap-red4 --vn 10001 --mac 02:00:00:00:00:04 --ip 10.0.1.11
-  npx lab down ${lab}                                      all of it goes away, that ping included`;
+  const attach =
+    "hypervisor-agent vnic attach tap-red4 --vn 10001 --mac 02:00:00:00:00:04 --ip 10.0.1.11";
+  const lines = [
+    [`status ${lab}`, "what runs, with memory and CPU"],
+    [`exec ${lab} red1 -- ping -c3 10.0.1.23`, "red1 to red3, across the racks"],
+    [`exec ${lab} tor1 -- switch-agent show fdb`, "who is where"],
+    [
+      `exec ${lab} tor1 -- switch-agent show ports`,
+      "the access ports, and who is at their other end",
+    ],
+    [`exec ${lab} nva -- nva mapping list`, "what the NVA knows"],
+    [`exec ${lab} srv4 -- ${attach}`, "red4 comes back"],
+    [`exec ${lab} red1 -- ping 10.0.1.23 >/dev/null &`, "something to see on the wires:"],
+    [`exec ${lab} spine -- tcpdump -nn -i eth1 -c6 udp port 4789`, "VXLAN between the ToRs"],
+    [`exec ${lab} srv1 -- tcpdump -nne -i eth1 -c6 vlan`, "the same frames on the access link"],
+    [`down ${lab}`, "all of it goes away, that ping, too"],
+  ];
+  const text = lines.map(([words = "", why]) => `  npx lab ${words.padEnd(60)}  # ${why}`);
+  return `\nThe lab is still up. To try:\n${text.join("\n")}`;
 }
