@@ -7,6 +7,7 @@ import {
   type OptionalTlv,
   type TextTlv,
   type TypedId,
+  Uuid,
   VnId,
 } from "@nve/protocol-spec";
 import type {
@@ -18,20 +19,23 @@ import type {
   Vnic,
 } from "@nve/protocol-spec/proto/agent";
 import type { VnicView } from "./agent.ts";
-import { type NodePath, plus, type Tree } from "./tree.ts";
+import { type NodePath, plus, type Tree, type VnRef } from "./tree.ts";
 import type { Uplink } from "./uplink.ts";
 
 /** @throws OutOfRange for what is no VN ID, MAC or IP address */
 export const treeFrom = (vns: readonly VnAttachment[]): Tree =>
   vns
-    .map(({ vnId, macs }) => ({ vn: VnId(vnId), macs: macs.map(macFromProto) }))
+    .map((vn) => ({ vn: vnFrom(vn), macs: vn.macs.map(macFromProto) }))
     .reduce<Tree>((tree, node) => plus(tree, [node]), []);
+
+const vnFrom = ({ vnId, vnName }: { vnId: number; vnName: string }): VnRef =>
+  vnId === 0 && vnName !== "" ? Uuid(vnName) : VnId(vnId);
 
 const macFromProto = ({ mac, ips }: MacAttachment) => ({ mac: Mac(mac), ips: ips.map(IpAddress) });
 
 /** @throws OutOfRange */
-export const pathFrom = ({ vnId, mac, ip }: TreeNode): NodePath => ({
-  vn: VnId(vnId),
+export const pathFrom = ({ mac, ip, ...vn }: TreeNode): NodePath => ({
+  vn: vnFrom(vn),
   ...(mac !== "" && { mac: Mac(mac) }),
   ...(ip !== "" && { ip: IpAddress(ip) }),
 });
@@ -45,8 +49,9 @@ export function vnicOf({
   tree,
   tagged,
 }: VnicView): Vnic {
-  const vns = tree.map(({ vn, macs }) => ({
-    vnId: vn,
+  const vns = tree.map(({ vn, name, macs }) => ({
+    vnId: typeof vn === "number" ? vn : 0,
+    vnName: typeof vn === "string" ? vn : (name ?? ""),
     tag: tagged.find((leaf) => leaf.vn === vn)?.vid ?? 0,
     macs: macs.map(({ mac, ips }) => ({ mac, ips: [...ips] })),
   }));

@@ -9,10 +9,18 @@ import {
   VdpError,
   type VdpTlv,
 } from "@nve/protocol-spec";
-import type { Tree } from "./tree.ts";
-import { done, fail, gone, isLive, onVnic, put, type Turn } from "./turn.ts";
+import { resolved, type Tree, unresolved } from "./tree.ts";
+import { done, fail, gone, isLive, onAnother, onVnic, put, type Turn } from "./turn.ts";
 import { notReady, type Vnic } from "./vnic.ts";
-import { associateOf, ipTlvs, refusalText, type TaggedLeaf, taggedLeaves, tagsOf } from "./vsi.ts";
+import {
+  associateOf,
+  ipTlvs,
+  nameTlvsOf,
+  refusalText,
+  type TaggedLeaf,
+  taggedLeaves,
+  tagsOf,
+} from "./vsi.ts";
 
 /** The next step towards what is wanted of a VNIC, if one can be taken now. */
 export function pursue(turn: Turn, vnic: Vnic): void {
@@ -50,6 +58,12 @@ export function feed(turn: Turn, vnic: Vnic, event: StationEvent): void {
 /** One message, whatever is in it (H9). The tags that we have are asked for again; without any, for any. */
 function ask(turn: Turn, vnic: Vnic): void {
   const { name, wanted, granted, retry } = vnic;
+  const [named] = unresolved(wanted);
+  if (named !== undefined && !turn.peer.reads.has("names")) {
+    const reason = `the NVE on the uplink knows no VN Names: use the VN ID of ${named} in its place`;
+    refused(turn, vnic, reason);
+    return;
+  }
   const request = associateOf(name, wanted, tagsOf(granted?.tagged ?? []), turn.settings.vdp);
   const asking = { ...vnic, asking: wanted, retry: { count: retry.count } };
   feed(turn, asking, { on: "want", request });
@@ -74,9 +88,10 @@ function perform(turn: Turn, vnic: Vnic, action: StationAction): void {
 
 function messageOf(turn: Turn, vnic: Vnic, type: AssociationType, association: Association) {
   const tree = vnic.asking ?? vnic.granted?.tree ?? vnic.wanted;
-  const ips: VdpTlv[] =
-    type !== "de-associate" && turn.peer.reads.has("addresses") ? ipTlvs(vnic.name, tree) : [];
-  return { vnic: vnic.name, tlvs: [{ is: "association" as const, type, association }, ...ips] };
+  const tlvs: VdpTlv[] = [{ is: "association", type, association }];
+  if (type === "de-associate") return { vnic: vnic.name, tlvs };
+  const ips = turn.peer.reads.has("addresses") ? ipTlvs(vnic.name, tree) : [];
+  return { vnic: vnic.name, tlvs: [...tlvs, ...nameTlvsOf(vnic.name, tree), ...ips] };
 }
 
 function granted(turn: Turn, vnic: Vnic, association: Association): void {
@@ -88,15 +103,22 @@ function granted(turn: Turn, vnic: Vnic, association: Association): void {
   for (const other of turn.vnics.values()) {
     if (other.name !== vnic.name && contradict(other, tagged)) lose(turn, other);
   }
+  const asked = vnic.asking ?? vnic.granted?.tree ?? vnic.wanted;
+  const tree = resolved(asked, turn.ids);
   const now: Vnic = {
     ...vnic,
-    granted: { tree: vnic.asking ?? vnic.granted?.tree ?? vnic.wanted, tagged },
+    wanted: vnic.wanted === asked ? tree : resolved(vnic.wanted, turn.ids),
+    granted: { tree, tagged },
     asking: undefined,
     reason: undefined,
     phase: vnic.phase === "refused" ? "wanted" : vnic.phase,
     retry: { count: 0 },
   };
-  put(turn, now, JSON.stringify(tagged) !== JSON.stringify(vnic.granted?.tagged));
+  const twice =
+    tree === asked || vnic.call === undefined ? undefined : onAnother(turn, vnic.name, tree);
+  if (twice !== undefined)
+    refused(turn, now, twice); // which could not be seen from its name
+  else put(turn, now, JSON.stringify(tagged) !== JSON.stringify(vnic.granted?.tagged));
 }
 
 /** The older state stays, and what was wanted on top of it is not wanted any more. */

@@ -1,12 +1,11 @@
 import type { LinkState } from "@nve/linux";
 import {
-  type Association,
-  type AssociationType,
   type EvbAgreed,
   Instant,
   stationStart,
   type Uuid,
   uuidOfVsi,
+  type VnId,
   vdpTimes,
 } from "@nve/protocol-spec";
 import { feed, leave, pursue } from "./pursue.ts";
@@ -20,13 +19,15 @@ import {
   type Change,
   fail,
   gone,
+  type Heard,
   isLive,
+  onAnother,
   onVnic,
   put,
   type Turn,
 } from "./turn.ts";
 import { notReady, type Peer, stateOf, type Vnic } from "./vnic.ts";
-import { batched, fitsOneMessage, sameKind } from "./vsi.ts";
+import { batched, fitsOneMessage, sameKind, withVnIds } from "./vsi.ts";
 
 export const emptyBook = (link: LinkState, evb: EvbAgreed): Book => ({
   is: "book",
@@ -58,6 +59,7 @@ export function stepBook(
     messages: [],
     outcomes: [],
     said: event.on === "association" ? event.reason : undefined,
+    ids: event.on === "association" ? idsIn(event) : new Map(),
     bind: false,
   };
   handle(turn, event);
@@ -87,7 +89,7 @@ function handle(turn: Turn, event: BookEvent): void {
       detach(turn, event);
       break;
     case "association":
-      hear(turn, event.type, event.association);
+      hear(turn, event);
       break;
     case "undelivered":
       if (turn.peer.link === "up") undelivered(turn, event.vnics); // else all is said again when it is
@@ -165,16 +167,9 @@ function stop(turn: Turn, vnic: Vnic): void {
 
 /** Why a VNIC cannot contain this, here; `undefined` when it can. */
 function objection(turn: Turn, name: Uuid, tree: Tree): string | undefined {
-  const fault = faultOf(tree) ?? fitsOneMessage(name, tree, turn.settings.vdp);
-  if (fault !== undefined) return fault;
-  const ours = new Set(leaves(tree).map(({ vn, mac }) => `${vn} ${mac}`));
-  for (const other of turn.vnics.values()) {
-    if (other.name === name) continue;
-    const both = leaves(other.wanted).find(({ vn, mac }) => ours.has(`${vn} ${mac}`));
-    if (both === undefined) continue;
-    return `MAC ${both.mac} of VN ${both.vn} is on VNIC ${other.name} (${other.interface}) already`; // H5
-  }
-  return undefined;
+  return (
+    faultOf(tree) ?? fitsOneMessage(name, tree, turn.settings.vdp) ?? onAnother(turn, name, tree)
+  );
 }
 
 function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
@@ -187,17 +182,22 @@ function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
 
 // --- what the other end says ---
 
-function hear(turn: Turn, type: AssociationType, association: Association): void {
+function hear(turn: Turn, { type, association, names }: Heard): void {
   const name = uuidOfVsi(association.vsiId);
   if (name === undefined || !sameKind(association, turn.settings.vdp)) return; // spec/vdp.md 3
   onVnic(turn, name, (vnic) => {
     if (association.status.is === "response") {
-      feed(turn, vnic, { on: "response", type, association });
+      const inForce = withVnIds(association.filters, names);
+      feed(turn, vnic, { on: "response", type, association, inForce });
     } else if (type === "de-associate") {
       feed(turn, vnic, { on: "order" });
     }
   });
 }
+
+/** What the NVE told of VN Names. */
+const idsIn = ({ names }: Heard): ReadonlyMap<Uuid, VnId> =>
+  new Map([...(names?.values() ?? [])].flatMap(({ name, vn }) => (vn ? [[name, vn]] : [])));
 
 function undelivered(turn: Turn, vnics: readonly Uuid[]): void {
   for (const name of vnics) onVnic(turn, name, (vnic) => feed(turn, vnic, { on: "undelivered" }));

@@ -1,21 +1,40 @@
-import { type IpAddress, isGroup, type Mac, type VnId } from "@nve/protocol-spec";
+import { type IpAddress, isGroup, type Mac, type Uuid, type VnId } from "@nve/protocol-spec";
+
+/** A VN by its VN ID, or by its VN Name until the NVE has told the VN ID (H4). */
+export type VnRef = VnId | Uuid;
 
 /** What a VNIC contains: VNs, their MACs, the IPs of each MAC (H6). No VN without a MAC: VDP could not say it. */
 export type Tree = readonly VnNode[];
-type VnNode = { vn: VnId; macs: readonly MacNode[] };
+type VnNode = { vn: VnRef; name?: Uuid; macs: readonly MacNode[] };
 type MacNode = { mac: Mac; ips: readonly IpAddress[] };
 
 /** A VN, a MAC of it, or an IP of that: as deep as it is filled in. */
-export type NodePath = { vn: VnId; mac?: Mac; ip?: IpAddress };
+export type NodePath = { vn: VnRef; mac?: Mac; ip?: IpAddress };
 
 /** A {VN, MAC} pair with its IPs: one filter entry. */
-type Leaf = { vn: VnId; mac: Mac; ips: readonly IpAddress[] };
+type Leaf = { vn: VnRef; name?: Uuid; mac: Mac; ips: readonly IpAddress[] };
 
 /** {VN, MAC} pairs that fit one association TLV of format 4 (protocol-spec, `maxEntries`). */
 const MAX_LEAVES = 40;
 
 export const leaves = (tree: Tree): Leaf[] =>
-  tree.flatMap(({ vn, macs }) => macs.map(({ mac, ips }) => ({ vn, mac, ips })));
+  tree.flatMap(({ macs, ...vn }) => macs.map((mac) => ({ ...vn, ...mac })));
+
+/** The VN Names whose VN ID is not known, in their order. */
+export const unresolved = (tree: Tree): Uuid[] =>
+  tree.flatMap(({ vn }) => (typeof vn === "string" ? [vn] : []));
+
+/** The tree with the VN IDs of these names; the same one when nothing in it is different then. */
+export function resolved(tree: Tree, ids: ReadonlyMap<Uuid, VnId>): Tree {
+  if (!unresolved(tree).some((name) => ids.has(name))) return tree;
+  const withIds = leaves(tree).map((leaf) => {
+    const id = typeof leaf.vn === "string" ? ids.get(leaf.vn) : undefined;
+    return typeof leaf.vn === "string" && id !== undefined
+      ? { ...leaf, vn: id, name: leaf.vn }
+      : leaf;
+  });
+  return withIds.reduce<Tree>(plusLeaf, []);
+}
 
 /** Both trees in one; what is there already is not there twice. */
 export function plus(tree: Tree, added: Tree): Tree {
@@ -24,7 +43,7 @@ export function plus(tree: Tree, added: Tree): Tree {
 
 /** Without a node and all it contains (H7). A VN whose last MAC goes is gone too. `undefined`: no such node. */
 export function minus(tree: Tree, { vn, mac, ip }: NodePath): Tree | undefined {
-  const vnNode = tree.find((node) => node.vn === vn);
+  const vnNode = tree.find((node) => isVn(node, vn));
   if (vnNode === undefined) return undefined;
   if (mac === undefined) return tree.filter((node) => node !== vnNode);
   const macNode = vnNode.macs.find((node) => node.mac === mac);
@@ -33,11 +52,12 @@ export function minus(tree: Tree, { vn, mac, ip }: NodePath): Tree | undefined {
     const macs = vnNode.macs.filter((node) => node !== macNode);
     return macs.length === 0
       ? tree.filter((node) => node !== vnNode)
-      : replaced(tree, vnNode, { vn, macs });
+      : replaced(tree, vnNode, { ...vnNode, macs });
   }
   if (!macNode.ips.includes(ip)) return undefined;
   const ips = macNode.ips.filter((other) => other !== ip);
-  return replaced(tree, vnNode, { vn, macs: replaced(vnNode.macs, macNode, { mac, ips }) });
+  const macs = replaced(vnNode.macs, macNode, { mac, ips });
+  return replaced(tree, vnNode, { ...vnNode, macs });
 }
 
 /** Why this cannot be a VNIC's tree, in words for the operator; `undefined` when it can. */
@@ -57,16 +77,20 @@ export function faultOf(tree: Tree): string | undefined {
   return undefined;
 }
 
-function plusLeaf(tree: Tree, { vn, mac, ips }: Leaf): Tree {
-  const vnNode = tree.find((node) => node.vn === vn);
-  if (vnNode === undefined) return [...tree, { vn, macs: [{ mac, ips: unique(ips) }] }];
+function plusLeaf(tree: Tree, { mac, ips, ...vn }: Leaf): Tree {
+  const vnNode = tree.find((node) => isVn(node, vn.vn));
+  if (vnNode === undefined) return [...tree, { ...vn, macs: [{ mac, ips: unique(ips) }] }];
+  const both = { ...(vn.name !== undefined && { name: vn.name }), ...vnNode };
   const macNode = vnNode.macs.find((node) => node.mac === mac);
   if (macNode === undefined) {
-    return replaced(tree, vnNode, { vn, macs: [...vnNode.macs, { mac, ips: unique(ips) }] });
+    return replaced(tree, vnNode, { ...both, macs: [...vnNode.macs, { mac, ips: unique(ips) }] });
   }
   const merged = { mac, ips: unique([...macNode.ips, ...ips]) };
-  return replaced(tree, vnNode, { vn, macs: replaced(vnNode.macs, macNode, merged) });
+  return replaced(tree, vnNode, { ...both, macs: replaced(vnNode.macs, macNode, merged) });
 }
+
+const isVn = (node: { vn: VnRef; name?: Uuid }, ref: VnRef): boolean =>
+  node.vn === ref || node.name === ref;
 
 const replaced = <T>(list: readonly T[], from: T, to: T): T[] =>
   list.map((item) => (item === from ? to : item));

@@ -8,8 +8,10 @@ import type {
   Uuid,
   Vdpdu,
   VdpTimes,
+  VnId,
+  VnNaming,
 } from "@nve/protocol-spec";
-import type { Tree } from "./tree.ts";
+import { leaves, type Tree } from "./tree.ts";
 import type { Call, Peer, Vnic, VnicState } from "./vnic.ts";
 import type { VdpSettings, VsiMessage } from "./vsi.ts";
 
@@ -27,8 +29,7 @@ export type BookEvent =
   /** Out of the virtual switch: what comes before a `detach`. */
   | { on: "unbind"; vnic: Uuid }
   | { on: "detach"; call: number; vnic: Uuid }
-  /** `reason`: in the NVE's own words, fit to be shown. */
-  | { on: "association"; type: AssociationType; association: Association; reason?: string }
+  | Heard
   | { on: "undelivered"; vnics: readonly Uuid[] }
   | { on: "link"; state: LinkState }
   | { on: "peer"; evb: EvbAgreed; reads: Peer["reads"] }
@@ -36,6 +37,15 @@ export type BookEvent =
   | { on: "stop" }
   | { on: "tick" };
 
+export type Heard = {
+  on: "association";
+  type: AssociationType;
+  association: Association;
+  /** In the NVE's own words, fit to be shown. */
+  reason?: string;
+  /** The VNs behind placeholders, by placeholder. */
+  names?: ReadonlyMap<number, VnNaming>;
+};
 export type Attach = {
   on: "attach";
   call: number;
@@ -70,8 +80,9 @@ export type Turn = {
   readonly times: VdpTimes;
   readonly messages: VsiMessage[];
   readonly outcomes: BookAction[];
-  /** The NVE's own words in what was heard. */
+  /** The NVE's own words in what was heard, and the VN IDs that it told. */
   readonly said: string | undefined;
+  readonly ids: ReadonlyMap<Uuid, VnId>;
   bind: boolean;
 };
 
@@ -103,3 +114,19 @@ export function done(turn: Turn, vnic: Vnic, call: Call): void {
 export function fail(turn: Turn, call: number, reason: string): void {
   turn.outcomes.push({ do: "failed", call, reason });
 }
+
+/** Another VNIC that has a MAC of this tree in the same VN (H5), in words. */
+export function onAnother({ vnics }: Turn, name: Uuid, tree: Tree): string | undefined {
+  const ours = new Set(leaves(tree).flatMap(keysOf));
+  for (const other of vnics.values()) {
+    if (other.name === name) continue;
+    const both = leaves(other.wanted).find((leaf) => keysOf(leaf).some((key) => ours.has(key)));
+    if (both === undefined) continue;
+    return `MAC ${both.mac} of VN ${both.vn} is on VNIC ${other.name} (${other.interface}) already`;
+  }
+  return undefined;
+}
+
+/** Of a {VN, MAC} pair: by VN ID and by VN Name, as far as they are known. */
+const keysOf = ({ vn, name, mac }: ReturnType<typeof leaves>[number]): string[] =>
+  [vn, name].flatMap((ref) => (ref === undefined ? [] : [`${ref} ${mac}`]));

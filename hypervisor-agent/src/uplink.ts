@@ -7,6 +7,7 @@ import {
   type EvbPolicy,
   type ExtensionKind,
   type HypervisorId,
+  namesOf,
   type OptionalTlv,
   printable,
   readsOurs,
@@ -45,7 +46,7 @@ export type UplinkOptions = {
 };
 
 /** TLVs of our own that we send where they are read (protocol-spec, "Our own TLVs"). */
-const SENT: readonly ExtensionKind[] = ["addresses"];
+const SENT: readonly ExtensionKind[] = ["addresses", "names"];
 
 export function openUplink(options: UplinkOptions): Uplink {
   const { link, clock, policy, settings, log, openEdgePort, perform } = options;
@@ -109,7 +110,8 @@ export function openUplink(options: UplinkOptions): Uplink {
       const { type, association } = tlv;
       const said = reasonFor(association.vsiId, association.status.code, vdpdu.tlvs);
       const reason = said === undefined ? "" : printable(said);
-      feed({ on: "association", type, association, ...(reason !== "" && { reason }) });
+      const names = namesOf(association.vsiId, vdpdu.tlvs);
+      feed({ on: "association", type, association, names, ...(reason !== "" && { reason }) });
     }
   }
 

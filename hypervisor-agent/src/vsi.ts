@@ -1,7 +1,10 @@
 import {
   type Association,
   addressTlvs,
+  type Filters,
   type Mac,
+  nameTlvs,
+  placeholder,
   type Uuid,
   type Vdpdu,
   VdpError,
@@ -13,7 +16,8 @@ import {
   vnIdOfGroup,
   vsiIdOf,
 } from "@nve/protocol-spec";
-import { leaves, type Tree } from "./tree.ts";
+import { leaves, type Tree, unresolved } from "./tree.ts";
+import type { Heard } from "./turn.ts";
 
 /** What every VSI of this host says besides its addresses (spec: 802.1Q clause 41, VSI manager and type). */
 export type VdpSettings = {
@@ -32,7 +36,8 @@ export type TaggedLeaf = { vn: VnId; mac: Mac; vid: Vid };
 export type VsiMessage = { vnic: Uuid; tlvs: readonly VdpTlv[] };
 
 /**
- * The Associate of a VNIC (H1, H4, H5, H9): VSI ID = VNIC Name, GroupID = VN ID. `tags` known already are asked
+ * The Associate of a VNIC (H1, H4, H5, H9): VSI ID = VNIC Name, GroupID = VN ID, or a placeholder of the VN Name
+ * (`nameTlvsOf`). `tags` known already are asked
  * for again; where there is none, the null VID asks the NVE for one (spec: 802.1Q clause 41, null VID).
  */
 export function associateOf(
@@ -41,7 +46,9 @@ export function associateOf(
   tags: ReadonlyMap<VnId, Vid>,
   { typeId, typeVersion }: VdpSettings,
 ): VsiRequest {
+  const names = unresolved(tree);
   const entries = leaves(tree).map(({ vn, mac }) => {
+    if (typeof vn === "string") return { groupId: placeholder(names.indexOf(vn)), mac };
     const vid = tags.get(vn);
     return { groupId: vn, mac, ...(vid !== undefined && { vid }) };
   });
@@ -62,7 +69,8 @@ export function taggedLeaves({ filters }: Association): readonly TaggedLeaf[] | 
   for (const entry of filters.by === "group-mac-vid" ? filters.entries : []) {
     const { mac, vid } = entry;
     const vn = vnIdOfGroup(entry.groupId);
-    if (vn === undefined || vid === undefined) {
+    if (vn === undefined) return "the NVE did not say which VN ID a VN Name has";
+    if (vid === undefined) {
       return "the NVE lends no tags: it granted the request without a VID"; // as lldpad does
     }
     if (tagged.some((other) => other.vid === vid && other.vn !== vn)) {
@@ -84,8 +92,26 @@ export const sameKind = (association: Association, { typeId, typeVersion }: VdpS
 
 /** All the IPs of a VNIC, for the address TLV: the whole set each time, the empty one too (H11, H17). */
 export function ipTlvs(vnic: Uuid, tree: Tree): VdpTlv[] {
-  const entries = leaves(tree).flatMap(({ vn, mac, ips }) => ips.map((ip) => ({ vn, mac, ip })));
+  const entries = leaves(tree).flatMap(({ vn, mac, ips }) =>
+    ips.map((ip) => ({ ...(typeof vn === "number" && { vn }), mac, ip })),
+  );
   return addressTlvs({ vsiId: vsiIdOf(vnic), entries });
+}
+
+/** The VN Names behind the placeholders of `associateOf`; none when all VN IDs are known (H4). */
+export function nameTlvsOf(vnic: Uuid, tree: Tree): VdpTlv[] {
+  const entries = unresolved(tree).map((name, n) => ({ placeholder: placeholder(n), name }));
+  return entries.length === 0 ? [] : nameTlvs({ vsiId: vsiIdOf(vnic), entries });
+}
+
+/** The filters with the VN IDs that the NVE told in place of placeholders. */
+export function withVnIds(filters: Filters, names: Heard["names"]): Filters {
+  if (filters.by !== "group-mac-vid" || names === undefined || names.size === 0) return filters;
+  const entries = filters.entries.map((entry) => ({
+    ...entry,
+    groupId: names.get(entry.groupId)?.vn ?? entry.groupId,
+  }));
+  return { ...filters, entries };
 }
 
 /** Longest ULPDU: what fits an Ethernet frame (spec: 802.1Q clause 43; 1500 less the ECP header, as lldpad counts). */
@@ -94,7 +120,8 @@ export const MAX_ULPDU = 1493;
 /** Why a VNIC cannot be said in one message; `undefined` when it can. */
 export function fitsOneMessage(vnic: Uuid, tree: Tree, vdp: VdpSettings): string | undefined {
   const { type, association } = associateOf(vnic, tree, new Map(), vdp);
-  const tlvs: VdpTlv[] = [{ is: "association", type, association }, ...ipTlvs(vnic, tree)];
+  const beside = [...nameTlvsOf(vnic, tree), ...ipTlvs(vnic, tree)];
+  const tlvs: VdpTlv[] = [{ is: "association", type, association }, ...beside];
   const octets = sizeOf({ manager: vdp.manager, tlvs });
   if (octets <= MAX_ULPDU) return undefined;
   return `too many IP addresses on one VNIC: ${octets} octets, one VDP message holds ${MAX_ULPDU}`;

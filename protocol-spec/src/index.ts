@@ -168,6 +168,15 @@ export {
   vnIdOfGroup,
 } from "./vdp/filters.ts";
 export { answers, asksForGranted, withGrantedVids } from "./vdp/match.ts";
+export {
+  isPlaceholder,
+  namesOf,
+  nameTlvs,
+  placeholder,
+  readNames,
+  type VnNaming,
+  type VsiNames,
+} from "./vdp/name-tlv.ts";
 export { readReason, reasonFor, reasonTlv, type VsiReason } from "./vdp/reason-tlv.ts";
 export {
   type Station,

@@ -1,6 +1,13 @@
 import type { Clock, Link, LinkState } from "@nve/linux";
 import type { Log } from "@nve/program/log";
-import { type EvbPolicy, type Filters, Instant, type Vid, type VnId } from "@nve/protocol-spec";
+import {
+  type EvbPolicy,
+  type Filters,
+  Instant,
+  isPlaceholder,
+  type Vid,
+  type VnId,
+} from "@nve/protocol-spec";
 import {
   type Ask,
   contentOf,
@@ -18,6 +25,7 @@ import { Gate } from "./gate.ts";
 import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
 import { AccessPort } from "./port.ts";
 import { Refusals } from "./refusals.ts";
+import { type Names, withVnIds } from "./vn-names.ts";
 
 export type AgentOptions = {
   config: Config;
@@ -56,6 +64,8 @@ export class SwitchAgent {
   readonly #startedAt: Instant;
   readonly #events: NveEvent[] = [];
   readonly #gates = new Map<string, Gate>();
+  /** VSIs whose VN Names the NVA is asked for. */
+  readonly #naming = new Map<string, Ask>();
   #running = false;
   #callOffSettle: (() => void) | undefined;
   /** What the last settling took. */
@@ -114,11 +124,20 @@ export class SwitchAgent {
       policy,
       firstSequence: Math.floor(random() * 65536),
       log,
-      onAsk: (ask) => this.#feed({ on: "ask", ask }),
+      onAsk: (ask, names) => {
+        if (names.size === 0) this.#feed({ on: "ask", ask });
+        else void this.#name(ask, names);
+      },
       onRefused: (ask, refusal) => this.#refused(ask, refusal),
       onAddresses: (vsi, addresses) => this.#feed({ on: "addresses", vsi, addresses }),
-      onCancel: (vsi) => this.#feed({ on: "cancel", vsi }),
-      onRelease: (vsi, why) => this.#feed({ on: "release", vsi, why }),
+      onCancel: (vsi) => {
+        this.#naming.delete(vsi);
+        this.#feed({ on: "cancel", vsi });
+      },
+      onRelease: (vsi, why) => {
+        this.#naming.delete(vsi);
+        this.#feed({ on: "release", vsi, why });
+      },
       onState: (state) => this.#portState(name, state),
     });
     this.ports.set(name, port);
@@ -191,6 +210,26 @@ export class SwitchAgent {
         this.#options.log[effect.level](effect.fields, effect.what);
         return;
     }
+  }
+
+  /** Finds the VN IDs of the names in a request before the core sees it (H4). */
+  async #name(ask: Ask, names: Names): Promise<void> {
+    const { vsi, port, vnic, hypervisor } = ask;
+    this.#naming.set(vsi, ask);
+    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(port) / 4);
+    const outcome = await withVnIds(ask, names, async (name): Promise<Verdict> => {
+      const info = [...this.core.infos.values()].find((known) => known.name === name);
+      if (info !== undefined) return { is: "granted", info };
+      const question = { vn: name, vnic, hypervisor, port, content: new Map() };
+      return this.nva.admit(question, timeoutMs);
+    });
+    if (this.#naming.get(vsi) !== ask) return; // the station has its answer already
+    this.#naming.delete(vsi);
+    if (!("reason" in outcome)) return this.#feed({ on: "ask", ask: outcome });
+    const { code, reason } = outcome;
+    this.#options.log.warn({ port, vnic, code, reason }, "VSI refused");
+    this.#refused(ask, outcome);
+    this.ports.get(port)?.refuse(vsi, outcome);
   }
 
   async #admit({ ask, serial, vns }: NveEffect & { do: "admit" }): Promise<void> {
@@ -273,9 +312,10 @@ export class SwitchAgent {
   }
 }
 
-const groupsOf = (filters: Filters): number[] => [
-  ...new Set(filters.entries.flatMap((entry) => ("groupId" in entry ? [entry.groupId] : []))),
-];
+const groupsOf = (filters: Filters): number[] =>
+  [
+    ...new Set(filters.entries.flatMap((entry) => ("groupId" in entry ? [entry.groupId] : []))),
+  ].filter((groupId) => !isPlaceholder(groupId));
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);

@@ -124,6 +124,7 @@ function vnic(agent: SwitchAgent, { ask, granted, pending }: Vsi): SwitchVnic {
   const vns = [...(content ?? [])].map(
     ([vn, macs]): VnBinding => ({
       vnId: vn,
+      vnName: agent.core.infos.get(vn)?.name ?? "",
       tag: pool?.tagOf(vn) ?? 0,
       macs: [...macs].map(([mac, ips]) => ({ mac, ips: [...ips] })),
     }),

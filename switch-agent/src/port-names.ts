@@ -36,7 +36,7 @@ export function announcement(name: string, nve: NveId, version: string): EdgePor
         capabilities: Capability.bridge,
         enabled: Capability.bridge,
       },
-      announcing("addresses"),
+      announcing("addresses", "names"),
     ],
   };
 }

@@ -23,6 +23,8 @@ import {
   type Mac,
   type Neighbour,
   type NveId,
+  namesOf,
+  nameTlvs,
   readsOurs,
   reasonTlv,
   stepBridge,
@@ -39,6 +41,7 @@ import type { Ask, Refusal } from "@nve/switch-agent/nve";
 import { type Answer, Answers } from "./answers.ts";
 import { announcement, hypervisorOf, neighbourFields, neighbourOf, vsiKey } from "./port-names.ts";
 import { ulpdusOf } from "./ulpdus.ts";
+import { inItsWords, type Names } from "./vn-names.ts";
 
 export type PortOptions = {
   name: string;
@@ -51,7 +54,7 @@ export type PortOptions = {
   firstSequence: number;
   log: Log;
   /** Decide, then call `grant` or `refuse`. */
-  onAsk(ask: Ask): void;
+  onAsk(ask: Ask, names: Names): void;
   /** The port itself has refused: for the record. */
   onRefused(ask: Ask, refusal: Refusal): void;
   onAddresses(vsi: string, addresses: readonly VsiAddress[]): void;
@@ -81,8 +84,12 @@ type Vsi = {
   /** A decision is asked for and not there yet. */
   deciding: boolean;
   answer: Answer | undefined;
+  /** What the VNs of its request are called, where that is no VN ID. */
+  names: Names;
   /** Why it is refused or withdrawn, in words: for what the station is told next. */
   why: string | undefined;
+  /** What goes beside the answer to be given next. */
+  beside: readonly VdpTlv[];
 };
 
 /** How long an answer waits for others of the same ECPDU. */
@@ -144,16 +151,17 @@ export class AccessPort {
     return this.#state;
   }
 
-  /** @param filters those of the request with every VID filled in */
-  grant(key: string, filters: Filters): void {
+  /** @param inForce the filters of the request, with every VID and VN ID filled in */
+  grant(key: string, inForce: Filters): void {
     const vsi = this.#vsis.get(key);
     const request = vsi?.machine.state();
     if (vsi === undefined || request?.is !== "process") return; // too late
     vsi.deciding = false;
-    this.#feed(vsi, {
-      on: "grant",
-      association: { ...request.request.association, filters },
-    });
+    const { association } = request.request;
+    const { vsiId } = association;
+    const { filters, names } = inItsWords(association.filters, inForce, vsi.names);
+    vsi.beside = names.length === 0 ? [] : nameTlvs({ vsiId, entries: names });
+    this.#feed(vsi, { on: "grant", association: { ...association, filters }, inForce });
   }
 
   refuse(key: string, { code, hard, reason }: Refusal): void {
@@ -212,6 +220,7 @@ export class AccessPort {
       vsi.answer = answer;
       vsi.addresses = addresses;
       vsi.station = source;
+      vsi.names = namesOf(association.vsiId, tlvs);
       this.#feed(vsi, { on: "request", request: { type, association } });
       if (!vsi.deciding && addresses !== undefined) this.#options.onAddresses(vsi.key, addresses);
     }
@@ -238,7 +247,9 @@ export class AccessPort {
       addresses: undefined,
       deciding: false,
       answer: undefined,
+      names: new Map(),
       why: undefined,
+      beside: [],
     };
     this.#vsis.set(key, vsi);
     return vsi;
@@ -283,7 +294,7 @@ export class AccessPort {
       this.refuse(vsi.key, refusal);
       this.#options.onRefused(ask, refusal);
     } else {
-      this.#options.onAsk(ask);
+      this.#options.onAsk(ask, vsi.names);
     }
   }
 
@@ -311,8 +322,9 @@ export class AccessPort {
     if (code !== VdpError.success) this.vdp.refused += 1;
     const tlvs: VdpTlv[] = [
       { is: "association", type, association },
-      ...(code === VdpError.success ? [] : this.#reason(vsi, association, LATE)),
+      ...(code === VdpError.success ? vsi.beside : this.#reason(vsi, association, LATE)),
     ];
+    vsi.beside = [];
     const { answer } = vsi;
     vsi.answer = undefined;
     if (answer !== undefined) answer(...tlvs);

@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
 import { until } from "../support/lab.ts";
-import { useTwoRacks, VN } from "../support/two-racks.ts";
+import { useTwoRacks, VN, vm } from "../support/two-racks.ts";
 
 // One lab for the file: what our own TLVs add to plain VDP (protocol-spec, "Our own TLVs").
 const lab = useTwoRacks();
@@ -30,4 +30,34 @@ test("H26: a VNIC that the NVE disconnects shows why", async () => {
   expect(lost.reason).toMatch(/VN 10002/);
   await lab.detach("blue1");
   await lab.run("nva", "nva", "vn", "create", "blue", "--id", String(VN.blue), "--vni", "70002");
+});
+
+test("H4: a VNIC joins a VN by its name, and the VN ID is known from then on", async () => {
+  const [red] = (await lab.show("nva", "nva", "vn", "list")) as { vnId: number; name: string }[];
+  expect(red?.vnId).toBe(VN.red);
+  const name = red?.name ?? "";
+  const attach = (one: "red1" | "red3", server: string) =>
+    lab.run(
+      server,
+      ...["hypervisor-agent", "vnic", "attach", vm(one).interface],
+      ...["--vn", name, "--mac", vm(one).mac, "--ip", vm(one).ip],
+    );
+  await attach("red1", "srv1");
+  await attach("red3", "srv3");
+  expect((await lab.vnicOf("red1")).vns).toMatchObject([{ vnId: VN.red, vnName: name }]);
+  expect((await lab.fdb("tor1")).find(({ where }) => where === "local")).toMatchObject({
+    vnId: VN.red,
+    mac: vm("red1").mac,
+    ips: [vm("red1").ip],
+  });
+  expect(await lab.ping("red1", vm("red3").ip)).toBe(true);
+
+  const nobody = "00000000-0000-4000-8000-000000000000";
+  const words = ["vnic", "attach", "tap-blue1", "--vn", nobody, "--mac", "02:00:00:00:00:31"];
+  const refused = await lab.exec("srv1", "hypervisor-agent", ...words);
+  expect(refused.code).toBe(1);
+  expect(refused.stderr).toContain(`the NVE refused VN ${nobody}`);
+  expect(refused.stderr).toContain(`no VN with the name ${nobody}`);
+  await lab.detach("red1");
+  await lab.detach("red3");
 });

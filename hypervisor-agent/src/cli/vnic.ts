@@ -8,7 +8,7 @@ import type { VnAttachment, Vnic } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
 import { asking, type World } from "./world.ts";
 
-type Node = { vn: VnId; mac?: Mac; ip?: IpAddress[] };
+type Node = { vn: VnRef; mac?: Mac; ip?: IpAddress[] };
 type Waiting = { timeout: number };
 
 export function vnicCommand(world: World): Command {
@@ -64,7 +64,7 @@ function removeCommand(world: World): Command {
       const { vn, mac = "", ip = [], timeout } = options;
       if (mac === "" && ip.length > 0) throw new Refused("--ip needs --mac: whose IP is it?");
       const nodes = ip.length === 0 ? [""] : ip;
-      const request = { vnic, add: [], remove: nodes.map((one) => ({ vnId: vn, mac, ip: one })) };
+      const request = { vnic, add: [], remove: nodes.map((ip) => ({ ...vnOf(vn), mac, ip })) };
       await asking(world, command, async (agent, out) =>
         showVnics([await agent.change(request, timeout * 1000)], out),
       );
@@ -85,7 +85,11 @@ function detachCommand(world: World): Command {
 
 const withNode = (command: Command): Command =>
   command
-    .requiredOption("--vn <id>", "VN ID, 1 to 16777215", argument(VnId))
+    .requiredOption(
+      "--vn <id|name>",
+      "VN ID, 1 to 16777215, or VN Name, a UUID, where the switch knows names",
+      textArgument(VnRef),
+    )
     .option("--mac <mac>", "MAC address that the VM uses on it", textArgument(Mac))
     .option("--ip <ip...>", "IP addresses of that MAC", collected);
 
@@ -95,8 +99,19 @@ function attachment({ vn, mac, ip = [] }: Node): VnAttachment {
       "--mac is missing: say the MAC address that the VM uses, which cannot be seen from this end (in the VM: `ip -br link`)",
     );
   }
-  return { vnId: vn, macs: [{ mac, ips: ip }] };
+  return { ...vnOf(vn), macs: [{ mac, ips: ip }] };
 }
+
+type VnRef = VnId | Uuid;
+
+function VnRef(text: string): VnRef {
+  if (/^\d+$/.test(text)) return VnId(Number(text));
+  if (text.includes("-")) return Uuid(text);
+  throw new OutOfRange(`"${text}" is neither a VN ID (a number) nor a VN Name (a UUID)`);
+}
+
+const vnOf = (vn: VnRef) =>
+  typeof vn === "number" ? { vnId: vn, vnName: "" } : { vnId: 0, vnName: vn };
 
 const collected = (text: string, before: IpAddress[] = []): IpAddress[] => [
   ...before,
@@ -108,7 +123,7 @@ function Seconds(n: number): number {
   throw new OutOfRange(`a timeout of ${n} is not in 1..3600 seconds`);
 }
 
-type Row = { vnic: Vnic; vn?: number; tag?: number; mac?: string; ips?: string };
+type Row = { vnic: Vnic; vn?: number | string; tag?: number; mac?: string; ips?: string };
 
 function showVnics(vnics: readonly Vnic[], out: Output): void {
   if (out.json) out.print(toJson(vnics));
@@ -127,8 +142,14 @@ const VNIC: readonly Column<Row>[] = [
 ];
 
 const rowsOf = (vnic: Vnic): Row[] =>
-  vnic.vns.flatMap(({ vnId, tag, macs }) =>
-    macs.map(({ mac, ips }) => ({ vnic, vn: vnId, tag, mac, ips: ips.join(" ") })),
+  vnic.vns.flatMap(({ vnId, vnName, tag, macs }) =>
+    macs.map(({ mac, ips }) => ({
+      vnic,
+      vn: vnId === 0 ? vnName : vnId,
+      tag,
+      mac,
+      ips: ips.join(" "),
+    })),
   );
 
 const ATTACH_EXAMPLES = `

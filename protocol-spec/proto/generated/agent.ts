@@ -36,9 +36,12 @@ export interface AttachVnicRequest {
   vns: VnAttachment[];
 }
 
+/** By its VN ID; or, with vn_id 0, by its VN Name. */
 export interface VnAttachment {
   vnId: number;
   macs: MacAttachment[];
+  /** UUID */
+  vnName: string;
 }
 
 export interface MacAttachment {
@@ -52,11 +55,15 @@ export interface ChangeVnicRequest {
   remove: TreeNode[];
 }
 
-/** A VN of the VNIC, a MAC of that VN, or an IP of that MAC: as deep as it is filled in. */
+/**
+ * A VN of the VNIC (by VN ID, or with vn_id 0 by VN Name), a MAC of that VN, or an IP of that MAC: as deep as it
+ * is filled in.
+ */
 export interface TreeNode {
   vnId: number;
   mac: string;
   ip: string;
+  vnName: string;
 }
 
 export interface DetachVnicRequest {
@@ -85,10 +92,13 @@ export interface Vnic {
 }
 
 export interface VnBinding {
+  /** 0: the NVE has not told it yet, vn_name says which */
   vnId: number;
   /** lent by the NVE; 0: none yet */
   tag: number;
   macs: MacAttachment[];
+  /** UUID, where it is known */
+  vnName: string;
 }
 
 export interface AgentStatusRequest {
@@ -368,7 +378,7 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
 };
 
 function createBaseVnAttachment(): VnAttachment {
-  return { vnId: 0, macs: [] };
+  return { vnId: 0, macs: [], vnName: "" };
 }
 
 export const VnAttachment: MessageFns<VnAttachment> = {
@@ -378,6 +388,9 @@ export const VnAttachment: MessageFns<VnAttachment> = {
     }
     for (const v of message.macs) {
       MacAttachment.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.vnName !== "") {
+      writer.uint32(26).string(message.vnName);
     }
     return writer;
   },
@@ -411,6 +424,14 @@ export const VnAttachment: MessageFns<VnAttachment> = {
             message.macs.push(MacAttachment.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.vnName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -430,6 +451,7 @@ export const VnAttachment: MessageFns<VnAttachment> = {
     const message = createBaseVnAttachment();
     message.vnId = object.vnId ?? 0;
     message.macs = object.macs?.map((e) => MacAttachment.fromPartial(e)) || [];
+    message.vnName = object.vnName ?? "";
     return message;
   },
 };
@@ -581,7 +603,7 @@ export const ChangeVnicRequest: MessageFns<ChangeVnicRequest> = {
 };
 
 function createBaseTreeNode(): TreeNode {
-  return { vnId: 0, mac: "", ip: "" };
+  return { vnId: 0, mac: "", ip: "", vnName: "" };
 }
 
 export const TreeNode: MessageFns<TreeNode> = {
@@ -594,6 +616,9 @@ export const TreeNode: MessageFns<TreeNode> = {
     }
     if (message.ip !== "") {
       writer.uint32(26).string(message.ip);
+    }
+    if (message.vnName !== "") {
+      writer.uint32(34).string(message.vnName);
     }
     return writer;
   },
@@ -635,6 +660,14 @@ export const TreeNode: MessageFns<TreeNode> = {
             message.ip = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vnName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -655,6 +688,7 @@ export const TreeNode: MessageFns<TreeNode> = {
     message.vnId = object.vnId ?? 0;
     message.mac = object.mac ?? "";
     message.ip = object.ip ?? "";
+    message.vnName = object.vnName ?? "";
     return message;
   },
 };
@@ -971,7 +1005,7 @@ export const Vnic: MessageFns<Vnic> = {
 };
 
 function createBaseVnBinding(): VnBinding {
-  return { vnId: 0, tag: 0, macs: [] };
+  return { vnId: 0, tag: 0, macs: [], vnName: "" };
 }
 
 export const VnBinding: MessageFns<VnBinding> = {
@@ -984,6 +1018,9 @@ export const VnBinding: MessageFns<VnBinding> = {
     }
     for (const v of message.macs) {
       MacAttachment.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.vnName !== "") {
+      writer.uint32(34).string(message.vnName);
     }
     return writer;
   },
@@ -1025,6 +1062,14 @@ export const VnBinding: MessageFns<VnBinding> = {
             message.macs.push(MacAttachment.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vnName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1045,6 +1090,7 @@ export const VnBinding: MessageFns<VnBinding> = {
     message.vnId = object.vnId ?? 0;
     message.tag = object.tag ?? 0;
     message.macs = object.macs?.map((e) => MacAttachment.fromPartial(e)) || [];
+    message.vnName = object.vnName ?? "";
     return message;
   },
 };

@@ -1,6 +1,7 @@
 import { Instant } from "../ids.ts";
 import { same } from "../same.ts";
 import { type Association, type Status, VdpError } from "./association.ts";
+import type { Filters } from "./filters.ts";
 import { answers, asksForGranted } from "./match.ts";
 import type { VsiRequest } from "./station.ts";
 import type { VdpTimes } from "./timers.ts";
@@ -26,7 +27,12 @@ export type BridgeEvent =
   | { on: "request"; request: VsiRequest }
   | { on: "de-associate"; association: Association }
   /** The decision: the request with every VID filled in, in the order asked. */
-  | { on: "grant"; association: Association }
+  | {
+      on: "grant";
+      association: Association;
+      /** What is in force from now on, where the request named its VNs in another way (name-tlv.ts). */
+      inForce?: Filters;
+    }
   /** `code` of VdpError, not success. `hard`: asking again will not help. */
   | { on: "refuse"; code: number; hard: boolean }
   | { on: "withdraw" }
@@ -64,7 +70,7 @@ export function stepBridge(
     }
     case "grant":
       if (vsi.is !== "process" || !fits(vsi.request, event.association)) return [vsi]; // too late
-      return grant(vsi.request, event.association, now, times);
+      return grant(vsi.request, event, now, times);
     case "refuse":
       if (vsi.is !== "process") return [vsi]; // too late
       return refuse(vsi, event.code, event.hard, now, times);
@@ -98,10 +104,18 @@ function request(vsi: BridgeVsi, asked: VsiRequest, now: Instant, times: VdpTime
   }
 }
 
-function grant(asked: VsiRequest, decided: Association, now: Instant, times: VdpTimes): Step {
-  const association = { ...asked.association, filters: decided.filters };
-  const granted = { type: asked.type, association };
-  return [up(granted, now, times), respond(granted, answer(VdpError.success))];
+function grant(
+  { type, association }: VsiRequest,
+  { association: { filters }, inForce }: BridgeEvent & { on: "grant" },
+  now: Instant,
+  times: VdpTimes,
+): Step {
+  const response = respond(
+    { type, association: { ...association, filters } },
+    answer(VdpError.success),
+  );
+  const granted = { type, association: { ...association, filters: inForce ?? filters } };
+  return [up(granted, now, times), response];
 }
 
 function refuse(

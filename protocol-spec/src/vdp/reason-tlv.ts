@@ -32,7 +32,11 @@ export const reasonTlv = ({ vsiId, code, text }: VsiReason): Organizational =>
   ourTlv(OurSubtype.reason, vsiId, uint(1, bits(4, code)), cutUtf8(text, MAX_TEXT));
 
 /** The reason for what an association with `code` says of a VSI; the first counts. @throws as readReason does */
-export const reasonFor = (vsiId: VsiId, code: number, tlvs: readonly VdpTlv[]): string | undefined =>
+export const reasonFor = (
+  vsiId: VsiId,
+  code: number,
+  tlvs: readonly VdpTlv[],
+): string | undefined =>
   ofVsi(vsiId, tlvs, readReason).find((reason) => reason.code === code)?.text;
 
 function readOwn(r: Reader): Omit<VsiReason, "vsiId"> {

@@ -1,6 +1,7 @@
 import { Instant } from "../ids.ts";
 import { same } from "../same.ts";
 import { type Association, VdpError } from "./association.ts";
+import type { Filters } from "./filters.ts";
 import { answers, withGrantedVids } from "./match.ts";
 import type { VdpTimes } from "./timers.ts";
 
@@ -43,7 +44,13 @@ export type StationEvent =
   | { on: "want"; request: VsiRequest }
   | { on: "drop" }
   /** Bit 7 of the status is 1, and the key (spec/vdp.md 3) is this VSI's: the caller has looked. */
-  | { on: "response"; type: ResponseType; association: Association }
+  | {
+      on: "response";
+      type: ResponseType;
+      association: Association;
+      /** What the entries say from now on, where the request named its VNs in another way (name-tlv.ts). */
+      inForce?: Filters;
+    }
   /** The bridge's own De-Associate (bit 7 of the status is 0). */
   | { on: "order" }
   /** ECP gave up the PDU that carried our request. */
@@ -149,7 +156,8 @@ function answered(proc: Proc, event: Response, now: Instant, times: VdpTimes): S
   if (event.type === "de-associate") return end(refused(status));
   if (!answers(request.association.filters, filters)) return end({ do: "ended", why: "mismatch" });
   if (status.code === VdpError.success) {
-    const now_ = { ...request, association: { ...request.association, filters } };
+    const inForce = event.inForce ?? filters;
+    const now_ = { ...request, association: { ...request.association, filters: inForce } };
     return settle(now_, proc.next, [{ do: "granted", request: now_ }], now, times);
   }
   // @NOTE lldpad takes KEEP on a new Associate for success; without an older state there is nothing to keep.

@@ -23,6 +23,7 @@ import {
   type Denial,
   DenialCode,
   type NveMessage,
+  type VnicAddress,
   type WatchRequest,
 } from "@nve/protocol-spec/proto/nve";
 import {
@@ -128,7 +129,8 @@ export const watchOf = (
 
 /** What is asked of the NVA before a VNIC joins a VN. */
 export type Admission = {
-  vn: VnId;
+  /** By VN ID; or by VN Name, to be told its VN ID (H4). */
+  vn: VnId | Uuid;
   vnic: Uuid;
   hypervisor: string;
   port: string;
@@ -137,15 +139,21 @@ export type Admission = {
 
 export const admitRequest = (self: Self, ask: Admission): AdmitRequest => ({
   nveId: self.nve,
-  vn: { $case: "vnId", value: ask.vn },
+  vn:
+    typeof ask.vn === "number"
+      ? { $case: "vnId", value: ask.vn }
+      : { $case: "vnName", value: Buffer.from(uuidOctets(ask.vn)) },
   vnic: Buffer.from(uuidOctets(ask.vnic)),
   hypervisor: ask.hypervisor,
   port: ask.port,
-  addresses: [...(ask.content.get(ask.vn) ?? [])].map(([mac, ips]) => ({
+  addresses: addressesIn(ask),
+});
+
+const addressesIn = ({ vn, content }: Admission): VnicAddress[] =>
+  [...(typeof vn === "number" ? (content.get(vn) ?? []) : [])].map(([mac, ips]) => ({
     mac: Buffer.from(macOctets(mac)),
     ips: [...ips].map((ip) => Buffer.from(ipOctets(ip))),
-  })),
-});
+  }));
 
 /** @throws OutOfRange when the NVA says what cannot be */
 export function verdictOf({ verdict }: AdmitResponse): Verdict {

@@ -36,7 +36,7 @@ export function entriesOf(
 }
 
 /** The filters with every VID filled in; `vids` in the order of the entries. */
-export function withVids(filters: Filters, vids: readonly Vid[]): Filters {
+export function withVids(filters: Filters, vids: readonly (Vid | undefined)[]): Filters {
   const tagged = <T extends object>(entries: readonly T[]): T[] =>
     entries.map((entry, i) => ({ ...entry, ...optional("vid", vids[i]) }));
   switch (filters.by) {
@@ -52,8 +52,8 @@ export function withVids(filters: Filters, vids: readonly Vid[]): Filters {
 }
 
 /**
- * VN → MAC → IP of a VSI. An address that names no VN or no MAC belongs to the only one there is (lldpad's);
- * one whose VN or MAC the VSI does not have is not its own and left out.
+ * VN → MAC → IP of a VSI. An address that names no VN belongs to every VN that has its MAC; one that names no MAC
+ * belongs to the only one there is (lldpad's). One whose VN or MAC the VSI does not have is not its own and left out.
  */
 export function contentOf(
   entries: readonly Entry[],
@@ -66,10 +66,13 @@ export function contentOf(
     if (mac !== undefined && !macs.has(mac)) macs.set(mac, new Set());
   }
   for (const address of addresses) {
-    const vn = address.vn ?? only(content.keys());
-    const macs = vn === undefined ? undefined : content.get(vn);
-    const mac = address.mac ?? (macs === undefined ? undefined : only(macs.keys()));
-    if (mac !== undefined) macs?.get(mac)?.add(address.ip);
+    const { vn, ip } = address;
+    const among = vn !== undefined ? [content.get(vn)] : [...content.values()];
+    const unnamed = address.mac === undefined && among.length > 1;
+    for (const macs of unnamed ? [] : among) {
+      const mac = address.mac ?? only(macs?.keys() ?? []);
+      if (mac !== undefined) macs?.get(mac)?.add(ip);
+    }
   }
   return content;
 }

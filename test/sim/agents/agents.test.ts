@@ -1,5 +1,5 @@
 import type { Tree } from "@nve/hypervisor-agent/tree";
-import { Uuid, VnId } from "@nve/protocol-spec";
+import { IpAddress, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Cable, cable, type Faults, random } from "../../support/cable.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
@@ -89,6 +89,20 @@ describe("on a good cable", () => {
     expect(all.nve.access()).toHaveLength(1);
     await within(all.clock, 1000, agent.detach(vnicOf(0)));
     expect([all.nve.attached(), all.nve.access(), all.it.bound()]).toEqual([[], [], []]);
+  });
+
+  test("H4: a VN by its name is known by its VN ID on both sides from the first answer on", async () => {
+    const name = Uuid("cccccccc-0000-4000-8000-000000000005");
+    const ips = [IpAddress("10.0.0.1")];
+    await attach(0, [{ vn: name, macs: [{ mac: Mac(macOf(1)), ips }] }]);
+    expect(all.it.agent.vnics()).toMatchObject([{ state: "associated", tree: [{ vn: 5, name }] }]);
+    expectBothAgree(all, "by name");
+    await run(all.clock, 10_000, 10);
+    expectBothAgree(all, "some keepalives later");
+    const add = treeOf(6, macOf(2));
+    await within(all.clock, 1000, all.it.agent.change({ vnic: vnicOf(0), add, remove: [] }, limit));
+    expectBothAgree(all, "changed");
+    expect(all.nve.access()).toHaveLength(2);
   });
 
   test("an attach takes no longer than the frames", async () => {

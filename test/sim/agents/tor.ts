@@ -4,9 +4,10 @@ import {
   type EvbPolicy,
   IpAddress,
   NveId,
+  type Uuid,
   VdpError,
   Vid,
-  type VnId,
+  VnId,
   Vni,
 } from "@nve/protocol-spec";
 import { SwitchAgent } from "@nve/switch-agent/agent";
@@ -28,6 +29,9 @@ export const granted = (vn: VnId): Verdict => ({
   is: "granted",
   info: { vn, vni: Vni(10_000 + vn), alias: `vn${vn}` },
 });
+/** The VN whose name this is: its last digits. */
+const idOf = (name: Uuid): VnId => VnId(Number(name.slice(-6)));
+
 export const denied: Verdict = {
   is: "denied",
   code: VdpError.invalidVidGroupOrMac,
@@ -104,7 +108,7 @@ function notes(applied: Map<string, Intent>): Dataplane {
 
 const nvaThat = (verdict: (vn: VnId) => Verdict): Nva => ({
   state: { is: "connected", address: "nva", reason: "", applied: 0n },
-  admit: async ({ vn }) => verdict(vn),
+  admit: async ({ vn }) => verdict(typeof vn === "number" ? vn : idOf(vn)),
   watch: () => {},
   unwatch: () => {},
   report: () => {},

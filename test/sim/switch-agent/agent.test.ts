@@ -1,4 +1,17 @@
-import { type Filters, IpAddress, Mac, type Status, Uuid, VdpError, Vid } from "@nve/protocol-spec";
+import {
+  type Filters,
+  IpAddress,
+  Mac,
+  nameTlvs,
+  placeholder,
+  type Status,
+  Uuid,
+  VdpError,
+  type VdpTlv,
+  Vid,
+  VnId,
+  vsiIdOf,
+} from "@nve/protocol-spec";
 import { beforeEach, describe, expect, test } from "vitest";
 import { octets } from "../../support/octets.ts";
 import { addresses, request } from "./station.ts";
@@ -58,7 +71,7 @@ test("H11: the addresses beside a request are its VSI's, and are claimed with it
   station.ask(request("associate", vm1, group([5001, a])), ...addresses(vm1, { mac: a, ip }));
   await pass(it.clock, 30);
   expect(it.nva.reports).toMatchObject([{ claims: [{ mac: a, ips: [ip] }] }]);
-  expect(it.nva.admitted[0]?.content.get(it.nva.admitted[0].vn)?.get(a)).toEqual(new Set([ip]));
+  expect(it.nva.admitted[0]?.content.get(VnId(5001))?.get(a)).toEqual(new Set([ip]));
   station.ask(request("associate", vm1, group([5001, a, 2])), ...addresses(vm1));
   await pass(it.clock, 30);
   expect(it.nva.reports.at(-1)).toMatchObject({ claims: [{ mac: a, ips: [] }] });
@@ -397,5 +410,96 @@ describe("H26: why, in words", () => {
     expect(station.answers).toHaveLength(25);
     expect(station.reasons).toHaveLength(25);
     expect(station.heard.length).toBeGreaterThan(1);
+  });
+});
+
+describe("H4: a VN by its name", () => {
+  const name = Uuid("cccccccc-0000-4000-8000-000000005001");
+  const held = placeholder(0);
+  const byName = (...vid: [] | [number]) => group([held, a, ...vid]);
+  const names = (vnic: Uuid): VdpTlv[] =>
+    nameTlvs({ vsiId: vsiIdOf(vnic), entries: [{ placeholder: held, name }] });
+
+  test("is answered in the station's own words, with the VN ID; and by that it is kept alive", async () => {
+    const [station] = it.stations;
+    it.nva.names.set(name, VnId(5001));
+    const ip = IpAddress("10.0.0.1");
+    station.ask(
+      request("associate", vm1, byName()),
+      ...names(vm1),
+      ...addresses(vm1, { mac: a, ip }),
+    );
+    await pass(it.clock, 30);
+    expect(station.last).toMatchObject({ status: ok, filters: byName(2) });
+    expect(station.named).toEqual([{ placeholder: held, name, vn: 5001 }]);
+    expect(it.nva.reports).toMatchObject([{ claims: [{ vn: 5001, mac: a, ips: [ip] }] }]);
+    const asked = it.nva.admitted.length;
+    station.ask(request("associate", vm1, group([5001, a, 2])));
+    await pass(it.clock, 30);
+    expect(station.last).toMatchObject({ status: ok, filters: group([5001, a, 2]) });
+    expect(it.nva.admitted.length, "a keepalive is not decided again").toBe(asked);
+  });
+
+  test("asked again by name, its answer was lost: the same answer", async () => {
+    const [station] = it.stations;
+    it.nva.names.set(name, VnId(5001));
+    for (let i = 0; i < 2; i++) {
+      station.ask(request("associate", vm1, byName()), ...names(vm1));
+      await pass(it.clock, 30);
+      expect(station.last).toMatchObject({ status: ok, filters: byName(2) });
+    }
+    expect(station.named).toHaveLength(2);
+    expect(it.agent.core.vsis.size).toBe(1);
+  });
+
+  test("that nobody has is refused, and nothing is left", async () => {
+    const [station] = it.stations;
+    station.ask(request("associate", vm1, byName()), ...names(vm1));
+    await pass(it.clock, 30);
+    expect(station.last).toMatchObject(refusal(VdpError.invalidVidGroupOrMac));
+    expect(it.agent.refusals.newestFirst).toMatchObject([{ reason: `no VN ${name}`, vns: [] }]);
+    expect([it.agent.core.vsis.size, it.agent.core.infos.size]).toEqual([0, 0]);
+  });
+
+  test("a placeholder that no name stands behind is refused", async () => {
+    const [station] = it.stations;
+    station.ask(request("associate", vm1, byName()));
+    await pass(it.clock, 30);
+    expect(station.last).toMatchObject(refusal(VdpError.invalidVidGroupOrMac));
+    expect(it.nva.admitted).toEqual([]);
+  });
+
+  test("the station leaves while the NVA is asked: nothing is left of it", async () => {
+    const [station] = it.stations;
+    it.nva.names.set(name, VnId(5001));
+    let open = (): void => {};
+    it.nva.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    station.ask(request("associate", vm1, byName()), ...names(vm1));
+    await pass(it.clock, 10);
+    station.ask(request("de-associate", vm1, byName()));
+    await pass(it.clock, 10);
+    open();
+    await pass(it.clock, 30);
+    expect(station.answers.map(({ type }) => type)).toEqual(["de-associate"]);
+    expect([it.agent.core.vsis.size, it.nva.reports.length]).toEqual([0, 0]);
+  });
+
+  test("H25: the NVA away, a name that is known here is served, another is not", async () => {
+    const [station] = it.stations;
+    it.nva.names.set(name, VnId(5001));
+    station.ask(request("associate", vm1, byName()), ...names(vm1));
+    await pass(it.clock, 30);
+    it.nva.connect(false);
+    station.ask(request("associate", vm2, group([held, b])), ...names(vm2));
+    await pass(it.clock, 30);
+    expect(station.last).toMatchObject({ status: ok, filters: group([held, b, 2]) });
+    const other = { placeholder: held, name: Uuid("cccccccc-0000-4000-8000-000000005002") };
+    const vm3 = Uuid("00000000-0000-4000-8000-000000000003");
+    const asked = nameTlvs({ vsiId: vsiIdOf(vm3), entries: [other] });
+    station.ask(request("associate", vm3, group([held, b])), ...asked);
+    await pass(it.clock, 3000, 100);
+    expect(station.last).toMatchObject(refusal(VdpError.managerUnreachable));
   });
 });

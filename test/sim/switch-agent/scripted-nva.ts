@@ -1,4 +1,12 @@
-import { type IpAddress, type Mac, NveId, VdpError, VnId, Vni } from "@nve/protocol-spec";
+import {
+  type IpAddress,
+  type Mac,
+  NveId,
+  type Uuid,
+  VdpError,
+  VnId,
+  Vni,
+} from "@nve/protocol-spec";
 import type {
   Admission,
   Nva,
@@ -13,6 +21,7 @@ type Wiring = Pick<NvaClientOptions, "onEvent">;
 export class ScriptedNva implements Nva {
   state: NvaState = { is: "connecting", address: "nva:7470", reason: "", applied: 0n };
   readonly admitted: Admission[] = [];
+  readonly names = new Map<Uuid, VnId>();
   readonly watched = new Set<VnId>();
   readonly reports: Report[] = [];
   /** What `admit` waits for. */
@@ -36,14 +45,13 @@ export class ScriptedNva implements Nva {
     this.admitted.push(ask);
     await this.gate;
     if (this.state.is !== "connected") return { is: "unreachable", reason: "connection refused" };
-    if (ask.vn >= 6000) {
+    const vn = typeof ask.vn === "number" ? ask.vn : this.names.get(ask.vn);
+    if (vn === undefined || vn >= 6000) {
       const code = VdpError.invalidVidGroupOrMac;
       return { is: "denied", code, hard: false, reason: `no VN ${ask.vn}` };
     }
-    return {
-      is: "granted",
-      info: { vn: ask.vn, vni: Vni(ask.vn + 10_000), alias: `vn-${ask.vn}` },
-    };
+    const [name] = [...this.names].flatMap(([name, of]) => (of === vn ? [{ name }] : []));
+    return { is: "granted", info: { vn, vni: Vni(vn + 10_000), alias: `vn-${vn}`, ...name } };
   }
 
   watch(vns: readonly VnId[]): void {

@@ -17,12 +17,14 @@ import {
   Mac,
   readEcpdu,
   readFrame,
+  readNames,
   readReason,
   readVdpdu,
   type Status,
   type Uuid,
   uuidOctets,
   type VdpTlv,
+  type VnNaming,
   type VsiAddress,
   vdpduOctets,
 } from "@nve/protocol-spec";
@@ -40,6 +42,8 @@ export class Station {
   readonly heard: Heard[][] = [];
   /** `<code> <text>` of the reasons among them. */
   readonly reasons: string[] = [];
+  /** The VNs that were told by name. */
+  readonly named: VnNaming[] = [];
   acks = 0;
   acknowledging = true;
   #sequence = 100;
@@ -111,6 +115,8 @@ export class Station {
     for (const tlv of tlvs) {
       const reason = tlv.is === "organizational" ? readReason(tlv) : undefined;
       if (reason !== undefined) this.reasons.push(`${reason.code} ${reason.text}`);
+      const names = tlv.is === "organizational" ? readNames(tlv) : undefined;
+      this.named.push(...(names?.entries ?? []));
     }
     this.heard.push(
       tlvs.flatMap((tlv) => {

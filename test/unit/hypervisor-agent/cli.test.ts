@@ -12,8 +12,13 @@ const vnic: Vnic = {
   state: "associated",
   reason: "",
   vns: [
-    { vnId: 5001, tag: 101, macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "fd00::1"] }] },
-    { vnId: 5002, tag: 0, macs: [{ mac: "02:00:00:00:00:0b", ips: [] }] },
+    {
+      vnId: 5001,
+      vnName: "",
+      tag: 101,
+      macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "fd00::1"] }],
+    },
+    { vnId: 5002, vnName: "", tag: 0, macs: [{ mac: "02:00:00:00:00:0b", ips: [] }] },
   ],
 };
 
@@ -106,7 +111,7 @@ afterEach(() => {
 });
 
 const attach = "vnic attach tap0 --vn 5001 --mac 02-00-00-00-00-0A";
-const vns = [{ vnId: 5001, macs: [{ mac: "02:00:00:00:00:0a", ips: [] as string[] }] }];
+const vns = [{ vnId: 5001, vnName: "", macs: [{ mac: "02:00:00:00:00:0a", ips: [] as string[] }] }];
 
 describe("vnic", () => {
   test("attach asks for one VN with one MAC, and shows what came of it", async () => {
@@ -115,6 +120,15 @@ describe("vnic", () => {
     expect(asked.at(-1)).toBe("closed");
     expect(text).toContain("associated");
     expect(exitCode).toBe(0);
+  });
+
+  test("H4: attach takes a VN Name, and nothing that is neither a name nor an ID", async () => {
+    const name = "cccccccc-0000-4000-8000-000000005001";
+    const { asked } = await cli(attach.replace("5001", name));
+    expect(asked[1]).toMatchObject(["attach", { vns: [{ vnId: 0, vnName: name }] }, 20_000]);
+    for (const wrong of ["blue", "0", "16777216", "cccc-1"]) {
+      expect(await cli(attach.replace("5001", wrong)), wrong).toMatchObject({ exitCode: 2 });
+    }
   });
 
   test("attach takes IPs, a VNIC Name, a time limit and another socket", async () => {
@@ -127,7 +141,13 @@ describe("vnic", () => {
       {
         vnic: vnic.vnic,
         interface: "tap0",
-        vns: [{ vnId: 5001, macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "fd00::1"] }] }],
+        vns: [
+          {
+            vnId: 5001,
+            vnName: "",
+            macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "fd00::1"] }],
+          },
+        ],
       },
       5000,
     ]);
@@ -172,13 +192,16 @@ describe("vnic", () => {
   });
 
   test.each([
-    ["--vn 5001", [{ vnId: 5001, mac: "", ip: "" }]],
-    ["--vn 5001 --mac 02:00:00:00:00:0a", [{ vnId: 5001, mac: "02:00:00:00:00:0a", ip: "" }]],
+    ["--vn 5001", [{ vnId: 5001, vnName: "", mac: "", ip: "" }]],
+    [
+      "--vn 5001 --mac 02:00:00:00:00:0a",
+      [{ vnId: 5001, vnName: "", mac: "02:00:00:00:00:0a", ip: "" }],
+    ],
     [
       "--vn 5001 --mac 02:00:00:00:00:0a --ip 10.0.0.1 --ip 10.0.0.2",
       [
-        { vnId: 5001, mac: "02:00:00:00:00:0a", ip: "10.0.0.1" },
-        { vnId: 5001, mac: "02:00:00:00:00:0a", ip: "10.0.0.2" },
+        { vnId: 5001, vnName: "", mac: "02:00:00:00:00:0a", ip: "10.0.0.1" },
+        { vnId: 5001, vnName: "", mac: "02:00:00:00:00:0a", ip: "10.0.0.2" },
       ],
     ],
   ])("H7: remove %s names the node", async (options, remove) => {

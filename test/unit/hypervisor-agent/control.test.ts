@@ -28,9 +28,13 @@ const shown = {
   uplink: "eth0",
   state: "associated",
   reason: "",
-  vns: [{ vnId: 5, tag: 105, macs: [{ mac, ips: ["10.0.0.1"] }] }],
+  vns: [{ vnId: 5, vnName: "", tag: 105, macs: [{ mac, ips: ["10.0.0.1"] }] }],
 };
-const wanted = { vnic: "", interface: "tap0", vns: [{ vnId: 5, macs: [{ mac, ips: [] }] }] };
+const wanted = {
+  vnic: "",
+  interface: "tap0",
+  vns: [{ vnId: 5, vnName: "", macs: [{ mac, ips: [] }] }],
+};
 
 let folder: string;
 let serving: Serving;
@@ -120,9 +124,17 @@ test("the agent's reason is the caller's error", async () => {
 });
 
 test.each([
-  ["no VN ID", { ...wanted, vns: [{ vnId: 0, macs: [] }] }, /VN ID 0/],
-  ["no MAC", { ...wanted, vns: [{ vnId: 1, macs: [{ mac: "x", ips: [] }] }] }, /not a MAC/],
-  ["no IP", { ...wanted, vns: [{ vnId: 1, macs: [{ mac, ips: ["x"] }] }] }, /not an IP/],
+  ["no VN ID", { ...wanted, vns: [{ vnId: 0, vnName: "", macs: [] }] }, /VN ID 0/],
+  [
+    "no MAC",
+    { ...wanted, vns: [{ vnId: 1, vnName: "", macs: [{ mac: "x", ips: [] }] }] },
+    /not a MAC/,
+  ],
+  [
+    "no IP",
+    { ...wanted, vns: [{ vnId: 1, vnName: "", macs: [{ mac, ips: ["x"] }] }] },
+    /not an IP/,
+  ],
   ["no interface name", { ...wanted, interface: "a/b" }, /not the name of a network interface/],
   ["no UUID", { ...wanted, vnic: "7" }, /not a UUID/],
 ])("%s is refused in words and never reaches the agent", async (_, request, why) => {
@@ -139,8 +151,8 @@ test("a VNIC is named by its UUID or by its interface", async () => {
 
 test("H6, H7: a change names what is added and the nodes that are removed", async () => {
   const remove = [
-    { vnId: 6, mac: "", ip: "" },
-    { vnId: 5, mac, ip: "fd00:0::1" },
+    { vnId: 6, vnName: "", mac: "", ip: "" },
+    { vnId: 5, vnName: "", mac, ip: "fd00:0::1" },
   ];
   await client.change({ vnic: "tap0", add: wanted.vns, remove }, 5000);
   expect(asked).toEqual([
@@ -154,4 +166,20 @@ test("H6, H7: a change names what is added and the nodes that are removed", asyn
 
 test("list is what the agent has", async () => {
   expect(await client.vnics()).toEqual([shown]);
+});
+
+test("H4: a VN comes by its VN ID or its VN Name, and goes back as what is known of it", async () => {
+  const name = Uuid("cccccccc-0000-4000-8000-000000005001");
+  agent.attach = async (request) => {
+    asked.push(request);
+    return { ...view, tree: request.tree };
+  };
+  const byName = { vnId: 0, vnName: name, macs: [{ mac, ips: [] }] };
+  const shown = await client.attach({ ...wanted, vns: [byName] }, 5000);
+  expect(asked).toMatchObject([{ tree: [{ vn: name }] }]);
+  expect(shown.vns).toMatchObject([{ vnId: 0, vnName: name }]);
+  const neither = { vnId: 0, vnName: "", macs: [{ mac, ips: [] }] };
+  await expect(client.attach({ ...wanted, vns: [neither] }, 5000)).rejects.toThrow(/VN ID 0/);
+  const odd = { ...byName, vnName: "blue" };
+  await expect(client.attach({ ...wanted, vns: [odd] }, 5000)).rejects.toThrow(/not a UUID/);
 });

@@ -1,5 +1,13 @@
-import { faultOf, leaves, minus, plus, type Tree } from "@nve/hypervisor-agent/tree";
-import { IpAddress, Mac, VnId } from "@nve/protocol-spec";
+import {
+  faultOf,
+  leaves,
+  minus,
+  plus,
+  resolved,
+  type Tree,
+  unresolved,
+} from "@nve/hypervisor-agent/tree";
+import { IpAddress, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 
@@ -115,4 +123,36 @@ describe("faultOf", () => {
       expect(faultOf(tree(5, Mac(mac)))).toMatch(/is no address/);
     },
   );
+});
+
+describe("H4: VN Names", () => {
+  const name = Uuid("cccccccc-0000-4000-8000-000000005001");
+  const byName = (mac: Mac, ...ips: IpAddress[]): Tree => [{ vn: name, macs: [{ mac, ips }] }];
+
+  test("give way to the VN ID, and are one with what is there by VN ID", () => {
+    const both = plus(tree(5, a), byName(b, ip1));
+    expect(unresolved(both)).toEqual([name]);
+    const after = resolved(both, new Map([[name, VnId(5)]]));
+    expect(after).toEqual([
+      {
+        vn: 5,
+        name,
+        macs: [
+          { mac: a, ips: [] },
+          { mac: b, ips: [ip1] },
+        ],
+      },
+    ]);
+    expect(unresolved(after)).toEqual([]);
+    expect(resolved(after, new Map()), "the same one").toBe(after);
+  });
+
+  test("still name the VN when its VN ID is known", () => {
+    const known = resolved(byName(a), new Map([[name, VnId(5)]]));
+    expect(plus(known, byName(a, ip1))).toEqual([{ vn: 5, name, macs: [{ mac: a, ips: [ip1] }] }]);
+    expect(minus(known, { vn: name })).toEqual([]);
+    expect(minus(plus(known, byName(b)), { vn: VnId(5), mac: a })).toEqual([
+      { vn: 5, name, macs: [{ mac: b, ips: [] }] },
+    ]);
+  });
 });

@@ -82,3 +82,13 @@ test("H11: an address without VN and MAC is of the only ones, as lldpad sends it
 test("H6: a VSI without a MAC is in the VN all the same", () => {
   expect(contentOf([{ vn: red }])).toEqual(new Map([[red, new Map()]]));
 });
+
+test("an address that names no VN is of every VN that has its MAC", () => {
+  const entries = [
+    { vn: red, mac: a },
+    { vn: blue, mac: b },
+  ];
+  const content = contentOf(entries, [{ mac: b, ip: one }]);
+  expect(content.get(blue)?.get(b)).toEqual(new Set([one]));
+  expect(content.get(red)?.get(a)).toEqual(new Set());
+});

@@ -1,15 +1,22 @@
 import {
   DecodeError,
   decode,
+  namesOf,
+  nameTlvs,
   type Organizational,
   OutOfRange,
   organizationalOctets,
+  placeholder,
   type Reader,
+  readNames,
   readOrganizational,
   readReason,
   readVdpdu,
   reasonFor,
   reasonTlv,
+  Uuid,
+  VnId,
+  type VsiNames,
   vdpduOctets,
 } from "@nve/protocol-spec";
 import { describe, expect, test } from "vitest";
@@ -95,5 +102,59 @@ describe("reasons", () => {
 
   test("damaged, survive the round trip or are refused", () => {
     damagedIsRefused(wire, readReason, reasonTlv);
+  });
+});
+
+describe("H4: VN Names", () => {
+  const NAME = "0a0b0c0d-0000-4000-8000-0000000000ff";
+  const wire = `4e5645 03 ${VSI} 02 ff000001 0a0b0c0d0000400080000000000000ff 000000
+    ff000002 0a0b0c0d0000400080000000000000ff 001389`;
+  const first = { placeholder: 0xff000001, name: Uuid(NAME) };
+  const second = { placeholder: 0xff000002, name: Uuid(NAME), vn: VnId(5001) };
+  const value = { vsiId, entries: [first, second] };
+  const write = (names: VsiNames): Organizational => {
+    const [tlv, ...more] = nameTlvs(names);
+    if (tlv === undefined || more.length > 0) throw new Error("not one TLV");
+    return tlv;
+  };
+
+  test("read and write, with a VN ID and without", () => {
+    expect(wireOf(write(value))).toBe(hex(octets(wire)));
+    expect(readNames(asTlv(wire))).toEqual(value);
+  });
+
+  test("go over several TLVs, 21 in each", () => {
+    const entries = Array.from({ length: 40 }, (_, n) => ({
+      ...first,
+      placeholder: placeholder(n),
+    }));
+    const tlvs = nameTlvs({ vsiId, entries });
+    expect(tlvs.map((tlv) => readNames(tlv)?.entries.length)).toEqual([21, 19]);
+    for (const tlv of tlvs) expect(organizationalOctets(tlv).length).toBeLessThanOrEqual(511);
+    expect([...namesOf(vsiId, tlvs).keys()].sort()).toEqual(entries.map((one) => one.placeholder));
+    expect(namesOf(other, tlvs).size).toBe(0);
+  });
+
+  test("of one placeholder the first name counts", () => {
+    const again = { ...first, vn: VnId(7) };
+    expect(
+      namesOf(vsiId, [write({ vsiId, entries: [first] }), write({ vsiId, entries: [again] })]),
+    ).toEqual(new Map([[first.placeholder, first]]));
+  });
+
+  test.each([
+    ["short", `4e5645 03 ${VSI}`],
+    ["short", `4e5645 03 ${VSI} 01 ff000001 00`],
+    ["trailing", `4e5645 03 ${VSI} 00 00`],
+    ["bad-value", `4e5645 03 ${VSI} 01 00001389 0a0b0c0d0000400080000000000000ff 000000`],
+    ["bad-value", `4e5645 03 ${VSI} 01 ff000000 0a0b0c0d0000400080000000000000ff 000000`],
+  ])("%s: %s", (code, wrong) => refuses(wrong, code));
+
+  test("a GroupID that may be a VN ID is no placeholder", () => {
+    expect(() => write({ vsiId, entries: [{ ...first, placeholder: 5001 }] })).toThrow(OutOfRange);
+  });
+
+  test("damaged, survive the round trip or are refused", () => {
+    damagedIsRefused(wire, readNames, write);
   });
 });

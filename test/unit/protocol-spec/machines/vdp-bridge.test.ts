@@ -349,3 +349,17 @@ test("whatever happens: what was granted is released once, and ends when the sta
     }),
   );
 });
+
+test("what is granted in other words than it was asked for is in force, and a keepalive says those", () => {
+  const at = vdp();
+  const named = request("associate", group(0, 0xff000001));
+  at(0, ask(named), decide(named));
+  const event: BridgeEvent = {
+    on: "grant",
+    association: association(group(200, 0xff000001)),
+    inForce: group(200, 5001),
+  };
+  at(10, event, respond("associate", group(200, 0xff000001)));
+  const keepalive = request("associate", group(200, 5001));
+  at(20, ask(keepalive), respond("associate", group(200, 5001)));
+});

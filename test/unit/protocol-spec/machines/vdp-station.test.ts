@@ -521,3 +521,13 @@ function pair(first: number, second: number): Filters {
     ],
   };
 }
+
+test("what the answer says in other words is what is granted and kept alive", () => {
+  const at = vdp();
+  const named = request("associate", group(0, 0xff000001));
+  at(0, want(named), send(named));
+  const inForce = request("associate", group(200, 5001));
+  const event = { ...answer("associate", group(200, 0xff000001)), inForce: group(200, 5001) };
+  at(10, event as StationEvent, granted(inForce));
+  at(10_010, tick, send(inForce));
+});
