@@ -43,6 +43,8 @@ export type AgentOptions = {
 const ADMIT_MS = 2000;
 /** How long an answer waits for the NVA to know the VNIC and for us to know its VN: then first frames arrive. */
 const SYNC_MS = 250;
+/** When settling takes so long, what happens meanwhile is settled together. */
+const MANY_MS = 2;
 /** Decisions of one port that the NVA is asked for at a time: the other ports, and our own CLI, get their turn. */
 const ADMITS = 16;
 
@@ -62,7 +64,7 @@ export class SwitchAgent {
   readonly startedUnixMs = Date.now();
   readonly #options: AgentOptions;
   readonly #startedAt: Instant;
-  readonly #events: NveEvent[] = [];
+  readonly #events: (NveEvent | { on: "settle" })[] = [];
   readonly #gates = new Map<string, Gate>();
   /** VSIs whose VN Names the NVA is asked for. */
   readonly #naming = new Map<string, Ask>();
@@ -152,20 +154,29 @@ export class SwitchAgent {
     });
   }
 
-  #feed(event: NveEvent): void {
+  #feed(event: NveEvent | { on: "settle" }): void {
     this.#events.push(event);
     if (this.#running || this.#closed) return;
     this.#running = true;
     try {
       for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        const more = next.on === "release"; // thousands at once, when a station is silent
-        const effects = this.core.step(next, this.#options.clock.now(), more);
-        for (const effect of effects) this.#perform(effect);
-        if (more) this.#settleSoon();
+        for (const effect of this.#step(next)) this.#perform(effect);
       }
     } finally {
       this.#running = false;
     }
+  }
+
+  /** Of a silent station thousands of VNICs go at once, and under load much else comes: that is settled together. */
+  #step(event: NveEvent | { on: "settle" }): readonly NveEffect[] {
+    const { clock } = this.#options;
+    const begun = clock.now();
+    const later = this.#callOffSettle !== undefined || this.#settleMs >= MANY_MS;
+    const more = event.on === "release" || (event.on !== "settle" && later);
+    const effects = event.on === "settle" ? this.core.settle() : this.core.step(event, begun, more);
+    if (more) this.#settleSoon();
+    else this.#settleMs = clock.now() - begun;
+    return effects;
   }
 
   /** Not sooner than in what the last settling took: at the most half of our time goes there. */
@@ -173,9 +184,7 @@ export class SwitchAgent {
     const { clock } = this.#options;
     this.#callOffSettle ??= clock.at(Instant(clock.now() + this.#settleMs), () => {
       this.#callOffSettle = undefined;
-      const begun = clock.now();
-      for (const effect of this.core.settle()) this.#perform(effect);
-      this.#settleMs = clock.now() - begun;
+      this.#feed({ on: "settle" });
     });
   }
 
@@ -268,16 +277,19 @@ export class SwitchAgent {
     return gate;
   }
 
-  async #apply({ change, vsi, serial }: NveEffect & { do: "intents" }): Promise<void> {
-    if (vsi === undefined || serial === undefined) return this.applier.keepTrying(change);
+  /** Those who asked together, under load, succeed and fail together. */
+  async #apply({ change, owners }: NveEffect & { do: "intents" }): Promise<void> {
+    if (owners.length === 0) return this.applier.keepTrying(change);
     try {
       await this.applier.apply(change);
     } catch (error) {
-      this.#feed({ on: "unapplied", vsi, serial, reason: reasonOf(error) });
+      const reason = reasonOf(error);
+      for (const owner of owners) this.#feed({ on: "unapplied", ...owner, reason });
       return;
     }
-    await this.#synced(vsi);
-    this.#feed({ on: "applied", vsi, serial });
+    for (const owner of owners) {
+      void this.#synced(owner.vsi).then(() => this.#feed({ on: "applied", ...owner }));
+    }
   }
 
   /** The answer should find the others ready: the NVA has the claim, and we have the VN's addresses. */

@@ -1,5 +1,5 @@
 import { type Instant, type Mac, VdpError, type Vid, type VnId } from "@nve/protocol-spec";
-import type { NveEffect, NveEvent, PortOptions, Report } from "./events.ts";
+import type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 import { Fdb } from "./fdb.ts";
 import type { Intent } from "./intents.ts";
 import { contentOf, entriesOf, noTag, withVids } from "./request.ts";
@@ -7,9 +7,6 @@ import { Difference, type LocalVnic, ownersOf, type Served, serve } from "./serv
 import { TagPool } from "./tag-pool.ts";
 import { Tree } from "./tree.ts";
 import type { Ask, Entry, Granted, Pending, Refusal, Verdict, VnInfo, Vsi } from "./vsi.ts";
-
-/** Whose intents these are: it waits until they are applied. */
-type Waiting = { vsi: string; serial: number };
 
 type Port = { pool: TagPool; vsis: Set<string>; maxVnics: number };
 
@@ -28,6 +25,7 @@ export class NveCore {
   readonly #dirty = new Set<VnId>();
   #nva = false;
   #serial = 0;
+  #owners: Waiting[] = [];
   #out: NveEffect[] = [];
 
   constructor(ports: readonly PortOptions[]) {
@@ -43,14 +41,15 @@ export class NveCore {
   step(event: NveEvent, now: Instant, more = false): readonly NveEffect[] {
     this.#out = [];
     const owner = this.#handle(event, now);
-    if (owner !== undefined || !more) this.#settle(owner);
+    if (owner !== undefined) this.#owners.push(owner);
+    if (!more) this.#settle();
     return this.#out;
   }
 
   /** What became different in steps after which more was to follow. */
   settle(): readonly NveEffect[] {
     this.#out = [];
-    this.#settle(undefined);
+    this.#settle();
     return this.#out;
   }
 
@@ -327,7 +326,9 @@ export class NveCore {
   }
 
   /** Computes the VNs anew that an event touched, and gives out what became different. */
-  #settle(owner: Waiting | undefined): void {
+  #settle(): void {
+    const owners = this.#owners;
+    this.#owners = [];
     const difference = new Difference();
     for (const vn of this.#dirty) difference.add(vn, this.#served.get(vn), this.#renew(vn));
     this.#dirty.clear();
@@ -338,7 +339,7 @@ export class NveCore {
       this.#out.push({ do: "report", ...report });
     }
     const idle = change.ensure.length + change.remove.length === 0;
-    if (owner !== undefined || !idle) this.#out.push({ do: "intents", change, ...owner });
+    if (owners.length > 0 || !idle) this.#out.push({ do: "intents", change, owners });
   }
 
   #renew(vn: VnId): Served | undefined {

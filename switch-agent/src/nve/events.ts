@@ -23,10 +23,12 @@ export type NveEvent =
   | { on: "snapshot-begin" | "snapshot-end"; vn: VnId }
   | { on: "remote"; change: RemoteChange };
 
+/** Who waits for intents: say `applied` or `unapplied` when the dataplane is done. */
+export type Waiting = { vsi: string; serial: number };
+
 export type NveEffect =
   | { do: "admit"; ask: Ask; serial: number; vns: readonly VnId[] }
-  /** With `vsi`: say `applied` or `unapplied` when the dataplane is done. */
-  | { do: "intents"; change: IntentChange; vsi?: string; serial?: number }
+  | { do: "intents"; change: IntentChange; owners: readonly Waiting[] }
   | { do: "grant"; port: string; vsi: string; filters: Filters }
   | { do: "refuse"; ask: Ask; refusal: Refusal }
   | { do: "order-de-associate"; port: string; vsi: string; why: string }

@@ -322,6 +322,24 @@ test("a decision that is taken back while the dataplane works leaves nothing", (
   expect([nve.core.intents().length, nve.core.vsis.size]).toEqual([0, 0]);
 });
 
+test("what happens while more is to follow is given out together, with all who wait for it", () => {
+  const admitted = new Map([[red, { is: "granted", info: infoOf(red) } as const]]);
+  for (const [vsi, mac] of [
+    ["vm1", a],
+    ["vm2", b],
+  ] as const) {
+    const ask = { ...ofVm1, vsi, vnic: vnicOf(vsi), filters: groups([red, mac]) };
+    const [first] = nve.core.step({ on: "ask", ask }, nve.now, true);
+    const serial = first?.do === "admit" ? first.serial : 0;
+    const verdicts = { on: "verdicts", vsi, serial, verdicts: admitted } as const;
+    expect(nve.core.step(verdicts, nve.now, true)).toEqual([]);
+  }
+  const [intents, ...more] = nve.core.settle().filter((effect) => effect.do === "intents");
+  expect(more).toEqual([]);
+  expect(intents?.owners.map(({ vsi }) => vsi)).toEqual(["vm1", "vm2"]);
+  expect(nve.core.settle()).toEqual([]);
+});
+
 const ofVm1 = {
   vsi: "vm1",
   port: "swp1",

@@ -157,14 +157,15 @@ export class Bench {
     }
   }
 
-  #apply({ change, vsi, serial }: Extract<NveEffect, { do: "intents" }>): NveEvent[] {
-    const owned = vsi !== undefined && serial !== undefined;
-    if (this.fault !== undefined && owned) {
-      return [{ on: "unapplied", vsi, serial, reason: this.fault }];
+  #apply({ change, owners }: Extract<NveEffect, { do: "intents" }>): NveEvent[] {
+    const [owner] = owners;
+    const { fault } = this;
+    if (fault !== undefined && owner !== undefined) {
+      return owners.map((one) => ({ on: "unapplied", ...one, reason: fault }));
     }
     for (const intent of change.ensure) this.applied.set(intentKey(intent), intent);
     for (const intent of change.remove) this.applied.delete(intentKey(intent));
-    return owned ? [{ on: "applied", vsi, serial }] : [];
+    return owners.map((one) => ({ on: "applied", ...one }));
   }
 }
 
