@@ -6,7 +6,7 @@ import type { Intent } from "@nve/switch-agent/nve";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { dataplaneContract } from "../contracts/dataplane.ts";
 import { station, testFrame } from "../contracts/wires.ts";
-import { hasTcx } from "./bpf-namespace.ts";
+import { hasTcx, withoutRights } from "./bpf-namespace.ts";
 import { EbpfRig } from "./dataplane-rig.ts";
 
 dataplaneContract("eBPF dataplane by clsact, IPv4 underlay", async () => new EbpfRig("clsact", 4));
@@ -97,10 +97,10 @@ describe("eBPF dataplane on this kernel", () => {
   });
 
   test("a user without rights is told what it takes, and nothing is left", async () => {
-    process.seteuid?.(65534);
+    const asRoot = withoutRights();
     const opening = rig.open();
     const refused = expect(opening).rejects.toMatchObject({ name: "Refused" });
-    await refused.finally(() => process.seteuid?.(0));
+    await refused.finally(asRoot);
     await expect(opening).rejects.toThrow("not permitted: run as root");
     expect(links()).not.toContain("nve-vxlan");
   });
