@@ -2,13 +2,13 @@ import { randomUUID } from "node:crypto";
 import type { Clock } from "@nve/linux";
 import { NotFound, Refused } from "@nve/program/errors";
 import type { Log } from "@nve/program/log";
-import { Instant, Uuid } from "@nve/protocol-spec";
+import { Instant, Uuid, type VnId } from "@nve/protocol-spec";
 import { binder } from "./binder.ts";
 import { minus, type NodePath, plus, type Tree } from "./tree.ts";
 import type { BookAction, BookEvent } from "./turn.ts";
 import type { Uplink } from "./uplink.ts";
 import type { VirtualSwitch } from "./vm-port/vm-port.ts";
-import { bindingsOf, notReady, stateOf, type Vnic, type VnicState } from "./vnic.ts";
+import { bindingsOf, mtuWarning, notReady, stateOf, type Vnic, type VnicState } from "./vnic.ts";
 import type { TaggedLeaf } from "./vsi.ts";
 
 /** What the operator can do, whoever carries it: the control socket, a test, later libvirt or CNI. */
@@ -40,12 +40,16 @@ export type VnicView = {
   reason: string | undefined;
   tree: Tree;
   tagged: readonly TaggedLeaf[];
+  /** Octets, of the VNs that are granted, as far as the NVE told. */
+  mtus: ReadonlyMap<VnId, number>;
 };
 
 export type AgentOptions = {
   clock: Clock;
   virtualSwitch: Pick<VirtualSwitch, "bind">;
   interfaceExists(name: string): boolean;
+  /** Octets; undefined for an interface that is not there. */
+  mtuOf(name: string): number | undefined;
   log: Log;
   /** Is given what the uplink's book decides; opens the uplink. */
   openUplink(perform: (action: Exclude<BookAction, { do: "send" }>) => void): Uplink;
@@ -58,6 +62,7 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
   const { clock, virtualSwitch, interfaceExists, log } = options;
   const bind = binder(virtualSwitch);
   const waiting = new Map<number, { done(): void; failed(reason: string): void }>();
+  const told = new Map<Uuid, string>();
   let lastCall = 0;
   let bound: Promise<void> = Promise.resolve();
   let noneLeft = (): void => {};
@@ -79,8 +84,20 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
         const { vnic, state, reason } = action;
         log.info({ vnic, state, ...(reason !== undefined && { reason }) }, "VNIC");
         if (uplink.book.vnics.size === 0) noneLeft();
+        warnOfMtu(vnic);
         return;
       }
+    }
+  }
+
+  /** Once for each fault. */
+  function warnOfMtu(name: Uuid): void {
+    const vnic = uplink.book.vnics.get(name);
+    const warning = vnic && mtuWarning(vnic, options.mtuOf(vnic.interface));
+    if (warning === undefined) told.delete(name);
+    else if (told.get(name) !== warning) {
+      told.set(name, warning);
+      log.warn({ vnic: name, interface: vnic?.interface }, warning);
     }
   }
 
@@ -170,7 +187,8 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
     return vnic;
   }
 
-  const view = (vnic: Vnic): VnicView => viewOf(vnic, uplink);
+  const view = (vnic: Vnic): VnicView =>
+    viewOf(vnic, uplink, mtuWarning(vnic, options.mtuOf(vnic.interface)));
 
   const agent: Agent = {
     attach,
@@ -195,15 +213,16 @@ function changed({ wanted, name }: Vnic, add: Tree, remove: readonly NodePath[])
   throw new Refused(`nothing would be left of VNIC ${name}: use \`vnic detach\``);
 }
 
-function viewOf(vnic: Vnic, { name, book }: Uplink): VnicView {
+function viewOf(vnic: Vnic, { name, book }: Uplink, warning: string | undefined): VnicView {
   const state = stateOf(vnic);
   return {
     vnic: vnic.name,
     interface: vnic.interface,
     uplink: name,
     state,
-    reason: (state === "waiting" ? notReady(book.peer) : undefined) ?? vnic.reason,
+    reason: (state === "waiting" ? notReady(book.peer) : undefined) ?? vnic.reason ?? warning,
     tree: vnic.wanted,
     tagged: vnic.granted?.tagged ?? [],
+    mtus: vnic.mtus ?? new Map(),
   };
 }

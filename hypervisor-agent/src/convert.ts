@@ -48,11 +48,17 @@ export function vnicOf({
   reason,
   tree,
   tagged,
+  mtus,
 }: VnicView): Vnic {
+  const mtuIn = (vn: VnRef) => {
+    const granted = tagged.find((leaf) => leaf.vn === vn);
+    return (granted && mtus.get(granted.vn)) ?? 0;
+  };
   const vns = tree.map(({ vn, name, macs }) => ({
     vnId: typeof vn === "number" ? vn : 0,
     vnName: typeof vn === "string" ? vn : (name ?? ""),
     tag: tagged.find((leaf) => leaf.vn === vn)?.vid ?? 0,
+    mtu: mtuIn(vn),
     macs: macs.map(({ mac, ips }) => ({ mac, ips: [...ips] })),
   }));
   return { vnic, interface: of, uplink, state, reason: reason ?? "", vns };

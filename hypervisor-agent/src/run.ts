@@ -2,6 +2,7 @@ import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import {
   type Link,
+  linkMonitor,
   openEdgePort,
   openPacketLink,
   openPcapLink,
@@ -72,6 +73,7 @@ async function start(config: Config, log: Log): Promise<Running> {
       clock: systemClock,
       virtualSwitch,
       interfaceExists,
+      mtuOf: (name) => linkMonitor().find(name)?.mtu,
       log,
       openUplink: (perform) => openUplink({ ...uplinkOptions(config, log), perform }),
     });

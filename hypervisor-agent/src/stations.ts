@@ -5,6 +5,7 @@ import {
   stationStart,
   type Uuid,
   uuidOfVsi,
+  VdpError,
   type VnId,
   vdpTimes,
 } from "@nve/protocol-spec";
@@ -182,13 +183,15 @@ function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
 
 // --- what the other end says ---
 
-function hear(turn: Turn, { type, association, names }: Heard): void {
+function hear(turn: Turn, { type, association, names, mtus = new Map() }: Heard): void {
   const name = uuidOfVsi(association.vsiId);
   if (name === undefined || !sameKind(association, turn.settings.vdp)) return; // spec/vdp.md 3
   onVnic(turn, name, (vnic) => {
     if (association.status.is === "response") {
       const inForce = withVnIds(association.filters, names);
-      feed(turn, vnic, { on: "response", type, association, inForce });
+      const grants = association.status.code === VdpError.success && type !== "de-associate";
+      const told = grants ? { ...vnic, mtus } : vnic;
+      feed(turn, told, { on: "response", type, association, inForce });
     } else if (type === "de-associate") {
       feed(turn, vnic, { on: "order" });
     }

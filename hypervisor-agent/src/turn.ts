@@ -45,6 +45,8 @@ export type Heard = {
   reason?: string;
   /** The VNs behind placeholders, by placeholder. */
   names?: ReadonlyMap<number, VnNaming>;
+  /** Of its VNs, octets. */
+  mtus?: ReadonlyMap<VnId, number>;
 };
 export type Attach = {
   on: "attach";

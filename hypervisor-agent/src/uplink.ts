@@ -7,6 +7,7 @@ import {
   type EvbPolicy,
   type ExtensionKind,
   type HypervisorId,
+  mtusOf,
   namesOf,
   type OptionalTlv,
   printable,
@@ -111,7 +112,8 @@ export function openUplink(options: UplinkOptions): Uplink {
       const said = reasonFor(association.vsiId, association.status.code, vdpdu.tlvs);
       const reason = said === undefined ? "" : printable(said);
       const names = namesOf(association.vsiId, vdpdu.tlvs);
-      feed({ on: "association", type, association, names, ...(reason !== "" && { reason }) });
+      const mtus = mtusOf(association.vsiId, vdpdu.tlvs);
+      feed({ on: "association", type, association, names, mtus, ...(reason !== "" && { reason }) });
     }
   }
 
@@ -145,7 +147,7 @@ function announcement({ hypervisor, version, link }: UplinkOptions): EdgePortOpt
       capabilities: Capability.station,
       enabled: Capability.station,
     },
-    announcing("reasons"),
+    announcing("reasons", "mtus"),
   ];
   return {
     chassisId: { subtype: 7, octets: text.encode(hypervisor) },

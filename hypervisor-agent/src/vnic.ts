@@ -1,5 +1,13 @@
 import type { LinkState } from "@nve/linux";
-import type { EvbAgreed, ExtensionKind, Instant, Mac, Station, Uuid } from "@nve/protocol-spec";
+import type {
+  EvbAgreed,
+  ExtensionKind,
+  Instant,
+  Mac,
+  Station,
+  Uuid,
+  VnId,
+} from "@nve/protocol-spec";
 import type { Tree } from "./tree.ts";
 import type { TaggedLeaf } from "./vsi.ts";
 
@@ -13,6 +21,8 @@ export type Vnic = {
   asking?: Tree | undefined;
   /** What the NVE granted last; the virtual switch has just this. */
   granted?: { tree: Tree; tagged: readonly TaggedLeaf[] } | undefined;
+  /** Of the VNs that are granted, octets, as far as the NVE told. */
+  mtus?: ReadonlyMap<VnId, number>;
   station: Station;
   /** "refused": the NVE has said no to a VNIC that it had before. It is asked again now and then: VNs come back. */
   phase: "wanted" | "refused" | "leaving";
@@ -68,3 +78,11 @@ export const bindingsOf = (vnics: Iterable<Vnic>): VnicBinding[] =>
       ? []
       : granted.tagged.map(({ mac, vid }) => ({ interface: name, mac, vid })),
   );
+
+/** What is wrong with the MTU of a VM's interface, in words. @param mtu the interface's, octets */
+export function mtuWarning({ interface: of, granted, mtus }: Vnic, mtu = 0): string | undefined {
+  const narrow = granted?.tagged.find(({ vn }) => (mtus?.get(vn) ?? mtu) < mtu);
+  const room = narrow && mtus?.get(narrow.vn);
+  if (narrow === undefined || room === undefined) return undefined;
+  return `${of} has MTU ${mtu} and VN ${narrow.vn} takes ${room}: longer packets are dropped, set ${room} in the VM`;
+}

@@ -168,6 +168,7 @@ export {
   vnIdOfGroup,
 } from "./vdp/filters.ts";
 export { answers, asksForGranted, withGrantedVids } from "./vdp/match.ts";
+export { mtusOf, mtuTlvs, readMtus, type VnMtu, type VsiMtus } from "./vdp/mtu-tlv.ts";
 export {
   isPlaceholder,
   namesOf,

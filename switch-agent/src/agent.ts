@@ -97,6 +97,13 @@ export class SwitchAgent {
     return Math.round(this.startedUnixMs + (instant - this.#startedAt));
   }
 
+  /** The longest packet that a VN carries, octets: as the NVA has it, and no more than the underlay leaves. */
+  mtuOf(vn: VnId): number | undefined {
+    const { mtu } = this.core.infos.get(vn) ?? {};
+    const room = this.dataplane.mtu;
+    return mtu === undefined || room === undefined ? (mtu ?? room) : Math.min(mtu, room);
+  }
+
   /** LLDP shutdown, NVA session ended, dataplane taken down. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -141,6 +148,7 @@ export class SwitchAgent {
         this.#feed({ on: "release", vsi, why });
       },
       onState: (state) => this.#portState(name, state),
+      mtuOf: (vn) => this.mtuOf(vn),
     });
     this.ports.set(name, port);
     if (link.state !== "absent") this.#portState(name, link.state);
@@ -283,8 +291,8 @@ export class SwitchAgent {
     try {
       await this.applier.apply(change);
     } catch (error) {
-      const reason = reasonOf(error);
-      for (const owner of owners) this.#feed({ on: "unapplied", ...owner, reason });
+      for (const owner of owners)
+        this.#feed({ on: "unapplied", ...owner, reason: reasonOf(error) });
       return;
     }
     for (const owner of owners) {

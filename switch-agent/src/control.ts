@@ -125,6 +125,7 @@ function vnic(agent: SwitchAgent, { ask, granted, pending }: Vsi): SwitchVnic {
     ([vn, macs]): VnBinding => ({
       vnId: vn,
       vnName: agent.core.infos.get(vn)?.name ?? "",
+      mtu: agent.mtuOf(vn) ?? 0,
       tag: pool?.tagOf(vn) ?? 0,
       macs: [...macs].map(([mac, ips]) => ({ mac, ips: [...ips] })),
     }),

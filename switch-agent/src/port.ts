@@ -17,7 +17,6 @@ import {
   bridgeStart,
   type EvbAgreed,
   type EvbPolicy,
-  type ExtensionKind,
   type Filters,
   findEvbTlv,
   type Mac,
@@ -25,21 +24,21 @@ import {
   type NveId,
   namesOf,
   nameTlvs,
-  readsOurs,
-  reasonTlv,
   stepBridge,
   uuidFrom,
   type Vdpdu,
   VdpError,
   type VdpTimes,
   type VdpTlv,
+  type VnId,
   type VsiAddress,
   type VsiRequest,
   vdpTimes,
 } from "@nve/protocol-spec";
 import type { Ask, Refusal } from "@nve/switch-agent/nve";
 import { type Answer, Answers } from "./answers.ts";
-import { announcement, hypervisorOf, neighbourFields, neighbourOf, vsiKey } from "./port-names.ts";
+import { mtusBeside, reasonBeside, withoutFor } from "./beside.ts";
+import { announcement, hypervisorOf, neighbourFields, vsiKey } from "./port-names.ts";
 import { ulpdusOf } from "./ulpdus.ts";
 import { inItsWords, type Names } from "./vn-names.ts";
 
@@ -62,6 +61,7 @@ export type PortOptions = {
   onCancel(vsi: string): void;
   onRelease(vsi: string, why: string): void;
   onState(state: LinkState): void;
+  mtuOf(vn: VnId): number | undefined;
 };
 
 /** Frames and requests since the start. */
@@ -323,6 +323,7 @@ export class AccessPort {
     const tlvs: VdpTlv[] = [
       { is: "association", type, association },
       ...(code === VdpError.success ? vsi.beside : this.#reason(vsi, association, LATE)),
+      ...(code === VdpError.success ? this.#mtus(vsi) : []),
     ];
     vsi.beside = [];
     const { answer } = vsi;
@@ -331,15 +332,17 @@ export class AccessPort {
     else this.#send(vsi.manager, [tlvs]);
   }
 
-  /** In words why, for a station that reads them (protocol-spec, "Reason"). */
-  #reason(vsi: Vsi, { vsiId, status: { code } }: Association, otherwise: string): VdpTlv[] {
+  #reason(vsi: Vsi, association: Association, otherwise: string): VdpTlv[] {
     const text = vsi.why ?? otherwise;
     vsi.why = undefined;
-    return this.#reads(vsi.station).has("reasons") ? [reasonTlv({ vsiId, code, text })] : [];
+    return reasonBeside(this.edge.neighbours, vsi.station, association, text);
   }
 
-  #reads(station: Mac): ReadonlySet<ExtensionKind> {
-    return readsOurs(neighbourOf(this.edge.neighbours, station)?.lldpdu.tlvs ?? []);
+  #mtus(vsi: Vsi): VdpTlv[] {
+    const state = vsi.machine.state();
+    if (state.is !== "up") return [];
+    const { neighbours } = this.edge;
+    return mtusBeside(neighbours, vsi.station, state.granted.association, this.#options.mtuOf);
   }
 
   #order(vsi: Vsi, { association }: BridgeAction & { do: "order-de-associate" }): void {
@@ -376,9 +379,10 @@ export class AccessPort {
   #neighbour(what: "new" | "changed" | "gone", neighbour: Neighbour): void {
     if (what === "changed") return;
     this.#log.info(neighbourFields(neighbour), `neighbour ${what}`);
-    const { tlvs } = neighbour.lldpdu;
-    if (what === "gone" || findEvbTlv(tlvs) === undefined || readsOurs(tlvs).has("reasons")) return;
-    this.#log.info({ mac: neighbour.source }, "it reads no reasons: it is told error codes alone");
+    if (what === "gone" || findEvbTlv(neighbour.lldpdu.tlvs) === undefined) return;
+    const without = withoutFor(neighbour).join(", ");
+    if (without === "") return;
+    this.#log.info({ mac: neighbour.source, without }, "it does not read these TLVs: not sent");
   }
 
   #linkState(state: LinkState): void {

@@ -1,4 +1,11 @@
-import { type Filters, type Uuid, VdpError, type VnId, type VnNaming } from "@nve/protocol-spec";
+import {
+  type Filters,
+  type Uuid,
+  VdpError,
+  type VnId,
+  type VnNaming,
+  vnIdOfGroup,
+} from "@nve/protocol-spec";
 import { type Ask, type Refusal, type Verdict, withVids } from "@nve/switch-agent/nve";
 
 /** Of one VSI: what stands behind the placeholders in its filters. */
@@ -47,6 +54,11 @@ export function inItsWords(
   });
   return { filters: withVids(asked, vids), names: told };
 }
+
+/** The VNs that filters name by GroupID. */
+export const vnsIn = (filters: Filters): VnId[] => [
+  ...new Set(filters.entries.flatMap((entry) => vnIdOfGroup(groupOf(entry) ?? 0) ?? [])),
+];
 
 /** The names whose placeholders are in the filters. */
 function used(filters: Filters, names: Names): VnNaming[] {

@@ -61,3 +61,20 @@ test("H4: a VNIC joins a VN by its name, and the VN ID is known from then on", a
   await lab.detach("red1");
   await lab.detach("red3");
 });
+
+test("the MTU of a VN is told to the hypervisor, which warns of an interface with a larger one", async () => {
+  const small = ["vn", "create", "small", "--id", "10003", "--vni", "70003", "--mtu", "1400"];
+  await lab.run("nva", "nva", ...small);
+  const words = ["--vn", "10003", "--mac", vm("red1").mac];
+  await lab.run("srv1", "hypervisor-agent", "vnic", "attach", vm("red1").interface, ...words);
+  const vnic = await lab.vnicOf("red1");
+  expect(vnic.vns).toMatchObject([{ vnId: 10_003, mtu: 1400 }]);
+  expect(vnic.reason).toContain("VN 10003 takes 1400");
+  await lab.run("srv1", "ip", "link", "set", vm("red1").interface, "mtu", "1400");
+  await until(
+    "the warning to go",
+    async () => (await lab.vnicOf("red1")).reason === "" || undefined,
+  );
+  await lab.run("srv1", "ip", "link", "set", vm("red1").interface, "mtu", "1500");
+  await lab.detach("red1");
+});

@@ -99,6 +99,8 @@ export interface VnBinding {
   macs: MacAttachment[];
   /** UUID, where it is known */
   vnName: string;
+  /** octets of a packet without Ethernet header; 0: not known */
+  mtu: number;
 }
 
 export interface AgentStatusRequest {
@@ -1005,7 +1007,7 @@ export const Vnic: MessageFns<Vnic> = {
 };
 
 function createBaseVnBinding(): VnBinding {
-  return { vnId: 0, tag: 0, macs: [], vnName: "" };
+  return { vnId: 0, tag: 0, macs: [], vnName: "", mtu: 0 };
 }
 
 export const VnBinding: MessageFns<VnBinding> = {
@@ -1021,6 +1023,9 @@ export const VnBinding: MessageFns<VnBinding> = {
     }
     if (message.vnName !== "") {
       writer.uint32(34).string(message.vnName);
+    }
+    if (message.mtu !== 0) {
+      writer.uint32(40).uint32(message.mtu);
     }
     return writer;
   },
@@ -1070,6 +1075,14 @@ export const VnBinding: MessageFns<VnBinding> = {
             message.vnName = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.mtu = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1091,6 +1104,7 @@ export const VnBinding: MessageFns<VnBinding> = {
     message.tag = object.tag ?? 0;
     message.macs = object.macs?.map((e) => MacAttachment.fromPartial(e)) || [];
     message.vnName = object.vnName ?? "";
+    message.mtu = object.mtu ?? 0;
     return message;
   },
 };

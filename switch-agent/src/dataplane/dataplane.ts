@@ -15,6 +15,8 @@ export interface Dataplane {
   counters(): Promise<DataplaneCounters>;
   /** What the kernel holds now, read back: for `show` and for tests. */
   applied(): Promise<readonly Intent[]>;
+  /** The longest packet of a tenant that the underlay leaves room for, octets; absent: not known. */
+  readonly mtu?: number | undefined;
   close(): Promise<void>;
 }
 

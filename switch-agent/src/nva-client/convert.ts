@@ -181,9 +181,10 @@ const denied = ({ code, reason }: Denial): Verdict => ({
   reason: `the NVA says no: ${reason}`,
 });
 
-export function infoOf({ vnId, vni, name, alias }: Vn): VnInfo {
+export function infoOf({ vnId, vni, name, alias, mtu }: Vn): VnInfo {
   const known = name.length === 16 ? { name: uuidFrom(name) } : {};
-  return { vn: VnId(vnId), vni: Vni(vni), alias, ...known };
+  const isMtu = mtu >= 68 && mtu <= 65_535; // 0: not set
+  return { vn: VnId(vnId), vni: Vni(vni), alias, ...known, ...(isMtu && { mtu }) };
 }
 
 /**

@@ -32,8 +32,8 @@ export type Ask = {
   addresses?: readonly VsiAddress[];
 };
 
-/** What the NVA tells of a VN (H25). The VNI stays on this side (H4). */
-export type VnInfo = { vn: VnId; vni: Vni; name?: Uuid; alias: string };
+/** What the NVA tells of a VN (H25). The VNI stays on this side (H4). `mtu`: octets, where it is set. */
+export type VnInfo = { vn: VnId; vni: Vni; name?: Uuid; alias: string; mtu?: number };
 
 /** May this VNIC join this VN (A7, H26)? */
 export type Verdict =

@@ -317,3 +317,17 @@ describe("stop", () => {
     await settle();
   });
 });
+
+test("an interface with a larger MTU than its VN is shown with a warning until it has not", async () => {
+  nve.mtu = 1450;
+  const view = await attach();
+  expect(view.mtus).toEqual(new Map([[5, 1450]]));
+  expect(view.reason).toBe(
+    "tap0 has MTU 1500 and VN 5 takes 1450: longer packets are dropped, set 1450 in the VM",
+  );
+  it.mtu = 1450;
+  expect(it.agent.vnics()).toMatchObject([{ state: "associated", reason: undefined }]);
+  nve.mtu = 1400;
+  await run(clock, 11_000, 100); // a keepalive tells the new one
+  expect(it.agent.vnics()[0]?.reason).toContain("VN 5 takes 1400");
+});

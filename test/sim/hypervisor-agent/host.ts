@@ -22,6 +22,8 @@ export type Host = {
   /** Makes the next `bind` calls fail, until `undefined`. */
   refuseBind(why: string | undefined): void;
   interfaces: Set<string>;
+  /** MTU of all interfaces; at first 1500. */
+  mtu: number;
 };
 
 /** The hypervisor-agent with its real uplink wiring on a link in memory, and a virtual switch that takes notes. */
@@ -37,6 +39,7 @@ export function host(
   let why: string | undefined;
   const log = createLog("hypervisor-agent", "silent");
   const interfaces = new Set(["tap0", "tap1", "tap2", "tap3", "tap4", "tap5"]);
+  const self = { mtu: 1500 };
   const { agent, uplink } = startAgent({
     clock,
     log,
@@ -46,6 +49,7 @@ export function host(
         bindings = wanted;
       },
     },
+    mtuOf: () => self.mtu,
     interfaceExists: (name) => interfaces.has(name),
     openUplink: (perform) =>
       openUplink({
@@ -64,15 +68,15 @@ export function host(
         log,
       }),
   });
-  return {
+  return Object.assign(self, {
     agent,
     uplink,
     interfaces,
     bound: () => bindings.map(({ interface: of, mac, vid }) => `${of} ${mac} ${vid}`).sort(),
-    refuseBind: (reason) => {
+    refuseBind: (reason: string | undefined) => {
       why = reason;
     },
-  };
+  });
 }
 
 export const treeOf = (vn: number, mac: string, ...ips: string[]): Tree => [

@@ -5,10 +5,12 @@ import {
   addressesOf,
   announcing,
   defaultEvbPolicy,
+  mtuTlvs,
   reasonTlv,
   type Vdpdu,
   type VdpTlv,
   Vid,
+  VnId,
   vsiIdText,
 } from "@nve/protocol-spec";
 
@@ -25,6 +27,8 @@ export type ScriptedBridge = {
   verdict: (type: AssociationType, request: Heard) => Verdict;
   /** De-Associate of our own (bit 7 = 0) for what was heard last of this VNIC. */
   order(vnic: string): void;
+  /** Of all VNs, beside each grant. */
+  mtu: number | undefined;
 };
 
 export type BridgeOptions = { groupId?: boolean; readsAddresses?: boolean; rwd?: number };
@@ -65,20 +69,23 @@ export function scriptedBridge(
       const verdict = request === undefined ? "silent" : self.verdict(type, request);
       if (verdict === "silent") return [];
       const { code, reason: text } = verdict;
+      const { vsiId } = association;
+      const vns = code === 0 && self.mtu !== undefined ? vnsOf(association) : [];
+      const mtus = vns.map((vn) => ({ vn, mtu: self.mtu ?? 0 }));
       const answer: VdpTlv = {
         is: "association",
         type,
         association: answered(association, verdict),
       };
-      return text === undefined
-        ? [answer]
-        : [answer, reasonTlv({ vsiId: association.vsiId, code, text })];
+      const reason = text === undefined ? [] : [reasonTlv({ vsiId, code, text })];
+      return [answer, ...reason, ...(mtus.length > 0 ? mtuTlvs({ vsiId, entries: mtus }) : [])];
     });
     if (answers.length > 0) edge.send({ manager, tlvs: answers }, () => {});
   }
 
   const self: ScriptedBridge = {
     edge,
+    mtu: undefined,
     heard: [],
     verdict: () => ({ code: 0 }),
     order: (vnic) => {
@@ -121,3 +128,6 @@ function answered(
   const entries = filters.entries.map((entry) => ({ ...entry, vid: Vid(100 + entry.groupId) }));
   return { ...request, status, filters: { ...filters, entries } };
 }
+
+const vnsOf = ({ filters }: Association): VnId[] =>
+  filters.by === "group-mac-vid" ? filters.entries.map(({ groupId }) => VnId(groupId)) : [];

@@ -1,4 +1,5 @@
 import {
+  type ExtensionKind,
   type Filters,
   IpAddress,
   Mac,
@@ -501,5 +502,40 @@ describe("H4: a VN by its name", () => {
     station.ask(request("associate", vm3, group([held, b])), ...asked);
     await pass(it.clock, 3000, 100);
     expect(station.last).toMatchObject(refusal(VdpError.managerUnreachable));
+  });
+});
+
+describe("MTU of the VNs", () => {
+  const attached = async (...reads: ExtensionKind[]) => {
+    const [station] = it.stations;
+    station.lldp(true, ...reads);
+    station.ask(request("associate", vm1, group([5001, a], [5002, b])));
+    await pass(it.clock, 30);
+    return station;
+  };
+
+  test("the NVA's, and no more than the underlay leaves; again in the answer to a keepalive", async () => {
+    it.nva.mtus.set(5001, 1400);
+    it.nva.mtus.set(5002, 9000);
+    it.dataplane.mtu = 1450;
+    const station = await attached("mtus");
+    const told = [
+      { vn: 5001, mtu: 1400 },
+      { vn: 5002, mtu: 1450 },
+    ];
+    expect(station.mtus).toEqual(told);
+    it.dataplane.mtu = 1300;
+    station.ask(request("associate", vm1, group([5001, a, 2], [5002, b, 3])));
+    await pass(it.clock, 30);
+    expect(station.mtus).toEqual(told.map(({ vn }) => ({ vn, mtu: 1300 })));
+  });
+
+  test("is not told where it is not known, nor to a station that does not read it", async () => {
+    it.nva.mtus.set(5002, 1400);
+    expect((await attached("mtus")).mtus).toEqual([{ vn: 5002, mtu: 1400 }]);
+    it = tor();
+    it.nva.connect();
+    it.nva.mtus.set(5002, 1400);
+    expect((await attached("reasons")).mtus).toBeUndefined();
   });
 });

@@ -3,6 +3,7 @@ import { type Intent, intentKey } from "@nve/switch-agent/nve";
 
 /** A dataplane that takes notes. */
 export class MemoryDataplane implements Dataplane {
+  mtu: number | undefined;
   readonly intents = new Map<string, Intent>();
   readonly ports = new Set<string>();
   /** Why `ensure` fails, for these intents. */

@@ -22,6 +22,7 @@ export class ScriptedNva implements Nva {
   state: NvaState = { is: "connecting", address: "nva:7470", reason: "", applied: 0n };
   readonly admitted: Admission[] = [];
   readonly names = new Map<Uuid, VnId>();
+  readonly mtus = new Map<number, number>();
   readonly watched = new Set<VnId>();
   readonly reports: Report[] = [];
   /** What `admit` waits for. */
@@ -51,7 +52,12 @@ export class ScriptedNva implements Nva {
       return { is: "denied", code, hard: false, reason: `no VN ${ask.vn}` };
     }
     const [name] = [...this.names].flatMap(([name, of]) => (of === vn ? [{ name }] : []));
-    return { is: "granted", info: { vn, vni: Vni(vn + 10_000), alias: `vn-${vn}`, ...name } };
+    const octets = this.mtus.get(vn);
+    const mtu = octets === undefined ? {} : { mtu: octets };
+    return {
+      is: "granted",
+      info: { vn, vni: Vni(vn + 10_000), alias: `vn-${vn}`, ...name, ...mtu },
+    };
   }
 
   watch(vns: readonly VnId[]): void {

@@ -17,6 +17,7 @@ import {
   Mac,
   readEcpdu,
   readFrame,
+  readMtus,
   readNames,
   readReason,
   readVdpdu,
@@ -24,6 +25,7 @@ import {
   type Uuid,
   uuidOctets,
   type VdpTlv,
+  type VnMtu,
   type VnNaming,
   type VsiAddress,
   vdpduOctets,
@@ -42,6 +44,8 @@ export class Station {
   readonly heard: Heard[][] = [];
   /** `<code> <text>` of the reasons among them. */
   readonly reasons: string[] = [];
+  /** The MTUs that were told last. */
+  mtus: readonly VnMtu[] | undefined;
   /** The VNs that were told by name. */
   readonly named: VnNaming[] = [];
   acks = 0;
@@ -117,6 +121,8 @@ export class Station {
       if (reason !== undefined) this.reasons.push(`${reason.code} ${reason.text}`);
       const names = tlv.is === "organizational" ? readNames(tlv) : undefined;
       this.named.push(...(names?.entries ?? []));
+      const mtus = tlv.is === "organizational" ? readMtus(tlv) : undefined;
+      if (mtus !== undefined) this.mtus = mtus.entries;
     }
     this.heard.push(
       tlvs.flatMap((tlv) => {

@@ -15,10 +15,11 @@ const vnic: Vnic = {
     {
       vnId: 5001,
       vnName: "",
+      mtu: 0,
       tag: 101,
       macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "fd00::1"] }],
     },
-    { vnId: 5002, vnName: "", tag: 0, macs: [{ mac: "02:00:00:00:00:0b", ips: [] }] },
+    { vnId: 5002, vnName: "", mtu: 0, tag: 0, macs: [{ mac: "02:00:00:00:00:0b", ips: [] }] },
   ],
 };
 

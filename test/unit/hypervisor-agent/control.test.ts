@@ -21,6 +21,7 @@ const view: VnicView = {
   reason: undefined,
   tree: [{ vn: VnId(5), macs: [{ mac, ips: [IpAddress("10.0.0.1")] }] }],
   tagged: [{ vn: VnId(5), mac, vid: Vid(105) }],
+  mtus: new Map([[VnId(5), 1450]]),
 };
 const shown = {
   vnic,
@@ -28,7 +29,7 @@ const shown = {
   uplink: "eth0",
   state: "associated",
   reason: "",
-  vns: [{ vnId: 5, vnName: "", tag: 105, macs: [{ mac, ips: ["10.0.0.1"] }] }],
+  vns: [{ vnId: 5, vnName: "", mtu: 1450, tag: 105, macs: [{ mac, ips: ["10.0.0.1"] }] }],
 };
 const wanted = {
   vnic: "",

@@ -47,8 +47,14 @@ const agent: AgentClient = {
       state: "associated",
       sinceUnixMs: 0n,
       vns: [
-        { vnId: 5001, vnName: "", tag: 2, macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1"] }] },
-        { vnId: 5002, vnName: "", tag: 3, macs: [] },
+        {
+          vnId: 5001,
+          vnName: "",
+          mtu: 0,
+          tag: 2,
+          macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1"] }],
+        },
+        { vnId: 5002, vnName: "", mtu: 0, tag: 3, macs: [] },
       ],
     },
   ],

@@ -106,6 +106,10 @@ class EbpfDataplane implements Dataplane {
     });
   }
 
+  get mtu(): number | undefined {
+    return this.#parts.tunnel.mtu;
+  }
+
   async ensure(intents: readonly Intent[]): Promise<void> {
     this.#each(intents, (intent) => this.#forwarding.ensure(intent));
   }

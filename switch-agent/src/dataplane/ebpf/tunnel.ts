@@ -6,6 +6,8 @@ import { type IpAddress, isIpv6 } from "@nve/protocol-spec";
 /** The kernel's VXLAN device in external mode: VNI and remote VTEP come with each packet. */
 export type TunnelDevice = {
   readonly ifindex: number;
+  /** Octets of a tenant's packet; undefined while no interface has the VTEP's address. */
+  readonly mtu: number | undefined;
   up(): Promise<void>;
   /** Takes the device away. */
   close(): Promise<void>;
@@ -36,6 +38,9 @@ export async function openTunnelDevice(options: TunnelOptions): Promise<TunnelDe
     follow = (link) => underlay.changed(link);
     return {
       ifindex: made,
+      get mtu() {
+        return underlay.tenant;
+      },
       up: () =>
         kernel.setLink(made, { up: true }).catch((error: unknown) => {
           throw refusal(error, options); // the UDP socket is opened only now
@@ -117,6 +122,8 @@ class Underlay {
   readonly #tunnel: number;
   readonly #options: TunnelOptions;
   #link: LinkInfo | undefined;
+  /** What the underlay leaves for a tenant's packet, octets. */
+  tenant: number | undefined;
 
   constructor(kernel: Rtnetlink, tunnel: number, options: TunnelOptions) {
     this.#kernel = kernel;
@@ -164,6 +171,7 @@ class Underlay {
         `underlay MTU ${underlay} leaves ${tenant} octets for tenants' packets, longer ones are dropped: set ${need}`,
       );
     }
+    this.tenant = tenant;
     await this.#kernel.setLink(this.#tunnel, { mtu: tenant });
   }
 }

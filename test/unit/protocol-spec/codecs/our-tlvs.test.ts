@@ -1,6 +1,8 @@
 import {
   DecodeError,
   decode,
+  mtusOf,
+  mtuTlvs,
   namesOf,
   nameTlvs,
   type Organizational,
@@ -8,6 +10,7 @@ import {
   organizationalOctets,
   placeholder,
   type Reader,
+  readMtus,
   readNames,
   readOrganizational,
   readReason,
@@ -16,6 +19,7 @@ import {
   reasonTlv,
   Uuid,
   VnId,
+  type VsiMtus,
   type VsiNames,
   vdpduOctets,
 } from "@nve/protocol-spec";
@@ -156,5 +160,43 @@ describe("H4: VN Names", () => {
 
   test("damaged, survive the round trip or are refused", () => {
     damagedIsRefused(wire, readNames, write);
+  });
+});
+
+describe("MTUs", () => {
+  const wire = `4e5645 04 ${VSI} 02 001389 05dc 00138a ffff`;
+  const entries = [
+    { vn: VnId(5001), mtu: 1500 },
+    { vn: VnId(5002), mtu: 65_535 },
+  ];
+  const write = (mtus: VsiMtus): Organizational => {
+    const [tlv, ...more] = mtuTlvs(mtus);
+    if (tlv === undefined || more.length > 0) throw new Error("not one TLV");
+    return tlv;
+  };
+
+  test("read and write", () => {
+    expect(wireOf(write({ vsiId, entries }))).toBe(hex(octets(wire)));
+    expect(readMtus(asTlv(wire))).toEqual({ vsiId, entries });
+    const of = mtusOf(vsiId, [asTlv(wire), ...mtuTlvs({ vsiId: other, entries: [] })]);
+    expect([...of]).toEqual([
+      [5001, 1500],
+      [5002, 65_535],
+    ]);
+  });
+
+  test.each([
+    ["short", `4e5645 04 ${VSI} 01 001389 05`],
+    ["trailing", `4e5645 04 ${VSI} 00 00`],
+    ["bad-value", `4e5645 04 ${VSI} 01 000000 05dc`],
+    ["bad-value", `4e5645 04 ${VSI} 01 001389 0043`],
+  ])("%s: %s", (code, wrong) => refuses(wrong, code));
+
+  test("below 68 octets are out of range for a writer", () => {
+    expect(() => write({ vsiId, entries: [{ vn: VnId(1), mtu: 67 }] })).toThrow(OutOfRange);
+  });
+
+  test("damaged, survive the round trip or are refused", () => {
+    damagedIsRefused(wire, readMtus, write);
   });
 });
