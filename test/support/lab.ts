@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { type Capture, readCapture, startCapture } from "@nve/lab/capture";
 import { down } from "@nve/lab/down";
 import { findTopology } from "@nve/lab/find";
@@ -32,9 +32,12 @@ type LabCapture = {
   lines(): Promise<readonly string[]>;
 };
 
-/** Brings a topology of lab/ up before the tests of this file and down after them, also when they fail. */
+/**
+ * Brings a topology up before the tests of this file and down after them, also when they fail.
+ * @param topology a name under lab/, or the path of a topology file
+ */
 export function useLab(topology: string): TestLab {
-  const name = `${topology}-t${process.pid}`;
+  const name = `${basename(topology, ".clab.yml")}-t${process.pid}`;
   const folder = mkdtempSync(join(tmpdir(), "lab-"));
   const captures: Capture[] = [];
   let begun = 0;

@@ -87,8 +87,9 @@ type TwoRacks = TestLab & {
   addVm(one: Omit<Vm, "interface" | "tor">): Promise<Vm>;
 };
 
-export function useTwoRacks(): TwoRacks {
-  const lab = useLab("two-racks");
+/** @param topology a copy of lab/two-racks with other configs, as the path of its topology file */
+export function useTwoRacks(topology = "two-racks"): TwoRacks {
+  const lab = useLab(topology);
   const added: string[] = [];
   afterAll(async () => {
     for (const namespace of added) await run("ip", ["netns", "del", namespace]);
