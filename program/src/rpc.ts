@@ -135,7 +135,12 @@ function bind(server: grpc.Server, address: string, isSocket: boolean): Promise<
 const socketPath = (address: string): string | undefined =>
   address.startsWith("unix:") ? address.slice("unix:".length) : undefined;
 
+/** sun_path without the 0 at its end (unix(7)); a longer one would be cut off in silence. */
+const MAX_SOCKET_PATH = 107;
+
 async function clearSocket(path: string): Promise<void> {
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH)
+    throw new Refused(`control socket: ${path} is longer than ${MAX_SOCKET_PATH} octets`);
   try {
     makeFolder(dirname(path), 0o755);
   } catch (error) {

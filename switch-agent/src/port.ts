@@ -372,6 +372,7 @@ export class AccessPort {
 
   #evb(agreed: EvbAgreed): void {
     this.#times = vdpTimes(agreed);
+    for (const { machine } of this.#vsis.values()) machine({ on: "times" });
     const { peer, ...numbers } = agreed;
     this.#log.info(numbers, peer ? "EVB up" : "EVB down");
   }

@@ -36,6 +36,8 @@ export type BridgeEvent =
   /** `code` of VdpError, not success. `hard`: asking again will not help. */
   | { on: "refuse"; code: number; hard: boolean }
   | { on: "withdraw" }
+  /** The times in force are others: what was to last longer under the old ones does not. */
+  | { on: "times" }
   | { on: "tick" };
 
 export type BridgeAction =
@@ -76,9 +78,18 @@ export function stepBridge(
       return refuse(vsi, event.code, event.hard, now, times);
     case "withdraw":
       return [bridgeStart, ...order(vsi), ...release(vsi, "withdrawn")];
+    case "times":
+      return [sooner(vsi, now, times)];
     case "tick":
       return tick(vsi, now, times);
   }
+}
+
+/** A station that said it would be silent for hours has gone with its LLDP, and is waited for no longer than others. */
+function sooner(vsi: BridgeVsi, now: Instant, times: VdpTimes): BridgeVsi {
+  if (vsi.is === "none") return vsi;
+  const waitMs = vsi.is === "up" ? times.keepaliveTimeoutMs : times.resourceWaitMs;
+  return { ...vsi, deadline: Instant(Math.min(vsi.deadline, now + waitMs)) };
 }
 
 function request(vsi: BridgeVsi, asked: VsiRequest, now: Instant, times: VdpTimes): Step {

@@ -31,6 +31,11 @@ function client(address: string): NorthboundClient {
   return made;
 }
 
+test("a socket path that the kernel would cut off is refused", async () => {
+  const path = join(folder, "x".repeat(108));
+  await expect(serve(`unix:${path}`, [])).rejects.toThrow(/longer than 107 octets/);
+});
+
 test("what the server refuses reaches the caller with its reason", async () => {
   const address = `unix:${folder}/a.sock`;
   let fault: Error = new Refused("VN red is in use by 2 VNICs");

@@ -48,6 +48,21 @@ const tick: BridgeEvent = { on: "tick" };
 const asked = request("associate", group(0));
 const up200 = request("associate", group(200));
 
+test("keepalives that were agreed to come after hours are due as soon as others' when that is over", () => {
+  const long = { ...times, keepaliveTimeoutMs: 20_000_000, resourceWaitMs: 20_000_000 };
+  const [process] = stepBridge(bridgeStart, ask(asked), Instant(0), long);
+  const sooner: BridgeEvent = { on: "times" };
+  expect(step(process, sooner, Instant(5))).toMatchObject([
+    { is: "process", deadline: 5 + times.resourceWaitMs },
+  ]);
+  const [up] = stepBridge(process, grant(group(200)), Instant(10), long);
+  expect(step(up, sooner, Instant(20))).toMatchObject([
+    { is: "up", deadline: 20 + times.keepaliveTimeoutMs },
+  ]);
+  expect(stepBridge(up, sooner, Instant(20), long)).toEqual([up]);
+  expect(step(bridgeStart, sooner, Instant(20))).toEqual([bridgeStart]);
+});
+
 /** Up with VID 200 since 10 ms. */
 function associated(type: Type = "associate") {
   const at = vdp();
