@@ -27,7 +27,8 @@ export interface Agent {
   stop(limitMs: number): Promise<void>;
 }
 
-export type AttachRequest = { vnic?: Uuid; interface: string; tree: Tree };
+/** `vm`: name of the VM, for people. */
+export type AttachRequest = { vnic?: Uuid; interface: string; vm?: string; tree: Tree };
 export type ChangeRequest = { vnic: Uuid; add: Tree; remove: readonly NodePath[] };
 /** `cancelled` aborts when nobody waits for the outcome any more. */
 export type Limit = { timeoutMs: number; cancelled?: AbortSignal };
@@ -38,6 +39,7 @@ export type VnicView = {
   uplink: string;
   state: VnicState;
   reason: string | undefined;
+  vm: string | undefined;
   tree: Tree;
   tagged: readonly TaggedLeaf[];
   /** Octets, of the VNs that are granted, as far as the NVE told. */
@@ -133,14 +135,22 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
   }
 
   async function attach(request: AttachRequest, limit: Limit): Promise<VnicView> {
-    const { vnic = Uuid(randomUUID()), interface: of, tree } = request;
+    const { vnic = Uuid(randomUUID()), interface: of, tree, vm } = request;
     if (of === uplink.name) throw new Refused(`${of} is the uplink: a VM's interface is wanted`);
     if (!interfaceExists(of)) {
       throw new Refused(`there is no interface ${of} here: create it first, then attach it`);
     }
     const deadline = Instant(clock.now() + limit.timeoutMs);
     const cancel = () => void release(vnic).catch(() => {});
-    const asked = outcome((call) => ({ on: "attach", call, vnic, interface: of, tree, deadline }));
+    const asked = outcome((call) => ({
+      on: "attach",
+      call,
+      vnic,
+      interface: of,
+      ...(vm !== undefined && { vm }),
+      tree,
+      deadline,
+    }));
     limit.cancelled?.addEventListener("abort", cancel);
     await asked.finally(() => limit.cancelled?.removeEventListener("abort", cancel));
     try {
@@ -221,6 +231,7 @@ function viewOf(vnic: Vnic, { name, book }: Uplink, warning: string | undefined)
     uplink: name,
     state,
     reason: (state === "waiting" ? notReady(book.peer) : undefined) ?? vnic.reason ?? warning,
+    vm: vnic.vm,
     tree: vnic.wanted,
     tagged: vnic.granted?.tagged ?? [],
     mtus: vnic.mtus ?? new Map(),

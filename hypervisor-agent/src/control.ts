@@ -9,7 +9,7 @@ import {
 } from "@nve/protocol-spec/proto/agent";
 import type { Agent, Limit } from "./agent.ts";
 import { InterfaceName } from "./config.ts";
-import { pathFrom, treeFrom, vnicOf } from "./convert.ts";
+import { pathFrom, treeFrom, VmName, vnicOf } from "./convert.ts";
 
 /** When the caller sets no deadline of its own. */
 const DEFAULT_TIMEOUT_MS = 20_000;
@@ -27,9 +27,10 @@ export function controlService(
   status: () => Promise<HypervisorStatus>,
 ): Service {
   const implementation: HypervisorAgentServer = {
-    attachVnic: limited(async ({ vnic, interface: of, vns }, limit) => {
+    attachVnic: limited(async ({ vnic, interface: of, vns, vmName }, limit) => {
       const name = vnic === "" ? {} : { vnic: Uuid(vnic) };
-      const request = { ...name, interface: InterfaceName(of), tree: treeFrom(vns) };
+      const vm = vmName === "" ? {} : { vm: VmName(vmName) };
+      const request = { ...name, ...vm, interface: InterfaceName(of), tree: treeFrom(vns) };
       return vnicOf(await running().attach(request, limit));
     }),
     changeVnic: limited(async ({ vnic, add, remove }, limit) => {

@@ -1,13 +1,17 @@
 import type { EdgeCounters } from "@nve/linux";
 import {
   IpAddress,
+  MAX_LABEL,
   Mac,
   macFrom,
   type Neighbour,
   type OptionalTlv,
+  OutOfRange,
+  printable,
   type TextTlv,
   type TypedId,
   Uuid,
+  utf8Octets,
   VnId,
 } from "@nve/protocol-spec";
 import type {
@@ -33,6 +37,14 @@ const vnFrom = ({ vnId, vnName }: { vnId: number; vnName: string }): VnRef =>
 
 const macFromProto = ({ mac, ips }: MacAttachment) => ({ mac: Mac(mac), ips: ips.map(IpAddress) });
 
+/** @throws OutOfRange for a name that cannot be shown on one line or sent as it is */
+export function VmName(text: string): string {
+  if (printable(text) === text && utf8Octets(text).length <= MAX_LABEL) return text;
+  throw new OutOfRange(
+    `a VM's name has ${MAX_LABEL} octets at most, no control characters, and no spaces at its ends`,
+  );
+}
+
 /** @throws OutOfRange */
 export const pathFrom = ({ mac, ip, ...vn }: TreeNode): NodePath => ({
   vn: vnFrom(vn),
@@ -49,6 +61,7 @@ export function vnicOf({
   tree,
   tagged,
   mtus,
+  vm,
 }: VnicView): Vnic {
   const mtuIn = (vn: VnRef) => {
     const granted = tagged.find((leaf) => leaf.vn === vn);
@@ -61,7 +74,7 @@ export function vnicOf({
     mtu: mtuIn(vn),
     macs: macs.map(({ mac, ips }) => ({ mac, ips: [...ips] })),
   }));
-  return { vnic, interface: of, uplink, state, reason: reason ?? "", vns };
+  return { vnic, interface: of, uplink, state, reason: reason ?? "", vns, vmName: vm ?? "" };
 }
 
 export function portStatusOf({ name, link, port, book }: Uplink): PortStatus {

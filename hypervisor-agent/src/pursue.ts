@@ -15,6 +15,7 @@ import { notReady, type Vnic } from "./vnic.ts";
 import {
   associateOf,
   ipTlvs,
+  labelTlvs,
   nameTlvsOf,
   refusalText,
   type TaggedLeaf,
@@ -91,7 +92,10 @@ function messageOf(turn: Turn, vnic: Vnic, type: AssociationType, association: A
   const tlvs: VdpTlv[] = [{ is: "association", type, association }];
   if (type === "de-associate") return { vnic: vnic.name, tlvs };
   const ips = turn.peer.reads.has("addresses") ? ipTlvs(vnic.name, tree) : [];
-  return { vnic: vnic.name, tlvs: [...tlvs, ...nameTlvsOf(vnic.name, tree), ...ips] };
+  const { reads } = turn.peer;
+  const labels = reads.has("labels") ? labelTlvs(vnic.name, turn.settings.vdp, vnic.vm) : [];
+  tlvs.push(...nameTlvsOf(vnic.name, tree), ...labels, ...ips);
+  return { vnic: vnic.name, tlvs };
 }
 
 function granted(turn: Turn, vnic: Vnic, association: Association): void {

@@ -119,7 +119,7 @@ function uplinkOptions(config: Config, log: Log): Omit<UplinkOptions, "perform">
     link: openLink(config.uplink),
     clock: systemClock,
     policy: config.evb,
-    settings: { vdp: config.vdp, retryMs: RETRY_MS },
+    settings: { vdp: { ...config.vdp, hypervisor: config.hypervisor }, retryMs: RETRY_MS },
     firstSequence: randomInt(0x10000),
     openEdgePort,
     log,

@@ -112,8 +112,9 @@ function handle(turn: Turn, event: BookEvent): void {
 
 // --- what the operator wants ---
 
-function attach(turn: Turn, { call: id, vnic: name, interface: of, tree, deadline }: Attach): void {
-  const fault = taken(turn, name, of) ?? objection(turn, name, tree);
+function attach(turn: Turn, event: Attach): void {
+  const { call: id, vnic: name, interface: of, vm, tree, deadline } = event;
+  const fault = taken(turn, name, of) ?? objection(turn, name, tree, vm);
   if (fault !== undefined) {
     fail(turn, id, fault);
     return;
@@ -121,6 +122,7 @@ function attach(turn: Turn, { call: id, vnic: name, interface: of, tree, deadlin
   pursue(turn, {
     name,
     interface: of,
+    ...(vm !== undefined && { vm }),
     wanted: tree,
     station: stationStart,
     phase: "wanted",
@@ -137,7 +139,7 @@ function change(turn: Turn, { call: id, vnic: name, tree, deadline }: Change): v
   } else if (vnic.call !== undefined) {
     fail(turn, id, `VNIC ${name} is being changed already: try again when that is done`);
   } else {
-    const fault = objection(turn, name, tree);
+    const fault = objection(turn, name, tree, vnic.vm);
     if (fault !== undefined) fail(turn, id, fault);
     else pursue(turn, { ...vnic, ...anew, wanted: tree, call: changing(vnic, id, deadline) });
   }
@@ -167,9 +169,11 @@ function stop(turn: Turn, vnic: Vnic): void {
 }
 
 /** Why a VNIC cannot contain this, here; `undefined` when it can. */
-function objection(turn: Turn, name: Uuid, tree: Tree): string | undefined {
+function objection(turn: Turn, name: Uuid, tree: Tree, vm: string | undefined): string | undefined {
   return (
-    faultOf(tree) ?? fitsOneMessage(name, tree, turn.settings.vdp) ?? onAnother(turn, name, tree)
+    faultOf(tree) ??
+    fitsOneMessage(name, tree, turn.settings.vdp, vm) ??
+    onAnother(turn, name, tree)
   );
 }
 

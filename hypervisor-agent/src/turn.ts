@@ -53,6 +53,7 @@ export type Attach = {
   call: number;
   vnic: Uuid;
   interface: string;
+  vm?: string;
   tree: Tree;
   deadline: Instant;
 };

@@ -47,7 +47,7 @@ export type UplinkOptions = {
 };
 
 /** TLVs of our own that we send where they are read (protocol-spec, "Our own TLVs"). */
-const SENT: readonly ExtensionKind[] = ["addresses", "names"];
+const SENT: readonly ExtensionKind[] = ["addresses", "names", "labels"];
 
 export function openUplink(options: UplinkOptions): Uplink {
   const { link, clock, policy, settings, log, openEdgePort, perform } = options;

@@ -16,6 +16,8 @@ export type Vnic = {
   name: Uuid;
   /** Of the VM: tap or veth. */
   interface: string;
+  /** Name of the VM, for people. */
+  vm?: string;
   wanted: Tree;
   /** What the request under way asks for. */
   asking?: Tree | undefined;

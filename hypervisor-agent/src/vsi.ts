@@ -2,6 +2,7 @@ import {
   type Association,
   addressTlvs,
   type Filters,
+  labelTlv,
   type Mac,
   nameTlvs,
   placeholder,
@@ -27,6 +28,8 @@ export type VdpSettings = {
   typeId: number;
   /** 0 … 255 */
   typeVersion: number;
+  /** Whose they are, for people. */
+  hypervisor?: string;
 };
 
 /** A {VN, MAC} pair with the tag that the NVE lent it. */
@@ -114,13 +117,24 @@ export function withVnIds(filters: Filters, names: Heard["names"]): Filters {
   return { ...filters, entries };
 }
 
+/** Whose it is, for people at the switch. */
+export function labelTlvs(vnic: Uuid, { hypervisor = "" }: VdpSettings, vm = ""): VdpTlv[] {
+  if (hypervisor === "" && vm === "") return [];
+  return [labelTlv({ vsiId: vsiIdOf(vnic), hypervisor, vm })];
+}
+
 /** Longest ULPDU: what fits an Ethernet frame (spec: 802.1Q clause 43; 1500 less the ECP header, as lldpad counts). */
 export const MAX_ULPDU = 1493;
 
 /** Why a VNIC cannot be said in one message; `undefined` when it can. */
-export function fitsOneMessage(vnic: Uuid, tree: Tree, vdp: VdpSettings): string | undefined {
+export function fitsOneMessage(
+  vnic: Uuid,
+  tree: Tree,
+  vdp: VdpSettings,
+  vm?: string,
+): string | undefined {
   const { type, association } = associateOf(vnic, tree, new Map(), vdp);
-  const beside = [...nameTlvsOf(vnic, tree), ...ipTlvs(vnic, tree)];
+  const beside = [...nameTlvsOf(vnic, tree), ...labelTlvs(vnic, vdp, vm), ...ipTlvs(vnic, tree)];
   const tlvs: VdpTlv[] = [{ is: "association", type, association }, ...beside];
   const octets = sizeOf({ manager: vdp.manager, tlvs });
   if (octets <= MAX_ULPDU) return undefined;

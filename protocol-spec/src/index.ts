@@ -167,6 +167,7 @@ export {
   type Tag,
   vnIdOfGroup,
 } from "./vdp/filters.ts";
+export { labelsOf, labelTlv, MAX_LABEL, readLabels, type VsiLabels } from "./vdp/label-tlv.ts";
 export { answers, asksForGranted, withGrantedVids } from "./vdp/match.ts";
 export { mtusOf, mtuTlvs, readMtus, type VnMtu, type VsiMtus } from "./vdp/mtu-tlv.ts";
 export {

@@ -130,8 +130,9 @@ function vnic(agent: SwitchAgent, { ask, granted, pending }: Vsi): SwitchVnic {
       macs: [...macs].map(([mac, ips]) => ({ mac, ips: [...ips] })),
     }),
   );
-  const { port, station, vnic: name } = shown;
-  return { vnic: name, port, station, state, vns, sinceUnixMs: BigInt(since) };
+  const { port, station, vnic: name, hypervisor, vm: vmName = "" } = shown;
+  const sinceUnixMs = BigInt(since);
+  return { vnic: name, port, station, state, vns, sinceUnixMs, hypervisor, vmName };
 }
 
 function switchVn({ core }: SwitchAgent, vn: VnId): SwitchVn {

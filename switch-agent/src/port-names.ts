@@ -36,7 +36,7 @@ export function announcement(name: string, nve: NveId, version: string): EdgePor
         capabilities: Capability.bridge,
         enabled: Capability.bridge,
       },
-      announcing("addresses", "names"),
+      announcing("addresses", "names", "labels"),
     ],
   };
 }
@@ -48,14 +48,22 @@ export function neighbourOf(neighbours: readonly Neighbour[], station: Mac): Nei
 }
 
 /**
- * Whose VSI it is: the chassis ID of the neighbour; or, when none is known, the address itself. What an id may
+ * Whose VSI it is: what the station says; the chassis ID of the neighbour; or, when none is known, the address itself. What an id may
  * not hold becomes a dash.
  */
-export function hypervisorOf(neighbours: readonly Neighbour[], station: Mac): HypervisorId {
+export function hypervisorOf(
+  neighbours: readonly Neighbour[],
+  station: Mac,
+  said = "",
+): HypervisorId {
+  if (said !== "") return idFrom(said);
   const neighbour = neighbourOf(neighbours, station);
   const text = neighbour === undefined ? station : chassisText(neighbour.lldpdu.chassisId);
-  return HypervisorId(text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 64));
+  return idFrom(text);
 }
+
+const idFrom = (text: string): HypervisorId =>
+  HypervisorId(text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 64));
 
 /** For logs and tables. */
 export function neighbourFields({ lldpdu, source }: Neighbour) {

@@ -1,12 +1,4 @@
-import {
-  type Clock,
-  type Driven,
-  drive,
-  type EdgePort,
-  type Link,
-  type LinkState,
-  openEdgePort,
-} from "@nve/linux";
+import { type Driven, drive, type EdgePort, type LinkState, openEdgePort } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import {
   type Association,
@@ -16,22 +8,22 @@ import {
   type BridgeVsi,
   bridgeStart,
   type EvbAgreed,
-  type EvbPolicy,
   type Filters,
   findEvbTlv,
+  labelsOf,
   type Mac,
   type Neighbour,
-  type NveId,
   namesOf,
   nameTlvs,
+  printable,
   stepBridge,
   uuidFrom,
   type Vdpdu,
   VdpError,
   type VdpTimes,
   type VdpTlv,
-  type VnId,
   type VsiAddress,
+  type VsiLabels,
   type VsiRequest,
   vdpTimes,
 } from "@nve/protocol-spec";
@@ -39,30 +31,9 @@ import type { Ask, Refusal } from "@nve/switch-agent/nve";
 import { type Answer, Answers } from "./answers.ts";
 import { mtusBeside, reasonBeside, withoutFor } from "./beside.ts";
 import { announcement, hypervisorOf, neighbourFields, vsiKey } from "./port-names.ts";
+import type { PortOptions } from "./port-options.ts";
 import { ulpdusOf } from "./ulpdus.ts";
 import { inItsWords, type Names } from "./vn-names.ts";
-
-export type PortOptions = {
-  name: string;
-  nve: NveId;
-  version: string;
-  link: Link;
-  clock: Clock;
-  policy: EvbPolicy;
-  /** The ECP sequence number before the first, 0 … 65535, best random. */
-  firstSequence: number;
-  log: Log;
-  /** Decide, then call `grant` or `refuse`. */
-  onAsk(ask: Ask, names: Names): void;
-  /** The port itself has refused: for the record. */
-  onRefused(ask: Ask, refusal: Refusal): void;
-  onAddresses(vsi: string, addresses: readonly VsiAddress[]): void;
-  /** The station was answered because no decision came in time: what it asked is off. */
-  onCancel(vsi: string): void;
-  onRelease(vsi: string, why: string): void;
-  onState(state: LinkState): void;
-  mtuOf(vn: VnId): number | undefined;
-};
 
 /** Frames and requests since the start. */
 export type VdpCounters = {
@@ -86,6 +57,7 @@ type Vsi = {
   answer: Answer | undefined;
   /** What the VNs of its request are called, where that is no VN ID. */
   names: Names;
+  labels: VsiLabels | undefined;
   /** Why it is refused or withdrawn, in words: for what the station is told next. */
   why: string | undefined;
   /** What goes beside the answer to be given next. */
@@ -221,6 +193,7 @@ export class AccessPort {
       vsi.addresses = addresses;
       vsi.station = source;
       vsi.names = namesOf(association.vsiId, tlvs);
+      vsi.labels = labelsOf(association.vsiId, tlvs);
       this.#feed(vsi, { on: "request", request: { type, association } });
       if (!vsi.deciding && addresses !== undefined) this.#options.onAddresses(vsi.key, addresses);
     }
@@ -248,6 +221,7 @@ export class AccessPort {
       deciding: false,
       answer: undefined,
       names: new Map(),
+      labels: undefined,
       why: undefined,
       beside: [],
     };
@@ -300,12 +274,14 @@ export class AccessPort {
 
   #ask(vsi: Vsi, { type, association }: VsiRequest): Ask {
     const { status, vsiId, filters } = association;
+    const vm = printable(vsi.labels?.vm ?? "");
     return {
       vsi: vsi.key,
       port: this.name,
       vnic: uuidFrom(vsiId.octets),
       station: vsi.station,
-      hypervisor: hypervisorOf(this.edge.neighbours, vsi.station),
+      hypervisor: hypervisorOf(this.edge.neighbours, vsi.station, vsi.labels?.hypervisor),
+      ...(vm !== "" && { vm }),
       mode: type,
       suspended: status.is === "request" && status.suspended,
       filters,

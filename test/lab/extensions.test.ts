@@ -78,3 +78,13 @@ test("the MTU of a VN is told to the hypervisor, which warns of an interface wit
   await lab.run("srv1", "ip", "link", "set", vm("red1").interface, "mtu", "1500");
   await lab.detach("red1");
 });
+
+test("server and switch show whose a VNIC is", async () => {
+  await lab.attach("red1", "--vm-name", "database-1");
+  expect(await lab.show("tor1", "switch-agent", "show", "vnics")).toMatchObject([
+    { vmName: "database-1", hypervisor: "srv1" },
+  ]);
+  expect(await lab.run("tor1", "switch-agent", "show", "vnics")).toMatch(/database-1 +srv1/);
+  expect(await lab.run("srv1", "hypervisor-agent", "vnic", "list")).toContain("database-1");
+  await lab.detach("red1");
+});

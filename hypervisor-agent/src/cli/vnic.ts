@@ -10,6 +10,7 @@ import { asking, type World } from "./world.ts";
 
 type Node = { vn: VnRef; mac?: Mac; ip?: IpAddress[] };
 type Waiting = { timeout: number };
+type Attaching = Node & Waiting & { vnic?: Uuid; vmName: string };
 
 export function vnicCommand(world: World): Command {
   const vnic = new Command("vnic").description("virtual NICs of this server and their networks");
@@ -30,12 +31,13 @@ function attachCommand(world: World): Command {
   return withNode(new Command("attach"))
     .description("connect a VM's interface to a VN: returns when frames flow, or says why not")
     .argument("<interface>", "of the VM on this server: tap or veth")
+    .option("--vm-name <text>", "name of the VM, shown here and at the switch", "")
     .option("--vnic <uuid>", "VNIC Name; without it one is made", textArgument(Uuid))
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
     .addHelpText("after", ATTACH_EXAMPLES)
-    .action(async (of: string, options: Node & Waiting & { vnic?: Uuid }, command: Command) => {
-      const { vnic = "", timeout } = options;
-      const request = { vnic, interface: of, vns: [attachment(options)] };
+    .action(async (of: string, options: Attaching, command: Command) => {
+      const { vnic = "", timeout, vmName } = options;
+      const request = { vnic, interface: of, vns: [attachment(options)], vmName };
       await asking(world, command, async (agent, out) =>
         showVnics([await agent.attach(request, timeout * 1000)], out),
       );
@@ -138,6 +140,7 @@ const VNIC: readonly Column<Row>[] = [
   { head: "TAG", of: ({ tag }) => (tag === 0 ? undefined : tag) },
   { head: "MAC", of: ({ mac }) => mac },
   { head: "IP", of: ({ ips }) => ips },
+  { head: "VM", of: ({ vnic }) => vnic.vmName },
   { head: "REASON", of: ({ vnic }) => vnic.reason },
 ];
 

@@ -34,6 +34,8 @@ export interface AttachVnicRequest {
   /** of the VM: tap or veth */
   interface: string;
   vns: VnAttachment[];
+  /** for people, here and at the switch; empty: none */
+  vmName: string;
 }
 
 /** By its VN ID; or, with vn_id 0, by its VN Name. */
@@ -89,6 +91,7 @@ export interface Vnic {
   /** of the last refusal or loss */
   reason: string;
   vns: VnBinding[];
+  vmName: string;
 }
 
 export interface VnBinding {
@@ -207,6 +210,10 @@ export interface SwitchVnic {
   state: string;
   vns: VnBinding[];
   sinceUnixMs: bigint;
+  /** as its station says, else from LLDP */
+  hypervisor: string;
+  /** as its station says */
+  vmName: string;
 }
 
 export interface ListSwitchVnsRequest {
@@ -301,7 +308,7 @@ export interface VnCounters {
 }
 
 function createBaseAttachVnicRequest(): AttachVnicRequest {
-  return { vnic: "", interface: "", vns: [] };
+  return { vnic: "", interface: "", vns: [], vmName: "" };
 }
 
 export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
@@ -314,6 +321,9 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
     }
     for (const v of message.vns) {
       VnAttachment.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.vmName !== "") {
+      writer.uint32(34).string(message.vmName);
     }
     return writer;
   },
@@ -355,6 +365,14 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
             message.vns.push(VnAttachment.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vmName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -375,6 +393,7 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
     message.vnic = object.vnic ?? "";
     message.interface = object.interface ?? "";
     message.vns = object.vns?.map((e) => VnAttachment.fromPartial(e)) || [];
+    message.vmName = object.vmName ?? "";
     return message;
   },
 };
@@ -892,7 +911,7 @@ export const ListVnicsResponse: MessageFns<ListVnicsResponse> = {
 };
 
 function createBaseVnic(): Vnic {
-  return { vnic: "", interface: "", uplink: "", state: "", reason: "", vns: [] };
+  return { vnic: "", interface: "", uplink: "", state: "", reason: "", vns: [], vmName: "" };
 }
 
 export const Vnic: MessageFns<Vnic> = {
@@ -914,6 +933,9 @@ export const Vnic: MessageFns<Vnic> = {
     }
     for (const v of message.vns) {
       VnBinding.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.vmName !== "") {
+      writer.uint32(58).string(message.vmName);
     }
     return writer;
   },
@@ -979,6 +1001,14 @@ export const Vnic: MessageFns<Vnic> = {
             message.vns.push(VnBinding.decode(reader, reader.uint32()));
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.vmName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1002,6 +1032,7 @@ export const Vnic: MessageFns<Vnic> = {
     message.state = object.state ?? "";
     message.reason = object.reason ?? "";
     message.vns = object.vns?.map((e) => VnBinding.fromPartial(e)) || [];
+    message.vmName = object.vmName ?? "";
     return message;
   },
 };
@@ -2305,7 +2336,7 @@ export const ListSwitchVnicsResponse: MessageFns<ListSwitchVnicsResponse> = {
 };
 
 function createBaseSwitchVnic(): SwitchVnic {
-  return { vnic: "", port: "", station: "", state: "", vns: [], sinceUnixMs: 0n };
+  return { vnic: "", port: "", station: "", state: "", vns: [], sinceUnixMs: 0n, hypervisor: "", vmName: "" };
 }
 
 export const SwitchVnic: MessageFns<SwitchVnic> = {
@@ -2330,6 +2361,12 @@ export const SwitchVnic: MessageFns<SwitchVnic> = {
         throw new globalThis.Error("value provided for field message.sinceUnixMs of type uint64 too large");
       }
       writer.uint32(48).uint64(message.sinceUnixMs);
+    }
+    if (message.hypervisor !== "") {
+      writer.uint32(58).string(message.hypervisor);
+    }
+    if (message.vmName !== "") {
+      writer.uint32(66).string(message.vmName);
     }
     return writer;
   },
@@ -2395,6 +2432,22 @@ export const SwitchVnic: MessageFns<SwitchVnic> = {
             message.sinceUnixMs = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.hypervisor = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.vmName = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2420,6 +2473,8 @@ export const SwitchVnic: MessageFns<SwitchVnic> = {
     message.sinceUnixMs = (object.sinceUnixMs !== undefined && object.sinceUnixMs !== null)
       ? BigInt(object.sinceUnixMs)
       : 0n;
+    message.hypervisor = object.hypervisor ?? "";
+    message.vmName = object.vmName ?? "";
     return message;
   },
 };

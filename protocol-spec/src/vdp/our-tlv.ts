@@ -9,7 +9,13 @@ import type { VdpTlv } from "./vdpdu.ts";
  *   octets  3        1         1               16       variable
  *         | 4E5645 | subtype | VSI ID format | VSI ID | ... |
  */
-export const OurSubtype = { addresses: 0x01, reason: 0x02, names: 0x03, mtus: 0x04 } as const;
+export const OurSubtype = {
+  addresses: 0x01,
+  reason: 0x02,
+  names: 0x03,
+  mtus: 0x04,
+  labels: 0x05,
+} as const;
 
 /** Octets of the information string in front of what is each kind's own. */
 const BEFORE = 21;

@@ -133,6 +133,8 @@ const VNIC: readonly Column<VnicRow>[] = [
   { head: "TAG", of: ({ tag }) => tag },
   { head: "MAC", of: ({ mac }) => mac },
   { head: "IP", of: ({ ips }) => ips },
+  { head: "VM", of: ({ vmName }) => vmName },
+  { head: "HYPERVISOR", of: ({ hypervisor }) => hypervisor },
   { head: "STATION", of: ({ station }) => station },
   { head: "SINCE", of: ({ sinceUnixMs }) => time(sinceUnixMs) },
 ];

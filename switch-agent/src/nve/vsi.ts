@@ -24,6 +24,8 @@ export type Ask = {
   /** Source address of its VDP. */
   station: Mac;
   hypervisor: string;
+  /** Name of its VM, for people. */
+  vm?: string;
   mode: VsiMode;
   /** S-bit: its user is suspended, as at the source of a migration. */
   suspended: boolean;

@@ -2,6 +2,7 @@ import {
   type ExtensionKind,
   type Filters,
   IpAddress,
+  labelTlv,
   Mac,
   nameTlvs,
   placeholder,
@@ -537,5 +538,26 @@ describe("MTU of the VNs", () => {
     it.nva.connect();
     it.nva.mtus.set(5002, 1400);
     expect((await attached("reasons")).mtus).toBeUndefined();
+  });
+});
+
+describe("labels", () => {
+  const labels = (hypervisor: string, vm: string) =>
+    labelTlv({ vsiId: vsiIdOf(vm1), hypervisor, vm });
+
+  test("say whose a VSI is, to people and to the NVA", async () => {
+    const [station] = it.stations;
+    station.ask(request("associate", vm1, group([5001, a])), labels("srv/7", "db \u001b[31m1"));
+    await pass(it.clock, 30);
+    expect(it.nva.reports).toMatchObject([{ claims: [{ hypervisor: "srv-7" }] }]);
+    expect([...it.agent.core.vsis.values()]).toMatchObject([{ ask: { vm: "db  [31m1" } }]);
+  });
+
+  test("that are empty say nothing: LLDP does", async () => {
+    const [station] = it.stations;
+    station.ask(request("associate", vm1, group([5001, a])), labels("", ""));
+    await pass(it.clock, 30);
+    expect(it.nva.reports).toMatchObject([{ claims: [{ hypervisor: "server1" }] }]);
+    expect([...it.agent.core.vsis.values()][0]?.ask.vm).toBeUndefined();
   });
 });

@@ -11,6 +11,7 @@ const vnic: Vnic = {
   uplink: "eth0",
   state: "associated",
   reason: "",
+  vmName: "db1",
   vns: [
     {
       vnId: 5001,
@@ -117,7 +118,7 @@ const vns = [{ vnId: 5001, vnName: "", macs: [{ mac: "02:00:00:00:00:0a", ips: [
 describe("vnic", () => {
   test("attach asks for one VN with one MAC, and shows what came of it", async () => {
     const { asked, text, exitCode } = await cli(attach);
-    expect(asked[1]).toEqual(["attach", { vnic: "", interface: "tap0", vns }, 20_000]);
+    expect(asked[1]).toEqual(["attach", { vnic: "", interface: "tap0", vns, vmName: "" }, 20_000]);
     expect(asked.at(-1)).toBe("closed");
     expect(text).toContain("associated");
     expect(exitCode).toBe(0);
@@ -132,6 +133,11 @@ describe("vnic", () => {
     }
   });
 
+  test("attach takes the VM's name", async () => {
+    const { asked } = await cli(`${attach} --vm-name db1`);
+    expect(asked[1]).toMatchObject(["attach", { vmName: "db1" }, 20_000]);
+  });
+
   test("attach takes IPs, a VNIC Name, a time limit and another socket", async () => {
     const { asked } = await cli(
       `${attach} --ip 10.0.0.1 fd00::1 --vnic ${vnic.vnic} --timeout 5 --socket unix:/tmp/x`,
@@ -142,6 +148,7 @@ describe("vnic", () => {
       {
         vnic: vnic.vnic,
         interface: "tap0",
+        vmName: "",
         vns: [
           {
             vnId: 5001,
@@ -225,7 +232,7 @@ describe("vnic", () => {
   test("list shows a line for each MAC", async () => {
     const { text } = await cli("vnic list");
     expect(text.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
-      ["VNIC", "INTERFACE", "STATE", "VN", "TAG", "MAC", "IP", "REASON"],
+      ["VNIC", "INTERFACE", "STATE", "VN", "TAG", "MAC", "IP", "VM", "REASON"],
       [
         vnic.vnic,
         "tap0",
@@ -234,9 +241,10 @@ describe("vnic", () => {
         "101",
         "02:00:00:00:00:0a",
         "10.0.0.1 fd00::1",
+        "db1",
         "-",
       ],
-      [vnic.vnic, "tap0", "associated", "5002", "-", "02:00:00:00:00:0b", "-", "-"],
+      [vnic.vnic, "tap0", "associated", "5002", "-", "02:00:00:00:00:0b", "-", "db1", "-"],
     ]);
   });
 

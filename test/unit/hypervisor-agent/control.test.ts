@@ -19,6 +19,7 @@ const view: VnicView = {
   uplink: "eth0",
   state: "associated",
   reason: undefined,
+  vm: "db1",
   tree: [{ vn: VnId(5), macs: [{ mac, ips: [IpAddress("10.0.0.1")] }] }],
   tagged: [{ vn: VnId(5), mac, vid: Vid(105) }],
   mtus: new Map([[VnId(5), 1450]]),
@@ -29,10 +30,12 @@ const shown = {
   uplink: "eth0",
   state: "associated",
   reason: "",
+  vmName: "db1",
   vns: [{ vnId: 5, vnName: "", mtu: 1450, tag: 105, macs: [{ mac, ips: ["10.0.0.1"] }] }],
 };
 const wanted = {
   vnic: "",
+  vmName: "",
   interface: "tap0",
   vns: [{ vnId: 5, vnName: "", macs: [{ mac, ips: [] }] }],
 };
@@ -183,4 +186,12 @@ test("H4: a VN comes by its VN ID or its VN Name, and goes back as what is known
   await expect(client.attach({ ...wanted, vns: [neither] }, 5000)).rejects.toThrow(/VN ID 0/);
   const odd = { ...byName, vnName: "blue" };
   await expect(client.attach({ ...wanted, vns: [odd] }, 5000)).rejects.toThrow(/not a UUID/);
+});
+
+test("the VM's name comes along, when it can be shown", async () => {
+  await client.attach({ ...wanted, vmName: "db 1" }, 5000);
+  expect(asked).toMatchObject([{ vm: "db 1" }]);
+  for (const vmName of ["a\nb", " x", "ü".repeat(101)]) {
+    await expect(client.attach({ ...wanted, vmName }, 5000)).rejects.toThrow(/a VM's name/);
+  }
 });

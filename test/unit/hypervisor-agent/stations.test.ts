@@ -1,6 +1,6 @@
 import { plus, type Tree } from "@nve/hypervisor-agent/tree";
 import type { BookEvent } from "@nve/hypervisor-agent/turn";
-import { placeholder, Uuid, VdpError, Vid, VnId } from "@nve/protocol-spec";
+import { Instant, placeholder, readLabels, Uuid, VdpError, Vid, VnId } from "@nve/protocol-spec";
 import { describe, expect, test } from "vitest";
 import {
   agreed,
@@ -531,4 +531,22 @@ describe("H4: a VN by its name", () => {
     expect(it.book.vnics.get(vnicA)?.wanted).toEqual(treeOf(5));
     expect(it.tags()).toEqual([[5, 105]]);
   });
+});
+
+test("labels go with each request to an NVE that reads them, and not to another", () => {
+  const it = bookAt();
+  const labels = (actions: ReturnType<typeof it.at>) =>
+    actions.flatMap((action) =>
+      action.do === "send"
+        ? action.vdpdu.tlvs.flatMap((tlv) => (tlv.is === "organizational" ? [readLabels(tlv)] : []))
+        : [],
+    );
+  const attach = { on: "attach", call: 1, vnic: vnicA, interface: "tap0", vm: "db1" } as const;
+  it.at(0, { on: "peer", evb: agreed, reads: new Set(["labels"]) });
+  const asked = it.at(1, { ...attach, tree: treeOf(5), deadline: Instant(9000) });
+  expect(labels(asked)).toMatchObject([{ hypervisor: "", vm: "db1" }]);
+  it.at(2, answer(firstAssociation(asked)));
+  expect(labels(it.at(11_000, { on: "tick" }))).toHaveLength(1);
+  const plain = bookAt();
+  expect(labels(plain.at(1, { ...attach, tree: treeOf(5), deadline: Instant(9000) }))).toEqual([]);
 });

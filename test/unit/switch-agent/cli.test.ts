@@ -46,6 +46,8 @@ const agent: AgentClient = {
       station: "52:54:00:aa:00:01",
       state: "associated",
       sinceUnixMs: 0n,
+      hypervisor: "server1",
+      vmName: "db1",
       vns: [
         {
           vnId: 5001,
@@ -104,9 +106,9 @@ function silence(command: Command): void {
 
 test("H6: show vnics has a line for each address, and one for a VN without", async () => {
   expect(await lines("show", "vnics")).toEqual([
-    "VNIC    PORT  STATE       VN    TAG  MAC                IP        STATION            SINCE",
-    "vnic-1  swp1  associated  5001  2    02:00:00:00:00:0a  10.0.0.1  52:54:00:aa:00:01  -",
-    "vnic-1  swp1  associated  5002  3    -                  -         52:54:00:aa:00:01  -",
+    "VNIC    PORT  STATE       VN    TAG  MAC                IP        VM   HYPERVISOR  STATION            SINCE",
+    "vnic-1  swp1  associated  5001  2    02:00:00:00:00:0a  10.0.0.1  db1  server1     52:54:00:aa:00:01  -",
+    "vnic-1  swp1  associated  5002  3    -                  -         db1  server1     52:54:00:aa:00:01  -",
   ]);
 });
 

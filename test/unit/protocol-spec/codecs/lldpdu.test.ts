@@ -265,6 +265,7 @@ describe("our announcement", () => {
     ["01 02", { version: 1, reads: new Set(["reasons"]) }],
     ["01 04", { version: 1, reads: new Set(["names"]) }],
     ["01 08", { version: 1, reads: new Set(["mtus"]) }],
+    ["01 10", { version: 1, reads: new Set(["labels"]) }],
     ["01 00", { version: 1, reads: new Set() }],
     ["ff 03", { version: 255, reads: new Set(["addresses", "reasons"]) }],
   ])("%s reads and writes", (wire, value) => {

@@ -1,6 +1,8 @@
 import {
   DecodeError,
   decode,
+  labelsOf,
+  labelTlv,
   mtusOf,
   mtuTlvs,
   namesOf,
@@ -10,6 +12,7 @@ import {
   organizationalOctets,
   placeholder,
   type Reader,
+  readLabels,
   readMtus,
   readNames,
   readOrganizational,
@@ -198,5 +201,44 @@ describe("MTUs", () => {
 
   test("damaged, survive the round trip or are refused", () => {
     damagedIsRefused(wire, readMtus, write);
+  });
+});
+
+describe("labels", () => {
+  const wire = `4e5645 05 ${VSI} 04 73727631 07 64622d 6ec3bc 31`;
+  const value = { vsiId, hypervisor: "srv1", vm: "db-nü1" };
+
+  test("read and write", () => {
+    expect(wireOf(labelTlv(value))).toBe(hex(octets(wire)));
+    expect(readLabels(asTlv(wire))).toEqual(value);
+    const none = { vsiId, hypervisor: "", vm: "" };
+    expect(readLabels(labelTlv(none))).toEqual(none);
+  });
+
+  test("of a VSI, the first count", () => {
+    const tlvs = [
+      labelTlv({ ...value, vsiId: other }),
+      labelTlv(value),
+      labelTlv({ ...value, vm: "b" }),
+    ];
+    expect(labelsOf(vsiId, tlvs)).toEqual(value);
+    expect(labelsOf(vsiId, [])).toBeUndefined();
+  });
+
+  test("longer than 200 octets are cut, at a character", () => {
+    const long = readLabels(labelTlv({ ...value, vm: `${"x".repeat(199)}ü` }));
+    expect(long?.vm).toBe("x".repeat(199));
+  });
+
+  test.each([
+    ["short", `4e5645 05 ${VSI} 04 737276`],
+    ["short", `4e5645 05 ${VSI} 00`],
+    ["trailing", `4e5645 05 ${VSI} 00 00 00`],
+    ["bad-value", `4e5645 05 ${VSI} 01 ff 00`],
+    ["bad-value", `4e5645 05 ${VSI} 00 c9 ${"6e".repeat(201)}`],
+  ])("%s: %s", (code, wrong) => refuses(wrong, code));
+
+  test("damaged, survive the round trip or are refused", () => {
+    damagedIsRefused(wire, readLabels, labelTlv);
   });
 });

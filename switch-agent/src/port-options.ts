@@ -1,0 +1,27 @@
+import type { Clock, Link, LinkState } from "@nve/linux";
+import type { Log } from "@nve/program/log";
+import type { EvbPolicy, NveId, VnId, VsiAddress } from "@nve/protocol-spec";
+import type { Ask, Refusal } from "@nve/switch-agent/nve";
+import type { Names } from "./vn-names.ts";
+
+export type PortOptions = {
+  name: string;
+  nve: NveId;
+  version: string;
+  link: Link;
+  clock: Clock;
+  policy: EvbPolicy;
+  /** The ECP sequence number before the first, 0 … 65535, best random. */
+  firstSequence: number;
+  log: Log;
+  /** Decide, then call `grant` or `refuse`. */
+  onAsk(ask: Ask, names: Names): void;
+  /** The port itself has refused: for the record. */
+  onRefused(ask: Ask, refusal: Refusal): void;
+  onAddresses(vsi: string, addresses: readonly VsiAddress[]): void;
+  /** The station was answered because no decision came in time: what it asked is off. */
+  onCancel(vsi: string): void;
+  onRelease(vsi: string, why: string): void;
+  onState(state: LinkState): void;
+  mtuOf(vn: VnId): number | undefined;
+};
