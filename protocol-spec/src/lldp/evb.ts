@@ -59,7 +59,7 @@ export const evbStart = (role: EvbRole, policy: EvbPolicy): Evb => ({
 export function stepEvb(evb: Evb, event: EvbEvent): readonly [Evb, ...EvbAction[]] {
   const next = event.on === "peer" ? heard(evb, event.tlv) : evbStart(evb.role, evb.policy);
   const actions: EvbAction[] = [];
-  if (!same(next.local, evb.local)) actions.push({ do: "announce" });
+  if (!same(next.local, evb.local) || mustHearUs(evb, next)) actions.push({ do: "announce" });
   const agreed = evbAgreed(next);
   if (!same(agreed, evbAgreed(evb))) actions.push({ do: "agreed", agreed });
   return [next, ...actions];
@@ -71,6 +71,18 @@ export function evbAgreed(evb: Evb): EvbAgreed {
   const theirs = evb.role === "station" ? evb.peer.bridge.groupId : evb.peer.station.groupId;
   return { peer: true, groupId: evb.policy.groupId && theirs, r, rte, rwd, rka };
 }
+
+/**
+ * The peer shows another status of ours than before, and not the one that we have: it was started anew and does not
+ * know us, and to LLDP it is no new neighbour. Until it hears us it refuses GroupIDs, as lldpad does, and our next
+ * LLDPDU may be 30 s away.
+ */
+const mustHearUs = (before: Evb, now: Evb): boolean => {
+  const copy = copyOfOurs(now);
+  return copy !== undefined && !same(copy, copyOfOurs(before)) && !same(copy, now.local[now.role]);
+};
+
+const copyOfOurs = (evb: Evb) => (evb.is === "agreed" ? evb.peer[evb.role] : undefined);
 
 const heard = ({ role, policy }: Evb, peer: EvbTlv): Evb => ({
   is: "agreed",

@@ -51,6 +51,23 @@ test("capture 01, row 4: the bridge enables the relay that was asked for and cop
   expect(shown(at(1, peer("070d6eb434"), announce))).toBe("070d6e7434");
 });
 
+test.each([
+  ["station", "04006e5414", "04086e7434", "040b6e7434"],
+  ["bridge", "00086e9414", "04086eb434", "06086eb434"],
+] as const)(
+  "lldpad restarted: a %s whose peer does not copy its status any more says it at once",
+  (role, ignorant, aware, late) => {
+    const at = evb(role, defaultEvbPolicy);
+    at(0, peer(ignorant), announce, agreed(true));
+    at(1, peer(aware));
+    at(2, peer(ignorant), announce);
+    at(3, peer(ignorant)); // it does not hear, or copies nothing: no need to go on
+    at(4, peer(aware));
+    at(5, peer(late), announce); // it has heard what we said before, and is started anew before it hears the rest
+    at(6, peer(ignorant), announce);
+  },
+);
+
 test("a bridge that cannot relay does not say that it does", () => {
   const at = evb("bridge", defaultEvbPolicy);
   expect(shown(at(0, peer("000f6e9414"), announce, agreed(true)))).toBe("040f6e7434");
