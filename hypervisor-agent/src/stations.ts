@@ -181,6 +181,9 @@ function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
   const other = vnics.get(name) ?? [...vnics.values()].find((vnic) => vnic.interface === of);
   if (other === undefined) return undefined;
   const which = other.name === name ? `VNIC ${name}` : `interface ${of}`;
+  if (other.phase === "leaving") {
+    return `${which} is not free yet: the NVE has not confirmed that VNIC ${other.name} is gone; try again in a moment`;
+  }
   const where = other.name === name ? `to ${other.interface}` : `as VNIC ${other.name}`;
   return `${which} is attached already, ${where}: change or detach that`;
 }

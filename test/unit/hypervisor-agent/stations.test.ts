@@ -116,6 +116,11 @@ describe("attach", () => {
     ]);
     expect(sent(late)).toMatchObject([[{ type: "de-associate", vnic: vnicA }]]);
     expect(it.state()).toBe("leaving");
+    // The interface is not free until the NVE knows, or is not there.
+    const again = it.attach(20_002, 2);
+    expect(outcomes(again)).toEqual([
+      { do: "failed", call: 2, reason: expect.stringMatching(/not free yet: .* try again/) },
+    ]);
     it.at(20_021, answer(firstAssociation(late), {}, "de-associate"));
     expect(it.state()).toBeUndefined();
   });
