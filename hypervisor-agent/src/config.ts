@@ -1,6 +1,12 @@
 import { hostname } from "node:os";
 import { checked } from "@nve/program/config";
-import { defaultEvbPolicy, type EvbPolicy, HypervisorId, OutOfRange } from "@nve/protocol-spec";
+import {
+  defaultEvbPolicy,
+  type EvbPolicy,
+  HypervisorId,
+  IpAddress,
+  OutOfRange,
+} from "@nve/protocol-spec";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
 import type { VdpSettings } from "./vsi.ts";
@@ -9,6 +15,7 @@ export type Config = {
   hypervisor: HypervisorId;
   uplink: { name: string; link: "packet" | "pcap" };
   evb: EvbPolicy;
+  lldp: { managementAddress?: IpAddress };
   vdp: VdpSettings;
   virtualSwitch: { driver: "ebpf"; attach?: "auto" | "tcx" | "clsact" };
   socket: string;
@@ -48,6 +55,12 @@ const evb = z
   })
   .prefault({});
 
+const lldp = z
+  .strictObject({ managementAddress: z.string().transform(checked(IpAddress)).optional() })
+  .prefault({})
+  // Absent, not undefined: what is spread into options.
+  .transform(({ managementAddress: ip }) => (ip === undefined ? {} : { managementAddress: ip }));
+
 const vdp = z
   .strictObject({
     manager: z.string().default("").transform(checked(managerId)),
@@ -73,6 +86,7 @@ export const configSchema: z.ZodType<Config> = z
       .min(1, "name one uplink, e.g. [{ name: eth0 }]")
       .max(1, "one uplink only: several are not supported yet"),
     evb,
+    lldp,
     vdp,
     virtualSwitch,
     socket: z

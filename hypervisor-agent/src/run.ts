@@ -116,6 +116,7 @@ function uplinkOptions(config: Config, log: Log): Omit<UplinkOptions, "perform">
   return {
     hypervisor: config.hypervisor,
     version,
+    ...config.lldp,
     link: openLink(config.uplink),
     clock: systemClock,
     policy: config.evb,

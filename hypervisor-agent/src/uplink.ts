@@ -7,6 +7,8 @@ import {
   type EvbPolicy,
   type ExtensionKind,
   type HypervisorId,
+  type IpAddress,
+  managementAddressTlv,
   mtusOf,
   namesOf,
   type OptionalTlv,
@@ -34,6 +36,7 @@ export interface Uplink {
 export type UplinkOptions = {
   hypervisor: HypervisorId;
   version: string;
+  managementAddress?: IpAddress;
   link: Link;
   clock: Clock;
   policy: EvbPolicy;
@@ -137,9 +140,15 @@ export function openUplink(options: UplinkOptions): Uplink {
   };
 }
 
-function announcement({ hypervisor, version, link }: UplinkOptions): EdgePortOptions["lldp"] {
+function announcement({
+  hypervisor,
+  version,
+  managementAddress,
+  link,
+}: UplinkOptions): EdgePortOptions["lldp"] {
   const text = new TextEncoder();
   const tlvs: OptionalTlv[] = [
+    { is: "port-description", text: `uplink ${link.name}` },
     { is: "system-name", text: hypervisor },
     { is: "system-description", text: `split-nve hypervisor-agent ${version}` },
     {
@@ -147,6 +156,7 @@ function announcement({ hypervisor, version, link }: UplinkOptions): EdgePortOpt
       capabilities: Capability.station,
       enabled: Capability.station,
     },
+    ...(managementAddress === undefined ? [] : [managementAddressTlv(managementAddress)]),
     announcing("reasons", "mtus"),
   ];
   return {

@@ -90,6 +90,7 @@ export { type Lldpdu, lldpduOctets, readLldpdu, type TypedId } from "./lldp/lldp
 export {
   Capability,
   type ManagementAddress,
+  managementAddressTlv,
   type OptionalTlv,
   type TextTlv,
 } from "./lldp/optional-tlv.ts";

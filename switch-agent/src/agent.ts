@@ -128,6 +128,7 @@ export class SwitchAgent {
       name,
       nve: config.nve,
       version,
+      ...config.lldp,
       link,
       clock,
       policy,

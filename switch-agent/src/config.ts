@@ -33,6 +33,12 @@ const evb = z
   .prefault({})
   .transform((times) => ({ ...defaultEvbPolicy, ...times }));
 
+const lldp = z
+  .strictObject({ managementAddress: z.string().transform(checked(IpAddress)).optional() })
+  .prefault({})
+  // Absent, not undefined: what is spread into options.
+  .transform(({ managementAddress: ip }) => (ip === undefined ? {} : { managementAddress: ip }));
+
 const nva = z.strictObject({
   addresses: z
     .array(z.string().transform(checked(HostPort)))
@@ -72,6 +78,7 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
           when: anyway,
         }),
       evb,
+      lldp,
       dataplane,
       link: z.enum(["packet", "pcap"]).default("packet"),
       socket: z

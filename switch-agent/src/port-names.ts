@@ -5,9 +5,11 @@ import {
   Capability,
   HypervisorId,
   hexPairs,
+  type IpAddress,
   type Lldpdu,
   type Mac,
   macFrom,
+  managementAddressTlv,
   type Neighbour,
   type NveId,
   type TypedId,
@@ -22,8 +24,21 @@ export function vsiKey(port: string, manager: Uint8Array, association: Associati
   return [...parts, filters.by].join(" ");
 }
 
+export type Announced = {
+  /** Of the port. */
+  name: string;
+  nve: NveId;
+  version: string;
+  managementAddress?: IpAddress;
+};
+
 /** What our LLDPDUs say of us: a bridge, and which of our own TLVs it reads. */
-export function announcement(name: string, nve: NveId, version: string): EdgePortOptions["lldp"] {
+export function announcement({
+  name,
+  nve,
+  version,
+  managementAddress,
+}: Announced): EdgePortOptions["lldp"] {
   return {
     chassisId: { subtype: CHASSIS_LOCAL, octets: utf8Octets(nve) },
     portId: { subtype: PORT_INTERFACE_NAME, octets: utf8Octets(name) },
@@ -36,6 +51,7 @@ export function announcement(name: string, nve: NveId, version: string): EdgePor
         capabilities: Capability.bridge,
         enabled: Capability.bridge,
       },
+      ...(managementAddress === undefined ? [] : [managementAddressTlv(managementAddress)]),
       announcing("addresses", "names", "labels"),
     ],
   };

@@ -1,6 +1,6 @@
 import type { Clock, Link, LinkState } from "@nve/linux";
 import type { Log } from "@nve/program/log";
-import type { EvbPolicy, NveId, VnId, VsiAddress } from "@nve/protocol-spec";
+import type { EvbPolicy, IpAddress, NveId, VnId, VsiAddress } from "@nve/protocol-spec";
 import type { Ask, Refusal } from "@nve/switch-agent/nve";
 import type { Names } from "./vn-names.ts";
 
@@ -8,6 +8,7 @@ export type PortOptions = {
   name: string;
   nve: NveId;
   version: string;
+  managementAddress?: IpAddress;
   link: Link;
   clock: Clock;
   policy: EvbPolicy;

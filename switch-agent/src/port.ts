@@ -104,7 +104,7 @@ export class AccessPort {
       role: "bridge",
       policy: options.policy,
       firstSequence: options.firstSequence,
-      lldp: announcement(options.name, options.nve, options.version),
+      lldp: announcement(options),
       onVdpdu: (vdpdu, source) => this.#vdpdu(vdpdu, source),
       onEvb: (agreed) => this.#evb(agreed),
       onNeighbour: (what, neighbour) => this.#neighbour(what, neighbour),

@@ -59,7 +59,7 @@ test("EVB agrees within a second on a good cable, then LLDP falls quiet", () => 
   clock.advance(9000);
   const quiet = station.port.counters.lldp.out + bridge.port.counters.lldp.out;
   clock.advance(60_000);
-  expect(station.port.counters.lldp.out + bridge.port.counters.lldp.out).toBe(quiet + 4);
+  expect(station.port.counters.lldp.out + bridge.port.counters.lldp.out).toBe(quiet + 8); // to each of two addresses
   expect(station.port.neighbours).toHaveLength(1);
 });
 

@@ -12,6 +12,7 @@ import {
   lldpduOctets,
   lldpTiming,
   lldpTxStart,
+  type Mac,
   type Neighbour,
   readLldpdu,
   stepLldpTx,
@@ -23,7 +24,10 @@ import { openEvb } from "./evb.ts";
 import { listen } from "./neighbours.ts";
 import { sendPdu } from "./send.ts";
 
-/** LLDP and EVB of one link. */
+/**
+ * LLDP and EVB of one link: EVB with the nearest customer bridge, and ordinary LLDP with the nearest bridge, where
+ * most others listen (spec/lldp-evb.md 2).
+ */
 export type LldpSide = {
   agreed(): EvbAgreed;
   neighbours(): readonly Neighbour[];
@@ -43,31 +47,39 @@ export function openLldp(options: EdgePortOptions, drops: Drops): LldpSide {
   const { clock } = options;
   const frames = { in: 0, out: 0 };
   const evb = openEvb(options);
-  ours(options, evb.local()); // what does not fit is refused now, not when the link comes up
-  const transmit = drive<LldpTx, LldpTxEvent, LldpTxAction>(
-    lldpTxStart,
-    stepLldpTx,
-    clock,
-    (action) => {
-      const octets = action.do === "transmit" ? ours(options, evb.local()) : last(options);
-      if (sendPdu(options.link, "lldp", octets)) frames.out += 1;
-    },
+  const toCustomerBridge = speak(GroupAddress.nearestCustomerBridge, () =>
+    ours(options, evb.local()),
   );
+  const toNearestBridge = speak(GroupAddress.nearestBridge, () => plain(options));
+
+  /** An LLDP agent of its own for each destination address (802.1AB §7.1). */
+  function speak(destination: Mac, octets: () => Uint8Array) {
+    octets(); // what does not fit is refused now, not when the link comes up
+    return drive<LldpTx, LldpTxEvent, LldpTxAction>(lldpTxStart, stepLldpTx, clock, (action) => {
+      const pdu = action.do === "transmit" ? octets() : last(options);
+      if (sendPdu(options.link, "lldp", pdu, destination)) frames.out += 1;
+    });
+  }
 
   // The EVB TLV counts only from the nearest customer bridge; the nearest bridge is heard for display.
   const customerBridge = listen(clock, (action) => {
     const changed = evb.follow(action);
-    if (action.do === "neighbour-new") transmit({ on: "new-neighbour" });
-    else if (changed) transmit({ on: "change" });
+    if (action.do === "neighbour-new") toCustomerBridge({ on: "new-neighbour" });
+    else if (changed) toCustomerBridge({ on: "change" });
     report(options, action, nearestBridge.knows(action.neighbour));
   });
   const nearestBridge = listen(clock, (action) => {
+    if (action.do === "neighbour-new") toNearestBridge({ on: "new-neighbour" });
     report(options, action, customerBridge.knows(action.neighbour));
   });
   const listeners = new Map([
     [GroupAddress.nearestCustomerBridge, customerBridge],
     [GroupAddress.nearestBridge, nearestBridge],
   ]);
+  const tell = (event: LldpTxEvent): void => {
+    toCustomerBridge(event);
+    toNearestBridge(event);
+  };
 
   function input({ destination, source, payload }: Frame): void {
     const listener = listeners.get(destination);
@@ -86,14 +98,15 @@ export function openLldp(options: EdgePortOptions, drops: Drops): LldpSide {
       ...nearestBridge.neighbours().filter((neighbour) => !customerBridge.knows(neighbour)),
     ],
     input,
-    linkUp: () => transmit({ on: "link-up" }),
+    linkUp: () => tell({ on: "link-up" }),
     linkDown: () => {
-      transmit({ on: "link-down" });
+      tell({ on: "link-down" });
       for (const listener of listeners.values()) listener.linkDown();
     },
     stop: () => {
-      transmit({ on: "stop" });
-      for (const part of [transmit, evb, customerBridge, nearestBridge]) part.stop();
+      tell({ on: "stop" });
+      const parts = [toCustomerBridge, toNearestBridge, evb, customerBridge, nearestBridge];
+      for (const part of parts) part.stop();
     },
     counters: () => ({ ...frames, tooMany: customerBridge.tooMany() + nearestBridge.tooMany() }),
   };
@@ -119,6 +132,15 @@ const ours = ({ lldp }: EdgePortOptions, evb: EvbTlv): Uint8Array =>
     portId: lldp.portId,
     ttl: lldpTiming.ttlSeconds,
     tlvs: [...lldp.tlvs, evbOptionalTlv(evb)],
+  });
+
+/** For ordinary LLDP: what organizations have defined, EVB before all, is said to the nearest customer bridge. */
+const plain = ({ lldp: { chassisId, portId, tlvs } }: EdgePortOptions): Uint8Array =>
+  lldpduOctets({
+    chassisId,
+    portId,
+    ttl: lldpTiming.ttlSeconds,
+    tlvs: tlvs.filter(({ is }) => is !== "organizational"),
   });
 
 /** 802.1AB §9.1.2.2: the mandatory TLVs alone. */

@@ -1,6 +1,6 @@
 import { concat, decode, type Reader, uint, utf8From, utf8Octets } from "../bytes.ts";
 import { DecodeError, OutOfRange } from "../errors.ts";
-import { type IpAddress, ipFrom } from "../ip.ts";
+import { type IpAddress, ipFrom, ipOctets, isIpv6 } from "../ip.ts";
 import {
   ORGANIZATIONAL_TLV,
   type Organizational,
@@ -33,6 +33,18 @@ export type ManagementAddress = {
   interface: { subtype: number; number: number };
   oid: Uint8Array;
 };
+
+/** Where the system is managed; which of its interfaces has the address is not said (802.1AB §8.5.9.5, subtype 1). */
+export function managementAddressTlv(ip: IpAddress): OptionalTlv {
+  const address: ManagementAddress = {
+    subtype: isIpv6(ip) ? 2 : 1,
+    octets: ipOctets(ip),
+    ip,
+    interface: { subtype: 1, number: 0 },
+    oid: new Uint8Array(),
+  };
+  return { is: "management-address", address };
+}
 
 /** System capability bits (802.1AB Table 8-4). */
 export const Capability = {

@@ -58,6 +58,7 @@ export function tor(link: Link, clock: Clock, policy: EvbPolicy, random: () => n
       nva: { addresses: ["127.0.0.1:1"], insecure: true },
       ports: [{ name: link.name, tags: [Vid(2), Vid(40)], maxVnics: 100 }],
       evb: policy,
+      lldp: {},
       dataplane: { driver: "ebpf", attach: "auto" },
       link: "packet",
       socket: "unix:/nowhere",

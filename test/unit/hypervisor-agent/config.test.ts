@@ -11,6 +11,7 @@ test("one uplink is enough, the rest has defaults", () => {
     hypervisor: "server1",
     uplink: { name: "eth0", link: "packet" },
     evb: { groupId: true, reflectiveRelay: false, r: 3, rte: 14, rwd: 20, rka: 20 },
+    lldp: {},
     vdp: { manager: new Uint8Array(16), typeId: 0, typeVersion: 1 },
     virtualSwitch: { driver: "ebpf" },
     socket: "unix:/run/split-nve/hypervisor-agent.sock",
@@ -23,6 +24,7 @@ test("every key is taken", () => {
 hypervisor: server1
 uplinks: [{ name: eth0, link: pcap }]
 evb: { r: 2, rte: 12, rwd: 18, rka: 16 }
+lldp: { managementAddress: "2001:DB8::1" }
 vdp: { manager: mgr1, typeId: 7, typeVersion: 2 }
 virtualSwitch: { driver: ebpf, attach: clsact }
 socket: unix:/tmp/agent.sock
@@ -30,6 +32,7 @@ log: debug`);
   expect(config).toMatchObject({
     uplink: { name: "eth0", link: "pcap" },
     evb: { r: 2, rte: 12, rwd: 18, rka: 16 },
+    lldp: { managementAddress: "2001:db8::1" },
     virtualSwitch: { driver: "ebpf", attach: "clsact" },
     socket: "unix:/tmp/agent.sock",
     log: "debug",

@@ -44,8 +44,13 @@ function setUp(options: Partial<EdgePortOptions> = {}, state: "up" | "down" = "u
   const wire = cable(clock, { state, delayMs: [0, 0] });
   const told: string[] = [];
   const sent: { ms: number; octets: Uint8Array; frame: Frame }[] = [];
+  /** Those to the nearest bridge: ordinary LLDP. */
+  const plain: typeof sent = [];
   wire.tap((from, octets) => {
-    if (from === "a") sent.push({ ms: clock.now(), octets, frame: decode(octets, readFrame) });
+    if (from === "b") return;
+    const frame = decode(octets, readFrame);
+    const to = frame.destination === GroupAddress.nearestBridge ? plain : sent;
+    to.push({ ms: clock.now(), octets, frame });
   });
   const port: EdgePort = openEdgePort({
     link: wire.a,
@@ -73,7 +78,7 @@ function setUp(options: Partial<EdgePortOptions> = {}, state: "up" | "down" = "u
     sent.length = 0;
     return taken;
   };
-  return { clock, wire, told, sent, port, peer, take };
+  return { clock, wire, told, sent, plain, port, peer, take };
 }
 
 const frame = (etherType: number, payload: Uint8Array, destination: Mac = customerBridge) =>
@@ -113,6 +118,34 @@ describe("LLDP and EVB", () => {
       { is: "system-name", text: "server-1" },
       evbOptionalTlv(evbTlv("000b6e9414")),
     ]);
+  });
+
+  test("where others listen, at the nearest bridge address, we are shown without what organizations defined", () => {
+    const extension = {
+      is: "organizational",
+      oui: 0x00000c,
+      subtype: 1,
+      octets: Uint8Array.of(1),
+    } as const;
+    const name = { is: "system-name", text: "server-1" } as const;
+    const { plain, clock, peer, port } = setUp({
+      lldp: {
+        chassisId: { subtype: 7, octets: text("server-1") },
+        portId: { subtype: 5, octets: text("eth1") },
+        tlvs: [name, extension],
+      },
+    });
+    peer(lldp(bridge(1, "04006e5414"))); // what an EVB peer says changes nothing there
+    clock.advance(60_000);
+    expect(plain.map(({ ms }) => ms)).toEqual([0, 30_000, 60_000]);
+    peer(lldp(bridge(2), GroupAddress.nearestBridge)); // somebody new listens there
+    clock.advance(3000);
+    expect(plain.slice(3).map(({ ms }) => ms)).toEqual([60_000, 61_000, 62_000, 63_000]);
+    const lldpdus = plain.map(({ frame }) => decode(frame.payload, readLldpdu));
+    for (const { tlvs, ttl } of lldpdus) expect([ttl, tlvs]).toEqual([120, [name]]);
+    plain.length = 0;
+    port.close();
+    expect(plain.map(({ frame }) => decode(frame.payload, readLldpdu).ttl)).toEqual([0]);
   });
 
   test("capture 01: against the bridge's LLDPDUs we say what the station of the capture said", () => {

@@ -32,6 +32,15 @@ test("the least config: VTEP, NVA and a port; all else has a default", () => {
   expect(config.nve).not.toBe("");
 });
 
+test("a management address is an IP address, or not said", () => {
+  expect(parseConfig(least, schema).lldp).toEqual({});
+  const lldp = 'lldp: { managementAddress: "2001:DB8::1" }\n';
+  expect(parseConfig(least + lldp, schema).lldp).toEqual({ managementAddress: "2001:db8::1" });
+  expect(faultsOf(`${least}lldp: { managementAddress: tor1 }\n`)).toContain(
+    'lldp.managementAddress: "tor1" is not an IP address',
+  );
+});
+
 test("all faults are named at once, each with its line", () => {
   const faults = faultsOf(`
 nve: "tor 1"

@@ -12,6 +12,7 @@ import {
   IpAddress,
   type Lldpdu,
   lldpduOctets,
+  managementAddressTlv,
   type OptionalTlv,
   OutOfRange,
   readEvbTlv,
@@ -113,6 +114,14 @@ describe.each(vectors)("a LLDPDU %s", (_, wire, value) => {
   test("damaged, survives the round trip or is refused", () => {
     survivesOrIsRefused(octets(wire), readLldpdu, lldpduOctets);
   });
+});
+
+test("a management address of our own says the address and no interface", () => {
+  const tlvs = ["192.0.2.1", "2001:db8::1"].map((ip) => managementAddressTlv(IpAddress(ip)));
+  expect(decode(lldpduOctets({ ...mandatory, tlvs }), readLldpdu).tlvs).toEqual([
+    address(1, "c0000201", IpAddress("192.0.2.1"), 1, 0, ""),
+    address(2, `20010db8 ${"00".repeat(11)} 01`, IpAddress("2001:db8::1"), 1, 0, ""),
+  ]);
 });
 
 test("what follows the End TLV is padding, and a missing End TLV is no fault", () => {
