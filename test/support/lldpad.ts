@@ -5,19 +5,23 @@ import { end, type ProcessId, processId } from "@nve/lab/processes";
 import { logOf } from "@nve/lab/state";
 import { type TestLab, until } from "./lab.ts";
 
-/** lldpad as the station of a node, through its own tools (spec/lldpad-interop.md 4). */
-export type LldpadStation = {
+/** lldpad as the program of a node; it has to be told by its config file which role it has. */
+export type Lldpad = {
+  /** What the other end said last in its EVB TLV, as `lldptool -t -n` prints it. */
+  neighbourEvb(): Promise<string>;
+  stop(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
+  /** Until its tools are answered. */
+  start(): Promise<void>;
+};
+
+/** lldpad as a station, through its own tools (spec/lldpad-interop.md 4). */
+export type LldpadStation = Lldpad & {
   /** `vdptool -T -W`: asks, and waits for the outcome. One at a time: it prints the next answer, whosesoever. */
   ask(mode: VdpMode, request: VdpRequest): Promise<VdpOutcome>;
   /** The same without waiting: `held` shows what comes of it. */
   post(mode: VdpMode, request: VdpRequest): Promise<void>;
   /** `vdptool -t`: the VSIs that it holds in this mode. */
   held(mode: VdpMode): Promise<HeldVsi[]>;
-  /** What the bridge said last in its EVB TLV, as `lldptool -t -n` prints it. */
-  neighbourEvb(): Promise<string>;
-  stop(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
-  /** Until its tools are answered. */
-  start(): Promise<void>;
 };
 
 export type VdpMode = "preassoc" | "preassoc-rr" | "assoc" | "deassoc";
@@ -36,11 +40,40 @@ export type VdpOutcome = {
 
 export type HeldVsi = { uuid: string; filters: string[] };
 
-export function lldpadStation(lab: TestLab, node: string, port: string): LldpadStation {
+/** @param ready a command in the node that succeeds when it is there */
+export function lldpad(lab: TestLab, node: string, port: string, ready: readonly string[]): Lldpad {
   let restarted: ProcessId | undefined;
   const current = () => restarted ?? nodeState(lab.name, node).process;
-
   return {
+    neighbourEvb: () => lab.run(node, "lldptool", "-t", "-n", "-i", port, "-g", "ncb", "-V", "evb"),
+    stop: async (signal) => {
+      const id = current();
+      if (id === undefined) throw new Error(`lldpad does not run in ${node}`);
+      process.kill(id.pid, signal);
+      await end([id], 5000);
+    },
+    start: async () => {
+      await lab.run(node, "rm", "-f", "/dev/shm/lldpad.state"); // a zombie's pid in it is "already running"
+      const state = nodeState(lab.name, node);
+      const log = openSync(logOf(lab.name, node), "a");
+      const child = spawnIn(state, state.cmd ?? [], {
+        detached: true,
+        stdio: ["ignore", log, log],
+      });
+      closeSync(log);
+      child.unref();
+      restarted = child.pid === undefined ? undefined : processId(child.pid);
+      await until(
+        `lldpad in ${node}`,
+        async () => (await execIn(lab.name, node, ready)).code === 0 || undefined,
+      );
+    },
+  };
+}
+
+export function lldpadStation(lab: TestLab, node: string, port: string): LldpadStation {
+  return {
+    ...lldpad(lab, node, port, ["vdptool", "-t", "-i", port, "-V", "assoc"]),
     ask: async (mode, request) => {
       const words = ["vdptool", "-T", "-i", port, "-W", "-V", mode, ...wanted(mode, request)];
       const { code, stdout, stderr } = await lab.exec(node, ...words);
@@ -61,29 +94,6 @@ export function lldpadStation(lab: TestLab, node: string, port: string): LldpadS
       records(await lab.run(node, "vdptool", "-t", "-i", port, "-V", mode)).map(
         ({ uuid = "", filters }) => ({ uuid, filters }),
       ),
-    neighbourEvb: () => lab.run(node, "lldptool", "-t", "-n", "-i", port, "-g", "ncb", "-V", "evb"),
-    stop: async (signal) => {
-      const id = current();
-      if (id === undefined) throw new Error(`lldpad does not run in ${node}`);
-      process.kill(id.pid, signal);
-      await end([id], 5000);
-    },
-    start: async () => {
-      await lab.run(node, "rm", "-f", "/dev/shm/lldpad.state"); // a zombie's pid in it is "already running"
-      const state = nodeState(lab.name, node);
-      const log = openSync(logOf(lab.name, node), "a");
-      const child = spawnIn(state, state.cmd ?? [], {
-        detached: true,
-        stdio: ["ignore", log, log],
-      });
-      closeSync(log);
-      child.unref();
-      restarted = child.pid === undefined ? undefined : processId(child.pid);
-      await until(`lldpad in ${node}`, async () => {
-        const words = ["vdptool", "-t", "-i", port, "-V", "assoc"];
-        return (await execIn(lab.name, node, words)).code === 0 || undefined;
-      });
-    },
   };
 }
 
