@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 
 /**
  * What comes from outside npm. `for`: "demo" and "test" need it, or "test" alone; `optional`: without it something
- * is left out, and `without` says what.
+ * is left out, and `without` says what; `services`: what Debian would start with it, here and at each boot.
  */
 export const needs = [
   { debian: "clang", has: () => onPath("clang"), what: "clang (for the BPF programs)" },
@@ -38,6 +38,22 @@ export const needs = [
     what: "tshark",
     for: "test",
     without: "the tests that have it dissect our frames",
+  },
+  {
+    debian: "lldpad",
+    has: () => onPath("lldpad") && onPath("vdptool"),
+    what: "lldpad",
+    for: "test",
+    without: "the tests with lldpad as the other side",
+    services: ["lldpad.service", "lldpad.socket"],
+  },
+  {
+    debian: "lldpd",
+    has: () => onPath("lldpd") && onPath("lldpcli"),
+    what: "lldpd",
+    for: "test",
+    without: "the tests with lldpd as a neighbour",
+    services: ["lldpd.service"],
   },
   ...[
     { debian: "libpcap-dev", has: () => header("pcap/pcap.h"), what: "libpcap's headers" },

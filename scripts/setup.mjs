@@ -81,6 +81,7 @@ function systemPackages(purpose, tell) {
   if (may) {
     const packages = wanted.map((need) => need.debian);
     tell(`apt-get install ${packages.join(" ")}`);
+    keepStopped(wanted);
     install(packages);
   }
   const left = missing(purpose);
@@ -101,8 +102,18 @@ function systemPackages(purpose, tell) {
 function pasteLine(needed) {
   const sudo = process.getuid() === 0 ? "" : "sudo ";
   const names = needed.map((need) => need.debian).join(" ");
-  return `${sudo}apt-get update && ${sudo}apt-get install -y ${names}`;
+  const services = servicesOf(needed);
+  const mask = services.length > 0 ? `${sudo}systemctl mask ${services.join(" ")}; ` : "";
+  return `${mask}${sudo}apt-get update && ${sudo}apt-get install -y ${names}`;
 }
+
+/** Tests start these programs themselves, in namespaces of their own: the machine gets no daemon from us. */
+function keepStopped(wanted) {
+  const services = servicesOf(wanted);
+  if (services.length > 0) spawnSync("systemctl", ["mask", ...services]);
+}
+
+const servicesOf = (needed) => needed.flatMap((need) => need.services ?? []);
 
 /** All of it, or what can be had: what is missing afterwards, the caller sees by looking again. */
 function install(packages) {
