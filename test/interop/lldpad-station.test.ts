@@ -128,7 +128,7 @@ describeWith(["lldpad", "vdptool", "lldptool"], "lldpad", () => {
     { format: 3, asked: () => `0--${VN}`, given: `TAG--${VN}` },
     { format: 4, asked: () => `0-${mac}-${VN}`, given: `TAG-${mac}-${VN}` },
   ])(
-    "V8: format $format goes from pre-associate over reservation and associate to de-associate",
+    "V8: from pre-associate over reservation and associate to de-associate, in any filter format",
     async ({ format, asked, given }) => {
       const tag = await tagNow(); // that of vm1: one VN has one tag on a port (A4)
       const withTag = (filter: string) => filter.replace("TAG", String(tag));
