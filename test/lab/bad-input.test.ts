@@ -1,9 +1,6 @@
-import type { ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { nodeState } from "@nve/lab/labs";
-import { spawnIn } from "@nve/lab/namespaces";
 import {
   concat,
   EtherType,
@@ -16,10 +13,12 @@ import {
 } from "@nve/protocol-spec";
 import { afterAll, expect, test } from "vitest";
 import { until } from "../support/lab.ts";
+import { labPrograms } from "../support/programs.ts";
 import { useTwoRacks, VN, vm } from "../support/two-racks.ts";
 
 // One lab for the file. What is wrong is answered in words or counted, and the agents go on.
 const lab = useTwoRacks();
+const programs = labPrograms(lab);
 const folder = mkdtempSync(join(tmpdir(), "bad-input-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -29,7 +28,7 @@ const VDP_REFUSED_VN = 5;
 
 test("an NVA that is away at the start: the switch says so, tries again, and serves when it is there", async () => {
   // The lab's NVA is stopped and its port closed before anybody has attached.
-  await stopProgram("nva");
+  await programs.stop("nva");
   const status = async () =>
     (await lab.show("tor1", "switch-agent", "status")) as { nvaState: string };
   await until("tor1 to notice", async () => (await status()).nvaState !== "connected" || undefined);
@@ -73,7 +72,7 @@ test("A6: the NVA gives the mappings; while none answers the switch serves what 
   );
   expect(await seen.lines()).toEqual([]); // the NVA knows all there is: no flooding
 
-  await stopProgram("nva");
+  await programs.stop("nva");
   await until("tor1 to notice", async () => {
     const { nvaState } = (await lab.show("tor1", "switch-agent", "status")) as { nvaState: string };
     return nvaState !== "connected" || undefined;
@@ -217,8 +216,8 @@ test("with the tags of a port all lent the station is refused for lack of resour
       "",
     ].join("\n"),
   );
-  await stopProgram("tor1");
-  await startProgram("tor1", "switch-agent", "run", "--config", config);
+  await programs.stop("tor1");
+  await programs.start("tor1", "switch-agent", "run", "--config", config);
   // red1 and blue1 come again by themselves: two VNs, one tag.
   const refusal = await until(
     "one of two VNs to be refused",
@@ -331,26 +330,4 @@ writeFileSync(
   nvaConfig,
   `listen: { address: "0.0.0.0:7470", insecure: true }\nstore: { use: lmdb, path: ${join(folder, "store")} }\n`,
 );
-const startNva = () => startProgram("nva", "nva", "run", "--config", nvaConfig);
-
-/** The programs that this file has started in place of the topology's; the lab ends them with itself. */
-const started = new Map<string, ChildProcess>();
-
-async function stopProgram(node: string): Promise<void> {
-  const own = started.get(node);
-  const pid = own?.pid ?? nodeState(lab.name, node).process?.pid;
-  if (pid === undefined) throw new Error(`${node} runs no program`);
-  started.delete(node);
-  process.kill(pid, "SIGTERM");
-  await until(`the program of ${node} to end`, () => !existsSync(`/proc/${pid}`) || undefined);
-}
-
-async function startProgram(node: string, ...command: string[]): Promise<void> {
-  const child = spawnIn(nodeState(lab.name, node), command, { stdio: "ignore" });
-  started.set(node, child);
-  const [program = ""] = command;
-  await until(
-    `${program} to answer`,
-    async () => (await lab.exec(node, program, "status")).code === 0 || undefined,
-  );
-}
+const startNva = () => programs.start("nva", "nva", "run", "--config", nvaConfig);
