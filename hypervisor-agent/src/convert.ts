@@ -1,12 +1,13 @@
 import type { EdgeCounters } from "@nve/linux";
 import {
-  IpAddress,
+  IpPrefix,
   MAX_LABEL,
   Mac,
   macFrom,
   type Neighbour,
   type OptionalTlv,
   OutOfRange,
+  prefixesIn,
   printable,
   type TextTlv,
   type TypedId,
@@ -35,7 +36,10 @@ export const treeFrom = (vns: readonly VnAttachment[]): Tree =>
 const vnFrom = ({ vnId, vnName }: { vnId: number; vnName: string }): VnRef =>
   vnId === 0 && vnName !== "" ? Uuid(vnName) : VnId(vnId);
 
-const macFromProto = ({ mac, ips }: MacAttachment) => ({ mac: Mac(mac), ips: ips.map(IpAddress) });
+const macFromProto = ({ mac, ips }: MacAttachment) => ({
+  mac: Mac(mac),
+  ips: ips.flatMap(prefixesIn),
+});
 
 /** @throws OutOfRange for a name that cannot be shown on one line or sent as it is */
 export function VmName(text: string): string {
@@ -49,7 +53,7 @@ export function VmName(text: string): string {
 export const pathFrom = ({ mac, ip, ...vn }: TreeNode): NodePath => ({
   vn: vnFrom(vn),
   ...(mac !== "" && { mac: Mac(mac) }),
-  ...(ip !== "" && { ip: IpAddress(ip) }),
+  ...(ip !== "" && { ip: IpPrefix(ip) }),
 });
 
 export function vnicOf({

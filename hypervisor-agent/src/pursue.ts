@@ -17,6 +17,7 @@ import {
   ipTlvs,
   labelTlvs,
   nameTlvsOf,
+  prefixTlvsOf,
   refusalText,
   type TaggedLeaf,
   taggedLeaves,
@@ -94,7 +95,8 @@ function messageOf(turn: Turn, vnic: Vnic, type: AssociationType, association: A
   const ips = turn.peer.reads.has("addresses") ? ipTlvs(vnic.name, tree) : [];
   const { reads } = turn.peer;
   const labels = reads.has("labels") ? labelTlvs(vnic.name, turn.settings.vdp, vnic.vm) : [];
-  tlvs.push(...nameTlvsOf(vnic.name, tree), ...labels, ...ips);
+  const prefixes = reads.has("prefixes") ? prefixTlvsOf(vnic.name, tree) : [];
+  tlvs.push(...nameTlvsOf(vnic.name, tree), ...labels, ...ips, ...prefixes);
   return { vnic: vnic.name, tlvs };
 }
 

@@ -227,13 +227,15 @@ function peerIs(turn: Turn, evb: EvbAgreed, reads: Peer["reads"]): void {
   const before = turn.peer;
   turn.peer = { ...before, evb, reads };
   const appeared = notReady(turn.peer) === undefined && notReady(before) !== undefined;
-  const addresses = reads.has("addresses") && !before.reads.has("addresses");
+  const addresses = ADDRESSES.some((kind) => reads.has(kind) && !before.reads.has(kind));
   for (const vnic of turn.vnics.values()) {
     // A request under way was sent just now, to this very peer.
     if (appeared && vnic.station.is !== "proc") again(turn, vnic);
     else if (addresses && hasIps(vnic)) pursue(turn, { ...vnic, wanted: [...vnic.wanted] });
   }
 }
+
+const ADDRESSES = ["addresses", "prefixes"] as const;
 
 const hasIps = ({ wanted }: Vnic): boolean => leaves(wanted).some(({ ips }) => ips.length > 0);
 

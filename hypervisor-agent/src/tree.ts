@@ -1,4 +1,4 @@
-import { type IpAddress, isGroup, type Mac, type Uuid, type VnId } from "@nve/protocol-spec";
+import { type IpPrefix, isGroup, type Mac, type Uuid, type VnId } from "@nve/protocol-spec";
 
 /** A VN by its VN ID, or by its VN Name until the NVE has told the VN ID (H4). */
 export type VnRef = VnId | Uuid;
@@ -6,13 +6,13 @@ export type VnRef = VnId | Uuid;
 /** What a VNIC contains: VNs, their MACs, the IPs of each MAC (H6). No VN without a MAC: VDP could not say it. */
 export type Tree = readonly VnNode[];
 type VnNode = { vn: VnRef; name?: Uuid; macs: readonly MacNode[] };
-type MacNode = { mac: Mac; ips: readonly IpAddress[] };
+type MacNode = { mac: Mac; ips: readonly IpPrefix[] };
 
 /** A VN, a MAC of it, or an IP of that: as deep as it is filled in. */
-export type NodePath = { vn: VnRef; mac?: Mac; ip?: IpAddress };
+export type NodePath = { vn: VnRef; mac?: Mac; ip?: IpPrefix };
 
 /** A {VN, MAC} pair with its IPs: one filter entry. */
-type Leaf = { vn: VnRef; name?: Uuid; mac: Mac; ips: readonly IpAddress[] };
+type Leaf = { vn: VnRef; name?: Uuid; mac: Mac; ips: readonly IpPrefix[] };
 
 /** {VN, MAC} pairs that fit one association TLV of format 4 (protocol-spec, `maxEntries`). */
 const MAX_LEAVES = 40;

@@ -50,7 +50,7 @@ export type UplinkOptions = {
 };
 
 /** TLVs of our own that we send where they are read (protocol-spec, "Our own TLVs"). */
-const SENT: readonly ExtensionKind[] = ["addresses", "names", "labels"];
+const SENT: readonly ExtensionKind[] = ["addresses", "names", "labels", "prefixes"];
 
 export function openUplink(options: UplinkOptions): Uplink {
   const { link, clock, policy, settings, log, openEdgePort, perform } = options;

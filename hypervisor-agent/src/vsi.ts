@@ -2,16 +2,20 @@ import {
   type Association,
   addressTlvs,
   type Filters,
+  type IpPrefix,
+  isSingle,
   labelTlv,
   type Mac,
   nameTlvs,
   placeholder,
+  prefixTlvs,
   type Uuid,
   type Vdpdu,
   VdpError,
   type VdpTlv,
   type Vid,
   type VnId,
+  type VsiAddress,
   type VsiRequest,
   vdpduOctets,
   vnIdOfGroup,
@@ -95,11 +99,22 @@ export const sameKind = (association: Association, { typeId, typeVersion }: VdpS
 
 /** All the IPs of a VNIC, for the address TLV: the whole set each time, the empty one too (H11, H17). */
 export function ipTlvs(vnic: Uuid, tree: Tree): VdpTlv[] {
-  const entries = leaves(tree).flatMap(({ vn, mac, ips }) =>
-    ips.map((ip) => ({ ...(typeof vn === "number" && { vn }), mac, ip })),
-  );
-  return addressTlvs({ vsiId: vsiIdOf(vnic), entries });
+  return addressTlvs({ vsiId: vsiIdOf(vnic), entries: addressesIn(tree, isSingle) });
 }
+
+/** The same of IP prefixes (H8, H14); without any there is no TLV: the addresses are then the whole set. */
+export const prefixTlvsOf = (vnic: Uuid, tree: Tree): VdpTlv[] =>
+  prefixTlvs({ vsiId: vsiIdOf(vnic), entries: addressesIn(tree, isPrefix) });
+
+const isPrefix = (ip: IpPrefix): ip is IpPrefix => !isSingle(ip);
+
+const addressesIn = <Ip extends IpPrefix>(
+  tree: Tree,
+  wanted: (ip: IpPrefix) => ip is Ip,
+): VsiAddress<Ip>[] =>
+  leaves(tree).flatMap(({ vn, mac, ips }) =>
+    ips.filter(wanted).map((ip) => ({ ...(typeof vn === "number" && { vn }), mac, ip })),
+  );
 
 /** The VN Names behind the placeholders of `associateOf`; none when all VN IDs are known (H4). */
 export function nameTlvsOf(vnic: Uuid, tree: Tree): VdpTlv[] {
@@ -134,11 +149,12 @@ export function fitsOneMessage(
   vm?: string,
 ): string | undefined {
   const { type, association } = associateOf(vnic, tree, new Map(), vdp);
-  const beside = [...nameTlvsOf(vnic, tree), ...labelTlvs(vnic, vdp, vm), ...ipTlvs(vnic, tree)];
+  const ips = [...ipTlvs(vnic, tree), ...prefixTlvsOf(vnic, tree)];
+  const beside = [...nameTlvsOf(vnic, tree), ...labelTlvs(vnic, vdp, vm), ...ips];
   const tlvs: VdpTlv[] = [{ is: "association", type, association }, ...beside];
   const octets = sizeOf({ manager: vdp.manager, tlvs });
   if (octets <= MAX_ULPDU) return undefined;
-  return `too many IP addresses on one VNIC: ${octets} octets, one VDP message holds ${MAX_ULPDU}`;
+  return `too many IP addresses and prefixes on one VNIC: ${octets} octets, one VDP message holds ${MAX_ULPDU}`;
 }
 
 /** As few ULPDUs as it takes, in the order given. Each VSI is in one piece. */

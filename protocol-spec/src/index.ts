@@ -51,7 +51,20 @@ export {
   VnId,
   Vni,
 } from "./ids.ts";
-export { IpAddress, ipFrom, ipOctets, isIpv6, isUnicast } from "./ip.ts";
+export {
+  IpAddress,
+  IpPrefix,
+  ipFrom,
+  ipOctets,
+  isIpv6,
+  isSingle,
+  isUnicast,
+  networkOf,
+  prefixesIn,
+  prefixFrom,
+  prefixParts,
+  widthOf,
+} from "./ip.ts";
 export {
   defaultEvbPolicy,
   type Evb,
@@ -180,6 +193,7 @@ export {
   type VnNaming,
   type VsiNames,
 } from "./vdp/name-tlv.ts";
+export { prefixesOf, prefixTlvs, readPrefixes } from "./vdp/prefix-tlv.ts";
 export { readReason, reasonFor, reasonTlv, type VsiReason } from "./vdp/reason-tlv.ts";
 export {
   type Station,

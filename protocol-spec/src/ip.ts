@@ -1,9 +1,16 @@
 import { OutOfRange } from "./errors.ts";
 
 declare const brand: unique symbol;
+declare const prefix: unique symbol;
+
+/**
+ * IPv4 or IPv6 prefix: `10.0.0.0/28` with no bits behind its length, or a single address, which is written without
+ * a length.
+ */
+export type IpPrefix = string & { readonly [prefix]: true };
 
 /** IPv4 or IPv6 address in its canonical text form (RFC 5952 for IPv6). */
-export type IpAddress = string & { readonly [brand]: "IpAddress" };
+export type IpAddress = IpPrefix & { readonly [brand]: "IpAddress" };
 
 export function IpAddress(text: string): IpAddress {
   return ipFrom(ipOctets(text));
@@ -26,7 +33,7 @@ export function ipFrom(octets: Uint8Array): IpAddress {
   return shorten(words) as IpAddress;
 }
 
-export const isIpv6 = (ip: IpAddress): boolean => ip.includes(":");
+export const isIpv6 = (ip: IpPrefix): boolean => ip.includes(":");
 
 /** An address of one host that others can reach: not unspecified, loopback, multicast or broadcast (RFC 6890). */
 export function isUnicast(ip: IpAddress): boolean {
@@ -45,6 +52,81 @@ function v4Mapped(octets: Uint8Array): Uint8Array | undefined {
   const mapped = octets.every((octet, i) => i >= 12 || octet === (i < 10 ? 0 : 0xff));
   return mapped ? octets.subarray(12) : undefined;
 }
+
+/** @throws OutOfRange when `text` is neither an address nor a prefix, or has bits behind its length */
+export function IpPrefix(text: string): IpPrefix {
+  const [address = "", length, ...more] = text.split("/");
+  const ip = IpAddress(address);
+  if (length === undefined) return ip;
+  const bits = Number(length);
+  if (more.length > 0 || !/^\d{1,3}$/.test(length) || bits > widthOf(ip)) {
+    throw new OutOfRange(`"${text}" is not an IP prefix like 10.0.0.0/28`);
+  }
+  const network = networkOf(ip, bits);
+  if (network === ip) return prefixFrom(ip, bits);
+  throw new OutOfRange(`"${text}" has bits behind its prefix length: is ${network}/${bits} meant?`);
+}
+
+/** The prefix that begins with `network`, which has no bits behind the length. */
+export const prefixFrom = (network: IpAddress, length: number): IpPrefix =>
+  length === widthOf(network) ? network : (`${network}/${length}` as IpPrefix);
+
+export function prefixParts(prefix: IpPrefix): { ip: IpAddress; length: number } {
+  const [address = "", length] = prefix.split("/");
+  const ip = address as IpAddress;
+  return { ip, length: length === undefined ? widthOf(ip) : Number(length) };
+}
+
+export const isSingle = (prefix: IpPrefix): prefix is IpAddress => !prefix.includes("/");
+
+/** 32 or 128. */
+export const widthOf = (ip: IpPrefix): number => (isIpv6(ip) ? 128 : 32);
+
+/** The address with all bits behind `length` 0. */
+export const networkOf = (ip: IpAddress, length: number): IpAddress =>
+  ipFrom(
+    ipOctets(ip).map((octet, i) => {
+      const kept = Math.min(Math.max(length - 8 * i, 0), 8);
+      return octet & (0xff << (8 - kept));
+    }),
+  );
+
+/**
+ * What `10.0.0.1`, `10.0.0.0/28` or the range `10.0.0.5-10.0.0.9` says, in as few prefixes as it takes: at most 2
+ * for each bit of an address.
+ * @throws OutOfRange
+ */
+export function prefixesIn(text: string): IpPrefix[] {
+  const [from = "", to, ...more] = text.split("-");
+  if (to === undefined) return [IpPrefix(text)];
+  const [first, last] = [IpAddress(from), IpAddress(to)];
+  const [low, high] = [numberOf(first), numberOf(last)];
+  if (more.length > 0 || isIpv6(first) !== isIpv6(last) || low > high) {
+    throw new OutOfRange(`"${text}" is not a range like 10.0.0.5-10.0.0.9`);
+  }
+  const width = widthOf(first);
+  const all: IpPrefix[] = [];
+  for (let at = low; at <= high; ) {
+    let length = width;
+    while (length > 0 && fits(at, 1n << BigInt(width - length + 1), high)) length -= 1;
+    all.push(prefixFrom(ipFromNumber(at, width), length));
+    at += 1n << BigInt(width - length);
+  }
+  return all;
+}
+
+const fits = (at: bigint, size: bigint, high: bigint): boolean =>
+  at % size === 0n && at + size - 1n <= high;
+
+const numberOf = (ip: IpAddress): bigint =>
+  ipOctets(ip).reduce((n, octet) => n * 256n + BigInt(octet), 0n);
+
+const ipFromNumber = (n: bigint, width: number): IpAddress =>
+  ipFrom(
+    Uint8Array.from({ length: width / 8 }, (_, i) =>
+      Number((n >> BigInt(width - 8 * (i + 1))) & 0xffn),
+    ),
+  );
 
 function four(text: string): Uint8Array | undefined {
   const parts = text.split(".");

@@ -52,7 +52,7 @@ export function announcement({
         enabled: Capability.bridge,
       },
       ...(managementAddress === undefined ? [] : [managementAddressTlv(managementAddress)]),
-      announcing("addresses", "names", "labels"),
+      announcing("addresses", "names", "labels", "prefixes"),
     ],
   };
 }

@@ -2,7 +2,6 @@ import { type Driven, drive, type EdgePort, type LinkState, openEdgePort } from 
 import type { Log } from "@nve/program/log";
 import {
   type Association,
-  addressesOf,
   type BridgeAction,
   type BridgeEvent,
   type BridgeVsi,
@@ -28,6 +27,7 @@ import {
   vdpTimes,
 } from "@nve/protocol-spec";
 import type { Ask, Refusal } from "@nve/switch-agent/nve";
+import { allAddresses } from "./addresses.ts";
 import { type Answer, Answers } from "./answers.ts";
 import { mtusBeside, reasonBeside, withoutFor } from "./beside.ts";
 import { announcement, hypervisorOf, neighbourFields, vsiKey } from "./port-names.ts";
@@ -181,7 +181,7 @@ export class AccessPort {
   ): void {
     this.vdp.requestsIn += 1;
     const vsi = this.#vsi(vsiKey(this.name, manager, association), manager, source);
-    const addresses = addressesOf(association.vsiId, tlvs)?.entries;
+    const addresses = allAddresses(association.vsiId, tlvs);
     if (type === "de-associate") {
       vsi.answer?.();
       vsi.answer = answer;

@@ -88,3 +88,31 @@ test("server and switch show whose a VNIC is", async () => {
   expect(await lab.run("srv1", "hypervisor-agent", "vnic", "list")).toContain("database-1");
   await lab.detach("red1");
 });
+
+test("H8, H14: prefixes and ranges of a VNIC are known at the NVA, the longest answers", async () => {
+  const words = ["10.8.0.0/16", "10.9.0.5-10.9.0.9", "fd00:8::/64"];
+  await lab.attach("red1", "--ip", ...words);
+  await lab.attach("red3", "--ip", "10.8.7.0/24");
+  const all = ["10.8.0.0/16", "10.9.0.5", "10.9.0.6/31", "10.9.0.8/31", "fd00:8::/64"];
+  const ips = async () => (await lab.vnicOf("red1")).vns[0]?.macs[0]?.ips;
+  expect(await ips()).toEqual([vm("red1").ip, ...all]);
+  const owner = async (ip: string) =>
+    ((await lab.show("nva", "nva", "lookup", "red", ip)) as { mac: string }).mac;
+  expect(await owner("10.8.7.9")).toBe(vm("red3").mac);
+  expect(await owner("10.8.6.9")).toBe(vm("red1").mac);
+  expect(await owner("10.9.0.7")).toBe(vm("red1").mac);
+  expect(await owner("fd00:8::77")).toBe(vm("red1").mac);
+  const [remote] = (await lab.fdb("tor2")).filter(({ mac }) => mac === vm("red1").mac);
+  expect(remote?.ips).toContain("10.8.0.0/16");
+  expect(await lab.ping("red1", vm("red3").ip)).toBe(true);
+
+  const node = ["--vn", String(VN.red), "--mac", vm("red1").mac, "--ip", "10.8.0.0/16"];
+  await lab.run("srv1", "hypervisor-agent", "vnic", "remove", vm("red1").interface, ...node);
+  expect(await ips()).not.toContain("10.8.0.0/16");
+  await until("the NVA to know", async () => {
+    const { code } = await lab.exec("nva", "nva", "lookup", "red", "10.8.6.9");
+    return code === 1 || undefined;
+  });
+  await lab.detach("red1");
+  await lab.detach("red3");
+});

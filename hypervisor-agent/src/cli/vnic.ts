@@ -3,12 +3,12 @@ import { type Column, type Output, show, toJson } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { Mac, Uuid, VnId } from "@nve/protocol-spec/ids";
-import { IpAddress } from "@nve/protocol-spec/ip";
+import { type IpPrefix, prefixesIn } from "@nve/protocol-spec/ip";
 import type { VnAttachment, Vnic } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
 import { asking, type World } from "./world.ts";
 
-type Node = { vn: VnRef; mac?: Mac; ip?: IpAddress[] };
+type Node = { vn: VnRef; mac?: Mac; ip?: IpPrefix[] };
 type Waiting = { timeout: number };
 type Attaching = Node & Waiting & { vnic?: Uuid; vmName: string };
 
@@ -93,7 +93,11 @@ const withNode = (command: Command): Command =>
       textArgument(VnRef),
     )
     .option("--mac <mac>", "MAC address that the VM uses on it", textArgument(Mac))
-    .option("--ip <ip...>", "IP addresses of that MAC", collected);
+    .option(
+      "--ip <ip...>",
+      "IP addresses, prefixes (10.0.0.0/28) or ranges (10.0.0.5-10.0.0.9) of that MAC",
+      collected,
+    );
 
 function attachment({ vn, mac, ip = [] }: Node): VnAttachment {
   if (mac === undefined) {
@@ -115,9 +119,9 @@ function VnRef(text: string): VnRef {
 const vnOf = (vn: VnRef) =>
   typeof vn === "number" ? { vnId: vn, vnName: "" } : { vnId: 0, vnName: vn };
 
-const collected = (text: string, before: IpAddress[] = []): IpAddress[] => [
+const collected = (text: string, before: IpPrefix[] = []): IpPrefix[] => [
   ...before,
-  textArgument(IpAddress)(text),
+  ...textArgument(prefixesIn)(text),
 ];
 
 function Seconds(n: number): number {

@@ -339,7 +339,7 @@ function faultOf(
   if (isGroup(claim.mac)) return `${claim.mac} is a group address: no station has it`;
   if (claim.mac === "00:00:00:00:00:00") return "the all-zero address is no station's";
   if (claim.ips.length > limits.ipsPerClaim)
-    return `more than ${limits.ipsPerClaim} IP addresses for one MAC address`;
+    return `more than ${limits.ipsPerClaim} IP addresses and prefixes for one MAC address`;
   if (claim.sequence > limits.sequence) return `sequence ${claim.sequence} exceeds 32 bits`;
   if (vn.heldBy(claim.mac, source) !== undefined) return undefined; // replaces its own
   if (nve.claims >= limits.claimsPerNve)

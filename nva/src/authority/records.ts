@@ -1,4 +1,13 @@
-import type { HypervisorId, IpAddress, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import type {
+  HypervisorId,
+  IpAddress,
+  IpPrefix,
+  Mac,
+  NveId,
+  Uuid,
+  VnId,
+  Vni,
+} from "@nve/protocol-spec";
 
 /** A virtual network (H4). The VNI is for NVEs only. */
 export type Vn = {
@@ -34,7 +43,7 @@ export const nveSource = (nveId: NveId): Source => `nve:${nveId}`;
 export type Reported = {
   vnId: VnId;
   mac: Mac;
-  ips: readonly IpAddress[];
+  ips: readonly IpPrefix[];
   vnic?: Uuid;
   hypervisor?: HypervisorId;
   port?: string;
@@ -51,7 +60,7 @@ export type Claim = Reported & { source: Source; nveId: NveId };
 export type Mapping = {
   vnId: VnId;
   mac: Mac;
-  ips: readonly IpAddress[];
+  ips: readonly IpPrefix[];
   /** One, or several of an anycast address. */
   locations: readonly Location[];
   sequence: number;

@@ -1,4 +1,13 @@
-import type { Instant, IpAddress, Mac, NveId } from "@nve/protocol-spec";
+import {
+  type Instant,
+  type IpAddress,
+  type IpPrefix,
+  type Mac,
+  type NveId,
+  networkOf,
+  prefixFrom,
+  widthOf,
+} from "@nve/protocol-spec";
 import { limits } from "./limits.ts";
 import { bestOf, type Held, type LocationOf, mappingOf } from "./ranking.ts";
 import {
@@ -23,7 +32,7 @@ export class VnState {
   readonly members = new Set<NveId>();
   readonly #entries = new Map<Mac, Entry>();
   readonly #gone = new Map<Mac, Gone>();
-  readonly #byIp = new Map<IpAddress, Set<Mac>>();
+  readonly #byIp = new Map<IpPrefix, Set<Mac>>();
   readonly #locationOf: LocationOf;
   #claims = 0;
   #order = 0;
@@ -51,10 +60,19 @@ export class VnState {
     return entry && mappingOf(entry.best, entry.held, this.#locationOf);
   }
 
-  /** The mapping that has this IP address: the one that changed last where several do. */
+  /** The mapping that has this IP address, or the longest prefix that it is in. */
   mappingByIp(ip: IpAddress): Mapping | undefined {
+    for (let length = widthOf(ip); length >= 0; length--) {
+      const found = this.#latest(prefixFrom(networkOf(ip, length), length));
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  /** The one that changed last where several have it. */
+  #latest(prefix: IpPrefix): Mapping | undefined {
     let found: { mac: Mac; order: number } | undefined;
-    for (const mac of this.#byIp.get(ip) ?? []) {
+    for (const mac of this.#byIp.get(prefix) ?? []) {
       const order = this.#entries.get(mac)?.order ?? 0;
       if (found === undefined || order > found.order) found = { mac, order };
     }
@@ -209,7 +227,7 @@ export class VnState {
     }
   }
 
-  #unindex(mac: Mac, ips: readonly IpAddress[]): void {
+  #unindex(mac: Mac, ips: readonly IpPrefix[]): void {
     for (const ip of ips) {
       const macs = this.#byIp.get(ip);
       macs?.delete(mac);

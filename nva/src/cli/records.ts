@@ -49,7 +49,7 @@ export type NveLine = ReturnType<typeof nveRecord>;
 export const mappingRecord = (mapping: Mapping) => ({
   vnId: mapping.vnId,
   mac: macFrom(mapping.mac),
-  ips: mapping.ips.map(ipFrom),
+  ips: ipsOf(mapping),
   locations: mapping.locations.map(location),
   sequence: Number(mapping.sequence),
   vnic: mapping.vnic.length === 0 ? "" : uuid(mapping.vnic),
@@ -59,12 +59,12 @@ export type MappingRecord = ReturnType<typeof mappingRecord>;
 
 export const claimRecord = ({ source, claim, best, stale }: SourcedClaim) => {
   if (claim === undefined) return undefined;
-  const { vnId, mac, ips, vnic, hypervisor, port, sequence } = claim;
+  const { vnId, mac, vnic, hypervisor, port, sequence } = claim;
   return {
     vnId,
     mac: macFrom(mac),
     source,
-    ips: ips.map(ipFrom),
+    ips: ipsOf(claim),
     vnic: vnic.length === 0 ? "" : uuid(vnic),
     hypervisor,
     port,
@@ -87,6 +87,11 @@ export const statusRecord = (status: NvaStatus) => ({
   claims: status.claims,
   watchers: status.watchers,
 });
+
+const ipsOf = ({ ips, prefixes }: Pick<Mapping, "ips" | "prefixes">): string[] => [
+  ...ips.map(ipFrom),
+  ...prefixes.map(({ ip, length }) => `${ipFrom(ip)}/${length}`),
+];
 
 const uuid = (octets: Uint8Array): string => (octets.length === 16 ? uuidFrom(octets) : "");
 

@@ -1,14 +1,17 @@
 import {
   HypervisorId,
   type IpAddress,
+  IpPrefix,
   ipFrom,
   ipOctets,
+  isSingle,
   isUnicast,
   type Mac,
   macFrom,
   macOctets,
   NveId,
   OutOfRange,
+  prefixParts,
   type Uuid,
   uuidFrom,
   uuidOctets,
@@ -86,12 +89,15 @@ export function fromReport(report: nve.Report): Report {
   };
 }
 
+export const fromPrefix = ({ ip, length }: wire.Prefix): IpPrefix =>
+  IpPrefix(`${fromIp(ip)}/${length}`);
+
 function fromClaim(claim: wire.Claim): Reported {
   const { vnic, hypervisor, port } = claim;
   return {
     vnId: VnId(claim.vnId),
     mac: fromMac(claim.mac),
-    ips: claim.ips.map(fromIp),
+    ips: [...claim.ips.map(fromIp), ...claim.prefixes.map(fromPrefix)],
     ...(vnic.length === 0 ? {} : { vnic: fromUuid(vnic, "vnic") }),
     ...(hypervisor === "" ? {} : { hypervisor: HypervisorId(hypervisor) }),
     ...(port === "" ? {} : { port: fromText(port, "port") }),
@@ -107,6 +113,14 @@ function fromClaim(claim: wire.Claim): Reported {
 
 export const toMac = (mac: Mac): Buffer => Buffer.from(macOctets(mac));
 const toIp = (ip: IpAddress): Buffer => Buffer.from(ipOctets(ip));
+/** Single addresses and prefixes are two fields. */
+const toIps = (all: readonly IpPrefix[]): { ips: Buffer[]; prefixes: wire.Prefix[] } => ({
+  ips: all.filter(isSingle).map(toIp),
+  prefixes: all
+    .filter((prefix) => !isSingle(prefix))
+    .map(prefixParts)
+    .map(({ ip, length }) => ({ ip: toIp(ip), length })),
+});
 export const toUuid = (uuid: Uuid): Buffer => Buffer.from(uuidOctets(uuid));
 
 export function toVn(vn: Vn, revision: number): wire.Vn {
@@ -140,7 +154,7 @@ export function toMapping(mapping: Mapping): wire.Mapping {
   return {
     vnId: mapping.vnId,
     mac: toMac(mapping.mac),
-    ips: mapping.ips.map(toIp),
+    ...toIps(mapping.ips),
     locations: mapping.locations.map(toLocation),
     sequence: BigInt(mapping.sequence),
     vnic: mapping.vnic === undefined ? Buffer.alloc(0) : toUuid(mapping.vnic),
@@ -155,7 +169,7 @@ export function toClaim(claim: Claim): wire.Claim {
   return {
     vnId: claim.vnId,
     mac: toMac(claim.mac),
-    ips: claim.ips.map(toIp),
+    ...toIps(claim.ips),
     vnic: claim.vnic === undefined ? Buffer.alloc(0) : toUuid(claim.vnic),
     hypervisor: claim.hypervisor ?? "",
     port: claim.port ?? "",

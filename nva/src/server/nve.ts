@@ -13,7 +13,7 @@ import {
 } from "@nve/protocol-spec/proto/nve";
 import type { Authority } from "../authority/authority.ts";
 import type { Mapping } from "../authority/records.ts";
-import { fromIp, fromMac, fromUuid, toMapping, toVn } from "./convert.ts";
+import { fromIp, fromMac, fromPrefix, fromUuid, toMapping, toVn } from "./convert.ts";
 import type { Hub } from "./hub.ts";
 import { Session } from "./session.ts";
 import { type WatchCall, Watcher } from "./watcher.ts";
@@ -47,8 +47,9 @@ export function nveService(hub: Hub): Service {
 function admit(authority: Authority, request: AdmitRequest): AdmitResponse {
   NveId(request.nveId);
   if (request.vnic.length > 0) fromUuid(request.vnic, "vnic");
-  const macs = request.addresses.map(({ mac, ips }) => {
+  const macs = request.addresses.map(({ mac, ips, prefixes }) => {
     ips.forEach(fromIp);
+    prefixes.forEach(fromPrefix);
     return fromMac(mac);
   });
   const [vn, asked] = wanted(authority, request.vn);

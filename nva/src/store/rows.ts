@@ -1,5 +1,5 @@
 import { checked, Refused } from "@nve/program";
-import { HypervisorId, IpAddress, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import { HypervisorId, IpAddress, IpPrefix, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import { z } from "zod";
 import type { Change, Source, Tables } from "../authority/records.ts";
 import type { Row, RowChange, Store, Table } from "./store.ts";
@@ -10,6 +10,7 @@ const mac = z.string().transform(checked(Mac));
 const nveId = z.string().transform(checked(NveId));
 const uuid = z.string().transform(checked(Uuid));
 const ip = z.string().transform(checked(IpAddress));
+const prefix = z.string().transform(checked(IpPrefix));
 const count = z.number().int().nonnegative();
 
 const vn = z.strictObject({
@@ -36,7 +37,7 @@ const claim = z
   .strictObject({
     vnId,
     mac,
-    ips: z.array(ip),
+    ips: z.array(prefix),
     vnic: uuid.optional(),
     hypervisor: z.string().transform(checked(HypervisorId)).optional(),
     port: z.string().optional(),

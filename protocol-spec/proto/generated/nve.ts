@@ -20,7 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Claim, Cursor, Location, Mapping, Vn } from "./types.ts";
+import { Claim, Cursor, Location, Mapping, Prefix, Vn } from "./types.ts";
 
 export const protobufPackage = "split_nve.v1";
 
@@ -179,6 +179,7 @@ export interface AdmitRequest {
 export interface VnicAddress {
   mac: Buffer;
   ips: Buffer[];
+  prefixes: Prefix[];
 }
 
 export interface AdmitResponse {
@@ -192,7 +193,9 @@ export interface Denial {
 
 export interface LookupRequest {
   vnId: number;
-  address: { $case: "mac"; value: Buffer } | { $case: "ip"; value: Buffer } | undefined;
+  address: { $case: "mac"; value: Buffer } | //
+  /** the longest prefix that it is in, where it is no address of anybody */
+  { $case: "ip"; value: Buffer } | undefined;
 }
 
 export interface LookupResponse {
@@ -1703,7 +1706,7 @@ export const AdmitRequest: MessageFns<AdmitRequest> = {
 };
 
 function createBaseVnicAddress(): VnicAddress {
-  return { mac: Buffer.alloc(0), ips: [] };
+  return { mac: Buffer.alloc(0), ips: [], prefixes: [] };
 }
 
 export const VnicAddress: MessageFns<VnicAddress> = {
@@ -1713,6 +1716,9 @@ export const VnicAddress: MessageFns<VnicAddress> = {
     }
     for (const v of message.ips) {
       writer.uint32(18).bytes(v!);
+    }
+    for (const v of message.prefixes) {
+      Prefix.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1746,6 +1752,14 @@ export const VnicAddress: MessageFns<VnicAddress> = {
             message.ips.push(Buffer.from(reader.bytes()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.prefixes.push(Prefix.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1765,6 +1779,7 @@ export const VnicAddress: MessageFns<VnicAddress> = {
     const message = createBaseVnicAddress();
     message.mac = object.mac ?? Buffer.alloc(0);
     message.ips = object.ips?.map((e) => e) || [];
+    message.prefixes = object.prefixes?.map((e) => Prefix.fromPartial(e)) || [];
     return message;
   },
 };

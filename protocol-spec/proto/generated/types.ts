@@ -72,6 +72,12 @@ export interface Cursor {
   revision: bigint;
 }
 
+/** `ip` is 4 or 16 octets with no bits behind `length`, which is less than all of them. */
+export interface Prefix {
+  ip: Buffer;
+  length: number;
+}
+
 /** Who says that an address of a VN is where (A13). The source is the NVE that reports it. */
 export interface Claim {
   vnId: number;
@@ -88,6 +94,7 @@ export interface Claim {
   sticky: boolean;
   anycast: boolean;
   suspended: boolean;
+  prefixes: Prefix[];
 }
 
 /** The best of the claims of one {VN, MAC}: computed, never stored. */
@@ -104,6 +111,7 @@ export interface Mapping {
   suspended: boolean;
   /** its NVE is lost and the hold time runs */
   stale: boolean;
+  prefixes: Prefix[];
 }
 
 function createBaseVn(): Vn {
@@ -423,6 +431,73 @@ export const Cursor: MessageFns<Cursor> = {
   },
 };
 
+function createBasePrefix(): Prefix {
+  return { ip: Buffer.alloc(0), length: 0 };
+}
+
+export const Prefix: MessageFns<Prefix> = {
+  encode(message: Prefix, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ip.length !== 0) {
+      writer.uint32(10).bytes(message.ip);
+    }
+    if (message.length !== 0) {
+      writer.uint32(16).uint32(message.length);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Prefix {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrefix();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ip = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.length = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Prefix>): Prefix {
+    return Prefix.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Prefix>): Prefix {
+    const message = createBasePrefix();
+    message.ip = object.ip ?? Buffer.alloc(0);
+    message.length = object.length ?? 0;
+    return message;
+  },
+};
+
 function createBaseClaim(): Claim {
   return {
     vnId: 0,
@@ -435,6 +510,7 @@ function createBaseClaim(): Claim {
     sticky: false,
     anycast: false,
     suspended: false,
+    prefixes: [],
   };
 }
 
@@ -472,6 +548,9 @@ export const Claim: MessageFns<Claim> = {
     }
     if (message.suspended !== false) {
       writer.uint32(80).bool(message.suspended);
+    }
+    for (const v of message.prefixes) {
+      Prefix.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -569,6 +648,14 @@ export const Claim: MessageFns<Claim> = {
             message.suspended = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.prefixes.push(Prefix.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -596,6 +683,7 @@ export const Claim: MessageFns<Claim> = {
     message.sticky = object.sticky ?? false;
     message.anycast = object.anycast ?? false;
     message.suspended = object.suspended ?? false;
+    message.prefixes = object.prefixes?.map((e) => Prefix.fromPartial(e)) || [];
     return message;
   },
 };
@@ -612,6 +700,7 @@ function createBaseMapping(): Mapping {
     anycast: false,
     suspended: false,
     stale: false,
+    prefixes: [],
   };
 }
 
@@ -649,6 +738,9 @@ export const Mapping: MessageFns<Mapping> = {
     }
     if (message.stale !== false) {
       writer.uint32(80).bool(message.stale);
+    }
+    for (const v of message.prefixes) {
+      Prefix.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -746,6 +838,14 @@ export const Mapping: MessageFns<Mapping> = {
             message.stale = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.prefixes.push(Prefix.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -773,6 +873,7 @@ export const Mapping: MessageFns<Mapping> = {
     message.anycast = object.anycast ?? false;
     message.suspended = object.suspended ?? false;
     message.stale = object.stale ?? false;
+    message.prefixes = object.prefixes?.map((e) => Prefix.fromPartial(e)) || [];
     return message;
   },
 };

@@ -17,7 +17,14 @@ export type Extension = {
 };
 
 /** TLVs of our own in VDP, by the bit that announces who reads them. */
-const BITS = { addresses: 0x01, reasons: 0x02, names: 0x04, mtus: 0x08, labels: 0x10 } as const;
+const BITS = {
+  addresses: 0x01,
+  reasons: 0x02,
+  names: 0x04,
+  mtus: 0x08,
+  labels: 0x10,
+  prefixes: 0x20,
+} as const;
 export type ExtensionKind = keyof typeof BITS;
 const KINDS = Object.keys(BITS) as ExtensionKind[];
 

@@ -1,7 +1,7 @@
 import { concat, decode, type Reader, uint } from "../bytes.ts";
 import { DecodeError } from "../errors.ts";
 import { type Mac, macFrom, macOctets, VnId } from "../ids.ts";
-import { type IpAddress, ipFrom, ipOctets, isIpv6 } from "../ip.ts";
+import { type IpAddress, type IpPrefix, ipFrom, ipOctets, isIpv6 } from "../ip.ts";
 import type { Organizational } from "../tlv.ts";
 import { readVsiId, type VsiId, vsiIdOctets } from "./association.ts";
 import { chunks, OUR_ROOM, OurSubtype, ofVsi, ourTlv, readOurs } from "./our-tlv.ts";
@@ -19,9 +19,13 @@ import type { VdpTlv } from "./vdpdu.ts";
  * Cisco's as lldpad sends it (OUI 00-00-0C, subtype F2): VSI ID format, VSI ID, AFI (2 octets, 1 = IPv4), address;
  * one TLV for each. It names no VN and no MAC: the address is of the only MAC of the VSI.
  */
-export type VsiAddresses = { vsiId: VsiId; entries: readonly VsiAddress[] };
+export type VsiAddresses<Ip extends IpPrefix = IpPrefix> = {
+  vsiId: VsiId;
+  entries: readonly VsiAddress<Ip>[];
+};
 
-export type VsiAddress = { vn?: VnId; mac?: Mac; ip: IpAddress };
+/** A single address here; a prefix in a prefix TLV (prefix-tlv.ts). */
+export type VsiAddress<Ip extends IpPrefix = IpPrefix> = { vn?: VnId; mac?: Mac; ip: Ip };
 
 const CISCO_OUI = 0x00000c;
 const CISCO_ADDRESS_SUBTYPE = 0xf2;
@@ -37,7 +41,7 @@ const NO_MAC = "00:00:00:00:00:00";
  * described above: a foreign TLV does not spoil the request beside it.
  * @throws DecodeError when it is ours and malformed; readVdpdu lets none such through
  */
-export function readAddresses(tlv: Organizational): VsiAddresses | undefined {
+export function readAddresses(tlv: Organizational): VsiAddresses<IpAddress> | undefined {
   const ours = readOurs(tlv, OurSubtype.addresses, readEntries);
   if (ours !== undefined) return ours;
   if (tlv.oui !== CISCO_OUI || tlv.subtype !== CISCO_ADDRESS_SUBTYPE) return undefined;
@@ -50,21 +54,24 @@ export function readAddresses(tlv: Organizational): VsiAddresses | undefined {
 }
 
 /** What all TLVs of a ULPDU say of one VSI; undefined when none speaks of it. @throws as readAddresses does */
-export function addressesOf(vsiId: VsiId, tlvs: readonly VdpTlv[]): VsiAddresses | undefined {
+export function addressesOf(
+  vsiId: VsiId,
+  tlvs: readonly VdpTlv[],
+): VsiAddresses<IpAddress> | undefined {
   const said = ofVsi(vsiId, tlvs, readAddresses);
   if (said.length === 0) return undefined;
   return { vsiId, entries: said.flatMap(({ entries }) => entries) };
 }
 
 /** Ours, as many as it takes: one at least, for the empty set too. @throws OutOfRange for a bad VSI ID */
-export function addressTlvs({ vsiId, entries }: VsiAddresses): Organizational[] {
+export function addressTlvs({ vsiId, entries }: VsiAddresses<IpAddress>): Organizational[] {
   return chunks(entries.map(entryOctets), OUR_ROOM - COUNT).map((chunk) =>
     ourTlv(OurSubtype.addresses, vsiId, uint(1, chunk.length), ...chunk),
   );
 }
 
 /** Cisco's, one for each address; VN and MAC are left out. @throws OutOfRange for a bad VSI ID */
-export function ciscoAddressTlvs({ vsiId, entries }: VsiAddresses): Organizational[] {
+export function ciscoAddressTlvs({ vsiId, entries }: VsiAddresses<IpAddress>): Organizational[] {
   return entries.map(({ ip }) => ({
     is: "organizational",
     oui: CISCO_OUI,
@@ -73,12 +80,12 @@ export function ciscoAddressTlvs({ vsiId, entries }: VsiAddresses): Organization
   }));
 }
 
-function readEntries(r: Reader): Omit<VsiAddresses, "vsiId"> {
+function readEntries(r: Reader): Omit<VsiAddresses<IpAddress>, "vsiId"> {
   const count = r.uint(1);
   return { entries: Array.from({ length: count }, () => readEntry(r)) };
 }
 
-function readEntry(r: Reader): VsiAddress {
+function readEntry(r: Reader): VsiAddress<IpAddress> {
   const vn = r.uint(3);
   const mac = macFrom(r.take(6));
   return {
@@ -94,7 +101,7 @@ function readIp(r: Reader, family: number): IpAddress {
   throw new DecodeError("unsupported", `address family ${family}`);
 }
 
-function entryOctets({ vn, mac, ip }: VsiAddress): Uint8Array {
+function entryOctets({ vn, mac, ip }: VsiAddress<IpAddress>): Uint8Array {
   return concat(
     uint(3, vn ?? 0),
     mac === undefined ? new Uint8Array(6) : macOctets(mac),
@@ -103,7 +110,7 @@ function entryOctets({ vn, mac, ip }: VsiAddress): Uint8Array {
   );
 }
 
-function readCisco(r: Reader): VsiAddresses {
+function readCisco(r: Reader): VsiAddresses<IpAddress> {
   const vsiId = readVsiId(r);
   const afi = r.uint(2);
   if (afi !== AFI.ipv4 && afi !== AFI.ipv6) throw new DecodeError("unsupported", `AFI ${afi}`);

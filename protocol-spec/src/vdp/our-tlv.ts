@@ -15,6 +15,7 @@ export const OurSubtype = {
   names: 0x03,
   mtus: 0x04,
   labels: 0x05,
+  prefixes: 0x06,
 } as const;
 
 /** Octets of the information string in front of what is each kind's own. */

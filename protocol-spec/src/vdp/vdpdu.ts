@@ -20,6 +20,7 @@ import {
 import { readLabels } from "./label-tlv.ts";
 import { readMtus } from "./mtu-tlv.ts";
 import { readNames } from "./name-tlv.ts";
+import { readPrefixes } from "./prefix-tlv.ts";
 import { readReason } from "./reason-tlv.ts";
 
 /**
@@ -50,7 +51,7 @@ const ASSOCIATION_TYPES: readonly (AssociationType | undefined)[] = [
 ];
 
 /** Readers of all TLVs of our own. */
-const OURS = [readAddresses, readReason, readNames, readMtus, readLabels] as const;
+const OURS = [readAddresses, readReason, readNames, readMtus, readLabels, readPrefixes] as const;
 
 /**
  * Reads up to the End TLV; what follows it is padding. One TLV that cannot be read refuses the whole.

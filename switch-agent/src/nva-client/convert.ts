@@ -1,14 +1,17 @@
 import {
   type IpAddress,
+  IpPrefix,
   ipFrom,
   ipOctets,
   isIpv6,
+  isSingle,
   isUnicast,
   type Mac,
   macFrom,
   macOctets,
   NveId,
   OutOfRange,
+  prefixParts,
   type Uuid,
   uuidFrom,
   uuidOctets,
@@ -32,6 +35,7 @@ import {
   Encapsulation,
   type Location,
   type Mapping,
+  type Prefix,
   type Vn,
 } from "@nve/protocol-spec/proto/types";
 import type {
@@ -67,10 +71,24 @@ const locationOf = ({ nve, vtep }: Self): Location => ({
   encapsulations: [Encapsulation.ENCAPSULATION_VXLAN],
 });
 
+/** Single addresses and prefixes are two fields. */
+const ipsTo = (all: readonly IpPrefix[]): { ips: Buffer[]; prefixes: Prefix[] } => ({
+  ips: all.filter(isSingle).map((ip) => Buffer.from(ipOctets(ip))),
+  prefixes: all
+    .filter((prefix) => !isSingle(prefix))
+    .map(prefixParts)
+    .map(({ ip, length }) => ({ ip: Buffer.from(ipOctets(ip)), length })),
+});
+
+const ipsFrom = ({ ips, prefixes }: Mapping): IpPrefix[] => [
+  ...ips.map(ipFrom),
+  ...prefixes.map(({ ip, length }) => IpPrefix(`${ipFrom(ip)}/${length}`)),
+];
+
 const claimOf = (claim: LocalClaim): Claim => ({
   vnId: claim.vn,
   mac: Buffer.from(macOctets(claim.mac)),
-  ips: claim.ips.map((ip) => Buffer.from(ipOctets(ip))),
+  ...ipsTo(claim.ips),
   vnic: Buffer.from(uuidOctets(claim.vnic)),
   hypervisor: claim.hypervisor,
   port: claim.port,
@@ -152,7 +170,7 @@ export const admitRequest = (self: Self, ask: Admission): AdmitRequest => ({
 const addressesIn = ({ vn, content }: Admission): VnicAddress[] =>
   [...(typeof vn === "number" ? (content.get(vn) ?? []) : [])].map(([mac, ips]) => ({
     mac: Buffer.from(macOctets(mac)),
-    ips: [...ips].map((ip) => Buffer.from(ipOctets(ip))),
+    ...ipsTo([...ips]),
   }));
 
 /** @throws OutOfRange when the NVA says what cannot be */
@@ -225,7 +243,7 @@ function readMapping(mapping: Mapping, self: Self): { mac: Mac; remote?: Remote 
     .map((location) => memberOf(location, self))
     .find((found) => found !== undefined);
   if (member === undefined) return { mac };
-  return { mac, remote: { mac, ips: mapping.ips.map(ipFrom), ...member } };
+  return { mac, remote: { mac, ips: ipsFrom(mapping), ...member } };
 }
 
 /** Nothing for ourselves, and for an NVE with no VTEP of our address family. */

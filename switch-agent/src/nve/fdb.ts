@@ -1,7 +1,7 @@
-import type { IpAddress, Mac, NveId, VnId } from "@nve/protocol-spec";
+import type { IpAddress, IpPrefix, Mac, NveId, VnId } from "@nve/protocol-spec";
 
 /** A MAC of a VN behind another NVE, as the NVA says. */
-export type Remote = { mac: Mac; ips: readonly IpAddress[]; nve: NveId; vtep: IpAddress };
+export type Remote = { mac: Mac; ips: readonly IpPrefix[]; nve: NveId; vtep: IpAddress };
 
 /** An NVE that has members of a VN (A10, P8). */
 export type Member = { nve: NveId; vtep: IpAddress };

@@ -1,4 +1,4 @@
-import type { IpAddress } from "@nve/protocol-spec";
+import type { IpPrefix } from "@nve/protocol-spec";
 import {
   type Filters,
   isGroup,
@@ -59,9 +59,9 @@ export function contentOf(
   entries: readonly Entry[],
   addresses: readonly VsiAddress[] = [],
 ): VnicContent {
-  const content = new Map<VnId, Map<Mac, Set<IpAddress>>>();
+  const content = new Map<VnId, Map<Mac, Set<IpPrefix>>>();
   for (const { vn, mac } of entries) {
-    const macs = content.get(vn) ?? new Map<Mac, Set<IpAddress>>();
+    const macs = content.get(vn) ?? new Map<Mac, Set<IpPrefix>>();
     content.set(vn, macs);
     if (mac !== undefined && !macs.has(mac)) macs.set(mac, new Set());
   }

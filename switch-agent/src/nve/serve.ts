@@ -1,4 +1,4 @@
-import type { IpAddress, Mac, Uuid, Vid, VnId } from "@nve/protocol-spec";
+import type { IpPrefix, Mac, Uuid, Vid, VnId } from "@nve/protocol-spec";
 import type { Report } from "./events.ts";
 import type { Fdb } from "./fdb.ts";
 import { type Intent, type IntentChange, intentChange, intentKey, type Place } from "./intents.ts";
@@ -13,7 +13,7 @@ export type LocalVnic = {
   suspended: boolean;
   /** Counts up with each association: the latest has the MAC, as after a move between two ports (H20). */
   order: number;
-  macs: ReadonlyMap<Mac, ReadonlySet<IpAddress>>;
+  macs: ReadonlyMap<Mac, ReadonlySet<IpPrefix>>;
 };
 
 /** All that the NVE does for one VN. It is computed anew after each change, and compared with what was. */

@@ -1,17 +1,17 @@
-import type { IpAddress, Mac, VnId } from "@nve/protocol-spec";
+import type { IpPrefix, Mac, VnId } from "@nve/protocol-spec";
 
 /** What one VNIC contains: VN → MAC → IP (H6). Without a MAC it is in the VN all the same. */
-export type VnicContent = ReadonlyMap<VnId, ReadonlyMap<Mac, ReadonlySet<IpAddress>>>;
+export type VnicContent = ReadonlyMap<VnId, ReadonlyMap<Mac, ReadonlySet<IpPrefix>>>;
 
 /** A VNIC, a VN of it, a MAC of that VN, or an IP of that MAC: as deep as it is filled in. */
-export type TreeNode = { vnic: string; vn?: VnId; mac?: Mac; ip?: IpAddress };
+export type TreeNode = { vnic: string; vn?: VnId; mac?: Mac; ip?: IpPrefix };
 
 /**
  * The containment tree VNIC → VN → MAC → IP (H6). A MAC or an IP means something below its VN only, so the
  * same one in two VNs are two (H5). `vnic` is the caller's key; each method returns the VNs it touched.
  */
 export class Tree {
-  readonly #vnics = new Map<string, Map<VnId, Map<Mac, Set<IpAddress>>>>();
+  readonly #vnics = new Map<string, Map<VnId, Map<Mac, Set<IpPrefix>>>>();
   readonly #members = new Map<VnId, Set<string>>();
 
   /** @returns nothing for a VNIC that is not here. */
@@ -66,7 +66,7 @@ export class Tree {
 }
 
 function removeBelow(
-  vns: Map<VnId, Map<Mac, Set<IpAddress>>>,
+  vns: Map<VnId, Map<Mac, Set<IpPrefix>>>,
   vn: VnId,
   { mac, ip }: TreeNode,
 ): boolean {
@@ -76,7 +76,7 @@ function removeBelow(
   return macs?.get(mac)?.delete(ip) ?? false;
 }
 
-const copyOf = (macs: ReadonlyMap<Mac, ReadonlySet<IpAddress>>): Map<Mac, Set<IpAddress>> =>
+const copyOf = (macs: ReadonlyMap<Mac, ReadonlySet<IpPrefix>>): Map<Mac, Set<IpPrefix>> =>
   new Map([...macs].map(([mac, ips]) => [mac, new Set(ips)]));
 
 const none: ReadonlySet<string> = new Set();

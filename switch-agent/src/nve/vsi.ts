@@ -1,7 +1,7 @@
 import type {
   Filters,
   Instant,
-  IpAddress,
+  IpPrefix,
   Mac,
   Uuid,
   Vid,
@@ -53,7 +53,7 @@ export type Refusal = { code: number; hard: boolean; reason: string; detail?: st
 export type LocalClaim = {
   vn: VnId;
   mac: Mac;
-  ips: readonly IpAddress[];
+  ips: readonly IpPrefix[];
   vnic: Uuid;
   hypervisor: string;
   port: string;

@@ -1,5 +1,5 @@
 import type { Tree } from "@nve/hypervisor-agent/tree";
-import { IpAddress, Mac, Uuid, VnId } from "@nve/protocol-spec";
+import { IpAddress, IpPrefix, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Cable, cable, type Faults, random } from "../../support/cable.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
@@ -103,6 +103,19 @@ describe("on a good cable", () => {
     await within(all.clock, 1000, all.it.agent.change({ vnic: vnicOf(0), add, remove: [] }, limit));
     expectBothAgree(all, "changed");
     expect(all.nve.access()).toHaveLength(2);
+  });
+
+  test("H8: prefixes come, go and stay with keepalives, and both sides agree", async () => {
+    const prefixes = ["10.0.0.1", "10.1.0.0/16", "fd00::/64"].map(IpPrefix);
+    const tree = [{ vn: VnId(5), macs: [{ mac: Mac(macOf(1)), ips: prefixes }] }];
+    await attach(0, tree);
+    expectBothAgree(all, "prefixes");
+    expect(all.nve.attached()[0]).toContain("10.0.0.1 10.1.0.0/16 fd00::/64");
+    const remove = [{ vn: VnId(5), mac: Mac(macOf(1)), ip: IpPrefix("10.1.0.0/16") }];
+    await within(all.clock, 1000, all.it.agent.change({ vnic: vnicOf(0), add: [], remove }, limit));
+    await run(all.clock, 5000, 10);
+    expectBothAgree(all, "one less");
+    expect(all.nve.attached()[0]).not.toContain("10.1.0.0/16");
   });
 
   test("an attach takes no longer than the frames", async () => {

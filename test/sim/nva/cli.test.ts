@@ -129,6 +129,9 @@ test("nva nve, mapping, claim, lookup and status show what there is", async () =
   ]);
   for (const address of ["192.168.0.1", "FD00::1", "02-00-00-00-00-01"])
     expect(await json("lookup", "blue", address)).toMatchObject({ locations: [{ nve: "tor1" }] });
+  const prefixes = [{ ip: ip("10.9.8.0"), length: 24 }];
+  await tor2.told({ claims: [claim(2, { ips: [], prefixes })] });
+  expect(await json("lookup", "blue", "10.9.8.7")).toMatchObject({ ips: ["10.9.8.0/24"] });
   await expect(lines("lookup", "blue", "10.9.9.9")).rejects.toThrow(/no such address in VN blue/);
   expect(await json("status")).toMatchObject({
     store: "memory",

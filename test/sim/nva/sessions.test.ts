@@ -195,7 +195,7 @@ describe("Admit and Lookup", () => {
     macs: Buffer[] = [],
   ) => {
     const client = nva.nveClient();
-    const addresses = macs.map((mac) => ({ mac, ips: [] }));
+    const addresses = macs.map((mac) => ({ mac, ips: [], prefixes: [] }));
     const request = {
       nveId: "tor1",
       vn,

@@ -2,10 +2,12 @@ import {
   type ExtensionKind,
   type Filters,
   IpAddress,
+  IpPrefix,
   labelTlv,
   Mac,
   nameTlvs,
   placeholder,
+  prefixTlvs,
   type Status,
   Uuid,
   VdpError,
@@ -560,4 +562,21 @@ describe("labels", () => {
     expect(it.nva.reports).toMatchObject([{ claims: [{ hypervisor: "server1" }] }]);
     expect([...it.agent.core.vsis.values()][0]?.ask.vm).toBeUndefined();
   });
+});
+
+test("H8, H14: prefixes beside a request are its VSI's, with its addresses the whole set", async () => {
+  const [station] = it.stations;
+  const ip = IpAddress("10.0.0.1");
+  const prefix = { mac: a, ip: IpPrefix("10.1.0.0/16") };
+  const prefixes = prefixTlvs({ vsiId: vsiIdOf(vm1), entries: [prefix] });
+  const asked = request("associate", vm1, group([5001, a]));
+  station.ask(asked, ...addresses(vm1, { mac: a, ip }), ...prefixes);
+  await pass(it.clock, 30);
+  expect(it.nva.reports).toMatchObject([{ claims: [{ mac: a, ips: [ip, prefix.ip] }] }]);
+  station.ask(request("associate", vm1, group([5001, a, 2])), ...addresses(vm1, { mac: a, ip }));
+  await pass(it.clock, 30);
+  expect(it.nva.reports.at(-1)).toMatchObject({ claims: [{ mac: a, ips: [ip] }] });
+  station.ask(request("associate", vm1, group([5001, a, 2])), ...prefixes);
+  await pass(it.clock, 30);
+  expect(it.nva.reports.at(-1)).toMatchObject({ claims: [{ mac: a, ips: [prefix.ip] }] });
 });

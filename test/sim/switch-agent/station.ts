@@ -13,6 +13,7 @@ import {
   type Filters,
   frameOctets,
   GroupAddress,
+  type IpAddress,
   lldpduOctets,
   Mac,
   readEcpdu,
@@ -158,5 +159,5 @@ export function request(
   return { is: "association", type, association };
 }
 
-export const addresses = (vnic: Uuid, ...entries: VsiAddress[]): VdpTlv[] =>
+export const addresses = (vnic: Uuid, ...entries: VsiAddress<IpAddress>[]): VdpTlv[] =>
   addressTlvs({ vsiId: { format: 5, octets: uuidOctets(vnic) }, entries });

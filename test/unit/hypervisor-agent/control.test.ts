@@ -195,3 +195,13 @@ test("the VM's name comes along, when it can be shown", async () => {
     await expect(client.attach({ ...wanted, vmName }, 5000)).rejects.toThrow(/a VM's name/);
   }
 });
+
+test("H8: prefixes and ranges are taken, a range as prefixes", async () => {
+  const ips = ["10.0.0.1", "10.1.0.0/16", "10.2.0.5-10.2.0.7"];
+  const vns = [{ vnId: 5, vnName: "", macs: [{ mac, ips }] }];
+  await client.attach({ ...wanted, vns }, 5000);
+  const taken = ["10.0.0.1", "10.1.0.0/16", "10.2.0.5", "10.2.0.6/31"];
+  expect(asked).toMatchObject([{ tree: [{ macs: [{ ips: taken }] }] }]);
+  const odd = [{ vnId: 5, vnName: "", macs: [{ mac, ips: ["10.0.0.1/24"] }] }];
+  await expect(client.attach({ ...wanted, vns: odd }, 5000)).rejects.toThrow(/10.0.0.0\/24 meant/);
+});

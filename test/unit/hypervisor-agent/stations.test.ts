@@ -1,6 +1,15 @@
 import { plus, type Tree } from "@nve/hypervisor-agent/tree";
 import type { BookEvent } from "@nve/hypervisor-agent/turn";
-import { Instant, placeholder, readLabels, Uuid, VdpError, Vid, VnId } from "@nve/protocol-spec";
+import {
+  Instant,
+  IpPrefix,
+  placeholder,
+  readLabels,
+  Uuid,
+  VdpError,
+  Vid,
+  VnId,
+} from "@nve/protocol-spec";
 import { describe, expect, test } from "vitest";
 import {
   agreed,
@@ -554,4 +563,26 @@ test("labels go with each request to an NVE that reads them, and not to another"
   expect(labels(it.at(11_000, { on: "tick" }))).toHaveLength(1);
   const plain = bookAt();
   expect(labels(plain.at(1, { ...attach, tree: treeOf(5), deadline: Instant(9000) }))).toEqual([]);
+});
+
+test("H8: prefixes go to an NVE that reads them, single addresses to others too", () => {
+  const ips = [IpPrefix("10.0.0.1"), IpPrefix("10.1.0.0/16")];
+  const tree: Tree = [{ vn: VnId(5), macs: [{ mac: macA, ips }] }];
+  const subtypes = (actions: ReturnType<ReturnType<typeof bookAt>["at"]>) =>
+    actions.flatMap((action) =>
+      action.do === "send"
+        ? action.vdpdu.tlvs.flatMap((tlv) => (tlv.is === "organizational" ? [tlv.subtype] : []))
+        : [],
+    );
+  for (const [reads, sent] of [
+    [["addresses"], [1]],
+    [
+      ["addresses", "prefixes"],
+      [1, 6],
+    ],
+  ] as const) {
+    const it = bookAt();
+    it.at(0, { on: "peer", evb: agreed, reads: new Set(reads) });
+    expect(subtypes(it.attach(1, 1, tree))).toEqual(sent);
+  }
 });

@@ -1,6 +1,6 @@
 import { bestOf, type Held } from "@nve/nva/authority/ranking";
 import { type Claim, nveSource } from "@nve/nva/authority/records";
-import { IpAddress, Mac, NveId, VnId, Vni } from "@nve/protocol-spec";
+import { IpAddress, IpPrefix, Mac, NveId, VnId, Vni } from "@nve/protocol-spec";
 import { describe, expect, test } from "vitest";
 import { blue, claim, holdMs, location, mac, red, uuid, world } from "./world.ts";
 
@@ -132,7 +132,10 @@ describe("claims and mappings", () => {
     [claim(1, { mac: Mac("ff:ff:ff:ff:ff:ff") }), /group address/],
     [claim(0, { mac: Mac("00:00:00:00:00:00") }), /all-zero/],
     [claim(1, { sequence: 2 ** 32 }), /32 bits/],
-    [claim(1, { ips: Array.from({ length: 65 }, () => IpAddress("10.0.0.1")) }), /64 IP addresses/],
+    [
+      claim(1, { ips: Array.from({ length: 129 }, () => IpAddress("10.0.0.1")) }),
+      /128 IP addresses/,
+    ],
   ])("V10: a bad claim is refused by itself, the rest of the report stands (%#)", (bad, reason) => {
     const { connect, tell, where } = world();
     const { result } = tell(connect("tor1", "10.0.0.1"), { claims: [bad, claim(2)] });
@@ -297,4 +300,25 @@ describe("P1: virtual networks", () => {
     expect(keep(all.createVn(wish("new", { vnId: red }))).result).toMatchObject({ vnId: red });
     expect(all.deleteVn(VnId(99), false).result).toEqual({ refused: "no VN 99" });
   });
+});
+
+test("H8: an IP address is looked up in the longest prefix that it is in", () => {
+  const { all, connect, tell } = world();
+  const tor1 = connect("tor1", "10.0.0.1");
+  const prefixes = (...texts: string[]) => texts.map(IpPrefix);
+  tell(tor1, {
+    claims: [
+      claim(1, { ips: prefixes("192.168.0.0/16", "fd00::/16") }),
+      claim(2, { ips: prefixes("192.168.7.0/24") }),
+      claim(3, { ips: prefixes("192.168.7.9") }),
+    ],
+  });
+  const at = (ip: string) => all.lookup(blue, IpAddress(ip))?.mac;
+  expect(at("192.168.7.9")).toBe(mac(3));
+  expect(at("192.168.7.8")).toBe(mac(2));
+  expect(at("192.168.8.8")).toBe(mac(1));
+  expect(at("fd00:1::1")).toBe(mac(1));
+  expect([at("192.169.0.1"), at("fe00::1")]).toEqual([undefined, undefined]);
+  tell(tor1, { withdrawn: [{ vnId: blue, mac: mac(2) }] });
+  expect(at("192.168.7.8")).toBe(mac(1));
 });

@@ -122,6 +122,7 @@ const mapping = (mac: Mac, ...locations: ReturnType<typeof location>[]) => ({
   vnId: 5001,
   mac: Buffer.from(macOctets(mac)),
   ips: [],
+  prefixes: [],
   locations,
   sequence: 1n,
   vnic: Buffer.alloc(16),

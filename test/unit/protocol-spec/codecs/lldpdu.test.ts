@@ -275,6 +275,7 @@ describe("our announcement", () => {
     ["01 04", { version: 1, reads: new Set(["names"]) }],
     ["01 08", { version: 1, reads: new Set(["mtus"]) }],
     ["01 10", { version: 1, reads: new Set(["labels"]) }],
+    ["01 20", { version: 1, reads: new Set(["prefixes"]) }],
     ["01 00", { version: 1, reads: new Set() }],
     ["ff 03", { version: 255, reads: new Set(["addresses", "reasons"]) }],
   ])("%s reads and writes", (wire, value) => {

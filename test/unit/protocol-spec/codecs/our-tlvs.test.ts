@@ -1,8 +1,10 @@
 import {
   DecodeError,
   decode,
+  IpPrefix,
   labelsOf,
   labelTlv,
+  Mac,
   mtusOf,
   mtuTlvs,
   namesOf,
@@ -11,17 +13,21 @@ import {
   OutOfRange,
   organizationalOctets,
   placeholder,
+  prefixesOf,
+  prefixTlvs,
   type Reader,
   readLabels,
   readMtus,
   readNames,
   readOrganizational,
+  readPrefixes,
   readReason,
   readVdpdu,
   reasonFor,
   reasonTlv,
   Uuid,
   VnId,
+  type VsiAddresses,
   type VsiMtus,
   type VsiNames,
   vdpduOctets,
@@ -240,5 +246,48 @@ describe("labels", () => {
 
   test("damaged, survive the round trip or are refused", () => {
     damagedIsRefused(wire, readLabels, labelTlv);
+  });
+});
+
+describe("H8: prefixes", () => {
+  const mac = Mac("52:54:00:11:22:33");
+  const wire = `4e5645 06 ${VSI} 03 001389 525400112233 04 1c 0a000010
+    000000 525400112233 06 10 fd000000000000000000000000000000
+    000000 000000000000 04 00 00000000`;
+  const entries = [
+    { vn: VnId(5001), mac, ip: IpPrefix("10.0.0.16/28") },
+    { mac, ip: IpPrefix("fd00::/16") },
+    { ip: IpPrefix("0.0.0.0/0") },
+  ];
+  const write = (prefixes: VsiAddresses): Organizational => {
+    const [tlv, ...more] = prefixTlvs(prefixes);
+    if (tlv !== undefined && more.length === 0) return tlv;
+    return { is: "organizational", oui: 0x4e5645, subtype: 6, octets: octets(`${VSI} 00`) };
+  };
+
+  test("read and write", () => {
+    expect(wireOf(write({ vsiId, entries }))).toBe(hex(octets(wire)));
+    expect(readPrefixes(asTlv(wire))).toEqual({ vsiId, entries });
+    expect(prefixTlvs({ vsiId, entries: [] })).toEqual([]);
+  });
+
+  test("go over several TLVs of at most 511 octets, and are one set again", () => {
+    const many = Array.from({ length: 100 }, (_, i) => ({ mac, ip: IpPrefix(`10.${i}.0.0/16`) }));
+    const tlvs = prefixTlvs({ vsiId, entries: many });
+    for (const tlv of tlvs) expect(organizationalOctets(tlv).length).toBeLessThanOrEqual(511);
+    expect(prefixesOf(vsiId, tlvs)).toEqual(many);
+    expect(prefixesOf(other, tlvs)).toEqual([]);
+  });
+
+  test.each([
+    ["short", `4e5645 06 ${VSI} 01 001389 525400112233 04 1c 0a0000`],
+    ["trailing", `4e5645 06 ${VSI} 00 00`],
+    ["unsupported", `4e5645 06 ${VSI} 01 001389 525400112233 05 1c 0a000010`],
+    ["bad-value", `4e5645 06 ${VSI} 01 001389 525400112233 04 21 0a000010`],
+    ["bad-value", `4e5645 06 ${VSI} 01 001389 525400112233 04 1b 0a000010`],
+  ])("%s: %s", (code, wrong) => refuses(wrong, code));
+
+  test("damaged, survive the round trip or are refused", () => {
+    damagedIsRefused(wire, readPrefixes, write);
   });
 });

@@ -148,11 +148,15 @@ test.each<[string, Vdpdu]>([
   expect(() => vdpduOctets(value)).toThrow(OutOfRange);
 });
 
-const v4: VsiAddress = { vn: VnId(5001), mac: Mac("52:54:00:11:22:33"), ip: IpAddress("10.0.0.1") };
-const v6: VsiAddress = { ...v4, ip: IpAddress("2001:db8::1") };
+const v4: VsiAddress<IpAddress> = {
+  vn: VnId(5001),
+  mac: Mac("52:54:00:11:22:33"),
+  ip: IpAddress("10.0.0.1"),
+};
+const v6: VsiAddress<IpAddress> = { ...v4, ip: IpAddress("2001:db8::1") };
 
 describe("H17: our address TLV", () => {
-  test.each<[string, string, readonly VsiAddress[]]>([
+  test.each<[string, string, readonly VsiAddress<IpAddress>[]]>([
     ["with none", `4e5645 01 ${VSI} 00`, []],
     [
       "with both families",
