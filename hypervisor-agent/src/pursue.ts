@@ -29,12 +29,12 @@ export function pursue(turn: Turn, vnic: Vnic): void {
   put(turn, vnic);
   const { station, granted, wanted, call, retry } = vnic;
   if (vnic.phase === "leaving" || station.is === "proc" || station.is === "leaving") return;
+  const due = retry.at === undefined || retry.at <= turn.now;
   if (!isLive(station)) {
-    const due = retry.at === undefined || retry.at <= turn.now;
     if (due && notReady(turn.peer) === undefined) ask(turn, { ...vnic, station: stationStart });
   } else if (granted?.tree === wanted) {
     if (call !== undefined) done(turn, vnic, call);
-  } else if (station.is === "up" && turn.peer.link === "up") {
+  } else if (due && station.is === "up" && turn.peer.link === "up") {
     ask(turn, vnic); // in `keepalive` the answer is awaited first: it is to what was granted
   }
 }

@@ -60,9 +60,10 @@ describe("eBPF dataplane on this kernel", () => {
 
   test("the tunnel device follows the MTU of the underlay", async () => {
     dataplane = await rig.open();
-    expect(mtu("nve-vxlan")).toBe(1550);
+    expect([mtu("nve-vxlan"), dataplane?.mtu]).toEqual([1550, 1550]);
     rig.tor.ip("link set ul mtu 1700");
     await expect.poll(() => mtu("nve-vxlan")).toBe(1650);
+    expect(dataplane?.mtu).toBe(1650);
     rig.tor.ip("link set ul mtu 1600");
     await expect.poll(() => mtu("nve-vxlan")).toBe(1550);
   });

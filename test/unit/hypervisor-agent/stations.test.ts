@@ -586,3 +586,13 @@ test("H8: prefixes go to an NVE that reads them, single addresses to others too"
     expect(subtypes(it.attach(1, 1, tree))).toEqual(sent);
   }
 });
+
+test("an answer that is no grant is not asked for again at once, for ever", () => {
+  const it = associated();
+  it.at(10, order(firstAssociation(bookAt().attach(1, 1))));
+  const asked = it.at(1000, { on: "tick" });
+  const actions = it.at(1001, answer(firstAssociation(asked), { vid: "none" }));
+  expect(it.state()).toBe("refused");
+  expect(sent(actions)).toEqual([]);
+  expect(sent(it.at(40_000, { on: "tick" })).flat()).not.toEqual([]);
+});
