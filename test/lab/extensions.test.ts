@@ -32,7 +32,7 @@ test("H26: a VNIC that the NVE disconnects shows why", async () => {
   await lab.run("nva", "nva", "vn", "create", "blue", "--id", String(VN.blue), "--vni", "70002");
 });
 
-test("H4: a VNIC joins a VN by its name, and the VN ID is known from then on", async () => {
+test("H1, H4: a VNIC joins a VN by its name, and the VN ID is known from then on", async () => {
   const [red] = (await lab.show("nva", "nva", "vn", "list")) as { vnId: number; name: string }[];
   expect(red?.vnId).toBe(VN.red);
   const name = red?.name ?? "";
