@@ -101,6 +101,9 @@ function handle(turn: Turn, event: BookEvent): void {
     case "peer":
       peerIs(turn, event.evb, event.reads);
       break;
+    case "peer-anew":
+      for (const vnic of turn.vnics.values()) again(turn, vnic);
+      break;
     case "stop":
       for (const vnic of turn.vnics.values()) stop(turn, vnic);
       break;

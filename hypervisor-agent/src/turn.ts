@@ -33,6 +33,8 @@ export type BookEvent =
   | { on: "undelivered"; vnics: readonly Uuid[] }
   | { on: "link"; state: LinkState }
   | { on: "peer"; evb: EvbAgreed; reads: Peer["reads"] }
+  /** The NVE was started anew and knows no VSI of ours. */
+  | { on: "peer-anew" }
   /** The agent ends: De-Associate for all. */
   | { on: "stop" }
   | { on: "tick" };

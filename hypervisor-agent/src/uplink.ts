@@ -80,6 +80,10 @@ export function openUplink(options: UplinkOptions): Uplink {
       log.info({ uplink: link.name, ...evb }, evb.peer ? "EVB agreed" : "EVB peer gone");
       peerIs(evb);
     },
+    onPeerAnew: () => {
+      log.info({ uplink: link.name }, "the NVE was started anew: all is said again");
+      feed({ on: "peer-anew" });
+    },
     onNeighbour: (what, { source }) => {
       log.info({ uplink: link.name, mac: source }, `LLDP neighbour ${what}`);
       peerIs(port.evb);

@@ -49,6 +49,8 @@ export type EdgePortOptions = {
   lldp: { chassisId: TypedId; portId: TypedId; tlvs: readonly OptionalTlv[] };
   onVdpdu(vdpdu: Vdpdu, source: Mac): void;
   onEvb(agreed: EvbAgreed): void;
+  /** The peer was started anew, though its neighbour entry is the same: it knows nothing of before. */
+  onPeerAnew?(): void;
   onNeighbour(what: "new" | "changed" | "gone", neighbour: Neighbour): void;
   /** A change of the link; when it says "up", `send` works. */
   onState(state: LinkState): void;

@@ -33,6 +33,7 @@ export function openEvb(options: EdgePortOptions): EvbSide {
     options.clock,
     (action) => {
       if (action.do === "announce") changed = true;
+      else if (action.do === "anew") options.onPeerAnew?.();
       else options.onEvb(action.agreed);
     },
   );

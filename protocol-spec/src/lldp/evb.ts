@@ -46,8 +46,11 @@ export type EvbAgreed = {
 
 export type EvbEvent = { on: "peer"; tlv: EvbTlv } | { on: "peer-gone" };
 
-/** `announce`: our own TLV changed, send a LLDPDU. `agreed`: what is in force changed. */
-export type EvbAction = { do: "announce" } | { do: "agreed"; agreed: EvbAgreed };
+/**
+ * `announce`: our own TLV changed, send a LLDPDU. `agreed`: what is in force changed. `anew`: the peer knew us and
+ * does not any more, so it was started anew and has forgotten all that was said to it.
+ */
+export type EvbAction = { do: "announce" } | { do: "agreed"; agreed: EvbAgreed } | { do: "anew" };
 
 export const evbStart = (role: EvbRole, policy: EvbPolicy): Evb => ({
   is: "alone",
@@ -62,6 +65,7 @@ export function stepEvb(evb: Evb, event: EvbEvent): readonly [Evb, ...EvbAction[
   if (!same(next.local, evb.local) || mustHearUs(evb, next)) actions.push({ do: "announce" });
   const agreed = evbAgreed(next);
   if (!same(agreed, evbAgreed(evb))) actions.push({ do: "agreed", agreed });
+  if (knowsUs(evb) && hasForgotten(evb, next)) actions.push({ do: "anew" });
   return [next, ...actions];
 }
 
@@ -80,6 +84,15 @@ export function evbAgreed(evb: Evb): EvbAgreed {
 const mustHearUs = (before: Evb, now: Evb): boolean => {
   const copy = copyOfOurs(now);
   return copy !== undefined && !same(copy, copyOfOurs(before)) && !same(copy, now.local[now.role]);
+};
+
+const knowsUs = (evb: Evb): boolean => same(copyOfOurs(evb), evb.local[evb.role]);
+
+/** Its copy may be behind ours by one change; an older one it has from nowhere. */
+const hasForgotten = (before: Evb, now: Evb): boolean => {
+  const copy = copyOfOurs(now);
+  const known = [before.local[before.role], now.local[now.role]];
+  return copy !== undefined && !known.some((ours) => same(copy, ours));
 };
 
 const copyOfOurs = (evb: Evb) => (evb.is === "agreed" ? evb.peer[evb.role] : undefined);

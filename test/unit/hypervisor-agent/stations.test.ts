@@ -337,6 +337,16 @@ describe("the NVE", () => {
     expect(it.book.deadline).toBe(41_501);
   });
 
+  test("was started anew: all is said to it again at once, with the tags of before, and frames go on meanwhile", () => {
+    const it = associated();
+    const again = it.at(50, { on: "peer-anew" });
+    expect(sent(again)).toMatchObject([[{ entries: [`5 ${macA} 105`] }]]);
+    expect(binds(again)).toBe(false);
+    expect(it.state()).toBe("associated");
+    it.at(51, answer(firstAssociation(again)));
+    expect(it.tags()).toEqual([[5, 105]]);
+  });
+
   test("asks now and then for a VNIC that the NVE had and refuses now: the VN may come back", () => {
     const it = associated();
     it.at(100, order(firstAssociation(it.at(it.book.deadline ?? 0, { on: "tick" }))));

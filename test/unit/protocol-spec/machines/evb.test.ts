@@ -60,10 +60,10 @@ test.each([
     const at = evb(role, defaultEvbPolicy);
     at(0, peer(ignorant), announce, agreed(true));
     at(1, peer(aware));
-    at(2, peer(ignorant), announce);
+    at(2, peer(ignorant), announce, { do: "anew" }); // whoever has said something to it says it again
     at(3, peer(ignorant)); // it does not hear, or copies nothing: no need to go on
     at(4, peer(aware));
-    at(5, peer(late), announce); // it has heard what we said before, and is started anew before it hears the rest
+    at(5, peer(late), announce, { do: "anew" }); // it has heard what we said before, and is started anew before it hears the rest
     at(6, peer(ignorant), announce);
   },
 );
