@@ -1,12 +1,7 @@
 import { hostname } from "node:os";
 import { checked } from "@nve/program/config";
-import {
-  defaultEvbPolicy,
-  type EvbPolicy,
-  HypervisorId,
-  IpAddress,
-  OutOfRange,
-} from "@nve/protocol-spec";
+import { evbConfig, InterfaceName, lldpConfig, within } from "@nve/program/edge-config";
+import { type EvbPolicy, HypervisorId, type IpAddress, OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
 import type { VdpSettings } from "./vsi.ts";
@@ -22,20 +17,6 @@ export type Config = {
   log: string;
 };
 
-/** Linux takes any 15 octets without `/` and white space (IFNAMSIZ); `.` and `..` are not allowed. */
-export function InterfaceName(text: string): string {
-  if (/^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== "..") return text;
-  throw new OutOfRange(`"${text}" is not the name of a network interface`);
-}
-
-/** A number in a range, in the words that the ids use. */
-const within = (what: string, min: number, max: number) =>
-  z
-    .number({ error: `${what} is a whole number, ${min} to ${max}` })
-    .refine((n) => Number.isInteger(n) && n >= min && n <= max, {
-      error: `${what} is a whole number, ${min} to ${max}`,
-    });
-
 const uplink = z.strictObject({
   name: z
     .string({ error: "the name of the NIC towards the switch is missing" })
@@ -44,22 +25,6 @@ const uplink = z.strictObject({
     .enum(["packet", "pcap"], { error: "link is packet (the default) or pcap" })
     .default("packet"),
 });
-
-const evb = z
-  .strictObject({
-    r: within("evb.r (ECP retries)", 0, 7).default(defaultEvbPolicy.r),
-    // Exponents of 10 µs; lldpad overflows above 27 (spec/vdp.md 4).
-    rte: within("evb.rte (exponent)", 0, 27).default(defaultEvbPolicy.rte),
-    rwd: within("evb.rwd (exponent)", 0, 27).default(defaultEvbPolicy.rwd),
-    rka: within("evb.rka (exponent)", 0, 27).default(defaultEvbPolicy.rka),
-  })
-  .prefault({});
-
-const lldp = z
-  .strictObject({ managementAddress: z.string().transform(checked(IpAddress)).optional() })
-  .prefault({})
-  // Absent, not undefined: what is spread into options.
-  .transform(({ managementAddress: ip }) => (ip === undefined ? {} : { managementAddress: ip }));
 
 const vdp = z
   .strictObject({
@@ -85,8 +50,8 @@ export const configSchema: z.ZodType<Config> = z
       .array(uplink, { error: "uplinks: at least the name of one NIC, e.g. [{ name: eth0 }]" })
       .min(1, "name one uplink, e.g. [{ name: eth0 }]")
       .max(1, "one uplink only: several are not supported yet"),
-    evb,
-    lldp,
+    evb: evbConfig,
+    lldp: lldpConfig,
     vdp,
     virtualSwitch,
     socket: z
@@ -99,7 +64,7 @@ export const configSchema: z.ZodType<Config> = z
       })
       .default("info"),
   })
-  .transform(({ uplinks, evb: timers, virtualSwitch: { driver, attach }, ...rest }, ctx) => {
+  .transform(({ uplinks, virtualSwitch: { driver, attach }, ...rest }, ctx) => {
     const [first] = uplinks;
     if (first === undefined) {
       ctx.addIssue("name one uplink");
@@ -108,7 +73,6 @@ export const configSchema: z.ZodType<Config> = z
     return {
       ...rest,
       uplink: first,
-      evb: { ...defaultEvbPolicy, ...timers },
       virtualSwitch: { driver, ...(attach !== undefined && { attach }) },
     };
   });

@@ -1,4 +1,5 @@
 import type { handleUnaryCall, ServerUnaryCall } from "@grpc/grpc-js";
+import { InterfaceName } from "@nve/program/edge-config";
 import { NotFound } from "@nve/program/errors";
 import { type Service, statusOf } from "@nve/program/rpc";
 import { OutOfRange, Uuid } from "@nve/protocol-spec";
@@ -8,7 +9,6 @@ import {
   type HypervisorStatus,
 } from "@nve/protocol-spec/proto/agent";
 import type { Agent, Limit } from "./agent.ts";
-import { InterfaceName } from "./config.ts";
 import { pathFrom, treeFrom, VmName, vnicOf } from "./convert.ts";
 
 /** When the caller sets no deadline of its own. */

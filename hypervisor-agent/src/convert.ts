@@ -1,23 +1,17 @@
-import type { EdgeCounters } from "@nve/linux";
+import { portStatusOf } from "@nve/program/edge-status";
 import {
   IpPrefix,
   MAX_LABEL,
   Mac,
-  macFrom,
-  type Neighbour,
-  type OptionalTlv,
   OutOfRange,
   prefixesIn,
   printable,
-  type TextTlv,
-  type TypedId,
   Uuid,
   utf8Octets,
   VnId,
 } from "@nve/protocol-spec";
 import type {
   MacAttachment,
-  Neighbor,
   PortStatus,
   TreeNode,
   VnAttachment,
@@ -81,71 +75,21 @@ export function vnicOf({
   return { vnic, interface: of, uplink, state, reason: reason ?? "", vns, vmName: vm ?? "" };
 }
 
-export function portStatusOf({ name, link, port, book }: Uplink): PortStatus {
-  const { evb, neighbours, counters } = port;
+/** Counters: `lldp.in`, `ecp.requests-out`, `malformed.vdp.short`, `link.dropped-in`, … */
+export function uplinkStatusOf({ name, link, port, book }: Uplink): PortStatus {
+  const { lldp, ecp, malformed } = port.counters;
   const tags = new Set([...book.vnics.values()].flatMap((vnic) => tagsOf(vnic.granted?.tagged)));
-  return {
+  const { in: droppedIn, out: droppedOut } = link.dropped;
+  return portStatusOf({
     interface: name,
     state: link.state,
-    evb: evb.peer,
-    groupId: evb.groupId,
-    r: evb.r,
-    rte: evb.rte,
-    rwd: evb.rwd,
-    rka: evb.rka,
-    neighbors: neighbours.map(neighborOf),
-    counters: countersOf(counters, link.dropped),
+    evb: port.evb,
+    neighbours: port.neighbours,
+    counters: { lldp, ecp, malformed, link: { droppedIn, droppedOut } },
     vnics: book.vnics.size,
     tagsLent: tags.size,
     tagsFree: 0, // the NVE's business
-  };
+  });
 }
 
 const tagsOf = (tagged: readonly { vid: number }[] = []) => tagged.map(({ vid }) => vid);
-
-function neighborOf({ lldpdu, source }: Neighbour): Neighbor {
-  const { chassisId, portId, ttl, tlvs } = lldpdu;
-  const address = tlvs.find((tlv) => tlv.is === "management-address");
-  return {
-    chassisId: idText(chassisId, 4),
-    portId: idText(portId, 3),
-    systemName: textIn(tlvs, "system-name"),
-    systemDescription: textIn(tlvs, "system-description"),
-    managementAddress: address?.address.ip ?? "",
-    mac: source,
-    ttl,
-  };
-}
-
-function textIn(tlvs: readonly OptionalTlv[], is: TextTlv): string {
-  for (const tlv of tlvs) if ("text" in tlv && tlv.is === is) return tlv.text;
-  return "";
-}
-
-/** A MAC address where the subtype says so; else text, and hex digits where it is none (802.1AB §8.5.2, §8.5.3). */
-function idText({ subtype, octets }: TypedId, macSubtype: number): string {
-  if (subtype === macSubtype && octets.length === 6) return macFrom(octets);
-  const text = new TextDecoder().decode(octets);
-  return /^[\x20-\x7e]+$/.test(text) ? text : Buffer.from(octets).toString("hex");
-}
-
-/** `lldp.in`, `ecp.requests-out`, `malformed.vdp.short`, `link.dropped-in`. */
-function countersOf(
-  { lldp, ecp, malformed }: EdgeCounters,
-  dropped: { in: number; out: number },
-): Record<string, bigint> {
-  const groups: [string, Readonly<Record<string, number>>][] = [
-    ["lldp.", lldp],
-    ["ecp.", ecp],
-    ["malformed.", malformed],
-    ["link.dropped-", dropped],
-  ];
-  return Object.fromEntries(
-    groups.flatMap(([prefix, counts]) =>
-      Object.entries(counts).map(([key, count]) => [`${prefix}${dashed(key)}`, BigInt(count)]),
-    ),
-  );
-}
-
-const dashed = (camel: string): string =>
-  camel.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);

@@ -20,7 +20,7 @@ import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
 import { type Agent, startAgent } from "./agent.ts";
 import { type Config, configSchema } from "./config.ts";
 import { controlService } from "./control.ts";
-import { portStatusOf } from "./convert.ts";
+import { uplinkStatusOf } from "./convert.ts";
 import { openUplink, type Uplink, type UplinkOptions } from "./uplink.ts";
 import { version } from "./version.ts";
 import { openEbpfVirtualSwitch } from "./vm-port/ebpf/driver.ts";
@@ -93,7 +93,7 @@ async function statusOf(
     version,
     id: hypervisor,
     startedUnixMs: BigInt(startedUnixMs),
-    uplinks: [portStatusOf(uplink)],
+    uplinks: [uplinkStatusOf(uplink)],
     interfaces: interfaces.map((one) => ({
       interface: one.interface,
       in: BigInt(one.in),

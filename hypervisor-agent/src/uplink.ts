@@ -1,17 +1,20 @@
-import { type Clock, drive, type EdgePort, type EdgePortOptions, type Link } from "@nve/linux";
+import {
+  announcement,
+  type Clock,
+  drive,
+  type EdgePort,
+  type EdgePortOptions,
+  type Link,
+} from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import {
-  announcing,
-  Capability,
   type EvbAgreed,
   type EvbPolicy,
   type ExtensionKind,
   type HypervisorId,
   type IpAddress,
-  managementAddressTlv,
   mtusOf,
   namesOf,
-  type OptionalTlv,
   printable,
   readsOurs,
   reasonFor,
@@ -74,7 +77,7 @@ export function openUplink(options: UplinkOptions): Uplink {
     role: "station",
     policy,
     firstSequence: options.firstSequence,
-    lldp: announcement(options),
+    lldp: announcementOf(options),
     onVdpdu: hear,
     onEvb: (evb) => {
       log.info({ uplink: link.name, ...evb }, evb.peer ? "EVB agreed" : "EVB peer gone");
@@ -144,28 +147,13 @@ export function openUplink(options: UplinkOptions): Uplink {
   };
 }
 
-function announcement({
-  hypervisor,
-  version,
-  managementAddress,
-  link,
-}: UplinkOptions): EdgePortOptions["lldp"] {
-  const text = new TextEncoder();
-  const tlvs: OptionalTlv[] = [
-    { is: "port-description", text: `uplink ${link.name}` },
-    { is: "system-name", text: hypervisor },
-    { is: "system-description", text: `split-nve hypervisor-agent ${version}` },
-    {
-      is: "system-capabilities",
-      capabilities: Capability.station,
-      enabled: Capability.station,
-    },
-    ...(managementAddress === undefined ? [] : [managementAddressTlv(managementAddress)]),
-    announcing("reasons", "mtus"),
-  ];
-  return {
-    chassisId: { subtype: 7, octets: text.encode(hypervisor) },
-    portId: { subtype: 5, octets: text.encode(link.name) },
-    tlvs,
-  };
-}
+const announcementOf = ({ hypervisor, version, managementAddress, link }: UplinkOptions) =>
+  announcement({
+    system: hypervisor,
+    description: `split-nve hypervisor-agent ${version}`,
+    capability: "station",
+    interface: link.name,
+    port: `uplink ${link.name}`,
+    managementAddress,
+    reads: ["reasons", "mtus"],
+  });

@@ -2,6 +2,7 @@ export { type Capability, hasCapability } from "./capabilities.ts";
 export { type CaptureLink, captureLink } from "./capture-link.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { type Driven, drive, type Tick } from "./drive.ts";
+export { type Announced, announcement } from "./edge/announcement.ts";
 export {
   type EdgeCounters,
   type EdgePort,

@@ -117,6 +117,7 @@ export {
   sameNeighbour,
   stepLldpRx,
 } from "./lldp/receive.ts";
+export { chassisText, IdSubtype, managementAddressOf, portText, textOf } from "./lldp/text.ts";
 export {
   type LldpTx,
   type LldpTxAction,

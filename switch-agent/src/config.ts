@@ -1,6 +1,7 @@
 import { hostname, networkInterfaces } from "node:os";
 import { checked, readConfig } from "@nve/program/config";
-import { defaultEvbPolicy, IpAddress, isUnicast, NveId, OutOfRange, Vid } from "@nve/protocol-spec";
+import { evbConfig, InterfaceName, lldpConfig } from "@nve/program/edge-config";
+import { IpAddress, isUnicast, NveId, OutOfRange, Vid } from "@nve/protocol-spec";
 import { allTags } from "@nve/switch-agent/nve";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
@@ -20,24 +21,6 @@ const port = z.strictObject({
   tags: tags.default([...allTags]),
   maxVnics: z.number().int().min(1).max(65_536).default(MAX_VNICS),
 });
-
-const exponent = z.number().int().min(0).max(27);
-
-const evb = z
-  .strictObject({
-    r: z.number().int().min(0).max(7).default(defaultEvbPolicy.r),
-    rte: exponent.default(defaultEvbPolicy.rte),
-    rwd: exponent.default(defaultEvbPolicy.rwd),
-    rka: exponent.default(defaultEvbPolicy.rka),
-  })
-  .prefault({})
-  .transform((times) => ({ ...defaultEvbPolicy, ...times }));
-
-const lldp = z
-  .strictObject({ managementAddress: z.string().transform(checked(IpAddress)).optional() })
-  .prefault({})
-  // Absent, not undefined: what is spread into options.
-  .transform(({ managementAddress: ip }) => (ip === undefined ? {} : { managementAddress: ip }));
 
 const nva = z.strictObject({
   addresses: z
@@ -77,8 +60,8 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
           error: ({ input }) => `port ${twice(namesOf(input)).join(", ")} is named twice`,
           when: anyway,
         }),
-      evb,
-      lldp,
+      evb: evbConfig,
+      lldp: lldpConfig,
       dataplane,
       link: z.enum(["packet", "pcap"]).default("packet"),
       socket: z
@@ -132,12 +115,6 @@ type Loose = { name?: unknown; vtep?: unknown; ports?: unknown };
 
 function isRecord(value: unknown): value is Loose {
   return typeof value === "object" && value !== null;
-}
-
-/** Linux takes any 15 octets without `/`, `:` and white space (IFNAMSIZ); `.` and `..` are not allowed. */
-function InterfaceName(text: string): string {
-  if (/^[^\s/:]{1,15}$/.test(text) && text !== "." && text !== "..") return text;
-  throw new OutOfRange(`"${text}" is not the name of a network interface`);
 }
 
 function Vtep(text: string): IpAddress {

@@ -1,9 +1,9 @@
 import { NotFound, type Service, unary } from "@nve/program";
-import { type Mac, type Neighbour, VnId } from "@nve/protocol-spec";
+import { portStatusOf } from "@nve/program/edge-status";
+import { type Mac, VnId } from "@nve/protocol-spec";
 import {
   type CountersResponse,
   type FdbEntry,
-  type Neighbor,
   type PortStatus,
   type Refusal,
   SwitchAgentService,
@@ -15,7 +15,6 @@ import {
 import type { Vsi } from "@nve/switch-agent/nve";
 import type { SwitchAgent } from "./agent.ts";
 import type { AccessPort } from "./port.ts";
-import { chassisText, managementAddress, portText, systemText } from "./port-names.ts";
 
 /** The local control API (agent.proto): it shows what the agent has, and changes nothing. Who asks early waits. */
 export function controlService(started: Promise<SwitchAgent>): Service {
@@ -62,52 +61,24 @@ function status(agent: SwitchAgent): SwitchStatus {
   };
 }
 
-function portStatus(agent: SwitchAgent, port: AccessPort): PortStatus {
-  const { peer, groupId, r, rte, rwd, rka } = port.edge.evb;
-  const nve = agent.core.ports.get(port.name);
-  return {
-    interface: port.name,
-    state: port.state,
-    evb: peer,
-    groupId,
-    r,
-    rte,
-    rwd,
-    rka,
-    neighbors: port.edge.neighbours.map(neighbor),
-    counters: portCounters(port),
+/** Counters: `lldp.in`, `ecp.requests-out`, `vdp.refused`, `malformed.vdp.short`, `link.dropped-in`, … */
+function portStatus(
+  agent: SwitchAgent,
+  { name, state, edge, vdp, dropped }: AccessPort,
+): PortStatus {
+  const nve = agent.core.ports.get(name);
+  const { lldp, ecp, malformed } = edge.counters;
+  return portStatusOf({
+    interface: name,
+    state,
+    evb: edge.evb,
+    neighbours: edge.neighbours,
+    counters: { lldp, ecp, vdp, malformed, link: dropped },
     vnics: nve?.vsis.size ?? 0,
     tagsLent: nve?.pool.lent.size ?? 0,
     tagsFree: nve?.pool.free ?? 0,
-  };
+  });
 }
-
-function neighbor({ lldpdu, source }: Neighbour): Neighbor {
-  return {
-    chassisId: chassisText(lldpdu.chassisId),
-    portId: portText(lldpdu.portId),
-    systemName: systemText(lldpdu, "system-name"),
-    systemDescription: systemText(lldpdu, "system-description"),
-    managementAddress: managementAddress(lldpdu),
-    mac: source,
-    ttl: lldpdu.ttl,
-  };
-}
-
-/** `lldp.in`, `ecp.requests-out`, `vdp.refused`, `malformed.vdp.short`, … */
-function portCounters(port: AccessPort): Record<string, bigint> {
-  const { lldp, ecp, malformed } = port.edge.counters;
-  const counters: Record<string, bigint> = {};
-  for (const [group, values] of Object.entries({ lldp, ecp, vdp: port.vdp, malformed })) {
-    for (const [name, value] of Object.entries(values)) {
-      counters[`${group}.${kebab(name)}`] = BigInt(value);
-    }
-  }
-  return counters;
-}
-
-const kebab = (name: string): string =>
-  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 const STATES = {
   "pre-associate": "pre-associated",

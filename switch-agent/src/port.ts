@@ -30,7 +30,7 @@ import type { Ask, Refusal } from "@nve/switch-agent/nve";
 import { allAddresses } from "./addresses.ts";
 import { type Answer, Answers } from "./answers.ts";
 import { mtusBeside, reasonBeside, withoutFor } from "./beside.ts";
-import { announcement, hypervisorOf, neighbourFields, vsiKey } from "./port-names.ts";
+import { announcementOf, hypervisorOf, neighbourFields, vsiKey } from "./port-names.ts";
 import type { PortOptions } from "./port-options.ts";
 import { ulpdusOf } from "./ulpdus.ts";
 import { inItsWords, type Names } from "./vn-names.ts";
@@ -104,7 +104,7 @@ export class AccessPort {
       role: "bridge",
       policy: options.policy,
       firstSequence: options.firstSequence,
-      lldp: announcement(options),
+      lldp: announcementOf(options),
       onVdpdu: (vdpdu, source) => this.#vdpdu(vdpdu, source),
       onEvb: (agreed) => this.#evb(agreed),
       onNeighbour: (what, neighbour) => this.#neighbour(what, neighbour),
@@ -117,6 +117,12 @@ export class AccessPort {
   /** How long a decision may take before the station is refused, milliseconds. */
   get resourceWaitMs(): number {
     return this.#times.resourceWaitMs;
+  }
+
+  /** Frames that its link lost, since the start. */
+  get dropped(): { droppedIn: number; droppedOut: number } {
+    const { in: droppedIn, out: droppedOut } = this.#options.link.dropped;
+    return { droppedIn, droppedOut };
   }
 
   get state(): LinkState {

@@ -1,3 +1,10 @@
+import {
+  type Count,
+  countColumns,
+  countsOf,
+  edgeColumns,
+  neighborColumns,
+} from "@nve/program/edge-tables";
 import { type Column, show, showOne, toJson } from "@nve/program/output";
 import type { Neighbor, PortStatus } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
@@ -54,11 +61,11 @@ export function showCommand(world: World): Command {
       asking(world, command, async (agent, out) => {
         const { uplinks, interfaces, drops } = await agent.status();
         const rows: Count[] = [
-          ...uplinks.flatMap((uplink) => counts(uplink.interface, uplink.counters)),
-          ...interfaces.flatMap((one) => counts(one.interface, { in: one.in, out: one.out })),
-          ...counts("virtual switch", drops, "dropped."),
+          ...uplinks.flatMap((uplink) => countsOf(uplink.interface, uplink.counters)),
+          ...interfaces.flatMap((one) => countsOf(one.interface, { in: one.in, out: one.out })),
+          ...countsOf("virtual switch", drops, "dropped."),
         ];
-        show(rows, COUNT, out);
+        show(rows, countColumns, out);
       }),
     );
   return command;
@@ -70,40 +77,11 @@ function summary({ interface: name, state, evb, groupId }: PortStatus): string {
 }
 
 const UPLINK: readonly Column<PortStatus>[] = [
-  { head: "UPLINK", of: (uplink) => uplink.interface },
-  { head: "STATE", of: ({ state }) => state },
-  { head: "EVB", of: ({ evb }) => (evb ? "yes" : "no") },
-  { head: "GROUP-ID", of: ({ groupId }) => (groupId ? "yes" : "no") },
-  { head: "R", of: ({ r }) => r },
-  { head: "RTE", of: ({ rte }) => rte },
-  { head: "RWD", of: ({ rwd }) => rwd },
-  { head: "RKA", of: ({ rka }) => rka },
-  { head: "VNICS", of: ({ vnics }) => vnics },
+  ...edgeColumns("UPLINK"),
   { head: "TAGS", of: ({ tagsLent }) => tagsLent },
 ];
 
 const NEIGHBOR: readonly Column<Neighbor & { uplink: string }>[] = [
   { head: "UPLINK", of: ({ uplink }) => uplink },
-  { head: "SYSTEM", of: ({ systemName }) => systemName },
-  { head: "CHASSIS", of: ({ chassisId }) => chassisId },
-  { head: "PORT", of: ({ portId }) => portId },
-  { head: "MAC", of: ({ mac }) => mac },
-  { head: "ADDRESS", of: ({ managementAddress }) => managementAddress },
-  { head: "TTL", of: ({ ttl }) => ttl },
-  { head: "DESCRIPTION", of: ({ systemDescription }) => systemDescription },
+  ...neighborColumns,
 ];
-
-type Count = { where: string; counter: string; value: number };
-
-const COUNT: readonly Column<Count>[] = [
-  { head: "WHERE", of: ({ where }) => where },
-  { head: "COUNTER", of: ({ counter }) => counter },
-  { head: "VALUE", of: ({ value }) => value },
-];
-
-const counts = (where: string, of: Record<string, bigint>, prefix = ""): Count[] =>
-  Object.entries(of).map(([name, value]) => ({
-    where,
-    counter: `${prefix}${name}`,
-    value: Number(value),
-  }));

@@ -1,3 +1,10 @@
+import {
+  type Count,
+  countColumns,
+  countsOf,
+  edgeColumns,
+  neighborColumns,
+} from "@nve/program/edge-tables";
 import { type Column, type Output, show, toJson } from "@nve/program/output";
 import { argument } from "@nve/program/program";
 import { VnId } from "@nve/protocol-spec/ids";
@@ -79,17 +86,13 @@ async function counters(agent: AgentClient, out: Output): Promise<void> {
   }
   show(frames.vns, FRAMES, out, "no VN has members here");
   out.print("");
-  show(countRows(frames, ports), COUNT, out, "nothing was counted");
+  show(countRows(frames, ports), countColumns, out, "nothing was counted");
 }
 
-function countRows({ drops }: CountersResponse, ports: readonly PortStatus[]): Count[] {
-  const rows = (where: string, of: Record<string, bigint>): Count[] =>
-    Object.entries(of).map(([counter, value]) => ({ where, counter, value: Number(value) }));
-  return [
-    ...rows("dropped", drops),
-    ...ports.flatMap((port) => rows(port.interface, port.counters)),
-  ];
-}
+const countRows = ({ drops }: CountersResponse, ports: readonly PortStatus[]): Count[] => [
+  ...countsOf("dropped", drops),
+  ...ports.flatMap((port) => countsOf(port.interface, port.counters)),
+];
 
 type VnicRow = Omit<SwitchVnic, "vns"> & { vn?: number; tag?: number; mac?: string; ips?: string };
 
@@ -111,15 +114,7 @@ const time = (unixMs: bigint): string =>
   unixMs === 0n ? "" : new Date(Number(unixMs)).toISOString();
 
 const PORT: readonly Column<PortStatus>[] = [
-  { head: "PORT", of: (port) => port.interface },
-  { head: "STATE", of: ({ state }) => state },
-  { head: "EVB", of: ({ evb }) => (evb ? "yes" : "no") },
-  { head: "GROUP-ID", of: ({ groupId }) => (groupId ? "yes" : "no") },
-  { head: "R", of: ({ r }) => r },
-  { head: "RTE", of: ({ rte }) => rte },
-  { head: "RWD", of: ({ rwd }) => rwd },
-  { head: "RKA", of: ({ rka }) => rka },
-  { head: "VNICS", of: ({ vnics }) => vnics },
+  ...edgeColumns("PORT"),
   { head: "TAGS-LENT", of: ({ tagsLent }) => tagsLent },
   { head: "TAGS-FREE", of: ({ tagsFree }) => tagsFree },
   { head: "NEIGHBOR", of: ({ neighbors }) => neighbors.map((n) => n.systemName).join(" ") },
@@ -171,13 +166,7 @@ const FDB: readonly Column<FdbEntry>[] = [
 
 const NEIGHBOR: readonly Column<Neighbor & { port: string }>[] = [
   { head: "PORT", of: ({ port }) => port },
-  { head: "SYSTEM", of: ({ systemName }) => systemName },
-  { head: "CHASSIS", of: ({ chassisId }) => chassisId },
-  { head: "THEIR-PORT", of: ({ portId }) => portId },
-  { head: "MAC", of: ({ mac }) => mac },
-  { head: "ADDRESS", of: ({ managementAddress }) => managementAddress },
-  { head: "TTL", of: ({ ttl }) => ttl },
-  { head: "DESCRIPTION", of: ({ systemDescription }) => systemDescription },
+  ...neighborColumns,
 ];
 
 const REFUSAL: readonly Column<Refusal>[] = [
@@ -197,12 +186,4 @@ const FRAMES: readonly Column<VnCounters>[] = [
   { head: "OVERLAY-IN", of: ({ overlayIn }) => Number(overlayIn) },
   { head: "OVERLAY-OUT", of: ({ overlayOut }) => Number(overlayOut) },
   { head: "FLOODED", of: ({ flooded }) => Number(flooded) },
-];
-
-type Count = { where: string; counter: string; value: number };
-
-const COUNT: readonly Column<Count>[] = [
-  { head: "WHERE", of: ({ where }) => where },
-  { head: "COUNTER", of: ({ counter }) => counter },
-  { head: "VALUE", of: ({ value }) => value },
 ];

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
-import { configSchema, InterfaceName } from "@nve/hypervisor-agent/config";
+import { configSchema } from "@nve/hypervisor-agent/config";
 import { parseConfig } from "@nve/program/config";
+import { InterfaceName } from "@nve/program/edge-config";
 import { Refused } from "@nve/program/errors";
 import { expect, test } from "vitest";
 

@@ -1,0 +1,51 @@
+import {
+  chassisText,
+  type EvbAgreed,
+  managementAddressOf,
+  type Neighbour,
+  portText,
+  textOf,
+} from "@nve/protocol-spec";
+import type { Neighbor, PortStatus } from "@nve/protocol-spec/proto/agent";
+
+// What both agents' control APIs say of an interface that speaks LLDP, EVB and ECP.
+
+export type Edge = {
+  interface: string;
+  state: string;
+  evb: EvbAgreed;
+  neighbours: readonly Neighbour[];
+  /** By group, as `lldp` and `ecp`; the names become `lldp.in`, `ecp.requests-out`. */
+  counters: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  vnics: number;
+  tagsLent: number;
+  tagsFree: number;
+};
+
+export function portStatusOf({ evb, neighbours, counters, ...edge }: Edge): PortStatus {
+  const { peer, groupId, r, rte, rwd, rka } = evb;
+  const numbers = { evb: peer, groupId, r, rte, rwd, rka };
+  return { ...edge, ...numbers, neighbors: neighbours.map(neighborOf), counters: flat(counters) };
+}
+
+function neighborOf({ lldpdu, source }: Neighbour): Neighbor {
+  return {
+    chassisId: chassisText(lldpdu.chassisId),
+    portId: portText(lldpdu.portId),
+    systemName: textOf(lldpdu, "system-name"),
+    systemDescription: textOf(lldpdu, "system-description"),
+    managementAddress: managementAddressOf(lldpdu),
+    mac: source,
+    ttl: lldpdu.ttl,
+  };
+}
+
+const flat = (groups: Edge["counters"]): Record<string, bigint> =>
+  Object.fromEntries(
+    Object.entries(groups).flatMap(([group, counts]) =>
+      Object.entries(counts).map(([name, n]) => [`${group}.${dashed(name)}`, BigInt(n)]),
+    ),
+  );
+
+const dashed = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
