@@ -4,12 +4,19 @@ import { NotFound, Refused } from "@nve/program/errors";
 import type { Log } from "@nve/program/log";
 import { Instant, Uuid, type VnId } from "@nve/protocol-spec";
 import { binder } from "./binder.ts";
-import { minus, type NodePath, plus, type Tree } from "./tree.ts";
-import type { BookAction, BookEvent } from "./turn.ts";
+import { minus, type NodePath, plus, type Tree } from "./stations/tree.ts";
+import type { BookAction, BookEvent } from "./stations/turn.ts";
+import {
+  bindingsOf,
+  mtuWarning,
+  notReady,
+  stateOf,
+  type Vnic,
+  type VnicState,
+} from "./stations/vnic.ts";
+import type { TaggedLeaf } from "./stations/vsi.ts";
 import type { Uplink } from "./uplink.ts";
 import type { VirtualSwitch } from "./vm-port/vm-port.ts";
-import { bindingsOf, mtuWarning, notReady, stateOf, type Vnic, type VnicState } from "./vnic.ts";
-import type { TaggedLeaf } from "./vsi.ts";
 
 /** What the operator can do, whoever carries it: the control socket, a test, later libvirt or CNI. */
 export interface Agent {

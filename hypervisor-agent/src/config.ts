@@ -4,7 +4,7 @@ import { evbConfig, InterfaceName, lldpConfig, within } from "@nve/program/edge-
 import { type EvbPolicy, HypervisorId, type IpAddress, OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
-import type { VdpSettings } from "./vsi.ts";
+import type { VdpSettings } from "./stations/vsi.ts";
 
 export type Config = {
   hypervisor: HypervisorId;

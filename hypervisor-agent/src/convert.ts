@@ -18,7 +18,7 @@ import type {
   Vnic,
 } from "@nve/protocol-spec/proto/agent";
 import type { VnicView } from "./agent.ts";
-import { type NodePath, plus, type Tree, type VnRef } from "./tree.ts";
+import { type NodePath, plus, type Tree, type VnRef } from "./stations/tree.ts";
 import type { Uplink } from "./uplink.ts";
 
 /** @throws OutOfRange for what is no VN ID, MAC or IP address */

@@ -22,8 +22,8 @@ import {
   type Uuid,
   type Vdpdu,
 } from "@nve/protocol-spec";
-import { emptyBook, stepBook } from "./stations.ts";
-import type { Book, BookAction, BookEvent, BookSettings } from "./turn.ts";
+import { emptyBook, stepBook } from "./stations/book.ts";
+import type { Book, BookAction, BookEvent, BookSettings } from "./stations/turn.ts";
 
 /** One NIC towards a ToR: LLDP with EVB, ECP, and the VSIs of this host in VDP, wired. */
 export interface Uplink {

@@ -23,9 +23,9 @@ import type { Config } from "./config.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
 import { Gate } from "./gate.ts";
 import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
-import { AccessPort } from "./port.ts";
+import { AccessPort } from "./port/access-port.ts";
+import { type Names, withVnIds } from "./port/vn-names.ts";
 import { Refusals } from "./refusals.ts";
-import { type Names, withVnIds } from "./vn-names.ts";
 
 export type AgentOptions = {
   config: Config;

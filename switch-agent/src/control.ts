@@ -14,7 +14,7 @@ import {
 } from "@nve/protocol-spec/proto/agent";
 import type { Vsi } from "@nve/switch-agent/nve";
 import type { SwitchAgent } from "./agent.ts";
-import type { AccessPort } from "./port.ts";
+import type { AccessPort } from "./port/access-port.ts";
 
 /** The local control API (agent.proto): it shows what the agent has, and changes nothing. Who asks early waits. */
 export function controlService(started: Promise<SwitchAgent>): Service {

@@ -1,4 +1,4 @@
-import type { Tree } from "@nve/hypervisor-agent/tree";
+import type { Tree } from "@nve/hypervisor-agent/stations/tree";
 import { IpAddress, IpPrefix, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Cable, cable, type Faults, random } from "../../support/cable.ts";

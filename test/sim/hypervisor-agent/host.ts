@@ -1,5 +1,5 @@
 import { type Agent, startAgent } from "@nve/hypervisor-agent/agent";
-import type { Tree } from "@nve/hypervisor-agent/tree";
+import type { Tree } from "@nve/hypervisor-agent/stations/tree";
 import { openUplink, type Uplink } from "@nve/hypervisor-agent/uplink";
 import type { Binding } from "@nve/hypervisor-agent/vm-port/vm-port";
 import { type Link, openEdgePort } from "@nve/linux";

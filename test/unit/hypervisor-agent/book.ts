@@ -1,7 +1,12 @@
-import { emptyBook, stepBook } from "@nve/hypervisor-agent/stations";
-import type { Tree } from "@nve/hypervisor-agent/tree";
-import type { Book, BookAction, BookEvent, BookSettings } from "@nve/hypervisor-agent/turn";
-import { stateOf } from "@nve/hypervisor-agent/vnic";
+import { emptyBook, stepBook } from "@nve/hypervisor-agent/stations/book";
+import type { Tree } from "@nve/hypervisor-agent/stations/tree";
+import type {
+  Book,
+  BookAction,
+  BookEvent,
+  BookSettings,
+} from "@nve/hypervisor-agent/stations/turn";
+import { stateOf } from "@nve/hypervisor-agent/stations/vnic";
 import {
   type Association,
   type AssociationType,

@@ -1,5 +1,5 @@
-import { plus, type Tree } from "@nve/hypervisor-agent/tree";
-import type { BookEvent } from "@nve/hypervisor-agent/turn";
+import { plus, type Tree } from "@nve/hypervisor-agent/stations/tree";
+import type { BookEvent } from "@nve/hypervisor-agent/stations/turn";
 import {
   Instant,
   IpPrefix,

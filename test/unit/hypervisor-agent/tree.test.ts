@@ -6,7 +6,7 @@ import {
   resolved,
   type Tree,
   unresolved,
-} from "@nve/hypervisor-agent/tree";
+} from "@nve/hypervisor-agent/stations/tree";
 import { IpAddress, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

@@ -1,5 +1,11 @@
-import type { Tree } from "@nve/hypervisor-agent/tree";
-import { associateOf, batched, fitsOneMessage, ipTlvs, MAX_ULPDU } from "@nve/hypervisor-agent/vsi";
+import type { Tree } from "@nve/hypervisor-agent/stations/tree";
+import {
+  associateOf,
+  batched,
+  fitsOneMessage,
+  ipTlvs,
+  MAX_ULPDU,
+} from "@nve/hypervisor-agent/stations/vsi";
 import { decode, IpAddress, Mac, readVdpdu, Uuid, VnId, vdpduOctets } from "@nve/protocol-spec";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

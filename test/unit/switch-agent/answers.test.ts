@@ -1,5 +1,5 @@
 import type { VdpTlv } from "@nve/protocol-spec";
-import { Answers } from "@nve/switch-agent/answers";
+import { Answers } from "@nve/switch-agent/port/answers";
 import { expect, test } from "vitest";
 import { fakeClock } from "../../support/fake-clock.ts";
 

@@ -30,8 +30,8 @@ import type { Ask, Refusal } from "@nve/switch-agent/nve";
 import { allAddresses } from "./addresses.ts";
 import { type Answer, Answers } from "./answers.ts";
 import { mtusBeside, reasonBeside, withoutFor } from "./beside.ts";
-import { announcementOf, hypervisorOf, neighbourFields, vsiKey } from "./port-names.ts";
-import type { PortOptions } from "./port-options.ts";
+import { announcementOf, hypervisorOf, neighbourFields, vsiKey } from "./names.ts";
+import type { PortOptions } from "./options.ts";
 import { ulpdusOf } from "./ulpdus.ts";
 import { inItsWords, type Names } from "./vn-names.ts";
 

@@ -9,7 +9,7 @@ import {
   portText,
   textOf,
 } from "@nve/protocol-spec";
-import type { PortOptions } from "./port-options.ts";
+import type { PortOptions } from "./options.ts";
 
 /** What makes two requests of one port speak of the same VSI (spec/vdp.md 3). */
 export function vsiKey(port: string, manager: Uint8Array, association: Association): string {

@@ -9,7 +9,7 @@ import {
   type VdpTlv,
   type VnId,
 } from "@nve/protocol-spec";
-import { neighbourOf } from "./port-names.ts";
+import { neighbourOf } from "./names.ts";
 import { vnsIn } from "./vn-names.ts";
 
 /** TLVs of our own beside what a station is told: each kind only to one that reads it (protocol-spec). */
