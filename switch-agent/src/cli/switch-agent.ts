@@ -1,3 +1,4 @@
+import { doctorCommand } from "@nve/program/doctor";
 import { Command, Option } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 import { version } from "../version.ts";
@@ -30,8 +31,12 @@ export function switchAgent(world: World): Command {
     );
   program.addCommand(statusCommand(world));
   program.addCommand(showCommand(world));
+  program.addCommand(doctorCommand(features, world.print));
   return program;
 }
+
+/** Loaded only when asked for: the other commands need nothing of the kernel. */
+const features = async () => (await import("@nve/linux/features")).probeFeatures();
 
 const EXAMPLES = `
 Examples:
