@@ -1,4 +1,3 @@
-import { Refused } from "@nve/program/errors";
 import { type Column, type Output, show, toJson } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
 import { OutOfRange } from "@nve/protocol-spec/errors";
@@ -37,7 +36,7 @@ function attachCommand(world: World): Command {
     .addHelpText("after", ATTACH_EXAMPLES)
     .action(async (of: string, options: Attaching, command: Command) => {
       const { vnic = "", timeout, vmName } = options;
-      const request = { vnic, interface: of, vns: [attachment(options)], vmName };
+      const request = { vnic, interface: of, vns: [attachment(options, command)], vmName };
       await asking(world, command, async (agent, out) =>
         showVnics([await agent.attach(request, timeout * 1000)], out),
       );
@@ -50,7 +49,7 @@ function addCommand(world: World): Command {
     .argument("<vnic>", "VNIC Name, or the interface that it is on")
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
     .action(async (vnic: string, options: Node & Waiting, command: Command) => {
-      const request = { vnic, add: [attachment(options)], remove: [] };
+      const request = { vnic, add: [attachment(options, command)], remove: [] };
       await asking(world, command, async (agent, out) =>
         showVnics([await agent.change(request, options.timeout * 1000)], out),
       );
@@ -64,7 +63,7 @@ function removeCommand(world: World): Command {
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
     .action(async (vnic: string, options: Node & Waiting, command: Command) => {
       const { vn, mac = "", ip = [], timeout } = options;
-      if (mac === "" && ip.length > 0) throw new Refused("--ip needs --mac: whose IP is it?");
+      if (mac === "" && ip.length > 0) command.error("error: --ip needs --mac: whose IP is it?");
       const nodes = ip.length === 0 ? [""] : ip;
       const request = { vnic, add: [], remove: nodes.map((ip) => ({ ...vnOf(vn), mac, ip })) };
       await asking(world, command, async (agent, out) =>
@@ -99,11 +98,10 @@ const withNode = (command: Command): Command =>
       collected,
     );
 
-function attachment({ vn, mac, ip = [] }: Node): VnAttachment {
+function attachment({ vn, mac, ip = [] }: Node, command: Command): VnAttachment {
   if (mac === undefined) {
-    throw new Refused(
-      "--mac is missing: say the MAC address that the VM uses, which cannot be seen from this end (in the VM: `ip -br link`)",
-    );
+    const why = "it cannot be seen from this end (in the VM: `ip -br link`)";
+    command.error(`error: --mac is missing: say the MAC address that the VM uses, ${why}`);
   }
   return { ...vnOf(vn), macs: [{ mac, ips: ip }] };
 }

@@ -164,7 +164,7 @@ describe("vnic", () => {
   test("attach without --mac says why it is needed", async () => {
     const { asked, errors, exitCode } = await cli("vnic attach tap0 --vn 5001");
     expect(errors).toMatch(/--mac is missing: say the MAC address that the VM uses/);
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(2);
     expect(asked).toEqual([]);
   });
 
@@ -217,10 +217,10 @@ describe("vnic", () => {
     expect(asked[1]).toEqual(["change", { vnic: "tap0", add: [], remove }, 20_000]);
   });
 
-  test("remove --ip without --mac is refused", async () => {
+  test("remove --ip without --mac is a usage error", async () => {
     const { errors, exitCode } = await cli("vnic remove tap0 --vn 5001 --ip 10.0.0.1");
     expect(errors).toMatch(/--ip needs --mac/);
-    expect(exitCode).toBe(1);
+    expect(exitCode).toBe(2);
   });
 
   test("detach names it and says so", async () => {
