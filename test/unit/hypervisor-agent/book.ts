@@ -135,3 +135,6 @@ export const outcomes = (actions: readonly BookAction[]) =>
   actions.filter((action) => action.do === "done" || action.do === "failed");
 export const binds = (actions: readonly BookAction[]): boolean =>
   actions.some((action) => action.do === "bind");
+
+/** As many MAC addresses as a test needs. @param last two hex digits */
+export const vnicMac = (last: string) => `02:00:00:00:01:${last}` as typeof macA;

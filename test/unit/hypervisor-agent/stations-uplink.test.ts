@@ -1,0 +1,69 @@
+import { describe, expect, test } from "vitest";
+import {
+  agreed,
+  alone,
+  answer,
+  bookAt,
+  firstAssociation,
+  macA,
+  macB,
+  sent,
+  treeOf,
+  vnicA,
+  vnicB,
+  vnicMac,
+} from "./book.ts";
+
+/** A book with VNIC A associated in VN 5 with tag 105. */
+function associated() {
+  const it = bookAt();
+  it.at(2, answer(firstAssociation(it.attach(1, 1))));
+  return it;
+}
+
+describe("the uplink", () => {
+  test("down and up: nothing times out meanwhile, then all is said again in one message", () => {
+    const it = associated();
+    it.at(3, answer(firstAssociation(it.attach(3, 2, treeOf(6, macB), vnicB, "tap1"))));
+    it.at(10, { on: "link", state: "down" });
+    it.at(10, { on: "peer", evb: alone, reads: new Set() });
+    expect(it.book.deadline).toBeUndefined();
+    expect(it.tags()).toEqual([[5, 105]]);
+    const up = it.at(60_000, { on: "link", state: "up" });
+    expect(sent(up)).toEqual([
+      [
+        { type: "associate", vnic: vnicA, entries: [`5 ${macA} 105`] },
+        { type: "associate", vnic: vnicB, entries: [`6 ${macB} 106`] },
+      ],
+    ]);
+    expect(it.state()).toBe("associated");
+  });
+
+  test("down: what ECP gives up then is not held against anyone", () => {
+    const it = bookAt();
+    it.attach(1, 1);
+    it.at(2, { on: "link", state: "down" });
+    it.at(2, { on: "undelivered", vnics: [vnicA] });
+    expect(sent(it.at(100, { on: "link", state: "up" }))).toHaveLength(1);
+  });
+
+  test("an NVE that came back without a link flap is told all", () => {
+    const it = associated();
+    it.at(it.book.deadline ?? 0, { on: "tick" });
+    it.at(11_000, { on: "peer", evb: alone, reads: new Set() });
+    const back = it.at(12_000, { on: "peer", evb: agreed, reads: new Set() });
+    expect(sent(back)).toMatchObject([[{ type: "associate", vnic: vnicA }]]);
+  });
+
+  test("as many VNICs as 1493 octets hold go in one ECPDU", () => {
+    const it = bookAt({ ready: false });
+    for (let i = 0; i < 60; i += 1) {
+      const last = i.toString(16).padStart(2, "0");
+      const name = `cccccccc-0000-4000-8000-0000000000${last}` as typeof vnicA;
+      it.attach(1, i, treeOf(5, vnicMac(last)), name, `tap${i}`);
+    }
+    const pdus = sent(it.at(2, { on: "peer", evb: agreed, reads: new Set() }));
+    // 18 octets of manager TLV, 39 for each VSI, 1493 in all: 37 fit
+    expect(pdus.map((pdu) => pdu.length)).toEqual([37, 23]);
+  });
+});
