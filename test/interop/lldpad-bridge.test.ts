@@ -27,7 +27,7 @@ describeWith(["lldpad", "lldptool"], "lldpad", () => {
   const vnics = async () => (await lab.show("srv", "hypervisor-agent", "vnic", "list")) as Vnic[];
   /**
    * lldpad's late De-Associates are over: none came for longer than its keepalive timeout, 1.41 s. At a link flap before
-   * that lldpad itself crashes now and then.
+   * that lldpad itself was seen to end after a flap.
    */
   const lldpadHoldsNone = () => {
     let last = { heard: -1, at: 0 };
