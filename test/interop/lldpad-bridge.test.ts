@@ -26,8 +26,8 @@ describeWith(["lldpad", "lldptool"], "lldpad", () => {
   };
   const vnics = async () => (await lab.show("srv", "hypervisor-agent", "vnic", "list")) as Vnic[];
   /**
-   * lldpad's late De-Associates are over: none came for longer than its keepalive timeout, 1.41 s. At a link flap before
-   * that lldpad itself was seen to end after a flap.
+   * lldpad's late De-Associates are over: none came for longer than its keepalive timeout, 1.41 s. Before that,
+   * lldpad itself was seen to end at a link flap.
    */
   const lldpadHoldsNone = () => {
     let last = { heard: -1, at: 0 };
