@@ -3647,7 +3647,7 @@ export type HypervisorAgentService = typeof HypervisorAgentService;
 export const HypervisorAgentService = {
   /**
    * Connects a VNIC: returns when its VNs have tags and the virtual switch is programmed, or
-   * FAILED_PRECONDITION with the NVE's reason, DEADLINE_EXCEEDED when no NVE answered.
+   * FAILED_PRECONDITION with the reason: the NVE's own, or why none has answered within the call's deadline.
    */
   attachVnic: {
     path: "/split_nve.v1.HypervisorAgent/AttachVnic" as const,
@@ -3703,7 +3703,7 @@ export const HypervisorAgentService = {
 export interface HypervisorAgentServer extends UntypedServiceImplementation {
   /**
    * Connects a VNIC: returns when its VNs have tags and the virtual switch is programmed, or
-   * FAILED_PRECONDITION with the NVE's reason, DEADLINE_EXCEEDED when no NVE answered.
+   * FAILED_PRECONDITION with the reason: the NVE's own, or why none has answered within the call's deadline.
    */
   attachVnic: handleUnaryCall<AttachVnicRequest, Vnic>;
   /**
@@ -3719,7 +3719,7 @@ export interface HypervisorAgentServer extends UntypedServiceImplementation {
 export interface HypervisorAgentClient extends Client {
   /**
    * Connects a VNIC: returns when its VNs have tags and the virtual switch is programmed, or
-   * FAILED_PRECONDITION with the NVE's reason, DEADLINE_EXCEEDED when no NVE answered.
+   * FAILED_PRECONDITION with the reason: the NVE's own, or why none has answered within the call's deadline.
    */
   attachVnic(
     request: AttachVnicRequest,
