@@ -1,43 +1,21 @@
 import {
   type ExtensionKind,
-  type Filters,
   IpAddress,
   IpPrefix,
   labelTlv,
-  Mac,
   nameTlvs,
   placeholder,
   prefixTlvs,
-  type Status,
   Uuid,
   VdpError,
   type VdpTlv,
-  Vid,
   VnId,
   vsiIdOf,
 } from "@nve/protocol-spec";
 import { beforeEach, describe, expect, test } from "vitest";
 import { addresses, request } from "./station.ts";
 import { pass, type Tor, tor } from "./tor.ts";
-
-const vm1 = Uuid("00000000-0000-4000-8000-000000000001");
-const vm2 = Uuid("00000000-0000-4000-8000-000000000002");
-const a = Mac("02:00:00:00:00:0a");
-const b = Mac("02:00:00:00:00:0b");
-const _tor2 = IpAddress("192.0.2.2");
-const ok: Status = { is: "response", keep: false, hard: false, code: 0 };
-
-const group = (...entries: [vn: number, mac: Mac, vid?: number][]): Filters => ({
-  by: "group-mac-vid",
-  entries: entries.map(([groupId, mac, vid]) => ({
-    groupId,
-    mac,
-    ...(vid === undefined ? {} : { vid: Vid(vid) }),
-  })),
-});
-const refusal = (code: number, more: Partial<Status & { is: "response" }> = {}) => ({
-  status: { ...ok, code, ...more },
-});
+import { a, b, group, ok, refusal, vm1, vm2 } from "./vsis.ts";
 
 let it: Tor;
 beforeEach(async () => {
@@ -46,8 +24,6 @@ beforeEach(async () => {
   it.stations[0].lldp(true);
   await pass(it.clock, 5);
 });
-
-const _keysOf = () => [...it.dataplane.intents.keys()].sort();
 
 describe("H26: why, in words", () => {
   test("beside a refusal and beside our own De-Associate, to a station that reads reasons", async () => {

@@ -1,36 +1,11 @@
-import {
-  type Filters,
-  IpAddress,
-  Mac,
-  type Status,
-  Uuid,
-  VdpError,
-  Vid,
-  VnId,
-} from "@nve/protocol-spec";
+import { type Filters, IpAddress, VdpError, Vid, VnId } from "@nve/protocol-spec";
 import { beforeEach, expect, test } from "vitest";
 import { octets } from "../../support/octets.ts";
 import { addresses, request } from "./station.ts";
 import { pass, settle, type Tor, tor } from "./tor.ts";
+import { a, b, group, ok, refusal, vm1, vm2 } from "./vsis.ts";
 
-const vm1 = Uuid("00000000-0000-4000-8000-000000000001");
-const vm2 = Uuid("00000000-0000-4000-8000-000000000002");
-const a = Mac("02:00:00:00:00:0a");
-const b = Mac("02:00:00:00:00:0b");
 const tor2 = IpAddress("192.0.2.2");
-const ok: Status = { is: "response", keep: false, hard: false, code: 0 };
-
-const group = (...entries: [vn: number, mac: Mac, vid?: number][]): Filters => ({
-  by: "group-mac-vid",
-  entries: entries.map(([groupId, mac, vid]) => ({
-    groupId,
-    mac,
-    ...(vid === undefined ? {} : { vid: Vid(vid) }),
-  })),
-});
-const refusal = (code: number, more: Partial<Status & { is: "response" }> = {}) => ({
-  status: { ...ok, code, ...more },
-});
 
 let it: Tor;
 beforeEach(async () => {

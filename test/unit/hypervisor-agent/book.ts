@@ -138,3 +138,10 @@ export const binds = (actions: readonly BookAction[]): boolean =>
 
 /** As many MAC addresses as a test needs. @param last two hex digits */
 export const vnicMac = (last: string) => `02:00:00:00:01:${last}` as typeof macA;
+
+/** A book with VNIC A associated in VN 5 with tag 105. */
+export function associated() {
+  const it = bookAt();
+  it.at(2, answer(firstAssociation(it.attach(1, 1))));
+  return it;
+}

@@ -16,15 +16,6 @@ import {
   vnicB,
 } from "./book.ts";
 
-/** A book with VNIC A associated in VN 5 with tag 105. */
-function _associated() {
-  const it = bookAt();
-  it.at(2, answer(firstAssociation(it.attach(1, 1))));
-  return it;
-}
-
-const _vnicMac = (last: string) => `02:00:00:00:01:${last}` as typeof macA;
-
 describe("IP addresses", () => {
   const withIp = [{ vn: 5, macs: [{ mac: macA, ips: ["10.0.0.1"] }] }] as unknown as ReturnType<
     typeof treeOf

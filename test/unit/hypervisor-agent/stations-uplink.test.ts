@@ -3,6 +3,7 @@ import {
   agreed,
   alone,
   answer,
+  associated,
   bookAt,
   firstAssociation,
   macA,
@@ -13,13 +14,6 @@ import {
   vnicB,
   vnicMac,
 } from "./book.ts";
-
-/** A book with VNIC A associated in VN 5 with tag 105. */
-function associated() {
-  const it = bookAt();
-  it.at(2, answer(firstAssociation(it.attach(1, 1))));
-  return it;
-}
 
 describe("the uplink", () => {
   test("down and up: nothing times out meanwhile, then all is said again in one message", () => {

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import {
   agreed,
   answer,
+  associated,
   binds,
   bookAt,
   firstAssociation,
@@ -17,13 +18,6 @@ import {
   vnicB,
   vnicMac,
 } from "./book.ts";
-
-/** A book with VNIC A associated in VN 5 with tag 105. */
-function associated() {
-  const it = bookAt();
-  it.at(2, answer(firstAssociation(it.attach(1, 1))));
-  return it;
-}
 
 describe("attach", () => {
   test("H1, H9: asks with the null VID in one message, and is done with the tag that is lent", () => {
