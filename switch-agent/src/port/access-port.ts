@@ -1,11 +1,9 @@
-import { type Driven, drive, type EdgePort, type LinkState, openEdgePort } from "@nve/linux";
+import { type EdgePort, type LinkState, openEdgePort } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import {
   type Association,
   type BridgeAction,
   type BridgeEvent,
-  type BridgeVsi,
-  bridgeStart,
   type EvbAgreed,
   type Filters,
   findEvbTlv,
@@ -14,26 +12,23 @@ import {
   type Neighbour,
   namesOf,
   nameTlvs,
-  printable,
-  stepBridge,
-  uuidFrom,
   type Vdpdu,
   VdpError,
   type VdpTimes,
   type VdpTlv,
-  type VsiAddress,
-  type VsiLabels,
   type VsiRequest,
   vdpTimes,
 } from "@nve/protocol-spec";
-import type { Ask, Refusal } from "@nve/switch-agent/nve";
+import type { Refusal } from "@nve/switch-agent/nve";
 import { allAddresses } from "./addresses.ts";
 import { type Answer, Answers } from "./answers.ts";
 import { mtusBeside, reasonBeside, withoutFor } from "./beside.ts";
-import { announcementOf, hypervisorOf, neighbourFields, vsiKey } from "./names.ts";
+import { announcementOf, neighbourFields, vsiKey } from "./names.ts";
 import type { PortOptions } from "./options.ts";
+import { Orders } from "./orders.ts";
 import { ulpdusOf } from "./ulpdus.ts";
-import { inItsWords, type Names } from "./vn-names.ts";
+import { inItsWords } from "./vn-names.ts";
+import { askOf, openVsi, type Vsi } from "./vsi.ts";
 
 /** Frames and requests since the start. */
 export type VdpCounters = {
@@ -44,24 +39,6 @@ export type VdpCounters = {
   undelivered: number;
   /** Responses, which only a station gets. */
   unexpected: number;
-};
-
-type Vsi = {
-  key: string;
-  manager: Uint8Array;
-  machine: Driven<BridgeVsi, BridgeEvent>;
-  station: Mac;
-  addresses: readonly VsiAddress[] | undefined;
-  /** A decision is asked for and not there yet. */
-  deciding: boolean;
-  answer: Answer | undefined;
-  /** What the VNs of its request are called, where that is no VN ID. */
-  names: Names;
-  labels: VsiLabels | undefined;
-  /** Why it is refused or withdrawn, in words: for what the station is told next. */
-  why: string | undefined;
-  /** What goes beside the answer to be given next. */
-  beside: readonly VdpTlv[];
 };
 
 /** How long an answer waits for others of the same ECPDU. */
@@ -88,8 +65,7 @@ export class AccessPort {
   readonly #options: PortOptions;
   readonly #log: Log;
   readonly #vsis = new Map<string, Vsi>();
-  /** Orders of this turn, by manager: a VN with many VSIs goes in few ECPDUs. */
-  readonly #orders = new Map<string, { manager: Uint8Array; orders: VdpTlv[][] }>();
+  readonly #orders = new Orders(({ manager, orders }) => this.#send(manager, orders));
   #times: VdpTimes;
   #state: LinkState;
 
@@ -209,28 +185,17 @@ export class AccessPort {
   #vsi(key: string, manager: Uint8Array, station: Mac): Vsi {
     const known = this.#vsis.get(key);
     if (known !== undefined) return known;
-    const machine = drive<BridgeVsi, BridgeEvent, BridgeAction>(
-      bridgeStart,
-      (state, event, now) => stepBridge(state, event, now, this.#times),
-      this.#options.clock,
-      (action) => {
+    const vsi = openVsi({
+      key,
+      manager,
+      station,
+      clock: this.#options.clock,
+      times: () => this.#times,
+      perform: (vsi, action) => {
         this.#perform(vsi, action);
         this.#forgetIfOver(vsi);
       },
-    );
-    const vsi: Vsi = {
-      key,
-      manager: Uint8Array.from(manager),
-      machine,
-      station,
-      addresses: undefined,
-      deciding: false,
-      answer: undefined,
-      names: new Map(),
-      labels: undefined,
-      why: undefined,
-      beside: [],
-    };
+    });
     this.#vsis.set(key, vsi);
     return vsi;
   }
@@ -264,7 +229,7 @@ export class AccessPort {
   }
 
   #decide(vsi: Vsi, request: VsiRequest): void {
-    const ask = this.#ask(vsi, request);
+    const ask = askOf(vsi, request, this.name, this.edge.neighbours);
     vsi.deciding = true;
     const { groupId, peer } = this.edge.evb;
     // Before the first LLDPDU nothing is known: a station that outlived us asks at once.
@@ -276,23 +241,6 @@ export class AccessPort {
     } else {
       this.#options.onAsk(ask, vsi.names);
     }
-  }
-
-  #ask(vsi: Vsi, { type, association }: VsiRequest): Ask {
-    const { status, vsiId, filters } = association;
-    const vm = printable(vsi.labels?.vm ?? "");
-    return {
-      vsi: vsi.key,
-      port: this.name,
-      vnic: uuidFrom(vsiId.octets),
-      station: vsi.station,
-      hypervisor: hypervisorOf(this.edge.neighbours, vsi.station, vsi.labels?.hypervisor),
-      ...(vm !== "" && { vm }),
-      mode: type,
-      suspended: status.is === "request" && status.suspended,
-      filters,
-      ...(vsi.addresses === undefined ? {} : { addresses: vsi.addresses }),
-    };
   }
 
   #respond(vsi: Vsi, { type, association }: BridgeAction & { do: "respond" }): void {
@@ -328,18 +276,8 @@ export class AccessPort {
   }
 
   #order(vsi: Vsi, { association }: BridgeAction & { do: "order-de-associate" }): void {
-    const manager = Buffer.from(vsi.manager).toString("hex");
-    const waiting = this.#orders.get(manager) ?? { manager: vsi.manager, orders: [] };
-    if (this.#orders.size === 0) queueMicrotask(() => this.#sendOrders());
-    this.#orders.set(manager, waiting);
     const reason = this.#reason(vsi, association, SILENT);
-    waiting.orders.push([{ is: "association", type: "de-associate", association }, ...reason]);
-  }
-
-  #sendOrders(): void {
-    const all = [...this.#orders.values()];
-    this.#orders.clear();
-    for (const { manager, orders } of all) this.#send(manager, orders);
+    this.#orders.add(vsi, [{ is: "association", type: "de-associate", association }, ...reason]);
   }
 
   /** As few ULPDUs as it takes; what belongs together stays together. */
