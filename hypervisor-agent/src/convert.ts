@@ -70,6 +70,8 @@ export function vnicOf({
     vnName: typeof vn === "string" ? vn : (name ?? ""),
     tag: tagged.find((leaf) => leaf.vn === vn)?.vid ?? 0,
     mtu: mtuIn(vn),
+    guestTag: 0,
+    uplink,
     macs: macs.map(({ mac, ips }) => ({ mac, ips: [...ips] })),
   }));
   return { vnic, interface: of, uplink, state, reason: reason ?? "", vns, vmName: vm ?? "" };

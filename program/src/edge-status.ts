@@ -37,6 +37,8 @@ function neighborOf({ lldpdu, source }: Neighbour): Neighbor {
     managementAddress: managementAddressOf(lldpdu),
     mac: source,
     ttl: lldpdu.ttl,
+    portDescription: textOf(lldpdu, "port-description"),
+    capabilities: [],
   };
 }
 

@@ -98,12 +98,15 @@ function vnic(agent: SwitchAgent, { ask, granted, pending }: Vsi): SwitchVnic {
       vnName: agent.core.infos.get(vn)?.name ?? "",
       mtu: agent.mtuOf(vn) ?? 0,
       tag: pool?.tagOf(vn) ?? 0,
+      guestTag: 0,
+      uplink: "",
       macs: [...macs].map(([mac, ips]) => ({ mac, ips: [...ips] })),
     }),
   );
   const { port, station, vnic: name, hypervisor, vm: vmName = "" } = shown;
   const sinceUnixMs = BigInt(since);
-  return { vnic: name, port, station, state, vns, sinceUnixMs, hypervisor, vmName };
+  const origin = "vdp";
+  return { vnic: name, port, station, state, vns, sinceUnixMs, hypervisor, vmName, origin };
 }
 
 function switchVn({ core }: SwitchAgent, vn: VnId): SwitchVn {
@@ -147,6 +150,8 @@ function fdbOf(agent: SwitchAgent, vn: VnId): FdbEntry[] {
     nveId: "",
     vnic: "",
     applied: agent.applier.has(`mac ${vni} ${mac}`),
+    provenance: undefined,
+    ipProvenance: {},
   });
   const owners = core.owners(vn);
   const local = [...owners].map(

@@ -103,7 +103,7 @@ function attachment({ vn, mac, ip = [] }: Node, command: Command): VnAttachment 
     const why = "it cannot be seen from this end (in the VM: `ip -br link`)";
     command.error(`error: --mac is missing: say the MAC address that the VM uses, ${why}`);
   }
-  return { ...vnOf(vn), macs: [{ mac, ips: ip }] };
+  return { ...vnOf(vn), guestTag: 0, macs: [{ mac, ips: ip }] };
 }
 
 type VnRef = VnId | Uuid;

@@ -177,6 +177,7 @@ export function toClaim(claim: Claim): wire.Claim {
     sticky: claim.sticky,
     anycast: claim.anycast,
     suspended: claim.suspended,
+    gleaned: false,
   };
 }
 

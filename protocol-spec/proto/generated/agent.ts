@@ -44,6 +44,8 @@ export interface VnAttachment {
   macs: MacAttachment[];
   /** UUID */
   vnName: string;
+  /** 802.1Q tag of the guest for this VN, 1 .. 4094 (H10); 0: untagged frames */
+  guestTag: number;
 }
 
 export interface MacAttachment {
@@ -104,6 +106,10 @@ export interface VnBinding {
   vnName: string;
   /** octets of a packet without Ethernet header; 0: not known */
   mtu: number;
+  /** 0: the guest's untagged frames */
+  guestTag: number;
+  /** over which this VN goes; empty: none now */
+  uplink: string;
 }
 
 export interface AgentStatusRequest {
@@ -162,6 +168,47 @@ export interface Neighbor {
   managementAddress: string;
   mac: string;
   ttl: number;
+  portDescription: string;
+  /** enabled ones: "bridge", "router", "station-only", ... */
+  capabilities: string[];
+}
+
+export interface BindPortRequest {
+  port: string;
+  /** 1 .. 4094; 0: untagged frames */
+  tag: number;
+  vnId: number;
+  /** UUID, with vn_id 0 */
+  vnName: string;
+  /** known beforehand; others are gleaned */
+  macs: MacAttachment[];
+}
+
+export interface UnbindPortRequest {
+  port: string;
+  tag: number;
+}
+
+export interface UnbindPortResponse {
+}
+
+export interface ListBindingsRequest {
+}
+
+export interface ListBindingsResponse {
+  bindings: StaticBinding[];
+}
+
+export interface StaticBinding {
+  port: string;
+  tag: number;
+  vnId: number;
+  vnName: string;
+  /** "bound", "deciding", "refused", "waiting" (for the NVA) */
+  state: string;
+  reason: string;
+  /** "config", "api" */
+  origin: string;
 }
 
 export interface SwitchStatus {
@@ -214,6 +261,8 @@ export interface SwitchVnic {
   hypervisor: string;
   /** as its station says */
   vmName: string;
+  /** "vdp", "static", "local" (co-located hypervisor) */
+  origin: string;
 }
 
 export interface ListSwitchVnsRequest {
@@ -264,6 +313,26 @@ export interface FdbEntry {
   vnic: string;
   /** the dataplane has it */
   applied: boolean;
+  /** of the MAC */
+  provenance:
+    | Provenance
+    | undefined;
+  /** by IP, as in `ips` */
+  ipProvenance: { [key: string]: Provenance };
+}
+
+export interface FdbEntry_IpProvenanceEntry {
+  key: string;
+  value: Provenance | undefined;
+}
+
+/** Who says so, since when, until when (H16, H17). */
+export interface Provenance {
+  /** "signalled", "static", "source" (of a frame), "arp", "nd", "dhcp", "nva" */
+  by: string;
+  sinceUnixMs: bigint;
+  /** 0: it does not age */
+  untilUnixMs: bigint;
 }
 
 export interface ListRefusalsRequest {
@@ -399,7 +468,7 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
 };
 
 function createBaseVnAttachment(): VnAttachment {
-  return { vnId: 0, macs: [], vnName: "" };
+  return { vnId: 0, macs: [], vnName: "", guestTag: 0 };
 }
 
 export const VnAttachment: MessageFns<VnAttachment> = {
@@ -412,6 +481,9 @@ export const VnAttachment: MessageFns<VnAttachment> = {
     }
     if (message.vnName !== "") {
       writer.uint32(26).string(message.vnName);
+    }
+    if (message.guestTag !== 0) {
+      writer.uint32(32).uint32(message.guestTag);
     }
     return writer;
   },
@@ -453,6 +525,14 @@ export const VnAttachment: MessageFns<VnAttachment> = {
             message.vnName = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.guestTag = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -473,6 +553,7 @@ export const VnAttachment: MessageFns<VnAttachment> = {
     message.vnId = object.vnId ?? 0;
     message.macs = object.macs?.map((e) => MacAttachment.fromPartial(e)) || [];
     message.vnName = object.vnName ?? "";
+    message.guestTag = object.guestTag ?? 0;
     return message;
   },
 };
@@ -1038,7 +1119,7 @@ export const Vnic: MessageFns<Vnic> = {
 };
 
 function createBaseVnBinding(): VnBinding {
-  return { vnId: 0, tag: 0, macs: [], vnName: "", mtu: 0 };
+  return { vnId: 0, tag: 0, macs: [], vnName: "", mtu: 0, guestTag: 0, uplink: "" };
 }
 
 export const VnBinding: MessageFns<VnBinding> = {
@@ -1057,6 +1138,12 @@ export const VnBinding: MessageFns<VnBinding> = {
     }
     if (message.mtu !== 0) {
       writer.uint32(40).uint32(message.mtu);
+    }
+    if (message.guestTag !== 0) {
+      writer.uint32(48).uint32(message.guestTag);
+    }
+    if (message.uplink !== "") {
+      writer.uint32(58).string(message.uplink);
     }
     return writer;
   },
@@ -1114,6 +1201,22 @@ export const VnBinding: MessageFns<VnBinding> = {
             message.mtu = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.guestTag = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.uplink = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1136,6 +1239,8 @@ export const VnBinding: MessageFns<VnBinding> = {
     message.macs = object.macs?.map((e) => MacAttachment.fromPartial(e)) || [];
     message.vnName = object.vnName ?? "";
     message.mtu = object.mtu ?? 0;
+    message.guestTag = object.guestTag ?? 0;
+    message.uplink = object.uplink ?? "";
     return message;
   },
 };
@@ -1764,7 +1869,17 @@ export const PortStatus_CountersEntry: MessageFns<PortStatus_CountersEntry> = {
 };
 
 function createBaseNeighbor(): Neighbor {
-  return { chassisId: "", portId: "", systemName: "", systemDescription: "", managementAddress: "", mac: "", ttl: 0 };
+  return {
+    chassisId: "",
+    portId: "",
+    systemName: "",
+    systemDescription: "",
+    managementAddress: "",
+    mac: "",
+    ttl: 0,
+    portDescription: "",
+    capabilities: [],
+  };
 }
 
 export const Neighbor: MessageFns<Neighbor> = {
@@ -1789,6 +1904,12 @@ export const Neighbor: MessageFns<Neighbor> = {
     }
     if (message.ttl !== 0) {
       writer.uint32(56).uint32(message.ttl);
+    }
+    if (message.portDescription !== "") {
+      writer.uint32(66).string(message.portDescription);
+    }
+    for (const v of message.capabilities) {
+      writer.uint32(74).string(v!);
     }
     return writer;
   },
@@ -1862,6 +1983,22 @@ export const Neighbor: MessageFns<Neighbor> = {
             message.ttl = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.portDescription = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.capabilities.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1886,6 +2023,446 @@ export const Neighbor: MessageFns<Neighbor> = {
     message.managementAddress = object.managementAddress ?? "";
     message.mac = object.mac ?? "";
     message.ttl = object.ttl ?? 0;
+    message.portDescription = object.portDescription ?? "";
+    message.capabilities = object.capabilities?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseBindPortRequest(): BindPortRequest {
+  return { port: "", tag: 0, vnId: 0, vnName: "", macs: [] };
+}
+
+export const BindPortRequest: MessageFns<BindPortRequest> = {
+  encode(message: BindPortRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== "") {
+      writer.uint32(10).string(message.port);
+    }
+    if (message.tag !== 0) {
+      writer.uint32(16).uint32(message.tag);
+    }
+    if (message.vnId !== 0) {
+      writer.uint32(24).uint32(message.vnId);
+    }
+    if (message.vnName !== "") {
+      writer.uint32(34).string(message.vnName);
+    }
+    for (const v of message.macs) {
+      MacAttachment.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BindPortRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBindPortRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.tag = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vnName = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.macs.push(MacAttachment.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<BindPortRequest>): BindPortRequest {
+    return BindPortRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BindPortRequest>): BindPortRequest {
+    const message = createBaseBindPortRequest();
+    message.port = object.port ?? "";
+    message.tag = object.tag ?? 0;
+    message.vnId = object.vnId ?? 0;
+    message.vnName = object.vnName ?? "";
+    message.macs = object.macs?.map((e) => MacAttachment.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseUnbindPortRequest(): UnbindPortRequest {
+  return { port: "", tag: 0 };
+}
+
+export const UnbindPortRequest: MessageFns<UnbindPortRequest> = {
+  encode(message: UnbindPortRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== "") {
+      writer.uint32(10).string(message.port);
+    }
+    if (message.tag !== 0) {
+      writer.uint32(16).uint32(message.tag);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnbindPortRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnbindPortRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.tag = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UnbindPortRequest>): UnbindPortRequest {
+    return UnbindPortRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnbindPortRequest>): UnbindPortRequest {
+    const message = createBaseUnbindPortRequest();
+    message.port = object.port ?? "";
+    message.tag = object.tag ?? 0;
+    return message;
+  },
+};
+
+function createBaseUnbindPortResponse(): UnbindPortResponse {
+  return {};
+}
+
+export const UnbindPortResponse: MessageFns<UnbindPortResponse> = {
+  encode(_: UnbindPortResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnbindPortResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnbindPortResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UnbindPortResponse>): UnbindPortResponse {
+    return UnbindPortResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<UnbindPortResponse>): UnbindPortResponse {
+    const message = createBaseUnbindPortResponse();
+    return message;
+  },
+};
+
+function createBaseListBindingsRequest(): ListBindingsRequest {
+  return {};
+}
+
+export const ListBindingsRequest: MessageFns<ListBindingsRequest> = {
+  encode(_: ListBindingsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBindingsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBindingsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListBindingsRequest>): ListBindingsRequest {
+    return ListBindingsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListBindingsRequest>): ListBindingsRequest {
+    const message = createBaseListBindingsRequest();
+    return message;
+  },
+};
+
+function createBaseListBindingsResponse(): ListBindingsResponse {
+  return { bindings: [] };
+}
+
+export const ListBindingsResponse: MessageFns<ListBindingsResponse> = {
+  encode(message: ListBindingsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.bindings) {
+      StaticBinding.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBindingsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBindingsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.bindings.push(StaticBinding.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListBindingsResponse>): ListBindingsResponse {
+    return ListBindingsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListBindingsResponse>): ListBindingsResponse {
+    const message = createBaseListBindingsResponse();
+    message.bindings = object.bindings?.map((e) => StaticBinding.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStaticBinding(): StaticBinding {
+  return { port: "", tag: 0, vnId: 0, vnName: "", state: "", reason: "", origin: "" };
+}
+
+export const StaticBinding: MessageFns<StaticBinding> = {
+  encode(message: StaticBinding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== "") {
+      writer.uint32(10).string(message.port);
+    }
+    if (message.tag !== 0) {
+      writer.uint32(16).uint32(message.tag);
+    }
+    if (message.vnId !== 0) {
+      writer.uint32(24).uint32(message.vnId);
+    }
+    if (message.vnName !== "") {
+      writer.uint32(34).string(message.vnName);
+    }
+    if (message.state !== "") {
+      writer.uint32(42).string(message.state);
+    }
+    if (message.reason !== "") {
+      writer.uint32(50).string(message.reason);
+    }
+    if (message.origin !== "") {
+      writer.uint32(58).string(message.origin);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StaticBinding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStaticBinding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.tag = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vnName = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.origin = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StaticBinding>): StaticBinding {
+    return StaticBinding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StaticBinding>): StaticBinding {
+    const message = createBaseStaticBinding();
+    message.port = object.port ?? "";
+    message.tag = object.tag ?? 0;
+    message.vnId = object.vnId ?? 0;
+    message.vnName = object.vnName ?? "";
+    message.state = object.state ?? "";
+    message.reason = object.reason ?? "";
+    message.origin = object.origin ?? "";
     return message;
   },
 };
@@ -2336,7 +2913,17 @@ export const ListSwitchVnicsResponse: MessageFns<ListSwitchVnicsResponse> = {
 };
 
 function createBaseSwitchVnic(): SwitchVnic {
-  return { vnic: "", port: "", station: "", state: "", vns: [], sinceUnixMs: 0n, hypervisor: "", vmName: "" };
+  return {
+    vnic: "",
+    port: "",
+    station: "",
+    state: "",
+    vns: [],
+    sinceUnixMs: 0n,
+    hypervisor: "",
+    vmName: "",
+    origin: "",
+  };
 }
 
 export const SwitchVnic: MessageFns<SwitchVnic> = {
@@ -2367,6 +2954,9 @@ export const SwitchVnic: MessageFns<SwitchVnic> = {
     }
     if (message.vmName !== "") {
       writer.uint32(66).string(message.vmName);
+    }
+    if (message.origin !== "") {
+      writer.uint32(74).string(message.origin);
     }
     return writer;
   },
@@ -2448,6 +3038,14 @@ export const SwitchVnic: MessageFns<SwitchVnic> = {
             message.vmName = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.origin = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2475,6 +3073,7 @@ export const SwitchVnic: MessageFns<SwitchVnic> = {
       : 0n;
     message.hypervisor = object.hypervisor ?? "";
     message.vmName = object.vmName ?? "";
+    message.origin = object.origin ?? "";
     return message;
   },
 };
@@ -2918,6 +3517,8 @@ function createBaseFdbEntry(): FdbEntry {
     nveId: "",
     vnic: "",
     applied: false,
+    provenance: undefined,
+    ipProvenance: {},
   };
 }
 
@@ -2956,6 +3557,12 @@ export const FdbEntry: MessageFns<FdbEntry> = {
     if (message.applied !== false) {
       writer.uint32(88).bool(message.applied);
     }
+    if (message.provenance !== undefined) {
+      Provenance.encode(message.provenance, writer.uint32(98).fork()).join();
+    }
+    globalThis.Object.entries(message.ipProvenance).forEach(([key, value]: [string, Provenance]) => {
+      FdbEntry_IpProvenanceEntry.encode({ key: key as any, value }, writer.uint32(106).fork()).join();
+    });
     return writer;
   },
 
@@ -3060,6 +3667,25 @@ export const FdbEntry: MessageFns<FdbEntry> = {
             message.applied = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.provenance = Provenance.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            const entry13 = FdbEntry_IpProvenanceEntry.decode(reader, reader.uint32());
+            if (entry13.value !== undefined) {
+              message.ipProvenance[entry13.key] = entry13.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3088,6 +3714,176 @@ export const FdbEntry: MessageFns<FdbEntry> = {
     message.nveId = object.nveId ?? "";
     message.vnic = object.vnic ?? "";
     message.applied = object.applied ?? false;
+    message.provenance = (object.provenance !== undefined && object.provenance !== null)
+      ? Provenance.fromPartial(object.provenance)
+      : undefined;
+    message.ipProvenance = (globalThis.Object.entries(object.ipProvenance ?? {}) as [string, Provenance][]).reduce(
+      (acc: { [key: string]: Provenance }, [key, value]: [string, Provenance]) => {
+        if (value !== undefined) {
+          acc[key] = Provenance.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseFdbEntry_IpProvenanceEntry(): FdbEntry_IpProvenanceEntry {
+  return { key: "", value: undefined };
+}
+
+export const FdbEntry_IpProvenanceEntry: MessageFns<FdbEntry_IpProvenanceEntry> = {
+  encode(message: FdbEntry_IpProvenanceEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      Provenance.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FdbEntry_IpProvenanceEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFdbEntry_IpProvenanceEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Provenance.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FdbEntry_IpProvenanceEntry>): FdbEntry_IpProvenanceEntry {
+    return FdbEntry_IpProvenanceEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FdbEntry_IpProvenanceEntry>): FdbEntry_IpProvenanceEntry {
+    const message = createBaseFdbEntry_IpProvenanceEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? Provenance.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseProvenance(): Provenance {
+  return { by: "", sinceUnixMs: 0n, untilUnixMs: 0n };
+}
+
+export const Provenance: MessageFns<Provenance> = {
+  encode(message: Provenance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.by !== "") {
+      writer.uint32(10).string(message.by);
+    }
+    if (message.sinceUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceUnixMs) !== message.sinceUnixMs) {
+        throw new globalThis.Error("value provided for field message.sinceUnixMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sinceUnixMs);
+    }
+    if (message.untilUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilUnixMs) !== message.untilUnixMs) {
+        throw new globalThis.Error("value provided for field message.untilUnixMs of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.untilUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Provenance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProvenance();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sinceUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.untilUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Provenance>): Provenance {
+    return Provenance.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Provenance>): Provenance {
+    const message = createBaseProvenance();
+    message.by = object.by ?? "";
+    message.sinceUnixMs = (object.sinceUnixMs !== undefined && object.sinceUnixMs !== null)
+      ? BigInt(object.sinceUnixMs)
+      : 0n;
+    message.untilUnixMs = (object.untilUnixMs !== undefined && object.untilUnixMs !== null)
+      ? BigInt(object.untilUnixMs)
+      : 0n;
     return message;
   },
 };
@@ -3880,6 +4676,35 @@ export const SwitchAgentService = {
     responseSerialize: (value: CountersResponse): Buffer => Buffer.from(CountersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CountersResponse => CountersResponse.decode(value),
   },
+  /** A port, or port and VLAN, bound to a VN by the administrator (A11). The port must be one without protocol. */
+  bindPort: {
+    path: "/split_nve.v1.SwitchAgent/BindPort" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: BindPortRequest): Buffer => Buffer.from(BindPortRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): BindPortRequest => BindPortRequest.decode(value),
+    responseSerialize: (value: StaticBinding): Buffer => Buffer.from(StaticBinding.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StaticBinding => StaticBinding.decode(value),
+  },
+  unbindPort: {
+    path: "/split_nve.v1.SwitchAgent/UnbindPort" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UnbindPortRequest): Buffer => Buffer.from(UnbindPortRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UnbindPortRequest => UnbindPortRequest.decode(value),
+    responseSerialize: (value: UnbindPortResponse): Buffer => Buffer.from(UnbindPortResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UnbindPortResponse => UnbindPortResponse.decode(value),
+  },
+  listBindings: {
+    path: "/split_nve.v1.SwitchAgent/ListBindings" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListBindingsRequest): Buffer => Buffer.from(ListBindingsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListBindingsRequest => ListBindingsRequest.decode(value),
+    responseSerialize: (value: ListBindingsResponse): Buffer =>
+      Buffer.from(ListBindingsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListBindingsResponse => ListBindingsResponse.decode(value),
+  },
 } as const;
 
 export interface SwitchAgentServer extends UntypedServiceImplementation {
@@ -3890,6 +4715,10 @@ export interface SwitchAgentServer extends UntypedServiceImplementation {
   listFdb: handleUnaryCall<ListFdbRequest, ListFdbResponse>;
   listRefusals: handleUnaryCall<ListRefusalsRequest, ListRefusalsResponse>;
   counters: handleUnaryCall<CountersRequest, CountersResponse>;
+  /** A port, or port and VLAN, bound to a VN by the administrator (A11). The port must be one without protocol. */
+  bindPort: handleUnaryCall<BindPortRequest, StaticBinding>;
+  unbindPort: handleUnaryCall<UnbindPortRequest, UnbindPortResponse>;
+  listBindings: handleUnaryCall<ListBindingsRequest, ListBindingsResponse>;
 }
 
 export interface SwitchAgentClient extends Client {
@@ -3997,6 +4826,52 @@ export interface SwitchAgentClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CountersResponse) => void,
+  ): ClientUnaryCall;
+  /** A port, or port and VLAN, bound to a VN by the administrator (A11). The port must be one without protocol. */
+  bindPort(
+    request: BindPortRequest,
+    callback: (error: ServiceError | null, response: StaticBinding) => void,
+  ): ClientUnaryCall;
+  bindPort(
+    request: BindPortRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StaticBinding) => void,
+  ): ClientUnaryCall;
+  bindPort(
+    request: BindPortRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StaticBinding) => void,
+  ): ClientUnaryCall;
+  unbindPort(
+    request: UnbindPortRequest,
+    callback: (error: ServiceError | null, response: UnbindPortResponse) => void,
+  ): ClientUnaryCall;
+  unbindPort(
+    request: UnbindPortRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UnbindPortResponse) => void,
+  ): ClientUnaryCall;
+  unbindPort(
+    request: UnbindPortRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UnbindPortResponse) => void,
+  ): ClientUnaryCall;
+  listBindings(
+    request: ListBindingsRequest,
+    callback: (error: ServiceError | null, response: ListBindingsResponse) => void,
+  ): ClientUnaryCall;
+  listBindings(
+    request: ListBindingsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListBindingsResponse) => void,
+  ): ClientUnaryCall;
+  listBindings(
+    request: ListBindingsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListBindingsResponse) => void,
   ): ClientUnaryCall;
 }
 

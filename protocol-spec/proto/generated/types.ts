@@ -95,6 +95,8 @@ export interface Claim {
   anycast: boolean;
   suspended: boolean;
   prefixes: Prefix[];
+  /** seen in frames, nobody said it: what somebody said comes first */
+  gleaned: boolean;
 }
 
 /** The best of the claims of one {VN, MAC}: computed, never stored. */
@@ -511,6 +513,7 @@ function createBaseClaim(): Claim {
     anycast: false,
     suspended: false,
     prefixes: [],
+    gleaned: false,
   };
 }
 
@@ -551,6 +554,9 @@ export const Claim: MessageFns<Claim> = {
     }
     for (const v of message.prefixes) {
       Prefix.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.gleaned !== false) {
+      writer.uint32(96).bool(message.gleaned);
     }
     return writer;
   },
@@ -656,6 +662,14 @@ export const Claim: MessageFns<Claim> = {
             message.prefixes.push(Prefix.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.gleaned = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -684,6 +698,7 @@ export const Claim: MessageFns<Claim> = {
     message.anycast = object.anycast ?? false;
     message.suspended = object.suspended ?? false;
     message.prefixes = object.prefixes?.map((e) => Prefix.fromPartial(e)) || [];
+    message.gleaned = object.gleaned ?? false;
     return message;
   },
 };

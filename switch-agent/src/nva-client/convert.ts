@@ -96,6 +96,7 @@ const claimOf = (claim: LocalClaim): Claim => ({
   sticky: false,
   anycast: false,
   suspended: claim.suspended,
+  gleaned: false,
 });
 
 /** @param incarnation 16 octets, new at each start */

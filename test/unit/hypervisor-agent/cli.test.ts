@@ -16,11 +16,21 @@ const vnic: Vnic = {
     {
       vnId: 5001,
       vnName: "",
+      guestTag: 0,
+      uplink: "eth0",
       mtu: 0,
       tag: 101,
       macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "fd00::1"] }],
     },
-    { vnId: 5002, vnName: "", mtu: 0, tag: 0, macs: [{ mac: "02:00:00:00:00:0b", ips: [] }] },
+    {
+      vnId: 5002,
+      vnName: "",
+      guestTag: 0,
+      uplink: "",
+      mtu: 0,
+      tag: 0,
+      macs: [{ mac: "02:00:00:00:00:0b", ips: [] }],
+    },
   ],
 };
 
@@ -47,6 +57,8 @@ const status: HypervisorStatus = {
           managementAddress: "192.0.2.1",
           mac: "52:54:00:bb:00:02",
           ttl: 120,
+          portDescription: "access port swp1",
+          capabilities: ["bridge"],
         },
       ],
       counters: { "lldp.in": 4n },
@@ -113,7 +125,14 @@ afterEach(() => {
 });
 
 const attach = "vnic attach tap0 --vn 5001 --mac 02-00-00-00-00-0A";
-const vns = [{ vnId: 5001, vnName: "", macs: [{ mac: "02:00:00:00:00:0a", ips: [] as string[] }] }];
+const vns = [
+  {
+    vnId: 5001,
+    vnName: "",
+    guestTag: 0,
+    macs: [{ mac: "02:00:00:00:00:0a", ips: [] as string[] }],
+  },
+];
 
 describe("vnic", () => {
   test("attach asks for one VN with one MAC, and shows what came of it", async () => {
@@ -153,6 +172,7 @@ describe("vnic", () => {
           {
             vnId: 5001,
             vnName: "",
+            guestTag: 0,
             macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "fd00::1"] }],
           },
         ],

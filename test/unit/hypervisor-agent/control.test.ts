@@ -31,13 +31,23 @@ const shown = {
   state: "associated",
   reason: "",
   vmName: "db1",
-  vns: [{ vnId: 5, vnName: "", mtu: 1450, tag: 105, macs: [{ mac, ips: ["10.0.0.1"] }] }],
+  vns: [
+    {
+      vnId: 5,
+      vnName: "",
+      guestTag: 0,
+      uplink: "eth0",
+      mtu: 1450,
+      tag: 105,
+      macs: [{ mac, ips: ["10.0.0.1"] }],
+    },
+  ],
 };
 const wanted = {
   vnic: "",
   vmName: "",
   interface: "tap0",
-  vns: [{ vnId: 5, vnName: "", macs: [{ mac, ips: [] }] }],
+  vns: [{ vnId: 5, vnName: "", guestTag: 0, macs: [{ mac, ips: [] }] }],
 };
 
 let folder: string;
@@ -128,15 +138,15 @@ test("the agent's reason is the caller's error", async () => {
 });
 
 test.each([
-  ["no VN ID", { ...wanted, vns: [{ vnId: 0, vnName: "", macs: [] }] }, /VN ID 0/],
+  ["no VN ID", { ...wanted, vns: [{ vnId: 0, vnName: "", guestTag: 0, macs: [] }] }, /VN ID 0/],
   [
     "no MAC",
-    { ...wanted, vns: [{ vnId: 1, vnName: "", macs: [{ mac: "x", ips: [] }] }] },
+    { ...wanted, vns: [{ vnId: 1, vnName: "", guestTag: 0, macs: [{ mac: "x", ips: [] }] }] },
     /not a MAC/,
   ],
   [
     "no IP",
-    { ...wanted, vns: [{ vnId: 1, vnName: "", macs: [{ mac, ips: ["x"] }] }] },
+    { ...wanted, vns: [{ vnId: 1, vnName: "", guestTag: 0, macs: [{ mac, ips: ["x"] }] }] },
     /not an IP/,
   ],
   ["no interface name", { ...wanted, interface: "a/b" }, /not the name of a network interface/],
@@ -178,11 +188,11 @@ test("H4: a VN comes by its VN ID or its VN Name, and goes back as what is known
     asked.push(request);
     return { ...view, tree: request.tree };
   };
-  const byName = { vnId: 0, vnName: name, macs: [{ mac, ips: [] }] };
+  const byName = { vnId: 0, vnName: name, guestTag: 0, macs: [{ mac, ips: [] }] };
   const shown = await client.attach({ ...wanted, vns: [byName] }, 5000);
   expect(asked).toMatchObject([{ tree: [{ vn: name }] }]);
   expect(shown.vns).toMatchObject([{ vnId: 0, vnName: name }]);
-  const neither = { vnId: 0, vnName: "", macs: [{ mac, ips: [] }] };
+  const neither = { vnId: 0, vnName: "", guestTag: 0, macs: [{ mac, ips: [] }] };
   await expect(client.attach({ ...wanted, vns: [neither] }, 5000)).rejects.toThrow(/VN ID 0/);
   const odd = { ...byName, vnName: "blue" };
   await expect(client.attach({ ...wanted, vns: [odd] }, 5000)).rejects.toThrow(/not a UUID/);
@@ -198,10 +208,10 @@ test("the VM's name comes along, when it can be shown", async () => {
 
 test("H8: prefixes and ranges are taken, a range as prefixes", async () => {
   const ips = ["10.0.0.1", "10.1.0.0/16", "10.2.0.5-10.2.0.7"];
-  const vns = [{ vnId: 5, vnName: "", macs: [{ mac, ips }] }];
+  const vns = [{ vnId: 5, vnName: "", guestTag: 0, macs: [{ mac, ips }] }];
   await client.attach({ ...wanted, vns }, 5000);
   const taken = ["10.0.0.1", "10.1.0.0/16", "10.2.0.5", "10.2.0.6/31"];
   expect(asked).toMatchObject([{ tree: [{ macs: [{ ips: taken }] }] }]);
-  const odd = [{ vnId: 5, vnName: "", macs: [{ mac, ips: ["10.0.0.1/24"] }] }];
+  const odd = [{ vnId: 5, vnName: "", guestTag: 0, macs: [{ mac, ips: ["10.0.0.1/24"] }] }];
   await expect(client.attach({ ...wanted, vns: odd }, 5000)).rejects.toThrow(/10.0.0.0\/24 meant/);
 });
