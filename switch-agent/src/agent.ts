@@ -12,10 +12,12 @@ import {
   type Ask,
   contentOf,
   entriesOf,
+  type Fixed,
   NveCore,
   type NveEffect,
   type NveEvent,
   type Refusal,
+  type StationAsk,
   type Verdict,
 } from "@nve/switch-agent/nve";
 import { Applier } from "./applier.ts";
@@ -26,6 +28,15 @@ import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
 import { AccessPort } from "./port/access-port.ts";
 import { type Names, withVnIds } from "./port/vn-names.ts";
 import { Refusals } from "./refusals.ts";
+
+/** Who asked for VSIs on a port, and is told what became of them. */
+export interface Asker {
+  /** @param inForce what was asked for, with every tag filled in */
+  grant(vsi: string, inForce: Filters | Fixed): void;
+  refuse(vsi: string, refusal: Refusal): void;
+  /** The VSI is no more, whatever was granted. */
+  withdraw(vsi: string, why: string): void;
+}
 
 export type AgentOptions = {
   config: Config;
@@ -55,6 +66,8 @@ const ADMITS = 16;
 export class SwitchAgent {
   readonly core: NveCore;
   readonly ports = new Map<string, AccessPort>();
+  /** By port. */
+  readonly askers = new Map<string, Asker>();
   readonly applier: Applier;
   readonly nva: Nva;
   readonly refusals = new Refusals();
@@ -67,7 +80,7 @@ export class SwitchAgent {
   readonly #events: (NveEvent | { on: "settle" })[] = [];
   readonly #gates = new Map<string, Gate>();
   /** VSIs whose VN Names the NVA is asked for. */
-  readonly #naming = new Map<string, Ask>();
+  readonly #naming = new Map<string, StationAsk>();
   #running = false;
   #callOffSettle: (() => void) | undefined;
   /** What the last settling took. */
@@ -152,6 +165,11 @@ export class SwitchAgent {
       mtuOf: (vn) => this.mtuOf(vn),
     });
     this.ports.set(name, port);
+    this.askers.set(name, {
+      grant: (vsi, inForce) => inForce.by !== "fixed" && port.grant(vsi, inForce),
+      refuse: (vsi, refusal) => port.refuse(vsi, refusal),
+      withdraw: (vsi, why) => port.withdraw(vsi, why),
+    });
     if (link.state !== "absent") this.#portState(name, link.state);
   }
 
@@ -206,14 +224,14 @@ export class SwitchAgent {
         void this.#apply(effect);
         return;
       case "grant":
-        this.ports.get(effect.port)?.grant(effect.vsi, effect.filters);
+        this.askers.get(effect.port)?.grant(effect.vsi, effect.filters);
         return;
       case "refuse":
         this.#refused(effect.ask, effect.refusal);
-        this.ports.get(effect.ask.port)?.refuse(effect.ask.vsi, effect.refusal);
+        this.askers.get(effect.ask.port)?.refuse(effect.ask.vsi, effect.refusal);
         return;
       case "order-de-associate":
-        this.ports.get(effect.port)?.withdraw(effect.vsi, effect.why);
+        this.askers.get(effect.port)?.withdraw(effect.vsi, effect.why);
         return;
       case "watch":
         this.nva.watch(effect.vns);
@@ -231,7 +249,7 @@ export class SwitchAgent {
   }
 
   /** Finds the VN IDs of the names in a request before the core sees it (H4). */
-  async #name(ask: Ask, names: Names): Promise<void> {
+  async #name(ask: StationAsk, names: Names): Promise<void> {
     const { vsi, port, vnic, hypervisor } = ask;
     this.#naming.set(vsi, ask);
     const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(port) / 4);
@@ -333,10 +351,12 @@ export class SwitchAgent {
   }
 }
 
-const groupsOf = (filters: Filters): number[] =>
-  [
-    ...new Set(filters.entries.flatMap((entry) => ("groupId" in entry ? [entry.groupId] : []))),
-  ].filter((groupId) => !isPlaceholder(groupId));
+const groupsOf = (filters: Filters | Fixed): number[] =>
+  filters.by === "fixed"
+    ? [...new Set(filters.entries.map(({ vn }) => vn))]
+    : [
+        ...new Set(filters.entries.flatMap((entry) => ("groupId" in entry ? [entry.groupId] : []))),
+      ].filter((groupId) => !isPlaceholder(groupId));
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);

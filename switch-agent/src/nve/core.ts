@@ -1,14 +1,13 @@
-import { type Instant, type Mac, VdpError, type Vid, type VnId } from "@nve/protocol-spec";
+import { type Instant, type Mac, VdpError, type VnId } from "@nve/protocol-spec";
 import type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 import { Fdb } from "./fdb.ts";
 import type { Intent } from "./intents.ts";
-import { contentOf, entriesOf, noTag, withVids } from "./request.ts";
+import { Port } from "./ports.ts";
+import { contentOf, withVids } from "./request.ts";
 import { Difference, type LocalVnic, ownersOf, type Served, serve } from "./serve.ts";
-import { TagPool } from "./tag-pool.ts";
+import type { TagPool } from "./tag-pool.ts";
 import { Tree } from "./tree.ts";
-import type { Ask, Entry, Granted, Pending, Refusal, Verdict, VnInfo, Vsi } from "./vsi.ts";
-
-type Port = { pool: TagPool; vsis: Set<string>; maxVnics: number };
+import type { Ask, Granted, Pending, Refusal, Verdict, VnInfo, Vsi } from "./vsi.ts";
 
 /**
  * The NVE: who is attached, which tag each VN has on each port, and what follows from it for the dataplane
@@ -29,9 +28,7 @@ export class NveCore {
   #out: NveEffect[] = [];
 
   constructor(ports: readonly PortOptions[]) {
-    for (const { name, tags, startTag, maxVnics } of ports) {
-      this.ports.set(name, { pool: new TagPool(tags, startTag), vsis: new Set(), maxVnics });
-    }
+    for (const port of ports) this.ports.set(port.name, new Port(port));
   }
 
   /**
@@ -78,7 +75,8 @@ export class NveCore {
       const macs = this.tree.content(key)?.get(vn);
       if (granted?.ask.mode !== "associate" || vid === undefined || macs === undefined) return [];
       const { vnic, port, hypervisor, suspended } = granted.ask;
-      return [{ vnic, port, vid, hypervisor, suspended, order: granted.order, macs }];
+      const { rules } = this.#port(port);
+      return [{ vnic, port, vid, rules, hypervisor, suspended, order: granted.order, macs }];
     });
   }
 
@@ -103,6 +101,11 @@ export class NveCore {
         return this.#addresses(event);
       case "release":
         return this.#release(event.vsi, event.why);
+      case "port":
+        if (!this.ports.has(event.port.name)) this.ports.set(event.port.name, new Port(event.port));
+        return undefined;
+      case "port-gone":
+        return this.#portGone(event.name);
       case "nva":
         return this.#nvaIs(event.connected);
       case "vn":
@@ -125,11 +128,9 @@ export class NveCore {
     const port = this.#port(ask.port);
     this.#cancel(ask.vsi);
     const vsi = this.vsis.get(ask.vsi);
-    if (vsi === undefined && port.vsis.size >= port.maxVnics) {
-      const reason = `port ${ask.port} has its ${port.maxVnics} VNICs, no more are allowed`;
-      return this.#refuse(ask, { code: VdpError.insufficientResources, hard: false, reason });
-    }
-    const entries = this.#check(ask);
+    const full = vsi === undefined ? port.full(ask.port) : undefined;
+    if (full !== undefined) return this.#refuse(ask, full);
+    const entries = port.check(ask);
     if (!isList(entries)) return this.#refuse(ask, entries);
     const serial = this.#next();
     const pending: Pending = { is: "admitting", serial, ask };
@@ -139,23 +140,15 @@ export class NveCore {
     this.#out.push({ do: "admit", ask, serial, vns: [...new Set(entries.map(({ vn }) => vn))] });
   }
 
-  /** The entries, when each can have its tag. */
-  #check(ask: Ask): readonly Entry[] | Refusal {
-    const pool = this.#pool(ask.port);
-    const entries = entriesOf(ask.filters, (vid) => pool.vnOf(vid));
-    if (!isList(entries)) return entries;
-    const stuck = entries.find(({ vn, vid }) => !pool.has(vn, vid));
-    return stuck === undefined ? entries : noTag(ask.port, pool, stuck);
-  }
-
   #verdicts(event: NveEvent & { on: "verdicts" }, now: Instant): Waiting | undefined {
     const vsi = this.vsis.get(event.vsi);
     if (vsi?.pending?.is !== "admitting" || vsi.pending.serial !== event.serial) return undefined;
     const { ask, serial } = vsi.pending;
     const refusal = this.#admit(event.verdicts);
     if (refusal !== undefined) return this.#denied(vsi, ask, refusal);
-    const entries = this.#check(ask); // once more: tags were lent meanwhile
-    const vids = isList(entries) ? this.#lend(ask, entries) : entries;
+    const port = this.#port(ask.port);
+    const entries = port.check(ask); // once more: tags were lent meanwhile
+    const vids = isList(entries) ? port.lend(ask, entries) : entries;
     if (!isList(entries)) return this.#denied(vsi, ask, entries);
     if (!isList(vids)) return this.#denied(vsi, ask, vids);
     const older = vsi.granted;
@@ -202,18 +195,6 @@ export class NveCore {
     this.infos.set(info.vn, info);
     this.#dirty.add(info.vn);
     return undefined;
-  }
-
-  /** A tag for every entry, or none at all. */
-  #lend(ask: Ask, entries: readonly Entry[]): readonly Vid[] | Refusal {
-    const pool = this.#pool(ask.port);
-    const vids: Vid[] = [];
-    for (const entry of entries) {
-      const vid = pool.lend(entry.vn, ask.vsi, entry.vid);
-      if (vid === undefined) return noTag(ask.port, pool, entry);
-      vids.push(vid);
-    }
-    return vids;
   }
 
   #denied(vsi: Vsi, ask: Ask, refusal: Refusal): undefined {
@@ -270,6 +251,11 @@ export class NveCore {
     const known = vsi.granted !== undefined;
     this.#restore(vsi, undefined);
     if (known) this.#log("info", "VSI detached", { ...named(was), why });
+  }
+
+  #portGone(name: string): undefined {
+    for (const vsi of this.ports.get(name)?.vsis ?? []) this.#release(vsi, `port ${name} is gone`);
+    this.ports.delete(name);
   }
 
   #nvaIs(connected: boolean): undefined {

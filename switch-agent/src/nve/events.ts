@@ -1,8 +1,8 @@
 import type { Filters, Mac, Vid, VnId, VsiAddress } from "@nve/protocol-spec";
 import type { RemoteChange } from "./fdb.ts";
-import type { IntentChange } from "./intents.ts";
+import type { AccessRules, IntentChange } from "./intents.ts";
 import type { TagRange } from "./tag-pool.ts";
-import type { Ask, LocalClaim, Refusal, Verdict, VnInfo } from "./vsi.ts";
+import type { Ask, Fixed, LocalClaim, Refusal, Verdict, VnInfo } from "./vsi.ts";
 
 export type NveEvent =
   /** A station wants something new of a VSI: answered with `admit`, then `grant` or `refuse`. */
@@ -17,6 +17,10 @@ export type NveEvent =
   | { on: "addresses"; vsi: string; addresses: readonly VsiAddress[] }
   /** The VSI is gone, whatever the reason. */
   | { on: "release"; vsi: string; why: string }
+  /** A port more: of a VM beside us (A8), or of an administrator (A11). One that is there stays as it is. */
+  | { on: "port"; port: PortOptions }
+  /** It is gone with all that was on it; nobody is told. */
+  | { on: "port-gone"; name: string }
   | { on: "nva"; connected: boolean }
   | { on: "vn"; info: VnInfo }
   | { on: "vn-gone"; vn: VnId }
@@ -29,7 +33,7 @@ export type Waiting = { vsi: string; serial: number };
 export type NveEffect =
   | { do: "admit"; ask: Ask; serial: number; vns: readonly VnId[] }
   | { do: "intents"; change: IntentChange; owners: readonly Waiting[] }
-  | { do: "grant"; port: string; vsi: string; filters: Filters }
+  | { do: "grant"; port: string; vsi: string; filters: Filters | Fixed }
   | { do: "refuse"; ask: Ask; refusal: Refusal }
   | { do: "order-de-associate"; port: string; vsi: string; why: string }
   | { do: "watch" | "unwatch"; vns: readonly VnId[] }
@@ -50,4 +54,5 @@ export type PortOptions = {
   startTag?: Vid;
   /** VSIs at most (V10). */
   maxVnics: number;
+  rules?: AccessRules;
 };

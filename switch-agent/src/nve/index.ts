@@ -3,6 +3,7 @@ export type { NveEffect, NveEvent, PortOptions, Report } from "./events.ts";
 export { Fdb, type Member, type Remote, type RemoteChange } from "./fdb.ts";
 export {
   type AccessIntent,
+  type AccessRules,
   type Intent,
   type IntentChange,
   intentChange,
@@ -13,16 +14,20 @@ export {
   sameIntent,
   type VnIntent,
 } from "./intents.ts";
-export { contentOf, entriesOf, withVids } from "./request.ts";
+export { Port } from "./ports.ts";
+export { contentOf, entriesOf, withLent, withVids } from "./request.ts";
 export { type LocalVnic, nothing, type Served, serve } from "./serve.ts";
 export { allTags, TagPool, type TagRange } from "./tag-pool.ts";
 export { Tree, type TreeNode, type VnicContent } from "./tree.ts";
 export type {
   Ask,
   Entry,
+  Fixed,
   Granted,
   LocalClaim,
+  PortTag,
   Refusal,
+  StationAsk,
   Verdict,
   VnInfo,
   Vsi,

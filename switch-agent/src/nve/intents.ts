@@ -1,4 +1,5 @@
-import type { IpAddress, Mac, Vid, Vni } from "@nve/protocol-spec";
+import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
+import type { PortTag } from "./vsi.ts";
 
 /**
  * What the NVE core wants forwarded. Plain data: no driver's words, no file handles, no order. Each intent has a
@@ -9,13 +10,20 @@ export type Intent = VnIntent | AccessIntent | MacIntent;
 /** A VN that has members here, and where its broadcast, multicast and unknown unicast goes (A10, P8). */
 export type VnIntent = { is: "vn"; vni: Vni; flood: readonly Place[]; floodUnknown: boolean };
 
-/** Frames that arrive on `port` with `vid` belong to `vni` (V8). */
-export type AccessIntent = { is: "access"; port: string; vid: Vid; vni: Vni };
+/** Frames that arrive on `port` with `vid` belong to `vni` (V8); with 0 those without a tag (A8, A11). */
+export type AccessIntent = { is: "access"; port: string; vid: PortTag; vni: Vni } & AccessRules;
+
+export type AccessRules = {
+  /** Frames from a MAC that is not known to be at this place are dropped. */
+  checkSource?: true;
+  /** Unknown sources, and what ARP, ND and DHCP say, are shown to the agent (H16). */
+  glean?: true;
+};
 
 /** Where a MAC of a VN is. */
 export type MacIntent = { is: "mac"; vni: Vni; mac: Mac; at: Place };
 
-export type Place = { is: "local"; port: string; vid: Vid } | { is: "remote"; vtep: IpAddress };
+export type Place = { is: "local"; port: string; vid: PortTag } | { is: "remote"; vtep: IpAddress };
 
 export function intentKey(intent: Intent): string {
   switch (intent.is) {
@@ -50,7 +58,8 @@ export function sameIntent(a: Intent, b: Intent): boolean {
     return a.vni === b.vni && a.floodUnknown === b.floodUnknown && samePlaces(a.flood, b.flood);
   }
   if (a.is === "access" && b.is === "access") {
-    return a.port === b.port && a.vid === b.vid && a.vni === b.vni;
+    const alike = a.checkSource === b.checkSource && a.glean === b.glean;
+    return alike && a.port === b.port && a.vid === b.vid && a.vni === b.vni;
   }
   if (a.is === "mac" && b.is === "mac") {
     return a.vni === b.vni && a.mac === b.mac && placeKey(a.at) === placeKey(b.at);

@@ -11,18 +11,21 @@ import {
 } from "@nve/protocol-spec";
 import type { TagPool } from "./tag-pool.ts";
 import type { VnicContent } from "./tree.ts";
-import type { Entry, Refusal } from "./vsi.ts";
+import type { Entry, Fixed, PortTag, Refusal } from "./vsi.ts";
 
 /**
  * Which VNs and MACs the filters name. Formats 1 and 2 have no GroupID: there the tag must already be lent
  * on this port, and the VN is the one that it is lent to (V8). @returns the first fault as a refusal.
  */
 export function entriesOf(
-  filters: Filters,
+  filters: Filters | Fixed,
   vnOf: (vid: Vid) => VnId | undefined,
 ): readonly Entry[] | Refusal {
   if (filters.entries.length === 0) {
     return { code: VdpError.invalidFormat, hard: true, reason: "the filter info has no entry" };
+  }
+  if (filters.by === "fixed") {
+    return filters.entries.map(({ tag, ...entry }) => ({ ...entry, vid: tag, fixed: true }));
   }
   const entries: Entry[] = [];
   for (const filter of filters.entries) {
@@ -35,10 +38,18 @@ export function entriesOf(
   return entries;
 }
 
-/** The filters with every VID filled in; `vids` in the order of the entries. */
-export function withVids(filters: Filters, vids: readonly (Vid | undefined)[]): Filters {
+/** The filters with every VID filled in; `vids` in the order of the entries. What is fixed stays as it is. */
+export function withVids(
+  filters: Filters | Fixed,
+  vids: readonly (PortTag | undefined)[],
+): Filters | Fixed {
+  return filters.by === "fixed" ? filters : withLent(filters, vids);
+}
+
+/** @param vids of tags that were lent: 0 is none of them */
+export function withLent(filters: Filters, vids: readonly (PortTag | undefined)[]): Filters {
   const tagged = <T extends object>(entries: readonly T[]): T[] =>
-    entries.map((entry, i) => ({ ...entry, ...optional("vid", vids[i]) }));
+    entries.map((entry, i) => ({ ...entry, ...optional("vid", vids[i] || undefined) }));
   switch (filters.by) {
     case "vid":
       return { by: "vid", entries: tagged(filters.entries) };
@@ -78,17 +89,28 @@ export function contentOf(
 }
 
 /** Why an entry cannot have its tag on this port. */
-export function noTag(port: string, pool: TagPool, { vn, vid }: Entry): Refusal {
+export function noTag(port: string, pool: TagPool, { vn, vid, fixed }: Entry): Refusal {
   if (vid === undefined) {
     const reason = `port ${port} has no tag left for VN ${vn}: all ${pool.lent.size} are lent`;
     return { code: VdpError.insufficientResources, hard: false, reason };
   }
   const lent = pool.tagOf(vn);
+  if (fixed) return notFree(port, pool, vn, vid);
   const right =
     lent === undefined
       ? "it is lent to another VN or not in the port's range"
       : `its tag is ${lent}`;
   const reason = `port ${port} did not lend tag ${vid} to VN ${vn}: ${right}`;
+  return { code: VdpError.invalidVidGroupOrMac, hard: false, reason };
+}
+
+function notFree(port: string, pool: TagPool, vn: VnId, tag: PortTag): Refusal {
+  const lent = pool.tagOf(vn);
+  const frames = tag === 0 ? "untagged frames" : `tag ${tag}`;
+  const reason =
+    lent === undefined
+      ? `${frames} of port ${port} are of VN ${pool.vnOf(tag)} already`
+      : `VN ${vn} has ${lent === 0 ? "the untagged frames" : `tag ${lent}`} of port ${port} already`;
   return { code: VdpError.invalidVidGroupOrMac, hard: false, reason };
 }
 

@@ -1,14 +1,23 @@
-import type { IpPrefix, Mac, Uuid, Vid, VnId } from "@nve/protocol-spec";
+import type { IpPrefix, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import type { Report } from "./events.ts";
 import type { Fdb } from "./fdb.ts";
-import { type Intent, type IntentChange, intentChange, intentKey, type Place } from "./intents.ts";
-import type { LocalClaim, VnInfo } from "./vsi.ts";
+import {
+  type AccessRules,
+  type Intent,
+  type IntentChange,
+  intentChange,
+  intentKey,
+  type Place,
+} from "./intents.ts";
+import type { LocalClaim, PortTag, VnInfo } from "./vsi.ts";
 
 /** A VNIC that is active in one VN, and what it has there. */
 export type LocalVnic = {
   vnic: Uuid;
   port: string;
-  vid: Vid;
+  vid: PortTag;
+  /** Of its port. */
+  rules: AccessRules;
   hypervisor: string;
   suspended: boolean;
   /** Counts up with each association: the latest has the MAC, as after a move between two ports (H20). */
@@ -68,7 +77,9 @@ function intentsOf(
   const flood = floodOf([...places.values()], vn, fdb);
   const floodUnknown = !nva || !fdb.complete(vn) || hasSilent(vnics, vn, fdb);
   const intents: Intent[] = [{ is: "vn", vni, flood, floodUnknown }];
-  for (const { port, vid } of places.values()) intents.push({ is: "access", port, vid, vni });
+  for (const { port, vid, rules } of places.values()) {
+    intents.push({ is: "access", port, vid, vni, ...rules });
+  }
   for (const [mac, owner] of owners) intents.push({ is: "mac", vni, mac, at: localPlace(owner) });
   for (const { mac, vtep } of fdb.remotes(vn).values()) {
     if (!owners.has(mac)) intents.push({ is: "mac", vni, mac, at: { is: "remote", vtep } });

@@ -1,4 +1,5 @@
 import { Vid, type VnId } from "@nve/protocol-spec";
+import type { PortTag } from "./vsi.ts";
 
 /** The tags of a port, both ends included. VID 1 is left out: stations refuse it (spec/vdp.md 1.5). */
 export type TagRange = readonly [first: Vid, last: Vid];
@@ -11,8 +12,8 @@ export const allTags: TagRange = [Vid(2), Vid(4094)];
 export class TagPool {
   /** In lending order. */
   readonly #free = new Set<Vid>();
-  readonly #lent = new Map<VnId, { vid: Vid; holders: Set<string> }>();
-  readonly #vns = new Map<Vid, VnId>();
+  readonly #lent = new Map<VnId, Lent>();
+  readonly #vns = new Map<PortTag, VnId>();
 
   /** @param start where lending begins: after a restart, best not where the last run began. */
   constructor([first, last]: TagRange, start: Vid = first) {
@@ -25,23 +26,24 @@ export class TagPool {
   }
 
   /** @returns which tag each VN holds now. */
-  get lent(): ReadonlyMap<VnId, { vid: Vid; holders: ReadonlySet<string> }> {
+  get lent(): ReadonlyMap<VnId, { vid: PortTag; holders: ReadonlySet<string> }> {
     return this.#lent;
   }
 
-  tagOf(vn: VnId): Vid | undefined {
+  tagOf(vn: VnId): PortTag | undefined {
     return this.#lent.get(vn)?.vid;
   }
 
-  vnOf(vid: Vid): VnId | undefined {
+  vnOf(vid: PortTag): VnId | undefined {
     return this.#vns.get(vid);
   }
 
-  /** Would `lend` give a tag? */
-  has(vn: VnId, wanted?: Vid): boolean {
+  /** Would `lend` give a tag? @param fixed `wanted` is the administrator's and need not be in the range */
+  has(vn: VnId, wanted?: PortTag, fixed = false): boolean {
     const held = this.#lent.get(vn);
     if (held !== undefined) return wanted === undefined || wanted === held.vid;
-    return wanted === undefined ? this.#free.size > 0 : this.#free.has(wanted);
+    if (wanted === undefined) return this.#free.size > 0;
+    return fixed ? !this.#vns.has(wanted) : wanted !== 0 && this.#free.has(wanted);
   }
 
   /**
@@ -49,8 +51,8 @@ export class TagPool {
    * names the tag that it still uses: `wanted`.
    * @returns `undefined` when all tags are lent, or `wanted` is not to be had for this VN.
    */
-  lend(vn: VnId, holder: string, wanted?: Vid): Vid | undefined {
-    if (!this.has(vn, wanted)) return undefined;
+  lend(vn: VnId, holder: string, wanted?: PortTag, fixed = false): PortTag | undefined {
+    if (!this.has(vn, wanted, fixed)) return undefined;
     const held = this.#lent.get(vn);
     if (held !== undefined) {
       held.holders.add(holder);
@@ -59,8 +61,8 @@ export class TagPool {
     const [next] = this.#free;
     const vid = wanted ?? next;
     if (vid === undefined) return undefined;
-    this.#free.delete(vid);
-    this.#lent.set(vn, { vid, holders: new Set([holder]) });
+    const pooled = vid !== 0 && this.#free.delete(vid);
+    this.#lent.set(vn, { vid, holders: new Set([holder]), pooled });
     this.#vns.set(vid, vn);
     return vid;
   }
@@ -71,6 +73,10 @@ export class TagPool {
     if (held === undefined || !held.holders.delete(holder) || held.holders.size > 0) return;
     this.#lent.delete(vn);
     this.#vns.delete(held.vid);
+    if (held.vid === 0 || !held.pooled) return;
     this.#free.add(held.vid); // to the back: a tag rests as long as it can before it means another VN
   }
 }
+
+/** `pooled`: of the range, to be lent again afterwards. */
+type Lent = { vid: PortTag; holders: Set<string>; pooled: boolean };

@@ -14,6 +14,18 @@ import type {
 /** How far a VSI is: checked, prepared (a tag is lent), or forwarding. */
 export type VsiMode = VsiRequest["type"];
 
+/** How frames of a VN are told on a port: by a VLAN tag, or as those that have none (0). */
+export type PortTag = Vid | 0;
+
+/**
+ * What an administrator or a co-located hypervisor wants (A8, A11), and no station asked for in VDP: the tags are
+ * given, not lent, and need not be in the port's range.
+ */
+export type Fixed = {
+  by: "fixed";
+  entries: readonly { vn: VnId; tag: PortTag; mac?: Mac }[];
+};
+
 /** What a station asks for one VSI on one port. */
 export type Ask = {
   /** Unlike any other VSI's on any port (spec/vdp.md 3): also the VNIC's key in the tree. */
@@ -29,10 +41,13 @@ export type Ask = {
   mode: VsiMode;
   /** S-bit: its user is suspended, as at the source of a migration. */
   suspended: boolean;
-  filters: Filters;
+  filters: Filters | Fixed;
   /** All IP addresses of the VSI; absent: nothing was said. */
   addresses?: readonly VsiAddress[];
 };
+
+/** One that a station made, in VDP. */
+export type StationAsk = Ask & { filters: Filters };
 
 /** What the NVA tells of a VN (H25). The VNI stays on this side (H4). `mtu`: octets, where it is set. */
 export type VnInfo = { vn: VnId; vni: Vni; name?: Uuid; alias: string; mtu?: number };
@@ -61,13 +76,13 @@ export type LocalClaim = {
 };
 
 /** One entry of the filter info, resolved: which VN, with which tag if one was named, which MAC if any. */
-export type Entry = { vn: VnId; vid?: Vid; mac?: Mac };
+export type Entry = { vn: VnId; vid?: PortTag; mac?: Mac; fixed?: boolean };
 
 /** A VSI in force. */
 export type Granted = {
   ask: Ask;
   entries: readonly Entry[];
-  filters: Filters;
+  filters: Filters | Fixed;
   order: number;
   since: Instant;
 };

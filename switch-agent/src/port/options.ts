@@ -1,7 +1,7 @@
 import type { Clock, Link, LinkState } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import type { EvbPolicy, IpAddress, NveId, VnId, VsiAddress } from "@nve/protocol-spec";
-import type { Ask, Refusal } from "@nve/switch-agent/nve";
+import type { Ask, Refusal, StationAsk } from "@nve/switch-agent/nve";
 import type { Names } from "./vn-names.ts";
 
 export type PortOptions = {
@@ -16,7 +16,7 @@ export type PortOptions = {
   firstSequence: number;
   log: Log;
   /** Decide, then call `grant` or `refuse`. */
-  onAsk(ask: Ask, names: Names): void;
+  onAsk(ask: StationAsk, names: Names): void;
   /** The port itself has refused: for the record. */
   onRefused(ask: Ask, refusal: Refusal): void;
   onAddresses(vsi: string, addresses: readonly VsiAddress[]): void;

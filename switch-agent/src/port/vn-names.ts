@@ -6,7 +6,7 @@ import {
   type VnNaming,
   vnIdOfGroup,
 } from "@nve/protocol-spec";
-import { type Ask, type Refusal, type Verdict, withVids } from "@nve/switch-agent/nve";
+import { type Refusal, type StationAsk, type Verdict, withLent } from "@nve/switch-agent/nve";
 
 /** Of one VSI: what stands behind the placeholders in its filters. */
 export type Names = ReadonlyMap<number, VnNaming>;
@@ -17,10 +17,10 @@ export type Names = ReadonlyMap<number, VnNaming>;
  * @param verdictOf asks the NVA who a name is, and whether the VNIC may join
  */
 export async function withVnIds(
-  ask: Ask,
+  ask: StationAsk,
   names: Names,
   verdictOf: (name: Uuid) => Promise<Verdict>,
-): Promise<Ask | Refusal> {
+): Promise<StationAsk | Refusal> {
   const ids = new Map<number, VnId>();
   const verdicts = await Promise.all(
     used(ask.filters, names).map(async (naming) => ({
@@ -52,7 +52,7 @@ export function inItsWords(
     const vn = entry === undefined ? undefined : groupOf(entry);
     return vn === undefined ? [] : [{ ...naming, vn: vn as VnId }];
   });
-  return { filters: withVids(asked, vids), names: told };
+  return { filters: withLent(asked, vids), names: told };
 }
 
 /** The VNs that filters name by GroupID. */

@@ -15,7 +15,7 @@ import {
   type VsiLabels,
   type VsiRequest,
 } from "@nve/protocol-spec";
-import type { Ask } from "@nve/switch-agent/nve";
+import type { StationAsk } from "@nve/switch-agent/nve";
 import type { Answer } from "./answers.ts";
 import { hypervisorOf } from "./names.ts";
 import type { Names } from "./vn-names.ts";
@@ -77,7 +77,7 @@ export function askOf(
   { type, association }: VsiRequest,
   port: string,
   neighbours: readonly Neighbour[],
-): Ask {
+): StationAsk {
   const { status, vsiId, filters } = association;
   const { key, station, labels, addresses } = vsi;
   const vm = printable(labels?.vm ?? "");

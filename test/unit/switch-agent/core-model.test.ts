@@ -1,5 +1,5 @@
 import { IpAddress, Mac, NveId, Vid, VnId } from "@nve/protocol-spec";
-import type { Intent, Place } from "@nve/switch-agent/nve";
+import type { Intent, Place, PortTag } from "@nve/switch-agent/nve";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Bench, groups, port, vniOf } from "./nve-bench.ts";
@@ -56,11 +56,11 @@ class Expected {
     }
   }
 
-  intents(tagOf: (port: string, vn: VnId) => Vid | undefined): Intent[] {
+  intents(tagOf: (port: string, vn: VnId) => PortTag | undefined): Intent[] {
     return vns.flatMap((vn) => this.#ofVn(vn, (at) => tagOf(at, vn) ?? Vid(1)));
   }
 
-  #ofVn(vn: VnId, tagOf: (port: string) => Vid): Intent[] {
+  #ofVn(vn: VnId, tagOf: (port: string) => PortTag): Intent[] {
     const vni = vniOf(vn);
     const active = [...this.attached.values()]
       .filter(({ mode, entries }) => mode === "associate" && entries.some(([of]) => of === vn))

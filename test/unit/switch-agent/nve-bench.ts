@@ -105,7 +105,8 @@ export class Bench {
   }
 
   get granted(): Filters | undefined {
-    return this.#only("grant")?.filters;
+    const filters = this.#only("grant")?.filters;
+    return filters?.by === "fixed" ? undefined : filters;
   }
 
   get refused(): Refusal | undefined {

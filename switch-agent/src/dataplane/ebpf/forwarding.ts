@@ -1,5 +1,6 @@
-import type { IpAddress, Mac, Vid, Vni } from "@nve/protocol-spec";
+import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
 import type { Intent, Place } from "../../nve/intents.ts";
+import type { PortTag } from "../../nve/vsi.ts";
 import {
   floodUnknownFlag,
   type KernelPlace,
@@ -67,7 +68,7 @@ export class Forwarding {
   /** The port has a new interface, or lost it (`was`: the old interface's number). */
   portChanged(port: string, was: number | undefined): void {
     const ifindex = this.#around.indexOf(port);
-    const tags = this.#record.access.get(port) ?? new Map<Vid, Vni>();
+    const tags = this.#record.access.get(port) ?? new Map<PortTag, Vni>();
     for (const [vid, vni] of tags) this.#writeAccess(ifindex, vid, vni);
     for (const [vni, vn] of this.#record.vns) {
       for (const [mac, id] of vn.macs) {
@@ -79,13 +80,13 @@ export class Forwarding {
     for (const vid of tags.keys()) this.#maps.access.delete({ ifindex: was, vid, zero: 0 });
   }
 
-  #ensureAccess(port: string, vid: Vid, vni: Vni): void {
+  #ensureAccess(port: string, vid: PortTag, vni: Vni): void {
     this.#writeAccess(this.#around.indexOf(port), vid, vni);
-    const tags = this.#record.access.get(port) ?? new Map<Vid, Vni>();
+    const tags = this.#record.access.get(port) ?? new Map<PortTag, Vni>();
     this.#record.access.set(port, tags.set(vid, vni));
   }
 
-  #removeAccess(port: string, vid: Vid): void {
+  #removeAccess(port: string, vid: PortTag): void {
     const ifindex = this.#around.indexOf(port);
     if (ifindex !== undefined) this.#maps.access.delete({ ifindex, vid, zero: 0 });
     const tags = this.#record.access.get(port);
@@ -93,7 +94,7 @@ export class Forwarding {
     if (tags?.size === 0) this.#record.access.delete(port);
   }
 
-  #writeAccess(ifindex: number | undefined, vid: Vid, vni: Vni): void {
+  #writeAccess(ifindex: number | undefined, vid: PortTag, vni: Vni): void {
     if (ifindex !== undefined) this.#maps.access.set({ ifindex, vid, zero: 0 }, { vni });
   }
 

@@ -28,7 +28,9 @@ export function readIntents(
   });
   const access = [...maps.access.entries()].flatMap(([{ ifindex, vid }, { vni }]): Intent[] => {
     const port = nameOf(ifindex);
-    return port === undefined ? [] : [{ is: "access", port, vid: Vid(vid), vni: Vni(vni) }];
+    return port === undefined
+      ? []
+      : [{ is: "access", port, vid: vid === 0 ? 0 : Vid(vid), vni: Vni(vni) }];
   });
   const macs = [...maps.fdb.entries()].flatMap(([{ vni, mac }, kernel]): Intent[] => {
     const at = place(kernel);
@@ -43,7 +45,7 @@ function placeOf(
 ): Place | undefined {
   if (type === placeType.remoteV4 || type === placeType.remoteV6) return { is: "remote", vtep };
   const port = type === placeType.local ? nameOf(ifindex) : undefined;
-  return port === undefined ? undefined : { is: "local", port, vid: Vid(vid) };
+  return port === undefined ? undefined : { is: "local", port, vid: vid === 0 ? 0 : Vid(vid) };
 }
 
 /**

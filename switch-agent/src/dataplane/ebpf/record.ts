@@ -1,5 +1,6 @@
-import { Mac, type Vid, type Vni } from "@nve/protocol-spec";
+import { Mac, type Vni } from "@nve/protocol-spec";
 import { type Intent, type Place, placeKey } from "../../nve/intents.ts";
+import type { PortTag } from "../../nve/vsi.ts";
 
 /** A place by number: there are few places and many MACs. */
 export type PlaceId = number;
@@ -7,7 +8,7 @@ export type PlaceId = number;
 /** What a driver has been asked for, small enough for hundreds of thousands of MACs: about 60 octets each. */
 export class IntentRecord {
   readonly vns = new Map<Vni, VnRecord>();
-  readonly access = new Map<string, Map<Vid, Vni>>();
+  readonly access = new Map<string, Map<PortTag, Vni>>();
   readonly #places: Place[] = [];
   readonly #ids = new Map<string, PlaceId>();
 

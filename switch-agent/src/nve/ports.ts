@@ -1,0 +1,46 @@
+import { VdpError } from "@nve/protocol-spec";
+import type { PortOptions } from "./events.ts";
+import type { AccessRules } from "./intents.ts";
+import { entriesOf, noTag } from "./request.ts";
+import { TagPool } from "./tag-pool.ts";
+import type { Ask, Entry, PortTag, Refusal } from "./vsi.ts";
+
+/** A port of the NVE: its tags, and the VSIs on it. */
+export class Port {
+  readonly pool: TagPool;
+  readonly vsis = new Set<string>();
+  readonly maxVnics: number;
+  readonly rules: AccessRules;
+
+  constructor({ tags, startTag, maxVnics, rules = {} }: PortOptions) {
+    this.pool = new TagPool(tags, startTag);
+    this.maxVnics = maxVnics;
+    this.rules = rules;
+  }
+
+  /** Why there is no room for one VSI more. */
+  full(name: string): Refusal | undefined {
+    if (this.vsis.size < this.maxVnics) return undefined;
+    const reason = `port ${name} has its ${this.maxVnics} VNICs, no more are allowed`;
+    return { code: VdpError.insufficientResources, hard: false, reason };
+  }
+
+  /** The entries, when each can have its tag. */
+  check({ port, filters }: Ask): readonly Entry[] | Refusal {
+    const entries = entriesOf(filters, (vid) => this.pool.vnOf(vid));
+    if ("code" in entries) return entries;
+    const stuck = entries.find(({ vn, vid, fixed }) => !this.pool.has(vn, vid, fixed));
+    return stuck === undefined ? entries : noTag(port, this.pool, stuck);
+  }
+
+  /** A tag for every entry, or none at all. */
+  lend({ port, vsi }: Ask, entries: readonly Entry[]): readonly PortTag[] | Refusal {
+    const tags: PortTag[] = [];
+    for (const entry of entries) {
+      const tag = this.pool.lend(entry.vn, vsi, entry.vid, entry.fixed);
+      if (tag === undefined) return noTag(port, this.pool, entry);
+      tags.push(tag);
+    }
+    return tags;
+  }
+}
