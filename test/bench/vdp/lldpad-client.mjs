@@ -1,0 +1,63 @@
+// Runs in the station's node: asks lldpad for N VSIs through its control socket, as `vdptool -T -V assoc` does, which
+// would cost a process for each. The words are those that vdptool sends (open-lldp, clif).
+import { NativeSocket } from "@nve/linux/native";
+
+const [interfaceName, count, first, vns] = process.argv.slice(2);
+const AF_UNIX = 1;
+const SOCK_DGRAM = 2;
+const abstract = (name) =>
+  Buffer.concat([Uint8Array.of(AF_UNIX, 0), Buffer.from(`\0/com/intel/lldpad${name}`)]);
+
+let answered = () => {};
+const socket = new NativeSocket(
+  {
+    domain: AF_UNIX,
+    type: SOCK_DGRAM,
+    protocol: 0,
+    slotOctets: 8192,
+    settings: [],
+    address: abstract(`/${process.pid}`),
+  },
+  (messages) => {
+    for (const octets of messages) {
+      const text = Buffer.from(octets).toString("latin1");
+      if (text.startsWith("R")) answered(text.slice(1, 3));
+    }
+  },
+);
+
+const hex = (n, digits) => n.toString(16).padStart(digits, "0");
+const word = (text) => `${hex(text.length, 2)}${text}`;
+const pair = (key, value) => `${word(key)}${hex(value.length, 4)}${value}`;
+
+/** A command of the 802.1Qbg VDP module (0x80c4), version 3, "set TLV" (2), with arguments, mode "assoc" (3). */
+function associate(n) {
+  const id = hex(Number(first) + n, 8);
+  const uuid = `fa9b7fff-b0a0-4893-abcd-beef${id}`;
+  const mac = `02:00:${id.replace(/(..)(?!$)/g, "$1:")}`;
+  const vn = 5000 + (n % Number(vns));
+  const arguments_ = [
+    ["mode", "assoc"],
+    ["mgrid2", "mgr1"],
+    ["typeid", "7"],
+    ["typeidver", "1"],
+    ["uuid", uuid],
+    ["hints", "none"],
+    ["filter", `0-${mac}-${vn}`],
+  ];
+  const words = arguments_.map(([key, value]) => pair(key, value)).join("");
+  return `M000080c4C3020000011c${word(interfaceName)}0200000003${words}`;
+}
+
+const server = abstract("");
+let refused = 0;
+for (let n = 0; n < Number(count); n++) {
+  const status = await new Promise((resolve, reject) => {
+    answered = resolve;
+    const error = socket.send(Buffer.from(associate(n)), server);
+    if (error !== undefined) reject(new Error(`lldpad's control socket: ${error}`));
+  });
+  if (status !== "00") refused += 1;
+}
+process.stdout.write(`${JSON.stringify({ asked: Number(count), refused })}\n`);
+socket.close();

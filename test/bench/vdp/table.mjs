@@ -1,0 +1,3 @@
+export function table(report) {
+  return `${JSON.stringify(report)}\n`;
+}
