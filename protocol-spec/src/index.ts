@@ -129,6 +129,7 @@ export {
 export { type Arp, type ArpEnd, arpOctets, readArp } from "./neighbour/arp.ts";
 export { readUdpOverIp, type Udp } from "./overlay/udp.ts";
 export { readVxlan, VXLAN_PORT, type Vxlan, vxlanOctets } from "./overlay/vxlan.ts";
+export { sha256 } from "./sha256.ts";
 export { cutUtf8, printable } from "./text.ts";
 export {
   END_TLV,
@@ -183,6 +184,7 @@ export {
   vnIdOfGroup,
 } from "./vdp/filters.ts";
 export { labelsOf, labelTlv, MAX_LABEL, readLabels, type VsiLabels } from "./vdp/label-tlv.ts";
+export { macsOf, macTlvs, readMacs, type VsiMac, type VsiMacs } from "./vdp/mac-tlv.ts";
 export { answers, asksForGranted, withGrantedVids } from "./vdp/match.ts";
 export { mtusOf, mtuTlvs, readMtus, type VnMtu, type VsiMtus } from "./vdp/mtu-tlv.ts";
 export {
@@ -196,6 +198,17 @@ export {
 } from "./vdp/name-tlv.ts";
 export { prefixesOf, prefixTlvs, readPrefixes } from "./vdp/prefix-tlv.ts";
 export { readReason, reasonFor, reasonTlv, type VsiReason } from "./vdp/reason-tlv.ts";
+export {
+  hashOfSet,
+  MAX_SET_PARTS,
+  membersOfSet,
+  partsOfSet,
+  readSet,
+  sameHash,
+  setOf,
+  setTlv,
+  type VsiSet,
+} from "./vdp/set-tlv.ts";
 export {
   type Station,
   type StationAction,

@@ -1,5 +1,6 @@
 import { same } from "../same.ts";
-import type { EvbTlv } from "./evb-tlv.ts";
+import { type EvbTlv, findEvbTlv } from "./evb-tlv.ts";
+import type { OptionalTlv } from "./optional-tlv.ts";
 
 /**
  * EVB negotiation (802.1Q §40.4, §D.2.12; spec/lldp-evb.md 3.1): each side shows its own policy and copies
@@ -12,6 +13,17 @@ export type Evb =
   | { is: "agreed"; role: EvbRole; policy: EvbPolicy; local: EvbTlv; peer: EvbTlv };
 
 export type EvbRole = "station" | "bridge";
+
+/**
+ * The EVB TLV of a peer of this role's: of the other role. Where a bridge stands between, stations hear stations, and
+ * bridges may hear bridges.
+ */
+export function evbTlvFor(role: EvbRole, tlvs: readonly OptionalTlv[]): EvbTlv | undefined {
+  const tlv = findEvbTlv(tlvs);
+  return tlv?.mode === EVB_MODE[role === "station" ? "bridge" : "station"] ? tlv : undefined;
+}
+
+const EVB_MODE = { bridge: 1, station: 2 } as const;
 
 /** What this side offers. Exponents 0 … 27: lldpad overflows above (spec/vdp.md 4). */
 export type EvbPolicy = {
@@ -62,7 +74,7 @@ export const evbStart = (role: EvbRole, policy: EvbPolicy): Evb => ({
 export function stepEvb(evb: Evb, event: EvbEvent): readonly [Evb, ...EvbAction[]] {
   const next = event.on === "peer" ? heard(evb, event.tlv) : evbStart(evb.role, evb.policy);
   const actions: EvbAction[] = [];
-  if (!same(next.local, evb.local) || mustHearUs(evb, next)) actions.push({ do: "announce" });
+  if (!same(next.local, evb.local) || mustHearUs(next)) actions.push({ do: "announce" });
   const agreed = evbAgreed(next);
   if (!same(agreed, evbAgreed(evb))) actions.push({ do: "agreed", agreed });
   if (knowsUs(evb) && hasForgotten(evb, next)) actions.push({ do: "anew" });
@@ -77,13 +89,13 @@ export function evbAgreed(evb: Evb): EvbAgreed {
 }
 
 /**
- * The peer shows another status of ours than before, and not the one that we have: it was started anew and does not
- * know us, and to LLDP it is no new neighbour. Until it hears us it refuses GroupIDs, as lldpad does, and our next
- * LLDPDU may be 30 s away.
+ * What the peer shows is not our status: it was started anew, or has never heard us, and to LLDP it may be no new
+ * neighbour. Until it hears us it refuses GroupIDs, as lldpad does, and our next LLDPDU may be 30 s away. Feed each
+ * LLDPDU of its, the repeats too; the credit of the transmit side is the bound.
  */
-const mustHearUs = (before: Evb, now: Evb): boolean => {
+const mustHearUs = (now: Evb): boolean => {
   const copy = copyOfOurs(now);
-  return copy !== undefined && !same(copy, copyOfOurs(before)) && !same(copy, now.local[now.role]);
+  return copy !== undefined && !same(copy, now.local[now.role]);
 };
 
 const knowsUs = (evb: Evb): boolean => same(copyOfOurs(evb), evb.local[evb.role]);
@@ -111,7 +123,7 @@ function localTlv(role: EvbRole, policy: EvbPolicy, peer: EvbTlv | undefined): E
     station: role === "station" ? stationStatus(policy, peer) : (peer?.station ?? noStation),
     r: Math.max(policy.r, peer?.r ?? 0),
     rte: Math.max(policy.rte, peer?.rte ?? 0),
-    mode: role === "bridge" ? 1 : 2,
+    mode: EVB_MODE[role],
     // @NOTE 1 also where both are equal, as lldpad does; the standard's rule for equality is not known.
     rolRwd: peer !== undefined && peer.rwd >= policy.rwd,
     rwd: Math.max(policy.rwd, peer?.rwd ?? 0),

@@ -24,6 +24,8 @@ const BITS = {
   mtus: 0x08,
   labels: 0x10,
   prefixes: 0x20,
+  /** Sets over several ULPDUs, and MACs besides those of the filter entries. */
+  sets: 0x40,
 } as const;
 export type ExtensionKind = keyof typeof BITS;
 const KINDS = Object.keys(BITS) as ExtensionKind[];

@@ -8,7 +8,7 @@ import type { Lldpdu } from "./lldpdu.ts";
  */
 export type LldpRx = {
   is: "listening";
-  /** In order of appearance, `maxNeighbours` at most. */
+  /** In order of appearance, `max` at most. */
   neighbours: readonly Neighbour[];
   /** LLDPDUs of yet other neighbours, dropped (802.1AB §9.2.7.7.5). */
   tooMany: number;
@@ -29,14 +29,21 @@ export type LldpRxAction = {
 
 type Step = readonly [LldpRx, ...LldpRxAction[]];
 
+/** Where nobody says otherwise. */
 export const maxNeighbours = 8;
 
 export const lldpRxStart: LldpRx = { is: "listening", neighbours: [], tooMany: 0 };
 
-export function stepLldpRx(rx: LldpRx, event: LldpRxEvent, now: Instant): Step {
+/** @param max neighbours at a time */
+export function stepLldpRx(
+  rx: LldpRx,
+  event: LldpRxEvent,
+  now: Instant,
+  max: number = maxNeighbours,
+): Step {
   switch (event.on) {
     case "lldpdu":
-      return hear(rx, event.lldpdu, event.source, now);
+      return hear(rx, event, now, max);
     case "link-down":
       return forget(rx, () => true);
     case "tick":
@@ -48,12 +55,17 @@ export function stepLldpRx(rx: LldpRx, event: LldpRxEvent, now: Instant): Step {
 export const sameNeighbour = (a: Lldpdu, b: Lldpdu): boolean =>
   same(a.chassisId, b.chassisId) && same(a.portId, b.portId);
 
-function hear(rx: LldpRx, lldpdu: Lldpdu, source: Mac, now: Instant): Step {
+function hear(
+  rx: LldpRx,
+  { lldpdu, source }: LldpRxEvent & { on: "lldpdu" },
+  now: Instant,
+  max: number,
+): Step {
   if (lldpdu.ttl === 0) return forget(rx, (known) => sameNeighbour(known.lldpdu, lldpdu));
   const expires = Instant(now + lldpdu.ttl * 1000);
   const known = rx.neighbours.find((neighbour) => sameNeighbour(neighbour.lldpdu, lldpdu));
   if (known === undefined) {
-    if (rx.neighbours.length >= maxNeighbours) return [{ ...rx, tooMany: rx.tooMany + 1 }];
+    if (rx.neighbours.length >= max) return [{ ...rx, tooMany: rx.tooMany + 1 }];
     const neighbour = { lldpdu, source, since: now, expires };
     return [listening(rx, [...rx.neighbours, neighbour]), { do: "neighbour-new", neighbour }];
   }

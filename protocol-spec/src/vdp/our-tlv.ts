@@ -1,4 +1,4 @@
-import { concat, decode, type Reader } from "../bytes.ts";
+import { concat, decode, Reader } from "../bytes.ts";
 import { MAX_TLV_LENGTH, NVE_OUI, type Organizational } from "../tlv.ts";
 import { readVsiId, sameVsi, type VsiId, vsiIdOctets } from "./association.ts";
 import type { VdpTlv } from "./vdpdu.ts";
@@ -16,6 +16,9 @@ export const OurSubtype = {
   mtus: 0x04,
   labels: 0x05,
   prefixes: 0x06,
+  set: 0x07,
+  /** 0x08 is authentication's. */
+  macs: 0x09,
 } as const;
 
 /** Octets of the information string in front of what is each kind's own. */
@@ -44,6 +47,10 @@ export function readOurs<T extends object>(
   if (tlv.oui !== NVE_OUI || tlv.subtype !== subtype) return undefined;
   return decode(tlv.octets, (r) => ({ vsiId: readVsiId(r), ...read(r) }));
 }
+
+/** The VSI that one of our TLVs speaks of; undefined for TLVs of others. @throws DecodeError `short` */
+export const vsiOf = ({ oui, octets }: Organizational): VsiId | undefined =>
+  oui === NVE_OUI ? readVsiId(new Reader(octets)) : undefined;
 
 /** What the TLVs of a ULPDU that `read` knows say of one VSI, in their order. */
 export const ofVsi = <T extends { vsiId: VsiId }>(

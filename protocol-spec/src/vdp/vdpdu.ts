@@ -18,10 +18,12 @@ import {
   readAssociation,
 } from "./association.ts";
 import { readLabels } from "./label-tlv.ts";
+import { readMacs } from "./mac-tlv.ts";
 import { readMtus } from "./mtu-tlv.ts";
 import { readNames } from "./name-tlv.ts";
 import { readPrefixes } from "./prefix-tlv.ts";
 import { readReason } from "./reason-tlv.ts";
+import { readSet } from "./set-tlv.ts";
 
 /**
  * VDP ULPDU (802.1Q clause 41, 802.1Qcy): one VSI Manager ID TLV, then association TLVs, each followed
@@ -51,7 +53,16 @@ const ASSOCIATION_TYPES: readonly (AssociationType | undefined)[] = [
 ];
 
 /** Readers of all TLVs of our own. */
-const OURS = [readAddresses, readReason, readNames, readMtus, readLabels, readPrefixes] as const;
+const OURS = [
+  readAddresses,
+  readReason,
+  readNames,
+  readMtus,
+  readLabels,
+  readPrefixes,
+  readSet,
+  readMacs,
+] as const;
 
 /**
  * Reads up to the End TLV; what follows it is padding. One TLV that cannot be read refuses the whole.
