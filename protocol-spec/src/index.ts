@@ -75,6 +75,7 @@ export {
   type EvbRole,
   evbAgreed,
   evbStart,
+  evbTlvFor,
   stepEvb,
 } from "./lldp/evb.ts";
 export {
@@ -100,6 +101,7 @@ export {
   readsOurs,
 } from "./lldp/extension-tlv.ts";
 export { type Lldpdu, lldpduOctets, readLldpdu, type TypedId } from "./lldp/lldpdu.ts";
+export { NONCE_SUBTYPE, nonceOf, nonceTlv } from "./lldp/nonce-tlv.ts";
 export {
   Capability,
   type ManagementAddress,
@@ -129,7 +131,6 @@ export {
 export { type Arp, type ArpEnd, arpOctets, readArp } from "./neighbour/arp.ts";
 export { readUdpOverIp, type Udp } from "./overlay/udp.ts";
 export { readVxlan, VXLAN_PORT, type Vxlan, vxlanOctets } from "./overlay/vxlan.ts";
-export { sha256 } from "./sha256.ts";
 export { cutUtf8, printable } from "./text.ts";
 export {
   END_TLV,
@@ -167,6 +168,17 @@ export {
   vsiIdOf,
   vsiIdText,
 } from "./vdp/association.ts";
+export {
+  AUTH_SUBTYPE,
+  type AuthKey,
+  isAuthentic,
+  NONCE_OCTETS,
+  SEAL_OCTETS,
+  type Seal,
+  type SealContext,
+  sealed,
+  unsealed,
+} from "./vdp/auth-tlv.ts";
 export {
   type BridgeAction,
   type BridgeEvent,

@@ -77,7 +77,9 @@ export function isAuthentic(
   const said = concat(uint(1, keyId), counterOctets(counter));
   const wanted = digestOf(body, said, key, context);
   // without an early end, so that the time it takes tells nothing
-  return keyId === key.id && wanted.reduce((n, octet, i) => n | (octet ^ (digest[i] ?? 256)), 0) === 0;
+  return (
+    keyId === key.id && wanted.reduce((n, octet, i) => n | (octet ^ (digest[i] ?? 256)), 0) === 0
+  );
 }
 
 function readSeal(r: Reader): Seal {
