@@ -1,6 +1,6 @@
+import { sha256 } from "@noble/hashes/sha2.js";
 import { concat, type Reader, sameOctets, uint } from "../bytes.ts";
 import { DecodeError, OutOfRange } from "../errors.ts";
-import { sha256 } from "../sha256.ts";
 import {
   ORGANIZATIONAL_TLV,
   type Organizational,
