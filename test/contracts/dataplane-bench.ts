@@ -1,6 +1,13 @@
 import { type IpAddress, Vid, Vni } from "@nve/protocol-spec";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
-import type { AccessIntent, Intent, MacIntent, Place } from "@nve/switch-agent/nve";
+import type {
+  AccessIntent,
+  AccessRules,
+  Intent,
+  MacIntent,
+  Place,
+  PortTag,
+} from "@nve/switch-agent/nve";
 import { station, type Tunnelled, testFrame } from "./wires.ts";
 
 /** A switch with access ports p1, p2, p3 and an underlay, and what a dataplane driver does in it. */
@@ -31,7 +38,13 @@ export type DataplaneRig = {
   close(): void;
 };
 
-export const local = (port: string, vid: number): Place => ({ is: "local", port, vid: Vid(vid) });
+/** @param vid 0: frames without a tag */
+const tag = (vid: number): PortTag => (vid === 0 ? 0 : Vid(vid));
+export const local = (port: string, vid: number): Place => ({
+  is: "local",
+  port,
+  vid: tag(vid),
+});
 export const remote = (vtep: IpAddress): Place => ({ is: "remote", vtep });
 export const mac = (vni: number, name: string, at: Place): MacIntent => ({
   is: "mac",
@@ -39,11 +52,17 @@ export const mac = (vni: number, name: string, at: Place): MacIntent => ({
   mac: station(name),
   at,
 });
-export const access = (port: string, vid: number, vni: number): AccessIntent => ({
+export const access = (
+  port: string,
+  vid: number,
+  vni: number,
+  rules: AccessRules = {},
+): AccessIntent => ({
   is: "access",
   port,
-  vid: Vid(vid),
+  vid: tag(vid),
   vni: Vni(vni),
+  ...rules,
 });
 export const vn = (vni: number, flood: readonly Place[], floodUnknown = false): Intent => ({
   is: "vn",

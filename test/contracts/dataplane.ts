@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { sourceCheck, untagged } from "./dataplane-access.ts";
 import { Bench, type DataplaneRig } from "./dataplane-bench.ts";
 import { changes, ports } from "./dataplane-changes.ts";
 import { flooding, isolation, unicast } from "./dataplane-forwarding.ts";
@@ -15,6 +16,8 @@ export function dataplaneContract(name: string, make: () => Promise<DataplaneRig
     unicast(bench);
     flooding(bench);
     isolation(bench);
+    untagged(bench);
+    sourceCheck(bench);
     changes(bench);
     ports(bench);
 

@@ -1,6 +1,7 @@
 import type { Binding, VirtualSwitch } from "@nve/hypervisor-agent/vm-port/vm-port";
 import { Vid } from "@nve/protocol-spec";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { virtualSwitchTrunks } from "./vm-port-trunks.ts";
 import { station, testFrame } from "./wires.ts";
 
 /** A server with VM interfaces vm1, vm2, vm3 and an uplink u0, and what a virtual switch does in it. */
@@ -17,8 +18,9 @@ export type VirtualSwitchRig = {
   close(): void;
 };
 
-const bind = (name: string, mac: string, vid: number): Binding => ({
+export const bind = (name: string, mac: string, vid: number, guestTag = 0): Binding => ({
   interface: name,
+  guestTag: guestTag === 0 ? 0 : Vid(guestTag),
   mac: station(mac),
   uplink: "u0",
   vid: Vid(vid),
@@ -137,10 +139,17 @@ export function virtualSwitchContract(name: string, make: () => Promise<VirtualS
       test("P11: a VM that tags its frames itself gets into no VN", async () => {
         at("vm1", "10", "0a", "0b");
         at("vm1", "20", "0a", "ff");
-        at("vm1", "0", "0a", "0b");
         at("vm1", "20.10", "0a", "ff");
+        at("vm1", "0.10", "0a", "ff");
         expect(await rig.seen()).toEqual([]);
-        expect(await dropped()).toEqual({ tagged: 4 });
+        expect(await dropped()).toEqual({ "unknown-guest-tag": 2, "double-tagged": 2 });
+      });
+
+      test("a VM's priority-tagged frame counts as untagged", async () => {
+        at("vm1", "0", "0a", "0b");
+        at("vm1", "0", "0a", "0c");
+        expect(await rig.seen()).toEqual(["u0: 0a → 0c [10] hello", "vm2: 0a → 0b [] hello"]);
+        expect(await dropped()).toEqual({});
       });
 
       test("P11: a second tag from the uplink is dropped", async () => {
@@ -159,6 +168,8 @@ export function virtualSwitchContract(name: string, make: () => Promise<VirtualS
         expect(await dropped()).toEqual({});
       });
     });
+
+    virtualSwitchTrunks(() => ({ rig, vswitch, at, dropped }));
 
     describe("changes", () => {
       test("H2: a binding that is gone forwards nothing in either direction", async () => {

@@ -1,7 +1,8 @@
 import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
-import type { Intent, Place } from "../../nve/intents.ts";
+import type { AccessIntent, AccessRules, Intent, Place } from "../../nve/intents.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 import {
+  accessFlag,
   floodUnknownFlag,
   type KernelPlace,
   localPlace,
@@ -9,7 +10,13 @@ import {
   remotePlace,
   type TorMaps,
 } from "./maps.ts";
-import { type IntentRecord, macOfNumber, numberOfMac, type PlaceId } from "./record.ts";
+import {
+  type AccessRecord,
+  type IntentRecord,
+  macOfNumber,
+  numberOfMac,
+  type PlaceId,
+} from "./record.ts";
 
 /** What `Forwarding` needs to know of its surroundings. */
 type Surroundings = {
@@ -43,7 +50,7 @@ export class Forwarding {
         this.#ensureVn(intent.vni, this.#ids(intent.flood), intent.floodUnknown);
         break;
       case "access":
-        this.#ensureAccess(intent.port, intent.vid, intent.vni);
+        this.#ensureAccess(intent);
         break;
       case "mac":
         this.#ensureMac(intent.vni, intent.mac, this.#id(intent.at));
@@ -68,8 +75,8 @@ export class Forwarding {
   /** The port has a new interface, or lost it (`was`: the old interface's number). */
   portChanged(port: string, was: number | undefined): void {
     const ifindex = this.#around.indexOf(port);
-    const tags = this.#record.access.get(port) ?? new Map<PortTag, Vni>();
-    for (const [vid, vni] of tags) this.#writeAccess(ifindex, vid, vni);
+    const tags = this.#record.access.get(port) ?? new Map<PortTag, AccessRecord>();
+    for (const [vid, access] of tags) this.#writeAccess(ifindex, vid, access);
     for (const [vni, vn] of this.#record.vns) {
       for (const [mac, id] of vn.macs) {
         if (this.#isAt(id, port)) this.#writeMac(vni, macOfNumber(mac), id);
@@ -80,10 +87,11 @@ export class Forwarding {
     for (const vid of tags.keys()) this.#maps.access.delete({ ifindex: was, vid, zero: 0 });
   }
 
-  #ensureAccess(port: string, vid: PortTag, vni: Vni): void {
-    this.#writeAccess(this.#around.indexOf(port), vid, vni);
-    const tags = this.#record.access.get(port) ?? new Map<PortTag, Vni>();
-    this.#record.access.set(port, tags.set(vid, vni));
+  #ensureAccess({ port, vid, vni, checkSource, glean }: AccessIntent): void {
+    const rules = { ...(checkSource && { checkSource }), ...(glean && { glean }) };
+    this.#writeAccess(this.#around.indexOf(port), vid, { vni, rules });
+    const tags = this.#record.access.get(port) ?? new Map<PortTag, AccessRecord>();
+    this.#record.access.set(port, tags.set(vid, { vni, rules }));
   }
 
   #removeAccess(port: string, vid: PortTag): void {
@@ -94,8 +102,9 @@ export class Forwarding {
     if (tags?.size === 0) this.#record.access.delete(port);
   }
 
-  #writeAccess(ifindex: number | undefined, vid: PortTag, vni: Vni): void {
-    if (ifindex !== undefined) this.#maps.access.set({ ifindex, vid, zero: 0 }, { vni });
+  #writeAccess(ifindex: number | undefined, vid: PortTag, { vni, rules }: AccessRecord): void {
+    if (ifindex === undefined) return;
+    this.#maps.access.set({ ifindex, vid, zero: 0 }, { vni, flags: flagsOf(rules) });
   }
 
   #ensureMac(vni: Vni, mac: Mac, id: PlaceId): void {
@@ -239,6 +248,9 @@ export class Forwarding {
 }
 
 const zeroCounts = { accessIn: 0, accessOut: 0, overlayIn: 0, overlayOut: 0, flooded: 0 };
+
+const flagsOf = ({ checkSource, glean }: AccessRules): number =>
+  (checkSource ? accessFlag.checkSource : 0) | (glean ? accessFlag.glean : 0);
 
 /** Local copies go out before the frame carries a tunnel's metadata. */
 const localFirst = (a: KernelPlace, b: KernelPlace): number => a.type - b.type;

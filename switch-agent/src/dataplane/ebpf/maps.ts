@@ -14,7 +14,7 @@ import { IpAddress, isIpv6, type Mac } from "@nve/protocol-spec";
 
 /** The maps of programs/tor.h: same names, same layouts, same order. */
 export type TorMaps = {
-  access: BpfMap<AccessKey, { vni: number }>;
+  access: BpfMap<AccessKey, KernelAccess>;
   fdb: BpfMap<FdbKey, KernelPlace>;
   vns: BpfMap<number, KernelVn>;
   flood: BpfMap<FloodKey, KernelPlace>;
@@ -25,6 +25,7 @@ export type TorMaps = {
 };
 
 type AccessKey = { ifindex: number; vid: number; zero: number };
+type KernelAccess = { vni: number; flags: number };
 type FdbKey = { vni: number; mac: Mac; zero: number };
 export type KernelPlace = { type: number; vid: number; ifindex: number; vtep: IpAddress };
 type KernelVn = { n: number; generation: number; flags: number };
@@ -40,9 +41,11 @@ export type VnCounts = {
 
 export const placeType = { local: 1, remoteV4: 2, remoteV6: 3, nowhere: 4 } as const;
 export const floodUnknownFlag = 1;
+export const accessFlag = { checkSource: 1, glean: 2 } as const;
 
 /**
  * Why a frame was dropped, in the order of `enum reason`:
+ * `unknown-source`: from a MAC that is not known to be at that place, which checks it;
  * `port-absent`: known to be at a port that is not there; `no-vn`: the tag is lent, its VN not set up (yet);
  * `split-horizon`: from the overlay to a MAC behind the overlay; `inner-tag`: tagged inside the tunnel.
  */
@@ -64,9 +67,11 @@ export const dropReasons = [
   "oversize",
   "tunnel-error",
   "no-vn",
+  "unknown-source",
 ] as const;
 
 const accessKey = struct({ ifindex: u32, vid: u16, zero: u16 });
+const access = struct({ vni: u32, flags: u32 });
 const fdbKey = struct({ vni: u32, mac, zero: u16 });
 const place = struct({ type: u8, vid: u16, ifindex: u32, vtep: ip });
 const vn = struct({ n: u32, generation: u32, flags: u32 });
@@ -82,7 +87,7 @@ const vnCounts = struct({
 
 export function torMaps(object: BpfObject): TorMaps {
   return {
-    access: object.map("access_map", accessKey, struct({ vni: u32 })),
+    access: object.map("access_map", accessKey, access),
     fdb: object.map("fdb", fdbKey, place),
     vns: object.map("vns", u32, vn),
     flood: object.map("flood", floodKey, place),

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { Vid, Vni } from "@nve/protocol-spec";
-import type { Intent, Place } from "../../nve/intents.ts";
+import type { AccessRules, Intent, Place } from "../../nve/intents.ts";
+import type { PortTag } from "../../nve/vsi.ts";
 import type { DataplaneCounters } from "../dataplane.ts";
 import {
+  accessFlag,
   dropReasons,
   floodUnknownFlag,
   type KernelPlace,
@@ -26,12 +28,14 @@ export function readIntents(
       floodUnknown: (flags & floodUnknownFlag) !== 0,
     };
   });
-  const access = [...maps.access.entries()].flatMap(([{ ifindex, vid }, { vni }]): Intent[] => {
-    const port = nameOf(ifindex);
-    return port === undefined
-      ? []
-      : [{ is: "access", port, vid: vid === 0 ? 0 : Vid(vid), vni: Vni(vni) }];
-  });
+  const access = [...maps.access.entries()].flatMap(
+    ([{ ifindex, vid }, { vni, flags }]): Intent[] => {
+      const port = nameOf(ifindex);
+      if (port === undefined) return [];
+      const rules = rulesOf(flags);
+      return [{ is: "access", port, vid: tagOf(vid), vni: Vni(vni), ...rules }];
+    },
+  );
   const macs = [...maps.fdb.entries()].flatMap(([{ vni, mac }, kernel]): Intent[] => {
     const at = place(kernel);
     return at === undefined ? [] : [{ is: "mac", vni: Vni(vni), mac, at }];
@@ -45,8 +49,15 @@ function placeOf(
 ): Place | undefined {
   if (type === placeType.remoteV4 || type === placeType.remoteV6) return { is: "remote", vtep };
   const port = type === placeType.local ? nameOf(ifindex) : undefined;
-  return port === undefined ? undefined : { is: "local", port, vid: vid === 0 ? 0 : Vid(vid) };
+  return port === undefined ? undefined : { is: "local", port, vid: tagOf(vid) };
 }
+
+const tagOf = (vid: number): PortTag => (vid === 0 ? 0 : Vid(vid));
+
+const rulesOf = (flags: number): AccessRules => ({
+  ...((flags & accessFlag.checkSource) !== 0 && { checkSource: true }),
+  ...((flags & accessFlag.glean) !== 0 && { glean: true }),
+});
 
 /**
  * Sums over the CPUs. A super-packet that a NIC splits later counts once. `not-sent`: the underlay could not take

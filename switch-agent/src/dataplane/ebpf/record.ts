@@ -1,5 +1,5 @@
 import { Mac, type Vni } from "@nve/protocol-spec";
-import { type Intent, type Place, placeKey } from "../../nve/intents.ts";
+import { type AccessRules, type Intent, type Place, placeKey } from "../../nve/intents.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 
 /** A place by number: there are few places and many MACs. */
@@ -8,7 +8,7 @@ export type PlaceId = number;
 /** What a driver has been asked for, small enough for hundreds of thousands of MACs: about 60 octets each. */
 export class IntentRecord {
   readonly vns = new Map<Vni, VnRecord>();
-  readonly access = new Map<string, Map<PortTag, Vni>>();
+  readonly access = new Map<string, Map<PortTag, AccessRecord>>();
   readonly #places: Place[] = [];
   readonly #ids = new Map<string, PlaceId>();
 
@@ -52,10 +52,12 @@ export class IntentRecord {
       }
     }
     for (const [port, tags] of this.access) {
-      for (const [vid, vni] of tags) yield { is: "access", port, vid, vni };
+      for (const [vid, { vni, rules }] of tags) yield { is: "access", port, vid, vni, ...rules };
     }
   }
 }
+
+export type AccessRecord = { vni: Vni; rules: AccessRules };
 
 export type VnRecord = {
   intent?: { flood: readonly PlaceId[]; floodUnknown: boolean };

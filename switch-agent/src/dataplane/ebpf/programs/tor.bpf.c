@@ -45,6 +45,12 @@ static __always_inline int is_oversize(struct __sk_buff *skb, const struct confi
 	return bpf_check_mtu(skb, c->tunnel, &length, 0, BPF_MTU_CHK_SEGS) > 0;
 }
 
+/* A place without a tag has vid 0. */
+static __always_inline long tag_for(struct __sk_buff *skb, const struct place *to)
+{
+	return to->vid ? bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), to->vid) : 0;
+}
+
 struct flooding {
 	struct __sk_buff *skb;
 	const struct config *c;
@@ -61,9 +67,9 @@ static long flood_one(__u32 at, struct flooding *f)
 	if (!to) return 0;
 	if (to->type == LOCAL) {
 		if (to->ifindex == f->from->ifindex && to->vid == f->from->vid) return 0; /* where it came from */
-		if (bpf_skb_vlan_push(f->skb, bpf_htons(ETH_P_8021Q), to->vid)) return 0;
+		if (tag_for(f->skb, to)) return 0;
 		if (!bpf_clone_redirect(f->skb, to->ifindex, 0)) f->local += 1;
-		return bpf_skb_vlan_pop(f->skb) ? 1 : 0;
+		return to->vid && bpf_skb_vlan_pop(f->skb) ? 1 : 0;
 	}
 	if (f->from->overlay) return 0; /* split horizon */
 	if (f->oversize) {
@@ -98,7 +104,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 	if (to->type == NOWHERE) return DROP(PORT_ABSENT);
 	if (to->type == LOCAL) {
 		if (to->ifindex == from->ifindex && to->vid == from->vid) return DROP(HAIRPIN);
-		if (bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), to->vid)) return DROP(MALFORMED);
+		if (tag_for(skb, to)) return DROP(MALFORMED);
 		count->access_out += 1;
 		return bpf_redirect(to->ifindex, 0);
 	}
@@ -129,6 +135,24 @@ static __always_inline int forward(struct __sk_buff *skb, const struct config *c
 	return DROP(UNKNOWN_MAC);
 }
 
+/* The source of a bare frame is known to be where the frame came in. */
+static __always_inline int is_at_home(const struct ethhdr *eth, const struct ingress *from)
+{
+	struct fdb_key key = { .vni = from->vni };
+	struct place *at;
+
+	memcpy(key.mac, eth->h_source, 6);
+	at = bpf_map_lookup_elem(&fdb, &key);
+	return at && at->type == LOCAL && at->ifindex == from->ifindex && at->vid == from->vid;
+}
+
+/* Frames with no tag, and those with a priority tag (802.1Q 9.6), are of the VN that has vid 0 on the port. */
+static __always_inline int no_access(struct __sk_buff *skb, __u16 vid)
+{
+	if (vid) return DROP(NO_SUCH_TAG);
+	return skb->vlan_present ? DROP(PRIORITY_TAGGED) : DROP(UNTAGGED);
+}
+
 SEC("tc")
 int tor_access(struct __sk_buff *skb)
 {
@@ -141,22 +165,23 @@ int tor_access(struct __sk_buff *skb)
 	struct vn_counters *count;
 
 	if (!eth) return DROP(MALFORMED);
-	if (!skb->vlan_present) {
-		/* LLDP and ECP are the packet socket's, which may stand behind this hook. */
-		if (is_link_local(eth->h_dest)) return TC_ACT_OK;
-		return DROP(UNTAGGED);
-	}
-	from.vid = key.vid = vid_of(skb);
-	if (!key.vid) return DROP(PRIORITY_TAGGED);
-	if (skb->vlan_proto != bpf_htons(ETH_P_8021Q)) return DROP(NO_SUCH_TAG);
+	/* LLDP and ECP are the packet socket's, which may stand behind this hook. */
+	if (!skb->vlan_present && is_link_local(eth->h_dest)) return TC_ACT_OK;
+	if (skb->vlan_present) from.vid = key.vid = vid_of(skb);
 	access = bpf_map_lookup_elem(&access_map, &key);
-	if (!access) return DROP(NO_SUCH_TAG);
+	if (!access) return no_access(skb, key.vid);
+	if (skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) return DROP(NO_SUCH_TAG);
 	from.vni = access->vni;
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
 	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
 	if (!vn || !count || !c) return DROP(NOT_READY);
 	count->access_in += 1;
-	if (bpf_skb_vlan_pop(skb)) return DROP(MALFORMED);
+	if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return DROP(MALFORMED);
+	if (access->flags & CHECK_SOURCE) {
+		eth = ethernet(skb);
+		if (!eth) return DROP(MALFORMED);
+		if (!is_at_home(eth, &from)) return DROP(UNKNOWN_SOURCE);
+	}
 	return forward(skb, c, &from, vn, count);
 }
 

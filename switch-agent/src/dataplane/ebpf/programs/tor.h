@@ -8,8 +8,9 @@ enum place_type { LOCAL = 1, REMOTE_V4 = 2, REMOTE_V6 = 3, NOWHERE = 4 };
 
 /* No padding in keys: it would be hashed too. */
 struct access_key { __u32 ifindex; __u16 vid; __u16 zero; };
-struct access_value { __u32 vni; };
+struct access_value { __u32 vni; __u32 flags; };
 struct fdb_key { __u32 vni; __u8 mac[6]; __u16 zero; };
+/* vid 0: frames without a tag. */
 /* LOCAL: ifindex and vid. REMOTE: vtep. NOWHERE: known, but its port is absent. */
 struct place { __u8 type; __u16 vid; __u32 ifindex; __u32 vtep[4]; };
 struct vn_value { __u32 n; __u32 generation; __u32 flags; };
@@ -19,7 +20,11 @@ struct peer_value { __u32 places; };
 struct config { __u32 tunnel; __u32 vtep[4]; };
 struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flooded; };
 
+/* Of a VN. */
 #define FLOOD_UNKNOWN 1
+/* Of an access. */
+#define CHECK_SOURCE 1
+#define GLEAN 2
 
 HASH(access_map, struct access_key, struct access_value, 262144);
 HASH(fdb, struct fdb_key, struct place, 262144);
@@ -38,7 +43,8 @@ struct {
 /* In the order of `dropReasons` in ../maps.ts. */
 enum reason {
 	UNTAGGED, PRIORITY_TAGGED, NO_SUCH_TAG, DOUBLE_TAGGED, LINK_LOCAL, BAD_SOURCE, MALFORMED, HAIRPIN, PORT_ABSENT,
-	UNKNOWN_VNI, UNKNOWN_MAC, STRANGER_VTEP, SPLIT_HORIZON, INNER_TAG, OVERSIZE, TUNNEL_ERROR, NOT_READY, REASONS
+	UNKNOWN_VNI, UNKNOWN_MAC, STRANGER_VTEP, SPLIT_HORIZON, INNER_TAG, OVERSIZE, TUNNEL_ERROR, NOT_READY, UNKNOWN_SOURCE,
+	REASONS
 };
 
 struct {
