@@ -1,10 +1,17 @@
 export { type Capability, hasCapability } from "./capabilities.ts";
 export { type CaptureLink, captureLink } from "./capture-link.ts";
 export { type Clock, systemClock } from "./clock.ts";
+export {
+  type ControlFrames,
+  controlFrames,
+  type Intake,
+  isControlFrame,
+} from "./control-frames.ts";
 export { type Driven, drive, type Tick } from "./drive.ts";
 export { type Announced, announcement } from "./edge/announcement.ts";
 export {
   type EdgeCounters,
+  type EdgePeer,
   type EdgePort,
   type EdgePortOptions,
   openEdgePort,
@@ -12,7 +19,7 @@ export {
 export { SystemError, Unavailable } from "./errors.ts";
 export { type Finding, type Machine, probeFeatures } from "./features.ts";
 export { followingLink, type OpenPort, type Port } from "./following-link.ts";
-export type { Link, LinkOptions, LinkState } from "./link.ts";
+export type { Link, LinkOptions, LinkState, Losses } from "./link.ts";
 export {
   type LinkChanged,
   type LinkMonitor,
@@ -20,7 +27,8 @@ export {
   openLinkMonitor,
 } from "./link-monitor.ts";
 export { NativeSocket, type Setting, type SocketOptions } from "./native.ts";
-export { etherTypeFilter, openPacketLink } from "./packet-link.ts";
+export { controlFilter, etherTypeFilter, strayFilter } from "./packet-filter.ts";
+export { openPacketLink } from "./packet-link.ts";
 export { pcapHeaderOctets, pcapRecordOctets } from "./pcap-file.ts";
 export { openPcapLink } from "./pcap-link.ts";
 export { type Drops, receive } from "./receive.ts";

@@ -12,8 +12,7 @@ import {
   ecpduOctets,
   ecpRxStart,
   ecpTxStart,
-  type Frame,
-  GroupAddress,
+  type Mac,
   OutOfRange,
   type Reader,
   readEcpdu,
@@ -25,19 +24,29 @@ import {
   vdpTimes,
 } from "@nve/protocol-spec";
 import { type Driven, drive } from "../drive.ts";
-import type { EdgeCounters, EdgePortOptions } from "../edge-port.ts";
-import { type Drops, receive } from "../receive.ts";
-import { budget } from "./budget.ts";
+import type { EcpPeerCounters, EdgePortOptions } from "../edge-port.ts";
+import { receive } from "../receive.ts";
+import { type Budget, budget } from "./budget.ts";
 import { sendPdu } from "./send.ts";
+import type { Shared } from "./side.ts";
 
-/** ECP of one link, carrying VDP. */
-export type EcpSide = {
+/** ECP with one peer, carrying VDP. */
+export type Ecp = {
   send(vdpdu: Vdpdu, undelivered: () => void): void;
-  input(frame: Frame): void;
+  hear(ecpdu: Ecpdu, source: Mac): void;
   linkUp(): void;
   linkDown(): void;
   stop(): void;
-  counters(): EcpCounters;
+  counters(): EcpPeerCounters;
+};
+
+export type EcpPeer = {
+  agreed(): EvbAgreed;
+  to(): Mac;
+  /** Where the port's differs from it. */
+  firstSequence?: number;
+  /** What all peers of the port share. */
+  intake?: Budget;
 };
 
 /** lldpad sends and takes no longer ones (spec/ecp.md 2). */
@@ -53,29 +62,29 @@ const MAX_QUEUE_OCTETS = 256 * 1024;
  * twice as many each second. Beyond it a request is not acknowledged, so that the peer sends it again (802.1Q
  * clause 43): a flood costs its own link time, and not the other ports.
  */
-const INTAKE = { burst: 32 * 1024, perSecond: 64 * 1024 };
+export const INTAKE = { burst: 32 * 1024, perSecond: 64 * 1024 };
 
-export function openEcp(options: EdgePortOptions, agreed: () => EvbAgreed, drops: Drops): EcpSide {
-  const { link, clock } = options;
-  const counters = noneYet();
-  const tx = openSender(options, agreed, counters);
-  const rx = openReceiver(options, agreed, counters, drops);
-  const intake = budget(INTAKE.burst, INTAKE.perSecond);
-
-  function input({ destination, source, payload }: Frame): void {
-    if (destination !== GroupAddress.nearestCustomerBridge && destination !== link.mac) return;
-    const heard = ({ op, sequence: seq, ulpdu }: Ecpdu): void => {
-      counters[op === "request" ? "requestsIn" : "acksIn"] += 1;
-      if (op === "ack") tx.ack(seq);
-      else if (intake.spend(ulpdu.length, clock.now())) rx({ on: "request", seq, ulpdu, source });
-      else counters.putOff += 1;
-    };
-    receive("ecp", readVdpEcpdu, heard, drops)(payload);
-  }
+export function openEcp(shared: Shared, peer: EcpPeer): Ecp {
+  const { clock } = shared.options;
+  const counters = ecpNoneYet();
+  const count = (what: keyof EcpPeerCounters): void => {
+    counters[what] += 1;
+    shared.counters.ecp[what] += 1;
+  };
+  const tx = openSender(shared.options, peer, count);
+  const rx = openReceiver(shared, peer, count);
+  const own = budget(INTAKE.burst, INTAKE.perSecond);
+  const hasRoom = (octets: number): boolean =>
+    own.spend(octets, clock.now()) && (peer.intake?.spend(octets, clock.now()) ?? true);
 
   return {
     send: tx.send,
-    input,
+    hear: ({ op, sequence: seq, ulpdu }, source) => {
+      count(op === "request" ? "requestsIn" : "acksIn");
+      if (op === "ack") tx.ack(seq);
+      else if (hasRoom(ulpdu.length)) rx({ on: "request", seq, ulpdu, source });
+      else count("putOff");
+    },
     linkUp: tx.linkUp,
     linkDown: () => {
       rx({ on: "link-down" });
@@ -89,14 +98,16 @@ export function openEcp(options: EdgePortOptions, agreed: () => EvbAgreed, drops
   };
 }
 
-function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters: EcpCounters) {
+type Count = (what: keyof EcpPeerCounters) => void;
+
+function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
   const outcomes = new Map<number, { octets: number; undelivered: () => void }>();
   let waitingOctets = 0;
   let lastId = 0;
   let lastSequence: number | undefined;
   const tx = drive<EcpTx, EcpTxEvent, EcpTxAction>(
-    ecpTxStart(options.firstSequence),
-    (tx, event, now) => stepEcpTx(tx, event, now, timing(agreed())),
+    ecpTxStart(peer.firstSequence ?? options.firstSequence),
+    (tx, event, now) => stepEcpTx(tx, event, now, timing(peer.agreed())),
     options.clock,
     (action) => {
       if (action.do === "transmit") transmit(action.seq, action.payload);
@@ -105,10 +116,10 @@ function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters:
   );
 
   function transmit(sequence: number, ulpdu: Uint8Array): void {
-    const counter = sequence === lastSequence ? "retransmitted" : "requestsOut";
+    const what = sequence === lastSequence ? "retransmitted" : "requestsOut";
     lastSequence = sequence;
     const ecpdu: Ecpdu = { op: "request", subtype: EcpSubtype.vdp, sequence, ulpdu };
-    if (sendPdu(options.link, "ecp", ecpduOctets(ecpdu))) counters[counter] += 1;
+    if (sendPdu(options.link, "ecp", ecpduOctets(ecpdu), peer.to())) count(what);
   }
 
   function settle(id: number, givenUp: boolean): void {
@@ -119,7 +130,7 @@ function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters:
   }
 
   function giveUp(undelivered: (() => void) | undefined): void {
-    counters.givenUp += 1;
+    count("givenUp");
     undelivered?.();
   }
 
@@ -141,15 +152,14 @@ function openSender(options: EdgePortOptions, agreed: () => EvbAgreed, counters:
 }
 
 function openReceiver(
-  options: EdgePortOptions,
-  agreed: () => EvbAgreed,
-  counters: EcpCounters,
-  drops: Drops,
+  { options, drops }: Shared,
+  peer: EcpPeer,
+  count: Count,
 ): Driven<EcpRx, EcpRxEvent> {
   return drive<EcpRx, EcpRxEvent, EcpRxAction>(
     ecpRxStart,
     (rx, event, now) =>
-      event.on === "tick" ? [rx] : stepEcpRx(rx, event, now, repeatMs(agreed())),
+      event.on === "tick" ? [rx] : stepEcpRx(rx, event, now, repeatMs(peer.agreed())),
     options.clock,
     (action) => {
       if (action.do === "ack") acknowledge(action.seq);
@@ -159,17 +169,16 @@ function openReceiver(
 
   function acknowledge(sequence: number): void {
     const ecpdu: Ecpdu = { op: "ack", subtype: EcpSubtype.vdp, sequence, ulpdu: none };
-    if (sendPdu(options.link, "ecp", ecpduOctets(ecpdu))) counters.acksOut += 1;
+    if (sendPdu(options.link, "ecp", ecpduOctets(ecpdu), peer.to())) count("acksOut");
   }
 
   function deliver({ ulpdu, source }: Extract<EcpRxAction, { do: "deliver" }>): void {
-    receive("vdp", readVdpdu, (vdpdu) => options.onVdpdu(vdpdu, source), drops)(ulpdu);
+    const hand = (vdpdu: Vdpdu): void => options.onVdpdu(vdpdu, source, ulpdu);
+    receive("vdp", readVdpdu, hand, drops)(ulpdu);
   }
 }
 
-type EcpCounters = EdgeCounters["ecp"];
-
-const noneYet = (): EcpCounters => ({
+export const ecpNoneYet = (): EcpPeerCounters => ({
   requestsIn: 0,
   putOff: 0,
   acksIn: 0,
@@ -192,7 +201,7 @@ const repeatMs = (agreed: EvbAgreed): number => (agreed.r + 1) * vdpTimes(agreed
 const none = new Uint8Array();
 
 /** Other users of ECP are none of ours, and an ack would tell them that they were heard. */
-function readVdpEcpdu(r: Reader): Ecpdu {
+export function readVdpEcpdu(r: Reader): Ecpdu {
   const ecpdu = readEcpdu(r);
   if (ecpdu.subtype === EcpSubtype.vdp) return ecpdu;
   throw new DecodeError("unsupported", `ECP subtype ${ecpdu.subtype}`);

@@ -179,13 +179,24 @@ describe("LLDP and EVB", () => {
 
   test("a change of the bridge's status is answered at once, its repeats are not", () => {
     const { peer, clock, take } = setUp();
+    peer(lldp(bridge(1, "04086e5414")));
+    clock.advance(10_000);
+    take(EtherType.lldp);
+    peer(lldp(bridge(1, "04086e5414")));
+    expect(take(EtherType.lldp)).toEqual([]);
+    peer(lldp(bridge(1, "04086f5414")));
+    expect(take(EtherType.lldp).map(shown)).toEqual(["04086fb434"]);
+  });
+
+  test("a bridge that was killed before it heard us, and says the same as before, is answered at once", () => {
+    const { peer, clock, take } = setUp();
     peer(lldp(bridge(1, "04006e5414")));
     clock.advance(10_000);
     take(EtherType.lldp);
     peer(lldp(bridge(1, "04006e5414")));
-    expect(take(EtherType.lldp)).toEqual([]);
-    peer(lldp(bridge(1, "04006f5414")));
-    expect(take(EtherType.lldp).map(shown)).toEqual(["04086fb434"]);
+    expect(take(EtherType.lldp).map(shown)).toEqual(["04086eb434"]);
+    for (let i = 0; i < 100; i++) peer(lldp(bridge(1, "04006e5414")));
+    expect(take(EtherType.lldp)).toHaveLength(4); // 802.1AB: at most five in a row
   });
 
   test("capture 03: a peer whose TTL runs out is forgotten, we are back at row 1", () => {
@@ -228,7 +239,7 @@ describe("LLDP and EVB", () => {
     const { peer, port, told } = setUp();
     peer(lldp(bridge(1, "04006f5414"), GroupAddress.nearestBridge));
     peer(lldp(bridge(2, "04006f5414"), GroupAddress.nearestNonTpmrBridge));
-    peer(lldp(bridge(3, "04006f5414"), ours));
+    peer(lldp(bridge(3), ours));
     expect(port.evb.peer).toBe(false);
     expect(port.neighbours.map(({ lldpdu }) => hex(lldpdu.chassisId.octets))).toEqual(["01"]);
     expect(told).toEqual(["new 01"]);
@@ -251,7 +262,7 @@ describe("LLDP and EVB", () => {
   });
 
   test("V10: neighbours beyond the eighth are counted", () => {
-    const { peer, port } = setUp();
+    const { peer, port } = setUp({ role: "bridge" });
     for (let chassis = 0; chassis < 10; chassis++) peer(lldp(bridge(chassis)));
     expect(port.neighbours).toHaveLength(8);
     expect(port.counters.lldp).toMatchObject({ in: 10, tooMany: 2 });
@@ -351,6 +362,7 @@ describe("ECP", () => {
       acksOut: 0,
       retransmitted: 3,
       givenUp: 1,
+      strangers: 0,
     });
   });
 

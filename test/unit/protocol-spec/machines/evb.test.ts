@@ -8,7 +8,9 @@ import {
   type EvbRole,
   type EvbTlv,
   evbAgreed,
+  evbOptionalTlv,
   evbStart,
+  evbTlvFor,
   evbTlvOctets,
   readEvbTlv,
   stepEvb,
@@ -42,7 +44,9 @@ test("capture 01, rows 3 and 5: the station copies the bridge, then sees the rel
   const at = evb("station", relaying);
   expect(shown(at(0, peer("06006e5414"), announce, agreed(true)))).toBe("060c6eb434");
   expect(shown(at(1, peer("070c6e7434"), announce))).toBe("070d6eb434");
-  at(2, peer("070c6e7434"));
+  at(2, peer("070c6e7434"), announce); // it has not heard that yet
+  at(3, peer("070d6e7434"));
+  at(4, peer("070d6e7434"));
 });
 
 test("capture 01, row 4: the bridge enables the relay that was asked for and copies the station", () => {
@@ -61,12 +65,27 @@ test.each([
     at(0, peer(ignorant), announce, agreed(true));
     at(1, peer(aware));
     at(2, peer(ignorant), announce, { do: "anew" }); // whoever has said something to it says it again
-    at(3, peer(ignorant)); // it does not hear, or copies nothing: no need to go on
+    at(3, peer(ignorant), announce); // it has not heard that, or was started anew once more before it could
     at(4, peer(aware));
     at(5, peer(late), announce, { do: "anew" }); // it has heard what we said before, and is started anew before it hears the rest
     at(6, peer(ignorant), announce);
   },
 );
+
+test("a peer that has never shown our status hears us after each LLDPDU of its, also when it says the same", () => {
+  const at = evb("bridge", defaultEvbPolicy);
+  at(0, peer("000b6e9414"), announce, agreed(true));
+  at(9000, peer("000b6e9414"), announce); // killed and started before it heard us: to LLDP it is the same
+  at(9001, peer("040b6e9414"));
+});
+
+test("only an EVB TLV of the other role is a peer's", () => {
+  const tlvs = (mode: 0 | 1 | 2 | 3) => [evbOptionalTlv({ ...tlv("04006e5414"), mode })];
+  const modes = [0, 1, 2, 3] as const;
+  expect(modes.filter((mode) => evbTlvFor("station", tlvs(mode)))).toEqual([1]);
+  expect(modes.filter((mode) => evbTlvFor("bridge", tlvs(mode)))).toEqual([2]);
+  expect(evbTlvFor("station", [])).toBeUndefined();
+});
 
 test("a bridge that cannot relay does not say that it does", () => {
   const at = evb("bridge", defaultEvbPolicy);
