@@ -1,42 +1,13 @@
-import type { Clock, Link, LinkState } from "@nve/linux";
+import type { Clock, Link } from "@nve/linux";
 import type { Log } from "@nve/program/log";
-import {
-  type EvbPolicy,
-  type Filters,
-  Instant,
-  isPlaceholder,
-  type Vid,
-  type VnId,
-} from "@nve/protocol-spec";
-import {
-  type Ask,
-  contentOf,
-  entriesOf,
-  type Fixed,
-  NveCore,
-  type NveEffect,
-  type NveEvent,
-  type Refusal,
-  type StationAsk,
-  type Verdict,
-} from "@nve/switch-agent/nve";
-import { Applier } from "./applier.ts";
+import type { EvbPolicy, Vid } from "@nve/protocol-spec";
+import type { Ask, StationAsk } from "@nve/switch-agent/nve";
 import type { Config } from "./config.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
-import { Gate } from "./gate.ts";
+import { Nve } from "./local/nve.ts";
 import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
 import { AccessPort } from "./port/access-port.ts";
 import { type Names, withVnIds } from "./port/vn-names.ts";
-import { Refusals } from "./refusals.ts";
-
-/** Who asked for VSIs on a port, and is told what became of them. */
-export interface Asker {
-  /** @param inForce what was asked for, with every tag filled in */
-  grant(vsi: string, inForce: Filters | Fixed): void;
-  refuse(vsi: string, refusal: Refusal): void;
-  /** The VSI is no more, whatever was granted. */
-  withdraw(vsi: string, why: string): void;
-}
 
 export type AgentOptions = {
   config: Config;
@@ -50,88 +21,32 @@ export type AgentOptions = {
   openNva(options: Pick<NvaClientOptions, "all" | "onEvent" | "settled">): Nva;
 };
 
-/** How long the NVA may take to admit a VNIC; less where the resource wait of the port is shorter. */
-const ADMIT_MS = 2000;
-/** How long an answer waits for the NVA to know the VNIC and for us to know its VN: then first frames arrive. */
-const SYNC_MS = 250;
-/** When settling takes so long, what happens meanwhile is settled together. */
-const MANY_MS = 2;
-/** Decisions of one port that the NVA is asked for at a time: the other ports, and our own CLI, get their turn. */
-const ADMITS = 16;
-
-/**
- * The switch agent: access ports, NVE core, dataplane and NVA, wired. Each event goes through the core, and what
- * the core says is done here; events that come meanwhile wait for their turn.
- */
-export class SwitchAgent {
-  readonly core: NveCore;
+/** The switch agent: an NVE, and the access ports whose stations ask it. */
+export class SwitchAgent extends Nve {
   readonly ports = new Map<string, AccessPort>();
-  /** By port. */
-  readonly askers = new Map<string, Asker>();
-  readonly applier: Applier;
-  readonly nva: Nva;
-  readonly refusals = new Refusals();
   readonly config: Config;
-  readonly version: string;
-  readonly dataplane: Dataplane;
-  readonly startedUnixMs = Date.now();
   readonly #options: AgentOptions;
-  readonly #startedAt: Instant;
-  readonly #events: (NveEvent | { on: "settle" })[] = [];
-  readonly #gates = new Map<string, Gate>();
   /** VSIs whose VN Names the NVA is asked for. */
   readonly #naming = new Map<string, StationAsk>();
-  #running = false;
-  #callOffSettle: (() => void) | undefined;
-  /** What the last settling took. */
-  #settleMs = 0;
-  #closed = false;
 
   constructor(options: AgentOptions) {
-    const { config, clock, log, dataplane } = options;
-    this.#options = options;
-    this.#startedAt = clock.now();
-    this.config = config;
-    this.version = options.version;
-    this.dataplane = dataplane;
-    this.core = new NveCore(
-      config.ports.map((port) => ({ ...port, ...this.#startTag(port.tags) })),
-    );
-    this.applier = new Applier(dataplane, clock, log, () => this.core.intents());
-    this.nva = options.openNva({
-      all: () => this.core.report(),
-      onEvent: (event) => this.#feed(event),
-      settled: () => this.applier.settled(),
+    const { config, random } = options;
+    super({
+      ...options,
+      self: { nve: config.nve, vtep: config.vtep },
+      driver: config.dataplane.driver,
+      ports: config.ports.map((port) => ({ ...port, startTag: startTag(port.tags, random()) })),
     });
+    this.#options = options;
+    this.config = config;
     for (const { name } of config.ports) this.#openPort(name, config.evb);
   }
 
-  unixMsOf(instant: Instant): number {
-    return Math.round(this.startedUnixMs + (instant - this.#startedAt));
-  }
-
-  /** The longest packet that a VN carries, octets: as the NVA has it, and no more than the underlay leaves. */
-  mtuOf(vn: VnId): number | undefined {
-    const { mtu } = this.core.infos.get(vn) ?? {};
-    const room = this.dataplane.mtu;
-    return mtu === undefined || room === undefined ? (mtu ?? room) : Math.min(mtu, room);
-  }
-
   /** LLDP shutdown, NVA session ended, dataplane taken down. */
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#callOffSettle?.();
+  override async close(): Promise<void> {
+    if (this.closed) return;
     for (const port of this.ports.values()) port.close();
-    this.nva.close();
-    await this.applier.close();
-    await this.dataplane.close();
-  }
-
-  /** After a restart lending starts elsewhere: the tags that stations still hold from before are left for them. */
-  #startTag([first, last]: readonly [Vid, Vid]): { startTag: Vid } {
-    const offset = Math.floor(this.#options.random() * (last - first + 1));
-    return { startTag: (first + offset) as Vid };
+    await super.close();
   }
 
   #openPort(name: string, policy: EvbPolicy): void {
@@ -148,215 +63,50 @@ export class SwitchAgent {
       firstSequence: Math.floor(random() * 65536),
       log,
       onAsk: (ask, names) => {
-        if (names.size === 0) this.#feed({ on: "ask", ask });
+        if (names.size === 0) this.feed({ on: "ask", ask });
         else void this.#name(ask, names);
       },
-      onRefused: (ask, refusal) => this.#refused(ask, refusal),
-      onAddresses: (vsi, addresses) => this.#feed({ on: "addresses", vsi, addresses }),
+      onRefused: (ask: Ask, refusal) => this.refused(ask, refusal),
+      onAddresses: (vsi, addresses) => this.feed({ on: "addresses", vsi, addresses }),
       onCancel: (vsi) => {
         this.#naming.delete(vsi);
-        this.#feed({ on: "cancel", vsi });
+        this.feed({ on: "cancel", vsi });
       },
       onRelease: (vsi, why) => {
         this.#naming.delete(vsi);
-        this.#feed({ on: "release", vsi, why });
+        this.feed({ on: "release", vsi, why });
       },
-      onState: (state) => this.#portState(name, state),
+      onState: (state) => this.portState(name, state),
       mtuOf: (vn) => this.mtuOf(vn),
     });
     this.ports.set(name, port);
     this.askers.set(name, {
+      get resourceWaitMs() {
+        return port.resourceWaitMs;
+      },
       grant: (vsi, inForce) => inForce.by !== "fixed" && port.grant(vsi, inForce),
       refuse: (vsi, refusal) => port.refuse(vsi, refusal),
       withdraw: (vsi, why) => port.withdraw(vsi, why),
     });
-    if (link.state !== "absent") this.#portState(name, link.state);
-  }
-
-  #portState(name: string, state: LinkState): void {
-    const { dataplane, log } = this.#options;
-    const done = state === "absent" ? dataplane.portDown(name) : dataplane.portUp(name);
-    done.catch((error: unknown) => {
-      log.error({ port: name, reason: reasonOf(error) }, "the dataplane did not take the port");
-    });
-  }
-
-  #feed(event: NveEvent | { on: "settle" }): void {
-    this.#events.push(event);
-    if (this.#running || this.#closed) return;
-    this.#running = true;
-    try {
-      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
-        for (const effect of this.#step(next)) this.#perform(effect);
-      }
-    } finally {
-      this.#running = false;
-    }
-  }
-
-  /** Of a silent station thousands of VNICs go at once, and under load much else comes: that is settled together. */
-  #step(event: NveEvent | { on: "settle" }): readonly NveEffect[] {
-    const { clock } = this.#options;
-    const begun = clock.now();
-    const later = this.#callOffSettle !== undefined || this.#settleMs >= MANY_MS;
-    const more = event.on === "release" || (event.on !== "settle" && later);
-    const effects = event.on === "settle" ? this.core.settle() : this.core.step(event, begun, more);
-    if (more) this.#settleSoon();
-    else this.#settleMs = clock.now() - begun;
-    return effects;
-  }
-
-  /** Not sooner than in what the last settling took: at the most half of our time goes there. */
-  #settleSoon(): void {
-    const { clock } = this.#options;
-    this.#callOffSettle ??= clock.at(Instant(clock.now() + this.#settleMs), () => {
-      this.#callOffSettle = undefined;
-      this.#feed({ on: "settle" });
-    });
-  }
-
-  #perform(effect: NveEffect): void {
-    switch (effect.do) {
-      case "admit":
-        void this.#admit(effect);
-        return;
-      case "intents":
-        void this.#apply(effect);
-        return;
-      case "grant":
-        this.askers.get(effect.port)?.grant(effect.vsi, effect.filters);
-        return;
-      case "refuse":
-        this.#refused(effect.ask, effect.refusal);
-        this.askers.get(effect.ask.port)?.refuse(effect.ask.vsi, effect.refusal);
-        return;
-      case "order-de-associate":
-        this.askers.get(effect.port)?.withdraw(effect.vsi, effect.why);
-        return;
-      case "watch":
-        this.nva.watch(effect.vns);
-        return;
-      case "unwatch":
-        this.nva.unwatch(effect.vns);
-        return;
-      case "report":
-        this.nva.report(effect);
-        return;
-      case "log":
-        this.#options.log[effect.level](effect.fields, effect.what);
-        return;
-    }
+    if (link.state !== "absent") this.portState(name, link.state);
   }
 
   /** Finds the VN IDs of the names in a request before the core sees it (H4). */
   async #name(ask: StationAsk, names: Names): Promise<void> {
-    const { vsi, port, vnic, hypervisor } = ask;
+    const { vsi, port, vnic } = ask;
     this.#naming.set(vsi, ask);
-    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(port) / 4);
-    const outcome = await withVnIds(ask, names, async (name): Promise<Verdict> => {
-      const info = [...this.core.infos.values()].find((known) => known.name === name);
-      if (info !== undefined) return { is: "granted", info };
-      const question = { vn: name, vnic, hypervisor, port, content: new Map() };
-      return this.nva.admit(question, timeoutMs);
-    });
+    const outcome = await withVnIds(ask, names, (name) => this.verdictOnName(name, ask));
     if (this.#naming.get(vsi) !== ask) return; // the station has its answer already
     this.#naming.delete(vsi);
-    if (!("reason" in outcome)) return this.#feed({ on: "ask", ask: outcome });
+    if (!("reason" in outcome)) return this.feed({ on: "ask", ask: outcome });
     const { code, reason } = outcome;
     this.#options.log.warn({ port, vnic, code, reason }, "VSI refused");
-    this.#refused(ask, outcome);
+    this.refused(ask, outcome);
     this.ports.get(port)?.refuse(vsi, outcome);
-  }
-
-  async #admit({ ask, serial, vns }: NveEffect & { do: "admit" }): Promise<void> {
-    const { vsi } = ask;
-    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(ask.port) / 3);
-    const deadline = Instant(this.#options.clock.now() + timeoutMs);
-    const verdicts = await Promise.all(
-      vns.map(async (vn): Promise<[VnId, Verdict]> => {
-        const { is, reason } = this.nva.state;
-        const fromMemory = is !== "connected" && this.core.infos.has(vn);
-        if (fromMemory) return [vn, { is: "unreachable", reason }]; // what is known is enough
-        const verdict = () => this.#verdict(ask, serial, vn, deadline);
-        return [vn, await this.#gate(ask.port).through(verdict)];
-      }),
-    );
-    this.#feed({ on: "verdicts", vsi, serial, verdicts: new Map(verdicts) });
-  }
-
-  async #verdict(ask: Ask, serial: number, vn: VnId, deadline: Instant): Promise<Verdict> {
-    const timeoutMs = deadline - this.#options.clock.now();
-    const wanted = this.core.vsis.get(ask.vsi)?.pending?.serial === serial; // or cancelled meanwhile
-    if (timeoutMs <= 0 || !wanted) {
-      const { is, reason } = this.nva.state;
-      return { is: "unreachable", reason: is === "connected" ? "no answer in time" : reason };
-    }
-    const { vnic, hypervisor, port } = ask;
-    const pool = this.core.ports.get(port)?.pool;
-    const entries = entriesOf(ask.filters, (vid) => pool?.vnOf(vid));
-    const content = contentOf("code" in entries ? [] : entries, ask.addresses);
-    return this.nva.admit({ vn, vnic, hypervisor, port, content }, timeoutMs);
-  }
-
-  #gate(port: string): Gate {
-    const gate = this.#gates.get(port) ?? new Gate(ADMITS);
-    this.#gates.set(port, gate);
-    return gate;
-  }
-
-  /** Those who asked together, under load, succeed and fail together. */
-  async #apply({ change, owners }: NveEffect & { do: "intents" }): Promise<void> {
-    if (owners.length === 0) return this.applier.keepTrying(change);
-    try {
-      await this.applier.apply(change);
-    } catch (error) {
-      for (const owner of owners)
-        this.#feed({ on: "unapplied", ...owner, reason: reasonOf(error) });
-      return;
-    }
-    for (const owner of owners) {
-      void this.#synced(owner.vsi).then(() => this.#feed({ on: "applied", ...owner }));
-    }
-  }
-
-  /** The answer should find the others ready: the NVA has the claim, and we have the VN's addresses. */
-  async #synced(vsi: string): Promise<void> {
-    const granted = this.core.vsis.get(vsi)?.granted;
-    if (granted?.ask.mode !== "associate") return;
-    const vns = granted.entries.map(({ vn }) => vn);
-    const { clock } = this.#options;
-    const waitMs = Math.min(SYNC_MS, this.#resourceWaitMs(granted.ask.port) / 3);
-    await new Promise<void>((resolve) => {
-      const callOff = clock.at(Instant(clock.now() + waitMs), resolve);
-      void this.nva
-        .synced(vns)
-        .then(() => this.applier.settled())
-        .then(() => {
-          callOff();
-          resolve();
-        });
-    });
-  }
-
-  #resourceWaitMs(port: string): number {
-    return this.ports.get(port)?.resourceWaitMs ?? Number.POSITIVE_INFINITY;
-  }
-
-  #refused(ask: Ask, refusal: Refusal): void {
-    const { port, vnic } = ask;
-    const vns = groupsOf(ask.filters);
-    const { code, hard, detail } = refusal;
-    const reason = detail === undefined ? refusal.reason : `${refusal.reason}: ${detail}`;
-    this.refusals.add({ code, hard, reason, atUnixMs: Date.now(), port, vnic, vns });
   }
 }
 
-const groupsOf = (filters: Filters | Fixed): number[] =>
-  filters.by === "fixed"
-    ? [...new Set(filters.entries.map(({ vn }) => vn))]
-    : [
-        ...new Set(filters.entries.flatMap((entry) => ("groupId" in entry ? [entry.groupId] : []))),
-      ].filter((groupId) => !isPlaceholder(groupId));
-
-const reasonOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
+/** After a restart lending starts elsewhere: the tags that stations still hold from before are left for them. */
+function startTag([first, last]: readonly [Vid, Vid], random: number): Vid {
+  return (first + Math.floor(random * (last - first + 1))) as Vid;
+}

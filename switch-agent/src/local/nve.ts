@@ -1,0 +1,307 @@
+import type { Clock, LinkState } from "@nve/linux";
+import type { Log } from "@nve/program/log";
+import { type Filters, Instant, isPlaceholder, type Uuid, type VnId } from "@nve/protocol-spec";
+import {
+  type Ask,
+  contentOf,
+  entriesOf,
+  type Fixed,
+  NveCore,
+  type NveEffect,
+  type NveEvent,
+  type PortOptions,
+  type Refusal,
+  type Verdict,
+} from "@nve/switch-agent/nve";
+import { Applier } from "../applier.ts";
+import type { Dataplane } from "../dataplane/dataplane.ts";
+import { Gate } from "../gate.ts";
+import type { Nva, NvaClientOptions } from "../nva-client/client.ts";
+import type { Self } from "../nva-client/convert.ts";
+import { Refusals } from "../refusals.ts";
+
+/** Who asked for VSIs on a port, and is told what became of them. */
+export interface Asker {
+  /** How long whoever waits behind it does so, milliseconds; infinite: nobody does. */
+  readonly resourceWaitMs: number;
+  /** @param inForce what was asked for, with every tag filled in */
+  grant(vsi: string, inForce: Filters | Fixed): void;
+  refuse(vsi: string, refusal: Refusal): void;
+  /** The VSI is no more, whatever was granted. */
+  withdraw(vsi: string, why: string): void;
+}
+
+export type NveOptions = {
+  self: Self;
+  version: string;
+  /** Of the dataplane, for people. */
+  driver: string;
+  /** Those that are there from the start. */
+  ports: readonly PortOptions[];
+  clock: Clock;
+  log: Log;
+  dataplane: Dataplane;
+  openNva(options: Pick<NvaClientOptions, "all" | "onEvent" | "settled">): Nva;
+};
+
+/** How long the NVA may take to admit a VNIC; less where whoever asked waits for less. */
+const ADMIT_MS = 2000;
+/** How long an answer waits for the NVA to know the VNIC and for us to know its VN: then first frames arrive. */
+const SYNC_MS = 250;
+/** When settling takes so long, what happens meanwhile is settled together. */
+const MANY_MS = 2;
+/** Decisions of one port that the NVA is asked for at a time: the other ports, and our own CLI, get their turn. */
+const ADMITS = 16;
+
+/**
+ * An NVE without access ports: core, dataplane and NVA, wired. Each event goes through the core, and what the core
+ * says is done here; events that come meanwhile wait for their turn. Who asks is told through `askers`.
+ */
+export class Nve {
+  readonly core: NveCore;
+  /** By port. */
+  readonly askers = new Map<string, Asker>();
+  readonly applier: Applier;
+  readonly nva: Nva;
+  readonly refusals = new Refusals();
+  readonly self: Self;
+  readonly version: string;
+  readonly driver: string;
+  readonly dataplane: Dataplane;
+  readonly startedUnixMs = Date.now();
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #startedAt: Instant;
+  readonly #events: (NveEvent | { on: "settle" })[] = [];
+  readonly #gates = new Map<string, Gate>();
+  #running = false;
+  #callOffSettle: (() => void) | undefined;
+  /** What the last settling took. */
+  #settleMs = 0;
+  #closed = false;
+
+  constructor({ self, version, driver, ports, clock, log, dataplane, openNva }: NveOptions) {
+    this.#clock = clock;
+    this.#log = log;
+    this.#startedAt = clock.now();
+    this.self = self;
+    this.version = version;
+    this.driver = driver;
+    this.dataplane = dataplane;
+    this.core = new NveCore(ports);
+    this.applier = new Applier(dataplane, clock, log, () => this.core.intents());
+    this.nva = openNva({
+      all: () => this.core.report(),
+      onEvent: (event) => this.feed(event),
+      settled: () => this.applier.settled(),
+    });
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  unixMsOf(instant: Instant): number {
+    return Math.round(this.startedUnixMs + (instant - this.#startedAt));
+  }
+
+  /** The longest packet that a VN carries, octets: as the NVA has it, and no more than the underlay leaves. */
+  mtuOf(vn: VnId): number | undefined {
+    const { mtu } = this.core.infos.get(vn) ?? {};
+    const room = this.dataplane.mtu;
+    return mtu === undefined || room === undefined ? (mtu ?? room) : Math.min(mtu, room);
+  }
+
+  /** NVA session ended, dataplane taken down. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#callOffSettle?.();
+    this.nva.close();
+    await this.applier.close();
+    await this.dataplane.close();
+  }
+
+  feed(event: NveEvent | { on: "settle" }): void {
+    this.#events.push(event);
+    if (this.#running || this.#closed) return;
+    this.#running = true;
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const effect of this.#step(next)) this.#perform(effect);
+      }
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** The interface of a port came, went, or was made anew. */
+  portState(name: string, state: LinkState): void {
+    const { dataplane } = this;
+    const done = state === "absent" ? dataplane.portDown(name) : dataplane.portUp(name);
+    done.catch((error: unknown) => {
+      this.#log.error(
+        { port: name, reason: reasonOf(error) },
+        "the dataplane did not take the port",
+      );
+    });
+  }
+
+  /** Which VN has this name, and may this VNIC join it (H4)? */
+  async verdictOnName(
+    name: Uuid,
+    ask: Pick<Ask, "vnic" | "hypervisor" | "port">,
+  ): Promise<Verdict> {
+    const info = [...this.core.infos.values()].find((known) => known.name === name);
+    if (info !== undefined) return { is: "granted", info };
+    const { vnic, hypervisor, port } = ask;
+    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(port) / 4);
+    return this.nva.admit({ vn: name, vnic, hypervisor, port, content: new Map() }, timeoutMs);
+  }
+
+  /** For the record. */
+  refused(ask: Ask, refusal: Refusal): void {
+    const { port, vnic } = ask;
+    const vns = groupsOf(ask.filters);
+    const { code, hard, detail } = refusal;
+    const reason = detail === undefined ? refusal.reason : `${refusal.reason}: ${detail}`;
+    this.refusals.add({ code, hard, reason, atUnixMs: Date.now(), port, vnic, vns });
+  }
+
+  /** Of a silent station thousands of VNICs go at once, and under load much else comes: that is settled together. */
+  #step(event: NveEvent | { on: "settle" }): readonly NveEffect[] {
+    const clock = this.#clock;
+    const begun = clock.now();
+    const later = this.#callOffSettle !== undefined || this.#settleMs >= MANY_MS;
+    const more = event.on === "release" || (event.on !== "settle" && later);
+    const effects = event.on === "settle" ? this.core.settle() : this.core.step(event, begun, more);
+    if (more) this.#settleSoon();
+    else this.#settleMs = clock.now() - begun;
+    return effects;
+  }
+
+  /** Not sooner than in what the last settling took: at the most half of our time goes there. */
+  #settleSoon(): void {
+    const clock = this.#clock;
+    this.#callOffSettle ??= clock.at(Instant(clock.now() + this.#settleMs), () => {
+      this.#callOffSettle = undefined;
+      this.feed({ on: "settle" });
+    });
+  }
+
+  #perform(effect: NveEffect): void {
+    switch (effect.do) {
+      case "admit":
+        void this.#admit(effect);
+        return;
+      case "intents":
+        void this.#apply(effect);
+        return;
+      case "grant":
+        this.askers.get(effect.port)?.grant(effect.vsi, effect.filters);
+        return;
+      case "refuse":
+        this.refused(effect.ask, effect.refusal);
+        this.askers.get(effect.ask.port)?.refuse(effect.ask.vsi, effect.refusal);
+        return;
+      case "order-de-associate":
+        this.askers.get(effect.port)?.withdraw(effect.vsi, effect.why);
+        return;
+      case "watch":
+        this.nva.watch(effect.vns);
+        return;
+      case "unwatch":
+        this.nva.unwatch(effect.vns);
+        return;
+      case "report":
+        this.nva.report(effect);
+        return;
+      case "log":
+        this.#log[effect.level](effect.fields, effect.what);
+        return;
+    }
+  }
+
+  async #admit({ ask, serial, vns }: NveEffect & { do: "admit" }): Promise<void> {
+    const { vsi } = ask;
+    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(ask.port) / 3);
+    const deadline = Instant(this.#clock.now() + timeoutMs);
+    const verdicts = await Promise.all(
+      vns.map(async (vn): Promise<[VnId, Verdict]> => {
+        const { is, reason } = this.nva.state;
+        const fromMemory = is !== "connected" && this.core.infos.has(vn);
+        if (fromMemory) return [vn, { is: "unreachable", reason }]; // what is known is enough
+        const verdict = () => this.#verdict(ask, serial, vn, deadline);
+        return [vn, await this.#gate(ask.port).through(verdict)];
+      }),
+    );
+    this.feed({ on: "verdicts", vsi, serial, verdicts: new Map(verdicts) });
+  }
+
+  async #verdict(ask: Ask, serial: number, vn: VnId, deadline: Instant): Promise<Verdict> {
+    const timeoutMs = deadline - this.#clock.now();
+    const wanted = this.core.vsis.get(ask.vsi)?.pending?.serial === serial; // or cancelled meanwhile
+    if (timeoutMs <= 0 || !wanted) {
+      const { is, reason } = this.nva.state;
+      return { is: "unreachable", reason: is === "connected" ? "no answer in time" : reason };
+    }
+    const { vnic, hypervisor, port } = ask;
+    const pool = this.core.ports.get(port)?.pool;
+    const entries = entriesOf(ask.filters, (vid) => pool?.vnOf(vid));
+    const content = contentOf("code" in entries ? [] : entries, ask.addresses);
+    return this.nva.admit({ vn, vnic, hypervisor, port, content }, timeoutMs);
+  }
+
+  #gate(port: string): Gate {
+    const gate = this.#gates.get(port) ?? new Gate(ADMITS);
+    this.#gates.set(port, gate);
+    return gate;
+  }
+
+  /** Those who asked together, under load, succeed and fail together. */
+  async #apply({ change, owners }: NveEffect & { do: "intents" }): Promise<void> {
+    if (owners.length === 0) return this.applier.keepTrying(change);
+    try {
+      await this.applier.apply(change);
+    } catch (error) {
+      for (const owner of owners) this.feed({ on: "unapplied", ...owner, reason: reasonOf(error) });
+      return;
+    }
+    for (const owner of owners) {
+      void this.#synced(owner.vsi).then(() => this.feed({ on: "applied", ...owner }));
+    }
+  }
+
+  /** The answer should find the others ready: the NVA has the claim, and we have the VN's addresses. */
+  async #synced(vsi: string): Promise<void> {
+    const granted = this.core.vsis.get(vsi)?.granted;
+    if (granted?.ask.mode !== "associate") return;
+    const vns = granted.entries.map(({ vn }) => vn);
+    const clock = this.#clock;
+    const waitMs = Math.min(SYNC_MS, this.#resourceWaitMs(granted.ask.port) / 3);
+    await new Promise<void>((resolve) => {
+      const callOff = clock.at(Instant(clock.now() + waitMs), resolve);
+      void this.nva
+        .synced(vns)
+        .then(() => this.applier.settled())
+        .then(() => {
+          callOff();
+          resolve();
+        });
+    });
+  }
+
+  #resourceWaitMs(port: string): number {
+    return this.askers.get(port)?.resourceWaitMs ?? Number.POSITIVE_INFINITY;
+  }
+}
+
+const groupsOf = (filters: Filters | Fixed): number[] =>
+  filters.by === "fixed"
+    ? [...new Set(filters.entries.map(({ vn }) => vn))]
+    : [
+        ...new Set(filters.entries.flatMap((entry) => ("groupId" in entry ? [entry.groupId] : []))),
+      ].filter((groupId) => !isPlaceholder(groupId));
+
+const reasonOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error);
