@@ -1,6 +1,7 @@
 import { randomInt } from "node:crypto";
 import { readFileSync } from "node:fs";
 import {
+  controlFrames,
   type Link,
   linkMonitor,
   openEdgePort,
@@ -15,7 +16,6 @@ import { Refused } from "@nve/program/errors";
 import { createLog, type Log } from "@nve/program/log";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
-import { EtherType } from "@nve/protocol-spec";
 import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
 import { type Agent, startAgent } from "./agent.ts";
 import { type Config, configSchema } from "./config.ts";
@@ -128,7 +128,7 @@ function uplinkOptions(config: Config, log: Log): Omit<UplinkOptions, "perform">
 }
 
 function openLink({ name, link }: Config["uplink"]): Link {
-  const options = { interface: name, etherTypes: [EtherType.lldp, EtherType.ecp] };
+  const options = { interface: name, etherTypes: controlFrames };
   try {
     return link === "pcap" ? openPcapLink(options) : openPacketLink(options);
   } catch (cause) {

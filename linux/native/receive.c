@@ -6,7 +6,7 @@
 #include <linux/netlink.h>
 #include <string.h>
 
-enum { ROUNDS = 4, DISCARD_ROUNDS = 256 };
+enum { ROUNDS = 4, DISCARD_ROUNDS = 256, PAUSE_MS = 10 };
 
 typedef struct {
   int present;
@@ -93,14 +93,52 @@ static void deliver(sock *s, int error, int n) {
   napi_close_handle_scope(s->env, scope);
 }
 
-/* @returns how many messages there are in the slots, or -1 with errno */
-static int take(sock *s) {
-  for (int i = 0; i < BATCH; i++) {
+/* @returns how many messages there are in the slots, `most` at most, or -1 with errno */
+static int take(sock *s, int most) {
+  for (int i = 0; i < most; i++) {
     s->messages[i].msg_hdr.msg_controllen = ANCILLARY;
     s->messages[i].msg_hdr.msg_namelen = sizeof s->sources[i];
   }
-  return recvmmsg(s->fd, s->messages, BATCH, MSG_DONTWAIT, NULL);
+  return recvmmsg(s->fd, s->messages, most, MSG_DONTWAIT, NULL);
 }
+
+/* ---- the intake limit ---------------------------------------------------------------------------------- */
+
+static void fill(budget *b, double seconds) {
+  b->left += seconds * b->per_second;
+  if (b->left > b->burst) b->left = b->burst;
+}
+
+/* @returns how many messages may be taken now */
+static int allowance(sock *s) {
+  if (!s->limited) return BATCH;
+  uint64_t now = uv_hrtime();
+  double seconds = (double)(now - s->spent_at) / 1e9;
+  s->spent_at = now;
+  fill(&s->frames, seconds);
+  fill(&s->frame_octets, seconds);
+  if (s->frames.left < 1 || s->frame_octets.left < 1) return 0;
+  return s->frames.left < BATCH ? (int)s->frames.left : BATCH;
+}
+
+static void spend(sock *s, int n) {
+  if (!s->limited) return;
+  s->frames.left -= n;
+  for (int i = 0; i < n; i++) s->frame_octets.left -= s->messages[i].msg_len;
+}
+
+static void on_pause_over(uv_timer_t *timer) {
+  sock *s = timer->data;
+  if (!s->closing) start_receiving(s);
+}
+
+/* Until then the kernel keeps what comes, as far as there is room, and counts the rest. */
+static void pause_receiving(sock *s) {
+  uv_poll_stop(&s->poll);
+  uv_timer_start(&s->pause, on_pause_over, PAUSE_MS, 0);
+}
+
+/* ---- polling ------------------------------------------------------------------------------------------- */
 
 /*
  * A netlink socket that has overflowed says so once (ENOBUFS) and then loses notifications in silence until it has
@@ -108,7 +146,7 @@ static int take(sock *s) {
  */
 static void report(sock *s, int error) {
   if (s->domain == AF_NETLINK && error == ENOBUFS)
-    for (int round = 0; round < DISCARD_ROUNDS && (take(s) > 0 || errno == ENOBUFS); round++) continue;
+    for (int round = 0; round < DISCARD_ROUNDS && (take(s, BATCH) > 0 || errno == ENOBUFS); round++) continue;
   deliver(s, error, 0);
 }
 
@@ -130,14 +168,21 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
     on_poll_error(s, status);
     return;
   }
-  for (int round = 0; round < ROUNDS && !s->closing; round++) {
-    int n = take(s);
+  int rounds = s->limited ? 1 : ROUNDS;
+  for (int round = 0; round < rounds && !s->closing; round++) {
+    int most = allowance(s);
+    if (most == 0) {
+      pause_receiving(s);
+      return;
+    }
+    int n = take(s, most);
     if (n < 0) {
       if (errno != EAGAIN && errno != EINTR) report(s, errno);
       return;
     }
+    spend(s, n);
     deliver(s, 0, n);
-    if (n < BATCH) return;
+    if (n < most) return;
   }
 }
 

@@ -2,14 +2,15 @@
  * Datagram sockets that Node has no module for, on Node's own event loop: AF_PACKET (frames), AF_NETLINK
  * (rtnetlink) and AF_UNIX datagrams (sd_notify). Node-API 8, so one binary serves every Node from 20 on.
  *
- *   open(domain, type, protocol, slotOctets, options, filter, address, receive) -> handle
+ *   open(domain, type, protocol, slotOctets, options, filter, address, receive, intake) -> handle
  *   send(handle, octets, address?) -> 0 or errno
- *   lost(handle) -> messages lost since the last call
+ *   statistics(handle) -> [messages that came to it, those of them that were lost], since the last call
  *   ref(handle, keepAlive), close(handle)
  *
  * open throws an Error whose message is the failed call and whose code is errno in decimal; linux/src/native.ts
  * makes names of it. receive(errno, Uint8Array[]) gets at most BATCH messages a call, at most ROUNDS times per
- * wake-up: timers and other sockets get their turn however fast frames come.
+ * wake-up: timers and other sockets get their turn however fast frames come. With `intake` (messages at once, in a
+ * second; octets at once, in a second) it is called once per wake-up, and not at all while either is used up.
  */
 #include "socket.h"
 
@@ -26,8 +27,9 @@ static const napi_type_tag HOLDER = {0x6e76652d6c696e75, 0x782d736f636b6574};
 
 /* ---- closing ------------------------------------------------------------------------------------------- */
 
-static void on_closed(uv_poll_t *poll) {
-  sock *s = poll->data;
+static void on_closed(uv_poll_t *handle) {
+  sock *s = handle->data;
+  if (--s->handles > 0) return;
   napi_async_cleanup_hook_handle hook = s->hook;
   if (s->receive) napi_delete_reference(s->env, s->receive);
   if (s->context) napi_async_destroy(s->env, s->context);
@@ -43,6 +45,7 @@ static void begin_close(sock *s) {
   uv_poll_stop(&s->poll);
   close(s->fd);
   uv_close(&s->poll, on_closed);
+  if (s->limited) uv_close(&s->pause, on_closed);
 }
 
 /* The hook must be the asynchronous one: with the plain one this file is unloaded before on_closed runs. */
@@ -112,6 +115,31 @@ static int bind_to(napi_env env, int fd, napi_value address) {
   return bind(fd, data, size) < 0 ? errno : 0;
 }
 
+/* intake: four numbers greater than 0, or anything else for none. @returns whether there is one */
+static int read_intake(napi_env env, napi_value list, double intake[4]) {
+  for (uint32_t i = 0; i < 4; i++) {
+    napi_value value;
+    bool is = false;
+    if (napi_is_array(env, list, &is) != napi_ok || !is || napi_get_element(env, list, i, &value) != napi_ok ||
+        napi_get_value_double(env, value, &intake[i]) != napi_ok || !(intake[i] > 0))
+      return 0;
+  }
+  return 1;
+}
+
+/* The timer beside the poll. @returns 0 or errno */
+static int limit(uv_loop_t *loop, sock *s, const double intake[4]) {
+  int error = -uv_timer_init(loop, &s->pause);
+  if (error) return error;
+  s->pause.data = s;
+  s->handles++;
+  s->frames = (budget){intake[0], intake[0], intake[1]};
+  s->frame_octets = (budget){intake[2], intake[2], intake[3]};
+  s->spent_at = uv_hrtime();
+  s->limited = 1;
+  return 0;
+}
+
 static sock *allocate(napi_env env, int fd, int domain, size_t slot) {
   sock *s = calloc(1, sizeof *s);
   if (!s) return NULL;
@@ -146,9 +174,10 @@ static int watch(napi_env env, sock *s, napi_value receive) {
 }
 
 static napi_value open_socket(napi_env env, napi_callback_info info) {
-  size_t n = 8;
-  napi_value a[8], handle;
+  size_t n = 9;
+  napi_value a[9], handle;
   int32_t domain, type, protocol, slot;
+  double intake[4];
   uv_loop_t *loop;
   napi_get_cb_info(env, info, &n, a, NULL, NULL);
   if (napi_get_value_int32(env, a[0], &domain) || napi_get_value_int32(env, a[1], &type) ||
@@ -171,8 +200,10 @@ static napi_value open_socket(napi_env env, napi_callback_info info) {
     return fail(env, step, error);
   }
   s->poll.data = s;
+  s->handles = 1;
   holder *h = s->owner;
-  error = watch(env, s, a[7]);
+  if (read_intake(env, a[8], intake)) error = limit(loop, s, intake);
+  if (!error) error = watch(env, s, a[7]);
   if (!error && napi_create_external(env, h, on_holder_collected, NULL, &handle) != napi_ok) error = ENOMEM;
   if (error) {
     begin_close(s);
@@ -213,19 +244,24 @@ static napi_value send_to(napi_env env, napi_callback_info info) {
   return number(env, sent < 0 ? (uint32_t)errno : 0);
 }
 
-/* Frames that found the socket's buffer full, and messages longer than a slot. Reading starts anew at 0. */
-static napi_value lost(napi_env env, napi_callback_info info) {
+/*
+ * Frames that passed the filter; and of them those that found the socket's buffer full, and messages longer than a
+ * slot. Reading starts anew at 0.
+ */
+static napi_value statistics(napi_env env, napi_callback_info info) {
   size_t n = 1;
-  napi_value a;
+  napi_value a, both = NULL;
   napi_get_cb_info(env, info, &n, &a, NULL, NULL);
   sock *s = socket_of(env, a);
-  if (!s) return number(env, 0);
   struct tpacket_stats stats = {0, 0};
   socklen_t size = sizeof stats;
-  if (s->domain == AF_PACKET) getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size);
-  uint32_t all = stats.tp_drops + s->truncated;
-  s->truncated = 0;
-  return number(env, all);
+  uint32_t truncated = s ? s->truncated : 0;
+  if (s) s->truncated = 0;
+  if (s && s->domain == AF_PACKET) getsockopt(s->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size);
+  napi_create_array_with_length(env, 2, &both);
+  napi_set_element(env, both, 0, number(env, stats.tp_packets));
+  napi_set_element(env, both, 1, number(env, stats.tp_drops + truncated));
+  return both;
 }
 
 static napi_value keep_alive(napi_env env, napi_callback_info info) {
@@ -236,6 +272,7 @@ static napi_value keep_alive(napi_env env, napi_callback_info info) {
   napi_get_value_bool(env, a[1], &on);
   sock *s = socket_of(env, a[0]);
   if (s) (on ? uv_ref : uv_unref)(&s->poll);
+  if (s && s->limited) (on ? uv_ref : uv_unref)(&s->pause);
   return NULL;
 }
 
@@ -249,11 +286,12 @@ static napi_value close_socket(napi_env env, napi_callback_info info) {
 }
 
 NAPI_MODULE_INIT() {
-  if (uv_handle_size(UV_POLL) > sizeof(uv_poll_t)) return fail(env, "uv_poll_t is larger than expected", EINVAL);
+  if (uv_handle_size(UV_POLL) > sizeof(uv_poll_t) || uv_handle_size(UV_TIMER) > sizeof(uv_timer_t))
+    return fail(env, "libuv's handles are larger than expected", EINVAL);
   const napi_property_descriptor functions[] = {
       {"open", NULL, open_socket, NULL, NULL, NULL, napi_enumerable, NULL},
       {"send", NULL, send_to, NULL, NULL, NULL, napi_enumerable, NULL},
-      {"lost", NULL, lost, NULL, NULL, NULL, napi_enumerable, NULL},
+      {"statistics", NULL, statistics, NULL, NULL, NULL, napi_enumerable, NULL},
       {"ref", NULL, keep_alive, NULL, NULL, NULL, napi_enumerable, NULL},
       {"close", NULL, close_socket, NULL, NULL, NULL, napi_enumerable, NULL},
   };

@@ -19,30 +19,42 @@ typedef union {
   void *data;
   unsigned char octets[512];
   max_align_t align;
-} uv_poll_t;
+} uv_poll_t, uv_timer_t;
 typedef void (*uv_poll_cb)(uv_poll_t *, int status, int events);
+typedef void (*uv_timer_cb)(uv_timer_t *);
 extern int uv_poll_init(uv_loop_t *, uv_poll_t *, int fd);
 extern int uv_poll_start(uv_poll_t *, int events, uv_poll_cb);
 extern int uv_poll_stop(uv_poll_t *);
+extern int uv_timer_init(uv_loop_t *, uv_timer_t *);
+extern int uv_timer_start(uv_timer_t *, uv_timer_cb, uint64_t ms, uint64_t repeat_ms);
+extern uint64_t uv_hrtime(void);
 extern void uv_close(uv_poll_t *, void (*closed)(uv_poll_t *));
 extern void uv_ref(uv_poll_t *);
 extern void uv_unref(uv_poll_t *);
 extern size_t uv_handle_size(int type);
 
-enum { UV_READABLE = 1, UV_POLL = 8 };
+enum { UV_READABLE = 1, UV_POLL = 8, UV_TIMER = 13 };
 enum { BATCH = 64, ANCILLARY = 128 };
 
 typedef struct holder holder;
 
-/* One socket. Owned by the loop: freed when libuv has let go of `poll`. */
+/* Token bucket. What comes is taken while anything is left, so nothing is too large for ever. */
+typedef struct {
+  double left, burst, per_second;
+} budget;
+
+/* One socket. Owned by the loop: freed when libuv has let go of `poll` and `pause`. */
 typedef struct {
   uv_poll_t poll; /* first: poll.data points back here */
+  uv_timer_t pause; /* until there is something in both budgets again */
   napi_env env;
   napi_ref receive;
   napi_async_context context;
   napi_async_cleanup_hook_handle hook;
   holder *owner;
-  int fd, domain, closing;
+  int fd, domain, closing, limited, handles;
+  budget frames, frame_octets;
+  uint64_t spent_at;
   size_t slot;
   uint32_t truncated;
   struct mmsghdr messages[BATCH];
@@ -57,7 +69,7 @@ struct holder {
   sock *s;
 };
 
-/* Watches the socket for messages. @returns 0 or errno */
+/* Watches the socket for messages. Where it is limited, no more is taken in than the budgets allow. @returns 0 or errno */
 int start_receiving(sock *s);
 
 #endif

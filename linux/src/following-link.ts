@@ -1,4 +1,4 @@
-import type { Link, LinkState } from "./link.ts";
+import type { Link, LinkState, Losses } from "./link.ts";
 import type { LinkMonitor } from "./link-monitor.ts";
 import { isUp, type LinkInfo } from "./rtnetlink/link.ts";
 
@@ -6,8 +6,8 @@ import { isUp, type LinkInfo } from "./rtnetlink/link.ts";
 export interface Port {
   /** `false`: not sent. */
   send(frame: Uint8Array): boolean;
-  /** Frames lost on the way in since the last call. */
-  lost(): number;
+  /** Frames that came and were not delivered since the last call, by reason. */
+  lost(): Losses;
   close(): void;
 }
 
@@ -22,7 +22,7 @@ export function followingLink(name: string, open: OpenPort, monitor: LinkMonitor
   let port: Port | undefined;
   let state: LinkState = "absent";
   let closed = false;
-  let lostIn = 0;
+  let losses: Losses = { in: 0 };
   let lostOut = 0;
 
   function follow(link: LinkInfo | undefined, lost: boolean): void {
@@ -66,7 +66,7 @@ export function followingLink(name: string, open: OpenPort, monitor: LinkMonitor
   }
 
   const countLost = (): void => {
-    lostIn += port?.lost() ?? 0;
+    if (port !== undefined) losses = sumOf(losses, port.lost());
   };
 
   const unwatch = monitor.watch(name, follow);
@@ -87,7 +87,7 @@ export function followingLink(name: string, open: OpenPort, monitor: LinkMonitor
     },
     get dropped() {
       countLost();
-      return { in: lostIn, out: lostOut };
+      return { ...losses, out: lostOut };
     },
     send,
     onFrame: (deliver) => {
@@ -102,4 +102,11 @@ export function followingLink(name: string, open: OpenPort, monitor: LinkMonitor
       closePort();
     },
   };
+}
+
+/** Each reason of either. */
+export function sumOf(a: Losses, b: Losses): Losses {
+  const sum: { in: number } & Record<string, number> = { ...a };
+  for (const [reason, n] of Object.entries(b)) sum[reason] = (sum[reason] ?? 0) + n;
+  return sum;
 }

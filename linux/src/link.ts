@@ -1,4 +1,5 @@
 import type { Mac } from "@nve/protocol-spec";
+import type { ControlFrames } from "./control-frames.ts";
 
 /**
  * A port that control frames go in and out of. Two drivers pass one suite, test/contracts/link.ts: the native
@@ -16,13 +17,23 @@ export interface Link {
   /** Frames that came in, tags in place; never our own. The octets are the receiver's to keep. */
   onFrame(deliver: (frame: Uint8Array) => void): void;
   onState(changed: (state: LinkState) => void): void;
-  /** Frames lost on the way in (full socket) and out (link down), since the start. */
-  readonly dropped: { in: number; out: number };
+  /** Since the start. */
+  readonly dropped: Losses & { out: number };
   /** At once, also when idle; nothing is delivered afterwards. */
   close(): void;
 }
 
 export type LinkState = "absent" | "down" | "up";
 
-/** Which EtherTypes the link delivers; filtered in the kernel. */
-export type LinkOptions = { interface: string; etherTypes: readonly number[] };
+/**
+ * Frames that were not delivered, by reason. `in`: lost on the way in, because they came faster than they were taken
+ * and the kernel's buffer was full; of them `droppedLldp` and `droppedEcp` on links of control protocols. `stray`: of
+ * a control protocol, but with an address, a tag or a length that none of its frames has. `out`: not sent, link down.
+ */
+export type Losses = { in: number } & Readonly<Record<string, number>>;
+
+/**
+ * Which frames the link delivers: all of an EtherType, or those of a control protocol (control-frames.ts), at a limited
+ * rate. All else stays in the kernel.
+ */
+export type LinkOptions = { interface: string; etherTypes: readonly (number | ControlFrames)[] };

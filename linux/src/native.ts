@@ -4,11 +4,12 @@ import { createRequire } from "node:module";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Intake } from "./control-frames.ts";
 import { SystemError, Unavailable } from "./errors.ts";
 
 /**
  * A datagram socket of the kernel's: frames, rtnetlink or a unix socket. What came in is handed over in batches,
- * at most 256 messages per turn of the event loop.
+ * at most 256 messages per turn of the event loop, 64 where there is an intake limit.
  */
 export class NativeSocket {
   readonly #addon: Addon;
@@ -16,7 +17,7 @@ export class NativeSocket {
 
   /** @throws SystemError when the kernel refuses; Unavailable when the addon is missing and cannot be built */
   constructor(options: SocketOptions, receive?: Receive) {
-    const { domain, type, protocol, slotOctets, settings, filter, address } = options;
+    const { domain, type, protocol, slotOctets, settings, filter, address, intake } = options;
     this.#addon = addon();
     try {
       this.#handle = this.#addon.open(
@@ -29,6 +30,12 @@ export class NativeSocket {
         address,
         receive &&
           ((errno, messages) => receive(messages, errno === 0 ? undefined : errorName(errno))),
+        intake && [
+          intake.frames.burst,
+          intake.frames.perSecond,
+          intake.octets.burst,
+          intake.octets.perSecond,
+        ],
       );
     } catch (error) {
       throw fromAddon(error);
@@ -41,9 +48,13 @@ export class NativeSocket {
     return errno === 0 ? undefined : errorName(errno);
   }
 
-  /** Messages lost since the last call: the socket's buffer was full, or one was longer than a slot. */
-  lost(): number {
-    return this.#addon.lost(this.#handle);
+  /**
+   * Since the last call: frames that passed the filter (of packet sockets alone), and messages that were lost: the
+   * socket's buffer was full, or one was longer than a slot.
+   */
+  statistics(): { passed: number; lost: number } {
+    const [passed = 0, lost = 0] = this.#addon.statistics(this.#handle);
+    return { passed, lost };
   }
 
   /** Whether the open socket keeps the process running; at first it does. */
@@ -68,6 +79,8 @@ export type SocketOptions = {
   filter?: Uint8Array;
   /** The `sockaddr` to bind to. */
   address?: Uint8Array;
+  /** What is handed over at the most; what is beyond it waits in the socket's buffer. */
+  intake?: Intake;
 };
 
 /** Arguments of setsockopt: level, name, value. */
@@ -95,9 +108,10 @@ type Addon = {
     filter: Uint8Array | undefined,
     address: Uint8Array | undefined,
     receive: ((errno: number, messages: Uint8Array[]) => void) | undefined,
+    intake: readonly number[] | undefined,
   ): unknown;
   send(handle: unknown, octets: Uint8Array, address: Uint8Array | undefined): number;
-  lost(handle: unknown): number;
+  statistics(handle: unknown): readonly number[];
   ref(handle: unknown, on: boolean): void;
   close(handle: unknown): void;
 };

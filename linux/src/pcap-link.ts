@@ -1,11 +1,13 @@
-import { type Mac, macFrom } from "@nve/protocol-spec";
+import type { Mac } from "@nve/protocol-spec";
 import { hasCapability } from "./capabilities.ts";
+import { sorted } from "./control-frames.ts";
 import { SystemError } from "./errors.ts";
-import { followingLink, type Port } from "./following-link.ts";
+import { followingLink, type Port, sumOf } from "./following-link.ts";
 import type { Link, LinkOptions } from "./link.ts";
 import { type LinkMonitor, linkMonitor } from "./link-monitor.ts";
 import { loadPcap, PcapSession } from "./pcap-session.ts";
 import { isUp, type LinkInfo } from "./rtnetlink/link.ts";
+import { type Sieve, sieve } from "./sieve.ts";
 
 /**
  * A Link on npm `pcap`: the second driver, for comparison. How it differs from the packet link:
@@ -20,37 +22,40 @@ import { isUp, type LinkInfo } from "./rtnetlink/link.ts";
  * - Frames from the interface's own address are dropped here. What others on this machine send out of the
  *   interface (VMs behind a bridge, say) comes in, unlike with the packet link.
  * - A session can only be opened while the interface is up.
+ * - Address, tag, length and rate of control frames are looked at here and not in the kernel: a flood costs the time
+ *   that it takes to read it, and what is beyond the intake limit does not wait.
  *
  * @throws SystemError EPERM without CAP_NET_RAW; Unavailable: `pcap` is not installed or was not built
  */
 export function openPcapLink(options: LinkOptions, monitor: LinkMonitor = linkMonitor()): Link {
   loadPcap();
   if (!hasCapability("CAP_NET_RAW")) throw new SystemError("EPERM", "open a capture");
-  const wanted = new Set(options.etherTypes);
+  const { plain, control } = sorted(options.etherTypes);
+  const filter = filterOf([...plain, ...control.map(({ etherType }) => etherType)]);
   const ownMac = (): Mac | undefined => monitor.find(options.interface)?.mac;
 
   function open(link: LinkInfo, receive: (frame: Uint8Array) => void): Port | undefined {
     if (!isUp(link)) return undefined;
-    const key = `${link.index} ${filterOf(wanted)}`;
-    const session = unpark(key) ?? tryToOpen(link, filterOf(wanted));
-    return (
-      session &&
-      portOf(session, key, (frame) => {
-        const fromOutside = frame.length >= 14 && macFrom(frame.subarray(6, 12)) !== ownMac();
-        if (fromOutside && wanted.has(etherTypeOf(frame))) receive(frame);
-      })
-    );
+    const key = `${link.index} ${filter}`;
+    const session = unpark(key) ?? tryToOpen(link, filter);
+    return session && portOf(session, key, sieve(plain, control, ownMac), receive);
   }
   return followingLink(options.interface, open, monitor);
 }
 
-function portOf(session: PcapSession, key: string, deliver: (frame: Uint8Array) => void): Port {
+function portOf(
+  session: PcapSession,
+  key: string,
+  { pass, losses }: Sieve,
+  deliver: (frame: Uint8Array) => void,
+): Port {
   let open = true;
-  const timer = setInterval(() => session.read((frame) => open && deliver(frame)), READ_MS);
+  const read = (): void => session.read((frame) => open && pass(frame) && deliver(frame));
+  const timer = setInterval(read, READ_MS);
   timer.unref();
   return {
     send: (frame) => session.send(frame),
-    lost: () => session.lost(),
+    lost: () => sumOf({ in: session.lost() }, losses()),
     close: () => {
       open = false;
       clearInterval(timer);
@@ -81,15 +86,7 @@ function tryToOpen(link: LinkInfo, filter: string): PcapSession | undefined {
 }
 
 /** No `inbound`: libpcap does not know the direction of the first frames and drops them. */
-const filterOf = (etherTypes: ReadonlySet<number>): string =>
-  [...etherTypes].map((etherType) => `ether proto ${etherType}`).join(" or ") || "less 1";
-
-/** Beyond one tag. */
-const etherTypeOf = (frame: Uint8Array): number => {
-  const outer = uint16(frame, 12);
-  return outer === 0x8100 || outer === 0x88a8 ? uint16(frame, 16) : outer;
-};
-const uint16 = (octets: Uint8Array, at: number): number =>
-  ((octets[at] ?? 0) << 8) | (octets[at + 1] ?? 0);
+const filterOf = (etherTypes: readonly number[]): string =>
+  etherTypes.map((etherType) => `ether proto ${etherType}`).join(" or ") || "less 1";
 
 const READ_MS = 10;

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import {
+  controlFrames,
   type Link,
   linkMonitor,
   openPacketLink,
@@ -12,7 +13,6 @@ import { Refused } from "@nve/program/errors";
 import { createLog, type Log } from "@nve/program/log";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
-import { EtherType } from "@nve/protocol-spec";
 import { SwitchAgent } from "./agent.ts";
 import { type Config, readSwitchConfig } from "./config.ts";
 import { controlService } from "./control.ts";
@@ -72,7 +72,7 @@ function openAgent(config: Config, log: Log, dataplane: Dataplane): SwitchAgent 
 }
 
 function openLink(name: string, kind: Config["link"]): Link {
-  const options = { interface: name, etherTypes: [EtherType.lldp, EtherType.ecp] };
+  const options = { interface: name, etherTypes: controlFrames };
   try {
     return kind === "pcap" ? openPcapLink(options) : openPacketLink(options);
   } catch (cause) {

@@ -35,7 +35,7 @@ function world(start?: LinkInfo, opens = true) {
   };
   const port = (index: number): Port => ({
     send: () => true,
-    lost: () => 3,
+    lost: () => ({ in: 3, stray: 1 }),
     close: () => log.push(`close ${index}`),
   });
   const link = followingLink(
@@ -96,9 +96,9 @@ test("an interface whose port cannot be opened is down, and refuses frames", () 
 
 test("what was lost is counted over all ports", () => {
   const { link, tell } = world(eth1(5, UP));
-  expect(link.dropped.in).toBe(3);
+  expect(link.dropped).toMatchObject({ in: 3, stray: 1 });
   tell(undefined);
-  expect(link.dropped.in).toBe(6);
+  expect(link.dropped).toMatchObject({ in: 6, stray: 2 });
 });
 
 test("a link that is closed by who hears of its state opens nothing more", () => {
