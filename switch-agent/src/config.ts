@@ -8,6 +8,8 @@ import { DEFAULT_SOCKET } from "./socket.ts";
 
 /** VSIs on one port at most, if the config does not say. */
 const MAX_VNICS = 4096;
+/** IP addresses, prefixes and MACs of one VSI at most, if the config does not say; and the most that it may say. */
+const MAX_ADDRESSES = { default: 4096, most: 16_384 };
 
 const vid = z.number().transform(checked(Vid));
 
@@ -20,6 +22,7 @@ const port = z.strictObject({
   name: z.string().transform(checked(InterfaceName)),
   tags: tags.default([...allTags]),
   maxVnics: z.number().int().min(1).max(65_536).default(MAX_VNICS),
+  maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).default(MAX_ADDRESSES.default),
 });
 
 const nva = z.strictObject({

@@ -12,23 +12,26 @@ import {
   type Neighbour,
   namesOf,
   nameTlvs,
+  setTlv,
   type Vdpdu,
   VdpError,
   type VdpTimes,
   type VdpTlv,
   type VsiRequest,
+  type VsiSet,
   vdpTimes,
 } from "@nve/protocol-spec";
 import type { Refusal } from "@nve/switch-agent/nve";
-import { allAddresses } from "./addresses.ts";
+import { firstOf, saidBeside, wholeOf } from "./addresses.ts";
 import { type Answer, Answers } from "./answers.ts";
 import { mtusBeside, reasonBeside, withoutFor } from "./beside.ts";
 import { announcementOf, neighbourFields, vsiKey } from "./names.ts";
 import type { PortOptions } from "./options.ts";
 import { Orders } from "./orders.ts";
+import { isRefusal, type SetCounters, Sets, type Whose } from "./sets.ts";
 import { ulpdusOf } from "./ulpdus.ts";
 import { inItsWords } from "./vn-names.ts";
-import { askOf, openVsi, type Vsi } from "./vsi.ts";
+import { askOf, openVsi, remember, type Vsi } from "./vsi.ts";
 
 /** Frames and requests since the start. */
 export type VdpCounters = {
@@ -39,7 +42,7 @@ export type VdpCounters = {
   undelivered: number;
   /** Responses, which only a station gets. */
   unexpected: number;
-};
+} & SetCounters;
 
 /** How long an answer waits for others of the same ECPDU. */
 const PATIENCE_MS = 50;
@@ -54,17 +57,11 @@ const SILENT = "no keepalive has come from the station";
 export class AccessPort {
   readonly name: string;
   readonly edge: EdgePort;
-  readonly vdp: VdpCounters = {
-    requestsIn: 0,
-    responsesOut: 0,
-    refused: 0,
-    orders: 0,
-    undelivered: 0,
-    unexpected: 0,
-  };
+  readonly vdp: VdpCounters;
   readonly #options: PortOptions;
   readonly #log: Log;
   readonly #vsis = new Map<string, Vsi>();
+  readonly #sets: Sets;
   readonly #orders = new Orders(({ manager, orders }) => this.#send(manager, orders));
   #times: VdpTimes;
   #state: LinkState;
@@ -74,6 +71,12 @@ export class AccessPort {
     this.#options = options;
     this.#log = options.log.child({ port: options.name });
     this.#state = options.link.state;
+    this.#sets = new Sets({
+      clock: options.clock,
+      maxAddresses: options.maxAddresses,
+      ask: (whose, set) => this.#askFor(whose, set),
+    });
+    this.vdp = Object.assign(this.#sets.counters, noneYet());
     this.edge = openEdgePort({
       link: options.link,
       clock: options.clock,
@@ -138,11 +141,13 @@ export class AccessPort {
   close(): void {
     for (const { machine } of this.#vsis.values()) machine.stop();
     this.#vsis.clear();
+    this.#sets.stop();
     this.edge.close();
   }
 
   #vdpdu(vdpdu: Vdpdu, source: Mac): void {
     const { manager, tlvs } = vdpdu;
+    this.#sets.hear(source, manager, tlvs);
     const answers = new Answers(this.#options.clock, PATIENCE_MS, (ready) => {
       this.vdp.responsesOut += ready.length;
       this.#send(manager, ready);
@@ -163,23 +168,69 @@ export class AccessPort {
   ): void {
     this.vdp.requestsIn += 1;
     const vsi = this.#vsi(vsiKey(this.name, manager, association), manager, source);
-    const addresses = allAddresses(association.vsiId, tlvs);
     if (type === "de-associate") {
+      this.#sets.forget({ station: source, manager, vsiId: association.vsiId });
       vsi.answer?.();
       vsi.answer = answer;
+      vsi.entries = association.filters.entries.length;
       this.#feed(vsi, { on: "de-associate", association });
     } else if (vsi.deciding) {
       answer(); // a repeat: it is answered when the first is
     } else {
-      vsi.answer = answer;
-      vsi.addresses = addresses;
-      vsi.station = source;
-      vsi.names = namesOf(association.vsiId, tlvs);
-      vsi.labels = labelsOf(association.vsiId, tlvs);
-      this.#feed(vsi, { on: "request", request: { type, association } });
-      if (!vsi.deciding && addresses !== undefined) this.#options.onAddresses(vsi.key, addresses);
+      this.#wanted(vsi, { type, association }, tlvs, source, answer);
     }
     if (!vsi.deciding) answer(); // nothing more will come; after an answer this does nothing
+  }
+
+  /** With all that is said with it. When it names a set that is not here, the station says that and asks again. */
+  #wanted(
+    vsi: Vsi,
+    { type, association }: VsiRequest,
+    tlvs: readonly VdpTlv[],
+    source: Mac,
+    answer: Answer,
+  ): void {
+    const { vsiId, filters } = association;
+    const whose = { station: source, manager: vsi.manager, vsiId };
+    const said = saidBeside(vsiId, tlvs, vsi.said, (set) => this.#sets.take(whose, set));
+    if (said === undefined) {
+      this.#forgetIfOver(vsi);
+      return;
+    }
+    vsi.answer = answer;
+    vsi.station = source;
+    vsi.entries = filters.entries.length;
+    vsi.names = namesOf(vsiId, tlvs);
+    vsi.labels = labelsOf(vsiId, tlvs);
+    const whole = wholeOf(association, said, this.#options.maxAddresses);
+    if (isRefusal(whole)) {
+      this.#refuseAtOnce(vsi, { type, association }, whole);
+      return;
+    }
+    const { addresses } = whole.said;
+    const news = addresses !== vsi.addresses;
+    vsi.addresses = addresses;
+    remember(vsi, whole.said);
+    this.#feed(vsi, { on: "request", request: { type, association: whole.association } });
+    if (!vsi.deciding && news && addresses !== undefined) {
+      this.#options.onAddresses(vsi.key, addresses);
+    }
+  }
+
+  /** Nobody needs to be asked: what was before stays. */
+  #refuseAtOnce(vsi: Vsi, request: VsiRequest, refusal: Refusal): void {
+    const { code, hard, reason } = refusal;
+    const keep = vsi.machine.state().is === "up";
+    const status = { is: "response", keep, hard, code } as const;
+    vsi.why = reason;
+    const { type, association } = request;
+    this.#respond(vsi, { do: "respond", type, association: { ...association, status } });
+    this.#options.onRefused(askOf(vsi, request, this.name, this.edge.neighbours), refusal);
+    this.#forgetIfOver(vsi);
+  }
+
+  #askFor({ manager }: Whose, set: VsiSet): void {
+    this.#send(manager, [[setTlv(set)]]);
   }
 
   #vsi(key: string, manager: Uint8Array, station: Mac): Vsi {
@@ -243,7 +294,8 @@ export class AccessPort {
     }
   }
 
-  #respond(vsi: Vsi, { type, association }: BridgeAction & { do: "respond" }): void {
+  #respond(vsi: Vsi, { type, association: whole }: BridgeAction & { do: "respond" }): void {
+    const association = { ...whole, filters: firstOf(whole.filters, vsi.entries) };
     if (vsi.deciding) {
       vsi.deciding = false; // the machine did not wait for us: resource wait, or the station took it back
       this.#options.onCancel(vsi.key);
@@ -275,7 +327,8 @@ export class AccessPort {
     return mtusBeside(neighbours, vsi.station, state.granted.association, this.#options.mtuOf);
   }
 
-  #order(vsi: Vsi, { association }: BridgeAction & { do: "order-de-associate" }): void {
+  #order(vsi: Vsi, { association: whole }: BridgeAction & { do: "order-de-associate" }): void {
+    const association = { ...whole, filters: firstOf(whole.filters, vsi.entries) };
     const reason = this.#reason(vsi, association, SILENT);
     this.#orders.add(vsi, [{ is: "association", type: "de-associate", association }, ...reason]);
   }
@@ -318,3 +371,12 @@ export class AccessPort {
     else this.#log.info(`link ${state}`);
   }
 }
+
+const noneYet = () => ({
+  requestsIn: 0,
+  responsesOut: 0,
+  refused: 0,
+  orders: 0,
+  undelivered: 0,
+  unexpected: 0,
+});

@@ -26,7 +26,7 @@ export const announcementOf = ({ name, nve, version, managementAddress }: PortOp
     interface: name,
     port: `access port ${name}`,
     managementAddress,
-    reads: ["addresses", "names", "labels", "prefixes"],
+    reads: ["addresses", "names", "labels", "prefixes", "sets"],
   });
 
 /** The neighbour with this address; or the only neighbour, which may use another address for LLDP. */

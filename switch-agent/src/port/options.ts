@@ -12,6 +12,8 @@ export type PortOptions = {
   link: Link;
   clock: Clock;
   policy: EvbPolicy;
+  /** Of one VSI: IP addresses, prefixes, and MACs beyond its filter entries. */
+  maxAddresses: number;
   /** The ECP sequence number before the first, 0 … 65535, best random. */
   firstSequence: number;
   log: Log;

@@ -18,6 +18,7 @@ import {
 import type { StationAsk } from "@nve/switch-agent/nve";
 import type { Answer } from "./answers.ts";
 import { hypervisorOf } from "./names.ts";
+import type { Said } from "./sets.ts";
 import type { Names } from "./vn-names.ts";
 
 /** A VSI of one station on one port: its VDP machine, and what its requests have said beside. */
@@ -27,6 +28,10 @@ export type Vsi = {
   readonly machine: Driven<BridgeVsi, BridgeEvent>;
   station: Mac;
   addresses: readonly VsiAddress[] | undefined;
+  /** What was said of it in sets, the latest first: the one in force, and the one that is asked for. */
+  said: readonly Said[];
+  /** Filter entries of its last request, which an answer repeats. */
+  entries: number;
   /** A decision is asked for and not there yet. */
   deciding: boolean;
   answer: Answer | undefined;
@@ -61,6 +66,8 @@ export function openVsi({ key, manager, station, clock, times, perform }: VsiOpt
     machine,
     station,
     addresses: undefined,
+    said: [],
+    entries: 0,
     deciding: false,
     answer: undefined,
     names: new Map(),
@@ -69,6 +76,12 @@ export function openVsi({ key, manager, station, clock, times, perform }: VsiOpt
     beside: [],
   };
   return vsi;
+}
+
+/** What came in parts is not asked for again while it is in force. */
+export function remember(vsi: Vsi, said: Said): void {
+  if (said.set === undefined) return;
+  vsi.said = [said, ...vsi.said.filter((one) => one !== said)].slice(0, 2);
 }
 
 /** A request in the words of the NVE core. */
