@@ -23,7 +23,7 @@ import { type Sieve, sieve } from "./sieve.ts";
  *   interface (VMs behind a bridge, say) comes in, unlike with the packet link.
  * - A session can only be opened while the interface is up.
  * - Address, tag, length and rate of control frames are looked at here and not in the kernel: a flood costs the time
- *   that it takes to read it, and what is beyond the intake limit does not wait.
+ *   that it takes to read it, one of LLDP starves ECP, and what is beyond the intake limit does not wait.
  *
  * @throws SystemError EPERM without CAP_NET_RAW; Unavailable: `pcap` is not installed or was not built
  */

@@ -103,6 +103,59 @@ describe("the native socket", () => {
     expect([listener?.statistics().lost, listener?.statistics().lost]).toEqual([1, 0]);
   });
 
+  test("V10: with an intake limit takes so many at once, and then so many a second", async () => {
+    const times: number[] = [];
+    const done = new Promise<void>((resolve) => {
+      const intake = {
+        frames: { burst: 10, perSecond: 100 },
+        octets: { burst: 1e6, perSecond: 1e6 },
+      };
+      openSocket({ ...UNIX, address: address("limit"), intake }, (messages) => {
+        times.push(...messages.map(() => performance.now()));
+        if (times.length === 30) resolve();
+      });
+    });
+    const teller = openSocket(UNIX);
+    const begun = performance.now();
+    while (times.length < 30) {
+      // the kernel keeps ten datagrams (net.unix.max_dgram_qlen) that nobody reads
+      if (teller.send(Uint8Array.of(1), address("limit")) !== undefined)
+        await new Promise(setImmediate);
+    }
+    await done;
+    expect(times[9]).toBeLessThan(begun + 100);
+    expect(times[29]).toBeGreaterThan(begun + 190);
+  });
+
+  test("V10: the intake limit counts octets too", async () => {
+    let heard = 0;
+    const intake = { frames: { burst: 1e6, perSecond: 1e6 }, octets: { burst: 64, perSecond: 1 } };
+    openSocket({ ...UNIX, address: address("octets"), intake }, (messages) => {
+      heard += messages.length;
+    });
+    const teller = openSocket(UNIX);
+    teller.send(new Uint8Array(64), address("octets"));
+    while (heard === 0) await new Promise(setImmediate);
+    teller.send(new Uint8Array(64), address("octets"));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(heard).toBe(1);
+  });
+
+  test("a socket that waits for its limit keeps its process running, and can be closed", async () => {
+    const waiting = `
+      const { open, send, close } = require(${JSON.stringify(addon)});
+      const address = Uint8Array.from([1, 0, 0, ...Buffer.from("nvet-wait-" + process.pid)]);
+      const handle = open(1, 2, 0, 64, [], undefined, address, () => setTimeout(() => { AFTER }, 50).unref(),
+        [1, 0.001, 1e6, 1e6]);
+      send(handle, address, address); send(handle, address, address);`;
+    expect(
+      await runNode(waiting.replace("AFTER", 'process.stdout.write("on"); process.exit(0)')),
+    ).toBe("on");
+    expect(
+      await runNode(waiting.replace("AFTER", 'process.stdout.write("shut"); close(handle)')),
+    ).toBe("shut");
+  });
+
   test("refuses to send once closed, and may be closed again", () => {
     const socket = openSocket(UNIX);
     socket.close();
