@@ -98,10 +98,10 @@ export class AccessPort {
     return this.#times.resourceWaitMs;
   }
 
-  /** Frames that its link lost, since the start. */
-  get dropped(): { droppedIn: number; droppedOut: number } {
-    const { in: droppedIn, out: droppedOut } = this.#options.link.dropped;
-    return { droppedIn, droppedOut };
+  /** Frames that its link did not deliver or send, by reason, since the start. */
+  get dropped(): Readonly<Record<string, number>> {
+    const { in: droppedIn, out: droppedOut, ...reasons } = this.#options.link.dropped;
+    return { droppedIn, droppedOut, ...reasons };
   }
 
   get state(): LinkState {
