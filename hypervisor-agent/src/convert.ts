@@ -18,13 +18,17 @@ import type {
   Vnic,
 } from "@nve/protocol-spec/proto/agent";
 import type { VnicView } from "./agent.ts";
-import { type NodePath, plus, type Tree, type VnRef } from "./stations/tree.ts";
+import { GuestTag, type NodePath, plus, type Tree, type VnRef } from "./stations/tree.ts";
 import type { Uplink } from "./uplink.ts";
 
-/** @throws OutOfRange for what is no VN ID, MAC or IP address */
+/** @throws OutOfRange for what is no VN ID, guest tag, MAC or IP address */
 export const treeFrom = (vns: readonly VnAttachment[]): Tree =>
   vns
-    .map((vn) => ({ vn: vnFrom(vn), macs: vn.macs.map(macFromProto) }))
+    .map((vn) => ({
+      vn: vnFrom(vn),
+      ...(vn.guestTag !== 0 && { guestTag: GuestTag(vn.guestTag) }),
+      macs: vn.macs.map(macFromProto),
+    }))
     .reduce<Tree>((tree, node) => plus(tree, [node]), []);
 
 const vnFrom = ({ vnId, vnName }: { vnId: number; vnName: string }): VnRef =>
@@ -65,12 +69,12 @@ export function vnicOf({
     const granted = tagged.find((leaf) => leaf.vn === vn);
     return (granted && mtus.get(granted.vn)) ?? 0;
   };
-  const vns = tree.map(({ vn, name, macs }) => ({
+  const vns = tree.map(({ vn, name, guestTag = 0, macs }) => ({
     vnId: typeof vn === "number" ? vn : 0,
     vnName: typeof vn === "string" ? vn : (name ?? ""),
     tag: tagged.find((leaf) => leaf.vn === vn)?.vid ?? 0,
     mtu: mtuIn(vn),
-    guestTag: 0,
+    guestTag,
     uplink,
     macs: macs.map(({ mac, ips }) => ({ mac, ips: [...ips] })),
   }));
@@ -81,13 +85,13 @@ export function vnicOf({
 export function uplinkStatusOf({ name, link, port, book }: Uplink): PortStatus {
   const { lldp, ecp, malformed } = port.counters;
   const tags = new Set([...book.vnics.values()].flatMap((vnic) => tagsOf(vnic.granted?.tagged)));
-  const { in: droppedIn, out: droppedOut } = link.dropped;
+  const { in: droppedIn, out: droppedOut, ...reasons } = link.dropped;
   return portStatusOf({
     interface: name,
     state: link.state,
     evb: port.evb,
     neighbours: port.neighbours,
-    counters: { lldp, ecp, malformed, link: { droppedIn, droppedOut } },
+    counters: { lldp, ecp, malformed, link: { droppedIn, droppedOut, ...reasons } },
     vnics: book.vnics.size,
     tagsLent: tags.size,
     tagsFree: 0, // the NVE's business

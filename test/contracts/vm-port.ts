@@ -1,8 +1,8 @@
-import type { Binding, VirtualSwitch } from "@nve/hypervisor-agent/vm-port/vm-port";
-import { Vid } from "@nve/protocol-spec";
+import type { VirtualSwitch } from "@nve/hypervisor-agent/vm-port/vm-port";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { bind } from "./vm-port-bind.ts";
 import { virtualSwitchTrunks } from "./vm-port-trunks.ts";
-import { station, testFrame } from "./wires.ts";
+import { testFrame } from "./wires.ts";
 
 /** A server with VM interfaces vm1, vm2, vm3 and an uplink u0, and what a virtual switch does in it. */
 export type VirtualSwitchRig = {
@@ -17,14 +17,6 @@ export type VirtualSwitchRig = {
   addInterface(name: string): void;
   close(): void;
 };
-
-export const bind = (name: string, mac: string, vid: number, guestTag = 0): Binding => ({
-  interface: name,
-  guestTag: guestTag === 0 ? 0 : Vid(guestTag),
-  mac: station(mac),
-  uplink: "u0",
-  vid: Vid(vid),
-});
 
 /** VID 10: 0a at vm1, 0b at vm2. VID 20: another 0a at vm3, 1a at vm1. */
 const standard = [

@@ -70,7 +70,7 @@ describe("a VM's stack through virtual switches and the switch between", () => {
     tor.ip(`link set p${n} up`);
     vm.ip("link set eth0 up", `addr add 10.0.0.${n}/24 dev eth0`);
     const { vid } = place(n);
-    const binding = { interface: "vnic", mac: vmMac(n), uplink: "u0", vid };
+    const binding = { interface: "vnic", guestTag: 0, mac: vmMac(n), uplink: "u0", vid } as const;
     // Both calls do all their work before they give way.
     const opening = server.inside(() => openEbpfVirtualSwitch({ uplinks: ["u0"], log }));
     const made = await opening;

@@ -10,7 +10,8 @@ const log = createLog("tag-frames", "silent");
 const virtualSwitch = await openEbpfVirtualSwitch({ uplinks: [uplink], log });
 for await (const line of createInterface({ input: process.stdin })) {
   const vid = Number(line);
-  await virtualSwitch.bind(line === "none" ? [] : [{ interface: name, mac, uplink, vid }]);
+  const binding = { interface: name, guestTag: 0, mac, uplink, vid };
+  await virtualSwitch.bind(line === "none" ? [] : [binding]);
   process.stdout.write(`${line}\n`);
 }
 await virtualSwitch.close();

@@ -1,15 +1,17 @@
 import { type Column, type Output, show, toJson } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
 import { OutOfRange } from "@nve/protocol-spec/errors";
-import { Mac, Uuid, VnId } from "@nve/protocol-spec/ids";
+import { Mac, Uuid, type Vid, VnId } from "@nve/protocol-spec/ids";
 import { type IpPrefix, prefixesIn } from "@nve/protocol-spec/ip";
 import type { VnAttachment, Vnic } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
+import { GuestTag } from "../stations/tree.ts";
 import { asking, type World } from "./world.ts";
 
 type Node = { vn: VnRef; mac?: Mac; ip?: IpPrefix[] };
 type Waiting = { timeout: number };
-type Attaching = Node & Waiting & { vnic?: Uuid; vmName: string };
+type Adding = Node & Waiting & { guestTag?: Vid };
+type Attaching = Adding & { vnic?: Uuid; vmName: string };
 
 export function vnicCommand(world: World): Command {
   const vnic = new Command("vnic").description("virtual NICs of this server and their networks");
@@ -27,7 +29,7 @@ export function vnicCommand(world: World): Command {
 }
 
 function attachCommand(world: World): Command {
-  return withNode(new Command("attach"))
+  return withGuestTag(withNode(new Command("attach")))
     .description("connect a VM's interface to a VN: returns when frames flow, or says why not")
     .argument("<interface>", "of the VM on this server: tap or veth")
     .option("--vm-name <text>", "name of the VM, shown here and at the switch", "")
@@ -44,11 +46,11 @@ function attachCommand(world: World): Command {
 }
 
 function addCommand(world: World): Command {
-  return withNode(new Command("add"))
+  return withGuestTag(withNode(new Command("add")))
     .description("add a VN, a MAC of a VN, or IPs of a MAC to a VNIC")
     .argument("<vnic>", "VNIC Name, or the interface that it is on")
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
-    .action(async (vnic: string, options: Node & Waiting, command: Command) => {
+    .action(async (vnic: string, options: Adding, command: Command) => {
       const request = { vnic, add: [attachment(options, command)], remove: [] };
       await asking(world, command, async (agent, out) =>
         showVnics([await agent.change(request, options.timeout * 1000)], out),
@@ -98,12 +100,22 @@ const withNode = (command: Command): Command =>
       collected,
     );
 
-function attachment({ vn, mac, ip = [] }: Node, command: Command): VnAttachment {
+const withGuestTag = (command: Command): Command =>
+  command.option(
+    "--guest-tag <tag>",
+    "the guest's own 802.1Q tag for this VN, 1 to 4094 (trunk VNIC); without it: untagged frames, or the tag that the VN has there already",
+    argument(GuestTag),
+  );
+
+function attachment(
+  { vn, mac, ip = [], guestTag }: Omit<Adding, "timeout">,
+  command: Command,
+): VnAttachment {
   if (mac === undefined) {
     const why = "it cannot be seen from this end (in the VM: `ip -br link`)";
     command.error(`error: --mac is missing: say the MAC address that the VM uses, ${why}`);
   }
-  return { ...vnOf(vn), guestTag: 0, macs: [{ mac, ips: ip }] };
+  return { ...vnOf(vn), guestTag: guestTag ?? 0, macs: [{ mac, ips: ip }] };
 }
 
 type VnRef = VnId | Uuid;
@@ -127,7 +139,14 @@ function Seconds(n: number): number {
   throw new OutOfRange(`a timeout of ${n} is not in 1..3600 seconds`);
 }
 
-type Row = { vnic: Vnic; vn?: number | string; tag?: number; mac?: string; ips?: string };
+type Row = {
+  vnic: Vnic;
+  vn: number | string;
+  guestTag: number;
+  tag: number;
+  mac: string;
+  ips: string;
+};
 
 function showVnics(vnics: readonly Vnic[], out: Output): void {
   if (out.json) out.print(toJson(vnics));
@@ -139,6 +158,7 @@ const VNIC: readonly Column<Row>[] = [
   { head: "INTERFACE", of: ({ vnic }) => vnic.interface },
   { head: "STATE", of: ({ vnic }) => vnic.state },
   { head: "VN", of: ({ vn }) => vn },
+  { head: "GUEST-TAG", of: ({ guestTag }) => (guestTag === 0 ? undefined : guestTag) },
   { head: "TAG", of: ({ tag }) => (tag === 0 ? undefined : tag) },
   { head: "MAC", of: ({ mac }) => mac },
   { head: "IP", of: ({ ips }) => ips },
@@ -147,10 +167,11 @@ const VNIC: readonly Column<Row>[] = [
 ];
 
 const rowsOf = (vnic: Vnic): Row[] =>
-  vnic.vns.flatMap(({ vnId, vnName, tag, macs }) =>
+  vnic.vns.flatMap(({ vnId, vnName, guestTag, tag, macs }) =>
     macs.map(({ mac, ips }) => ({
       vnic,
       vn: vnId === 0 ? vnName : vnId,
+      guestTag,
       tag,
       mac,
       ips: ips.join(" "),
@@ -161,4 +182,8 @@ const ATTACH_EXAMPLES = `
 Examples:
   hypervisor-agent vnic attach tap0 --vn 5001 --mac 02:00:00:00:00:0a
   hypervisor-agent vnic attach tap0 --vn 5001 --mac 02:00:00:00:00:0a --ip 10.0.0.1 fd00::1 --timeout 5
+
+A trunk VNIC, with the guest's eth0.10 in one VN and its eth0.20 in another:
+  hypervisor-agent vnic attach tap0 --vn 5001 --guest-tag 10 --mac 02:00:00:00:00:0a
+  hypervisor-agent vnic add tap0 --vn 5002 --guest-tag 20 --mac 02:00:00:00:00:0a
 `;

@@ -9,9 +9,9 @@ import {
   VdpError,
   type VdpTlv,
 } from "@nve/protocol-spec";
-import { resolved, type Tree, unresolved } from "./tree.ts";
+import { faultOf, resolved, type Tree, unresolved } from "./tree.ts";
 import { done, fail, gone, isLive, onAnother, onVnic, put, type Turn } from "./turn.ts";
-import { notReady, type Vnic } from "./vnic.ts";
+import { bindingsOf, notReady, type Vnic } from "./vnic.ts";
 import {
   associateOf,
   ipTlvs,
@@ -120,11 +120,17 @@ function granted(turn: Turn, vnic: Vnic, association: Association): void {
     phase: vnic.phase === "refused" ? "wanted" : vnic.phase,
     retry: { count: 0 },
   };
-  const twice =
-    tree === asked || vnic.call === undefined ? undefined : onAnother(turn, vnic.name, tree);
-  if (twice !== undefined)
-    refused(turn, now, twice); // which could not be seen from its name
-  else put(turn, now, JSON.stringify(tagged) !== JSON.stringify(vnic.granted?.tagged));
+  const fault =
+    tree === asked || vnic.call === undefined
+      ? undefined
+      : (faultOf(tree) ?? onAnother(turn, vnic.name, tree));
+  if (fault === undefined) {
+    put(turn, now, JSON.stringify(bindingsOf([now])) !== JSON.stringify(bindingsOf([vnic])));
+    return;
+  }
+  // It could not be seen from a name. Frames go on as before, until the NVE has agreed to that again.
+  const { tagged: bound = [] } = vnic.granted ?? {};
+  refused(turn, { ...now, granted: { tree, tagged: bound } }, fault);
 }
 
 /** The older state stays, and what was wanted on top of it is not wanted any more. */

@@ -1,21 +1,36 @@
-import { type IpPrefix, isGroup, type Mac, type Uuid, type VnId } from "@nve/protocol-spec";
+import {
+  type IpPrefix,
+  isGroup,
+  type Mac,
+  OutOfRange,
+  type Uuid,
+  Vid,
+  type VnId,
+} from "@nve/protocol-spec";
 
 /** A VN by its VN ID, or by its VN Name until the NVE has told the VN ID (H4). */
 export type VnRef = VnId | Uuid;
 
 /** What a VNIC contains: VNs, their MACs, the IPs of each MAC (H6). No VN without a MAC: VDP could not say it. */
 export type Tree = readonly VnNode[];
-type VnNode = { vn: VnRef; name?: Uuid; macs: readonly MacNode[] };
+/** `guestTag`: of the guest's frames of this VN, on this VNIC alone (H10); absent: they are untagged. */
+type VnNode = { vn: VnRef; name?: Uuid; guestTag?: Vid; macs: readonly MacNode[] };
 type MacNode = { mac: Mac; ips: readonly IpPrefix[] };
 
 /** A VN, a MAC of it, or an IP of that: as deep as it is filled in. */
 export type NodePath = { vn: VnRef; mac?: Mac; ip?: IpPrefix };
 
 /** A {VN, MAC} pair with its IPs: one filter entry. */
-type Leaf = { vn: VnRef; name?: Uuid; mac: Mac; ips: readonly IpPrefix[] };
+type Leaf = { vn: VnRef; name?: Uuid; guestTag?: Vid; mac: Mac; ips: readonly IpPrefix[] };
 
 /** {VN, MAC} pairs that fit one association TLV of format 4 (protocol-spec, `maxEntries`). */
 const MAX_LEAVES = 40;
+
+/** @throws OutOfRange for what is no 802.1Q tag of a guest, 1 … 4094 (H10) */
+export function GuestTag(n: number): Vid {
+  if (Number.isInteger(n) && n >= 1 && n <= 4094) return Vid(n);
+  throw new OutOfRange(`guest tag ${n} is not in 1..4094; untagged frames need none`);
+}
 
 export const leaves = (tree: Tree): Leaf[] =>
   tree.flatMap(({ macs, ...vn }) => macs.map((mac) => ({ ...vn, ...mac })));
@@ -36,7 +51,10 @@ export function resolved(tree: Tree, ids: ReadonlyMap<Uuid, VnId>): Tree {
   return withIds.reduce<Tree>(plusLeaf, []);
 }
 
-/** Both trees in one; what is there already is not there twice. */
+/**
+ * Both trees in one; what is there already is not there twice. What is added to a VN without a guest tag goes by
+ * the one that the VN has; with another it stays beside it, and is a fault.
+ */
 export function plus(tree: Tree, added: Tree): Tree {
   return leaves(added).reduce<Tree>(plusLeaf, tree);
 }
@@ -67,18 +85,45 @@ export function faultOf(tree: Tree): string | undefined {
   if (all.length > MAX_LEAVES) {
     return `${all.length} pairs of VN and MAC on one VNIC: one VDP message holds ${MAX_LEAVES}, use more VNICs`;
   }
-  for (const { vn, mac } of all) {
+  for (const { mac } of all) {
     if (isGroup(mac) || mac === "00:00:00:00:00:00") return `${mac} is no address of one VM`;
-    const other = all.find((leaf) => leaf.mac === mac && leaf.vn !== vn);
-    if (other !== undefined) {
-      return `MAC ${mac} in two VNs (${vn} and ${other.vn}) on one VNIC: untagged frames could not be told apart, use one VNIC for each VN`;
+  }
+  return retagged(tree) ?? ambiguous(all);
+}
+
+/** A VN twice, by two guest tags: what a VM sends to all would come back to it. */
+function retagged(tree: Tree): string | undefined {
+  for (const [at, { vn, name, guestTag }] of tree.entries()) {
+    const refs = name === undefined ? [vn] : [vn, name];
+    const before = tree.slice(0, at).find((node) => refs.some((ref) => isVn(node, ref)));
+    if (before === undefined) continue;
+    const was = before.guestTag === undefined ? "untagged" : `with guest tag ${before.guestTag}`;
+    const now = guestTag === undefined ? "untagged" : `with guest tag ${guestTag}`;
+    return `VN ${vn} is on this VNIC ${was} and cannot be there ${now} too: remove the VN first, or detach the VNIC`;
+  }
+  return undefined;
+}
+
+/** A MAC in two VNs by one guest tag: its frames could not be told apart. */
+function ambiguous(all: readonly Leaf[]): string | undefined {
+  const seen = new Map<string, Leaf>();
+  for (const leaf of all) {
+    const { vn, guestTag, mac } = leaf;
+    const other = seen.get(`${mac} ${guestTag}`);
+    if (other === undefined) seen.set(`${mac} ${guestTag}`, leaf);
+    else if (other.vn !== vn) {
+      const frames =
+        guestTag === undefined ? "untagged frames" : `frames with guest tag ${guestTag}`;
+      return `MAC ${mac} in two VNs (${other.vn} and ${vn}) on one VNIC: ${frames} could not be told apart, use another guest tag or one VNIC for each VN`;
     }
   }
   return undefined;
 }
 
 function plusLeaf(tree: Tree, { mac, ips, ...vn }: Leaf): Tree {
-  const vnNode = tree.find((node) => isVn(node, vn.vn));
+  const vnNode = tree.find(
+    (node) => isVn(node, vn.vn) && (vn.guestTag ?? node.guestTag) === node.guestTag,
+  );
   if (vnNode === undefined) return [...tree, { ...vn, macs: [{ mac, ips: unique(ips) }] }];
   const both = { ...(vn.name !== undefined && { name: vn.name }), ...vnNode };
   const macNode = vnNode.macs.find((node) => node.mac === mac);

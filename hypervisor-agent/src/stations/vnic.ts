@@ -6,6 +6,7 @@ import type {
   Mac,
   Station,
   Uuid,
+  Vid,
   VnId,
 } from "@nve/protocol-spec";
 import type { Tree } from "./tree.ts";
@@ -71,15 +72,18 @@ export function notReady({ link, evb }: Peer): string | undefined {
   return undefined;
 }
 
-/** Frames of a VM with their tag: what the virtual switch is told. */
-type VnicBinding = { interface: string; mac: Mac; vid: TaggedLeaf["vid"] };
+/** Frames of a VM with their tags, the guest's and the lent one: what the virtual switch is told (H10). */
+type VnicBinding = { interface: string; guestTag: Vid | 0; mac: Mac; vid: Vid };
 
 export const bindingsOf = (vnics: Iterable<Vnic>): VnicBinding[] =>
-  [...vnics].flatMap(({ interface: name, granted, unbound }) =>
-    granted === undefined || unbound
-      ? []
-      : granted.tagged.map(({ mac, vid }) => ({ interface: name, mac, vid })),
-  );
+  [...vnics].flatMap(({ interface: name, granted, unbound }) => {
+    if (granted === undefined || unbound) return [];
+    const { tree, tagged } = granted;
+    return tagged.map(({ vn, mac, vid }) => {
+      const guestTag = tree.find((node) => node.vn === vn)?.guestTag ?? 0;
+      return { interface: name, guestTag, mac, vid };
+    });
+  });
 
 /** What is wrong with the MTU of a VM's interface, in words. @param mtu the interface's, octets */
 export function mtuWarning({ interface: of, granted, mtus }: Vnic, mtu = 0): string | undefined {

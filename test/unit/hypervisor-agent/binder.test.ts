@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 
 const binding = (vid: number): Binding => ({
   interface: "tap0",
+  guestTag: 0,
   mac: Mac("02:00:00:00:00:0a"),
   uplink: "eth0",
   vid: Vid(vid),

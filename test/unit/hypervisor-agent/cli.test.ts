@@ -25,7 +25,7 @@ const vnic: Vnic = {
     {
       vnId: 5002,
       vnName: "",
-      guestTag: 0,
+      guestTag: 20,
       uplink: "",
       mtu: 0,
       tag: 0,
@@ -181,6 +181,20 @@ describe("vnic", () => {
     ]);
   });
 
+  test("H10: attach and add take the guest's own tag for the VN", async () => {
+    const tagged = [{ ...vns[0], guestTag: 10 }];
+    const attached = await cli(`${attach} --guest-tag 10`);
+    expect(attached.asked[1]).toMatchObject(["attach", { vns: tagged }, 20_000]);
+    const added = await cli("vnic add tap0 --vn 5001 --mac 02:00:00:00:00:0a --guest-tag 10");
+    expect(added.asked[1]).toEqual(["change", { vnic: "tap0", add: tagged, remove: [] }, 20_000]);
+    for (const wrong of ["0", "4095", "1.5", "-1", "ten"]) {
+      const { asked, exitCode } = await cli(`${attach} --guest-tag ${wrong}`);
+      expect({ asked, exitCode }, wrong).toEqual({ asked: [], exitCode: 2 });
+    }
+    const { errors } = await cli(`${attach} --guest-tag 4095`);
+    expect(errors).toContain("guest tag 4095 is not in 1..4094; untagged frames need none");
+  });
+
   test("attach without --mac says why it is needed", async () => {
     const { asked, errors, exitCode } = await cli("vnic attach tap0 --vn 5001");
     expect(errors).toMatch(/--mac is missing: say the MAC address that the VM uses/);
@@ -252,19 +266,20 @@ describe("vnic", () => {
   test("list shows a line for each MAC", async () => {
     const { text } = await cli("vnic list");
     expect(text.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
-      ["VNIC", "INTERFACE", "STATE", "VN", "TAG", "MAC", "IP", "VM", "REASON"],
+      ["VNIC", "INTERFACE", "STATE", "VN", "GUEST-TAG", "TAG", "MAC", "IP", "VM", "REASON"],
       [
         vnic.vnic,
         "tap0",
         "associated",
         "5001",
+        "-",
         "101",
         "02:00:00:00:00:0a",
         "10.0.0.1 fd00::1",
         "db1",
         "-",
       ],
-      [vnic.vnic, "tap0", "associated", "5002", "-", "02:00:00:00:00:0b", "-", "db1", "-"],
+      [vnic.vnic, "tap0", "associated", "5002", "20", "-", "02:00:00:00:00:0b", "-", "db1", "-"],
     ]);
   });
 

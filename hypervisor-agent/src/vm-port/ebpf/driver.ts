@@ -10,6 +10,7 @@ import {
   openBpfObject,
 } from "@nve/linux/bpf";
 import { type Log, Refused } from "@nve/program";
+import { checkBindings } from "../check.ts";
 import type { Binding, VirtualSwitch, VirtualSwitchCounters } from "../vm-port.ts";
 import { dropReasons, type PortCounts, type SwitchMaps, switchMaps } from "./maps.ts";
 import { type Bound, Tables } from "./tables.ts";
@@ -129,10 +130,10 @@ class EbpfVirtualSwitch implements VirtualSwitch {
     const names = new Set(this.#bindings.map((binding) => binding.interface));
     this.#vms.keep(names);
     this.#count(names);
-    const bound = this.#bindings.flatMap(({ interface: name, mac, uplink, vid }): Bound[] => {
+    const bound = this.#bindings.flatMap(({ interface: name, uplink, ...binding }): Bound[] => {
       const ifindex = interfaceIndex(name);
       const up = uplinks.get(uplink);
-      return ifindex === undefined || up === undefined ? [] : [{ ifindex, mac, uplink: up, vid }];
+      return ifindex === undefined || up === undefined ? [] : [{ ...binding, ifindex, uplink: up }];
     });
     this.#tables.replace(bound);
     for (const name of names) {
@@ -211,25 +212,3 @@ class EbpfVirtualSwitch implements VirtualSwitch {
 type Counted = { ifindex: number | undefined; before: PortCounts };
 
 const none: PortCounts = { in: 0, out: 0 };
-
-/** @throws Refused, with nothing changed, when the bindings contradict one another */
-function checkBindings(bindings: readonly Binding[], uplinks: readonly string[]): void {
-  const stations = new Map<string, Binding>();
-  const sources = new Map<string, Binding>();
-  for (const binding of bindings) {
-    const { interface: name, mac, uplink, vid } = binding;
-    if (!uplinks.includes(uplink)) {
-      throw new Refused(`${uplink} is no uplink: it must be one of ${uplinks.join(", ")}`);
-    }
-    const other = stations.get(`${uplink} ${vid} ${mac}`);
-    if (other !== undefined && other.interface !== name) {
-      throw new Refused(`${mac} with VID ${vid} is bound to ${other.interface} and to ${name}`);
-    }
-    const same = sources.get(`${name} ${mac}`);
-    if (same !== undefined && (same.uplink !== uplink || same.vid !== vid)) {
-      throw new Refused(`${mac} of ${name} is bound to VID ${same.vid} and to VID ${vid}`);
-    }
-    stations.set(`${uplink} ${vid} ${mac}`, binding);
-    sources.set(`${name} ${mac}`, binding);
-  }
-}

@@ -1,8 +1,14 @@
 import type { Mac, Vid } from "@nve/protocol-spec";
-import type { SegmentKey, SwitchMaps } from "./maps.ts";
+import type { SegmentKey, SwitchMaps, VmPort } from "./maps.ts";
 
 /** A binding with its interfaces as they are numbered now. */
-export type Bound = { ifindex: number; mac: Mac; uplink: number; vid: Vid };
+export type Bound = {
+  ifindex: number;
+  guestTag: Vid | 0;
+  mac: Mac;
+  uplink: number;
+  vid: Vid;
+};
 
 /**
  * Keeps the kernel's maps in step with the bindings that can be in force. Inserts first and deletes last; flood
@@ -24,41 +30,44 @@ export class Tables {
   /** @throws BpfError when a map is full; the next call puts right what is missing */
   replace(wanted: readonly Bound[]): void {
     const bound = new Map(wanted.map((each) => [boundKey(each), each]));
-    for (const { uplink, vid, mac, ifindex } of bound.values()) {
-      this.#maps.stations.set({ uplink, vid, mac }, ifindex);
+    const before = this.#bound;
+    this.#bound = new Map([...before, ...bound]); // until all is done
+    for (const { ifindex, guestTag, mac, uplink, vid } of bound.values()) {
+      this.#maps.stations.set({ uplink, vid, mac }, { ifindex, guestTag });
     }
     this.#floodTo(bound);
-    for (const { ifindex, mac, uplink, vid } of bound.values()) {
-      this.#maps.bindings.set({ ifindex, mac, zero: 0 }, { uplink, vid });
+    for (const { ifindex, guestTag, mac, uplink, vid } of bound.values()) {
+      this.#maps.guestTags.set({ ifindex, guestTag }, 1);
+      this.#maps.bindings.set({ ifindex, mac, guestTag }, { uplink, vid });
     }
-    const before = this.#bound;
     this.#bound = bound;
-    for (const [key, old] of before) {
-      if (!bound.has(key)) this.#unbind(old);
-    }
+    this.#unbind([...before.values()].filter((old) => !bound.has(boundKey(old))));
   }
 
   /** What another binding does not say now. */
-  #unbind(old: Bound): void {
-    const others = [...this.#bound.values()];
-    if (!others.some(({ ifindex, mac }) => ifindex === old.ifindex && mac === old.mac)) {
-      this.#maps.bindings.delete({ ifindex: old.ifindex, mac: old.mac, zero: 0 });
-    }
-    const { uplink, vid, mac } = old;
-    if (!others.some((o) => o.uplink === uplink && o.vid === vid && o.mac === mac)) {
-      this.#maps.stations.delete({ uplink, vid, mac });
+  #unbind(gone: readonly Bound[]): void {
+    if (gone.length === 0) return;
+    const now = [...this.#bound.values()];
+    const [sources, ports, places] = [sourceKey, portKey, stationKey].map(
+      (key) => new Set(now.map(key)),
+    );
+    for (const old of gone) {
+      const { ifindex, guestTag, mac, uplink, vid } = old;
+      if (!sources?.has(sourceKey(old))) this.#maps.bindings.delete({ ifindex, mac, guestTag });
+      if (!ports?.has(portKey(old))) this.#maps.guestTags.delete({ ifindex, guestTag });
+      if (!places?.has(stationKey(old))) this.#maps.stations.delete({ uplink, vid, mac });
     }
   }
 
   #floodTo(bound: ReadonlyMap<string, Bound>): void {
-    const wanted = new Map<string, { key: SegmentKey; ports: Set<number> }>();
-    for (const { uplink, vid, ifindex } of bound.values()) {
+    const wanted = new Map<string, { key: SegmentKey; ports: Map<number, VmPort> }>();
+    for (const { uplink, vid, ifindex, guestTag } of bound.values()) {
       const name = `${uplink} ${vid}`;
-      const segment = wanted.get(name) ?? { key: { uplink, vid }, ports: new Set() };
-      segment.ports.add(ifindex);
+      const segment = wanted.get(name) ?? { key: { uplink, vid }, ports: new Map() };
+      segment.ports.set(ifindex, { ifindex, guestTag });
       wanted.set(name, segment);
     }
-    for (const [name, { key, ports }] of wanted) this.#writeSegment(name, key, [...ports]);
+    for (const [name, { key, ports }] of wanted) this.#writeSegment(name, key, [...ports.values()]);
     for (const [name, segment] of this.#segments) {
       if (wanted.has(name)) continue;
       this.#maps.segments.delete(segment.key);
@@ -68,9 +77,9 @@ export class Tables {
   }
 
   /** A new list beside the old one, then one update that puts it in force, then the old one away. */
-  #writeSegment(name: string, key: SegmentKey, ports: readonly number[]): void {
+  #writeSegment(name: string, key: SegmentKey, ports: readonly VmPort[]): void {
     const before = this.#segments.get(name);
-    if (before !== undefined && before.ports.join() === ports.join()) return;
+    if (before !== undefined && samePorts(before.ports, ports)) return;
     this.#generation = (this.#generation + 1) >>> 0;
     const segment = { key, ports, generation: this.#generation };
     try {
@@ -95,9 +104,19 @@ export class Tables {
   }
 }
 
-type Segment = { key: SegmentKey; generation: number; ports: readonly number[] };
+type Segment = { key: SegmentKey; generation: number; ports: readonly VmPort[] };
+
+const samePorts = (a: readonly VmPort[], b: readonly VmPort[]): boolean =>
+  a.length === b.length && a.every((port, at) => same(port, b[at]));
+
+const same = (a: VmPort, b: VmPort | undefined): boolean =>
+  a.ifindex === b?.ifindex && a.guestTag === b.guestTag;
 
 const floodKey = ({ key, generation }: Segment, at: number) => ({ ...key, generation, at });
 
-const boundKey = ({ ifindex, mac, uplink, vid }: Bound): string =>
-  `${ifindex} ${mac} ${uplink} ${vid}`;
+/** Whose frames they are, what the guest tags them with, and where it is found. */
+const sourceKey = ({ ifindex, mac, guestTag }: Bound): string => `${ifindex} ${mac} ${guestTag}`;
+const portKey = ({ ifindex, guestTag }: Bound): string => `${ifindex} ${guestTag}`;
+const stationKey = ({ uplink, vid, mac }: Bound): string => `${uplink} ${vid} ${mac}`;
+
+const boundKey = (bound: Bound): string => `${sourceKey(bound)} ${stationKey(bound)}`;
