@@ -103,9 +103,9 @@ function vnic(agent: SwitchAgent, { ask, granted, pending }: Vsi): SwitchVnic {
       macs: [...macs].map(([mac, ips]) => ({ mac, ips: [...ips] })),
     }),
   );
-  const { port, station, vnic: name, hypervisor, vm: vmName = "" } = shown;
+  const { port, station = "", vnic: name, hypervisor, vm: vmName = "" } = shown;
   const sinceUnixMs = BigInt(since);
-  const origin = "vdp";
+  const { origin = "vdp" } = shown;
   return { vnic: name, port, station, state, vns, sinceUnixMs, hypervisor, vmName, origin };
 }
 

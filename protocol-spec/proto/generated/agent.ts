@@ -122,6 +122,8 @@ export interface HypervisorStatus {
   uplinks: PortStatus[];
   interfaces: InterfaceCounters[];
   drops: { [key: string]: bigint };
+  /** where the NVE is on the server itself (A8) */
+  localNve: SwitchStatus | undefined;
 }
 
 export interface HypervisorStatus_DropsEntry {
@@ -182,6 +184,8 @@ export interface BindPortRequest {
   vnName: string;
   /** known beforehand; others are gleaned */
   macs: MacAttachment[];
+  /** frames from other MACs than these are dropped */
+  strict: boolean;
 }
 
 export interface UnbindPortRequest {
@@ -209,6 +213,10 @@ export interface StaticBinding {
   reason: string;
   /** "config", "api" */
   origin: string;
+  macs: MacAttachment[];
+  strict: boolean;
+  /** UUID by which the NVA knows it: the same after a restart */
+  vnic: string;
 }
 
 export interface SwitchStatus {
@@ -1289,7 +1297,7 @@ export const AgentStatusRequest: MessageFns<AgentStatusRequest> = {
 };
 
 function createBaseHypervisorStatus(): HypervisorStatus {
-  return { version: "", id: "", startedUnixMs: 0n, uplinks: [], interfaces: [], drops: {} };
+  return { version: "", id: "", startedUnixMs: 0n, uplinks: [], interfaces: [], drops: {}, localNve: undefined };
 }
 
 export const HypervisorStatus: MessageFns<HypervisorStatus> = {
@@ -1315,6 +1323,9 @@ export const HypervisorStatus: MessageFns<HypervisorStatus> = {
     globalThis.Object.entries(message.drops).forEach(([key, value]: [string, bigint]) => {
       HypervisorStatus_DropsEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
     });
+    if (message.localNve !== undefined) {
+      SwitchStatus.encode(message.localNve, writer.uint32(58).fork()).join();
+    }
     return writer;
   },
 
@@ -1382,6 +1393,14 @@ export const HypervisorStatus: MessageFns<HypervisorStatus> = {
             }
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.localNve = SwitchStatus.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1415,6 +1434,9 @@ export const HypervisorStatus: MessageFns<HypervisorStatus> = {
       },
       {},
     );
+    message.localNve = (object.localNve !== undefined && object.localNve !== null)
+      ? SwitchStatus.fromPartial(object.localNve)
+      : undefined;
     return message;
   },
 };
@@ -2030,7 +2052,7 @@ export const Neighbor: MessageFns<Neighbor> = {
 };
 
 function createBaseBindPortRequest(): BindPortRequest {
-  return { port: "", tag: 0, vnId: 0, vnName: "", macs: [] };
+  return { port: "", tag: 0, vnId: 0, vnName: "", macs: [], strict: false };
 }
 
 export const BindPortRequest: MessageFns<BindPortRequest> = {
@@ -2049,6 +2071,9 @@ export const BindPortRequest: MessageFns<BindPortRequest> = {
     }
     for (const v of message.macs) {
       MacAttachment.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.strict !== false) {
+      writer.uint32(48).bool(message.strict);
     }
     return writer;
   },
@@ -2106,6 +2131,14 @@ export const BindPortRequest: MessageFns<BindPortRequest> = {
             message.macs.push(MacAttachment.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.strict = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2128,6 +2161,7 @@ export const BindPortRequest: MessageFns<BindPortRequest> = {
     message.vnId = object.vnId ?? 0;
     message.vnName = object.vnName ?? "";
     message.macs = object.macs?.map((e) => MacAttachment.fromPartial(e)) || [];
+    message.strict = object.strict ?? false;
     return message;
   },
 };
@@ -2341,7 +2375,18 @@ export const ListBindingsResponse: MessageFns<ListBindingsResponse> = {
 };
 
 function createBaseStaticBinding(): StaticBinding {
-  return { port: "", tag: 0, vnId: 0, vnName: "", state: "", reason: "", origin: "" };
+  return {
+    port: "",
+    tag: 0,
+    vnId: 0,
+    vnName: "",
+    state: "",
+    reason: "",
+    origin: "",
+    macs: [],
+    strict: false,
+    vnic: "",
+  };
 }
 
 export const StaticBinding: MessageFns<StaticBinding> = {
@@ -2366,6 +2411,15 @@ export const StaticBinding: MessageFns<StaticBinding> = {
     }
     if (message.origin !== "") {
       writer.uint32(58).string(message.origin);
+    }
+    for (const v of message.macs) {
+      MacAttachment.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.strict !== false) {
+      writer.uint32(72).bool(message.strict);
+    }
+    if (message.vnic !== "") {
+      writer.uint32(82).string(message.vnic);
     }
     return writer;
   },
@@ -2439,6 +2493,30 @@ export const StaticBinding: MessageFns<StaticBinding> = {
             message.origin = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.macs.push(MacAttachment.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.strict = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.vnic = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2463,6 +2541,9 @@ export const StaticBinding: MessageFns<StaticBinding> = {
     message.state = object.state ?? "";
     message.reason = object.reason ?? "";
     message.origin = object.origin ?? "";
+    message.macs = object.macs?.map((e) => MacAttachment.fromPartial(e)) || [];
+    message.strict = object.strict ?? false;
+    message.vnic = object.vnic ?? "";
     return message;
   },
 };

@@ -75,7 +75,7 @@ export class NveCore {
       const macs = this.tree.content(key)?.get(vn);
       if (granted?.ask.mode !== "associate" || vid === undefined || macs === undefined) return [];
       const { vnic, port, hypervisor, suspended } = granted.ask;
-      const { rules } = this.#port(port);
+      const { rules = this.#port(port).rules } = granted.ask;
       return [{ vnic, port, vid, rules, hypervisor, suspended, order: granted.order, macs }];
     });
   }
@@ -381,4 +381,4 @@ const reasons = ({ reason, detail }: Refusal) => ({
   ...(detail !== undefined && { detail }),
 });
 
-const named = ({ port, vnic, station }: Ask) => ({ port, vnic, station });
+const named = ({ port, vnic, station }: Ask) => ({ port, vnic, ...(station && { station }) });

@@ -10,6 +10,7 @@ import type {
   VsiAddress,
   VsiRequest,
 } from "@nve/protocol-spec";
+import type { AccessRules } from "./intents.ts";
 
 /** How far a VSI is: checked, prepared (a tag is lent), or forwarding. */
 export type VsiMode = VsiRequest["type"];
@@ -26,7 +27,7 @@ export type Fixed = {
   entries: readonly { vn: VnId; tag: PortTag; mac?: Mac }[];
 };
 
-/** What a station asks for one VSI on one port. */
+/** What is asked for one VSI on one port: by a station in VDP, or for what has no protocol. */
 export type Ask = {
   /** Unlike any other VSI's on any port (spec/vdp.md 3): also the VNIC's key in the tree. */
   vsi: string;
@@ -34,8 +35,12 @@ export type Ask = {
   /** VNIC Name (H5): the 16 octets of the VSI ID. */
   vnic: Uuid;
   /** Source address of its VDP. */
-  station: Mac;
+  station?: Mac;
   hypervisor: string;
+  /** Who asked when no station did: an administrator (A11), or the hypervisor on this machine (A8). */
+  origin?: "static" | "local";
+  /** In place of those of its port. */
+  rules?: AccessRules;
   /** Name of its VM, for people. */
   vm?: string;
   mode: VsiMode;
@@ -47,7 +52,7 @@ export type Ask = {
 };
 
 /** One that a station made, in VDP. */
-export type StationAsk = Ask & { filters: Filters };
+export type StationAsk = Ask & { station: Mac; filters: Filters };
 
 /** What the NVA tells of a VN (H25). The VNI stays on this side (H4). `mtu`: octets, where it is set. */
 export type VnInfo = { vn: VnId; vni: Vni; name?: Uuid; alias: string; mtu?: number };
