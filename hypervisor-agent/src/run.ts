@@ -100,6 +100,7 @@ async function statusOf(
       out: BigInt(one.out),
     })),
     drops: Object.fromEntries(Object.entries(drops).map(([why, n]) => [why, BigInt(n)])),
+    localNve: undefined,
   };
 }
 

@@ -69,6 +69,7 @@ const status: HypervisorStatus = {
   ],
   interfaces: [{ interface: "tap0", in: 7n, out: 8n }],
   drops: { "not-bound": 2n },
+  localNve: undefined,
 };
 
 /** Runs one command line against an agent that answers with the above; says what was asked and printed. */
