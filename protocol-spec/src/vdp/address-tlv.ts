@@ -63,9 +63,15 @@ export function addressesOf(
   return { vsiId, entries: said.flatMap(({ entries }) => entries) };
 }
 
-/** Ours, as many as it takes: one at least, for the empty set too. @throws OutOfRange for a bad VSI ID */
-export function addressTlvs({ vsiId, entries }: VsiAddresses<IpAddress>): Organizational[] {
-  return chunks(entries.map(entryOctets), OUR_ROOM - COUNT).map((chunk) =>
+/**
+ * Ours, as many as it takes: one at least, for the empty set too. @throws OutOfRange for a bad VSI ID
+ * @param room octets of each for its count and entries
+ */
+export function addressTlvs(
+  { vsiId, entries }: VsiAddresses<IpAddress>,
+  room = OUR_ROOM,
+): Organizational[] {
+  return chunks(entries.map(entryOctets), room - COUNT).map((chunk) =>
     ourTlv(OurSubtype.addresses, vsiId, uint(1, chunk.length), ...chunk),
   );
 }

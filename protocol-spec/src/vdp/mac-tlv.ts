@@ -23,11 +23,14 @@ export const readMacs = (tlv: Organizational): VsiMacs | undefined =>
     return { entries: Array.from({ length: count }, () => readEntry(r)) };
   });
 
-/** As many as it takes, 48 entries in each; none for none. @throws OutOfRange for a bad VSI ID or GroupID */
-export const macTlvs = ({ vsiId, entries }: VsiMacs): Organizational[] =>
+/**
+ * As many as it takes, 48 entries in each; none for none. @throws OutOfRange for a bad VSI ID or GroupID.
+ * `room` as in `addressTlvs`
+ */
+export const macTlvs = ({ vsiId, entries }: VsiMacs, room = OUR_ROOM): Organizational[] =>
   entries.length === 0
     ? []
-    : chunks(entries.map(entryOctets), OUR_ROOM - 1).map((chunk) =>
+    : chunks(entries.map(entryOctets), room - 1).map((chunk) =>
         ourTlv(OurSubtype.macs, vsiId, uint(1, chunk.length), ...chunk),
       );
 

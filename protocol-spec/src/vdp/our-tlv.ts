@@ -25,6 +25,8 @@ export const OurSubtype = {
 const BEFORE = 21;
 /** Octets that a kind may have for its own. */
 export const OUR_ROOM = MAX_TLV_LENGTH - BEFORE;
+/** So much of it that three TLVs and a set TLV fill an ULPDU of 1493 octets. */
+export const THIRD_ROOM = 457;
 
 /** @throws OutOfRange for a bad VSI ID */
 export const ourTlv = (

@@ -21,11 +21,11 @@ export const readPrefixes = (tlv: Organizational): VsiAddresses | undefined =>
     return { entries: Array.from({ length: count }, () => readEntry(r)) };
   });
 
-/** As many as it takes; none for none. @throws OutOfRange for a bad VSI ID */
-export const prefixTlvs = ({ vsiId, entries }: VsiAddresses): Organizational[] =>
+/** As many as it takes; none for none. @throws OutOfRange for a bad VSI ID. `room` as in `addressTlvs` */
+export const prefixTlvs = ({ vsiId, entries }: VsiAddresses, room = OUR_ROOM): Organizational[] =>
   entries.length === 0
     ? []
-    : chunks(entries.map(entryOctets), OUR_ROOM - 1).map((chunk) =>
+    : chunks(entries.map(entryOctets), room - 1).map((chunk) =>
         ourTlv(OurSubtype.prefixes, vsiId, uint(1, chunk.length), ...chunk),
       );
 

@@ -21,6 +21,7 @@ import {
   readMtus,
   readNames,
   readReason,
+  readSet,
   readVdpdu,
   type Status,
   type Uuid,
@@ -29,6 +30,7 @@ import {
   type VnMtu,
   type VnNaming,
   type VsiAddress,
+  type VsiSet,
   vdpduOctets,
 } from "@nve/protocol-spec";
 
@@ -49,6 +51,8 @@ export class Station {
   mtus: readonly VnMtu[] | undefined;
   /** The VNs that were told by name. */
   readonly named: VnNaming[] = [];
+  /** The sets that it was asked for. */
+  readonly asked: VsiSet[] = [];
   acks = 0;
   acknowledging = true;
   #sequence = 100;
@@ -120,6 +124,8 @@ export class Station {
     for (const tlv of tlvs) {
       const reason = tlv.is === "organizational" ? readReason(tlv) : undefined;
       if (reason !== undefined) this.reasons.push(`${reason.code} ${reason.text}`);
+      const set = tlv.is === "organizational" ? readSet(tlv) : undefined;
+      if (set !== undefined) this.asked.push(set);
       const names = tlv.is === "organizational" ? readNames(tlv) : undefined;
       this.named.push(...(names?.entries ?? []));
       const mtus = tlv.is === "organizational" ? readMtus(tlv) : undefined;
