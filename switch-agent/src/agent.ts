@@ -39,7 +39,9 @@ export class SwitchAgent extends Nve {
     });
     this.#options = options;
     this.config = config;
-    for (const { name } of config.ports) this.#openPort(name, config.evb);
+    for (const { name, maxAddresses } of config.ports) {
+      this.#openPort(name, maxAddresses, config.evb);
+    }
   }
 
   /** LLDP shutdown, NVA session ended, dataplane taken down. */
@@ -49,7 +51,7 @@ export class SwitchAgent extends Nve {
     await super.close();
   }
 
-  #openPort(name: string, policy: EvbPolicy): void {
+  #openPort(name: string, maxAddresses: number, policy: EvbPolicy): void {
     const { clock, log, random, version, openLink, config } = this.#options;
     const link = openLink(name);
     const port = new AccessPort({
@@ -60,6 +62,7 @@ export class SwitchAgent extends Nve {
       link,
       clock,
       policy,
+      maxAddresses,
       firstSequence: Math.floor(random() * 65536),
       log,
       onAsk: (ask, names) => {
