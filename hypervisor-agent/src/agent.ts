@@ -1,21 +1,22 @@
 import { randomUUID } from "node:crypto";
-import type { Clock } from "@nve/linux";
+import { type Clock, drive } from "@nve/linux";
 import { NotFound, Refused } from "@nve/program/errors";
 import type { Log } from "@nve/program/log";
 import { Instant, Uuid, type VnId } from "@nve/protocol-spec";
 import { binder } from "./binder.ts";
-import { minus, type NodePath, plus, type Tree } from "./stations/tree.ts";
-import type { BookAction, BookEvent } from "./stations/turn.ts";
-import {
-  bindingsOf,
-  mtuWarning,
-  notReady,
-  stateOf,
-  type Vnic,
-  type VnicState,
-} from "./stations/vnic.ts";
+import { minus, type NodePath, plus, type Tree, type VnRef } from "./stations/tree.ts";
+import { mtuWarning, notReady, type VnicState } from "./stations/vnic.ts";
 import type { TaggedLeaf } from "./stations/vsi.ts";
 import type { Uplink } from "./uplink.ts";
+import { allBindings, type Env, keyOf, type Nic, partsOf, viewOf } from "./uplinks/nic.ts";
+import { emptyRoster, stepRoster } from "./uplinks/roster.ts";
+import {
+  type FromBook,
+  type Roster,
+  type RosterAction,
+  type RosterEvent,
+  targetOf,
+} from "./uplinks/work.ts";
 import type { VirtualSwitch } from "./vm-port/vm-port.ts";
 
 /** What the operator can do, whoever carries it: the control socket, a test, later libvirt or CNI. */
@@ -34,8 +35,14 @@ export interface Agent {
   stop(limitMs: number): Promise<void>;
 }
 
-/** `vm`: name of the VM, for people. */
-export type AttachRequest = { vnic?: Uuid; interface: string; vm?: string; tree: Tree };
+/** `vm`: name of the VM, for people. `uplink`: the only one to be used; absent: its VNs are spread over all. */
+export type AttachRequest = {
+  vnic?: Uuid;
+  interface: string;
+  vm?: string;
+  uplink?: string;
+  tree: Tree;
+};
 export type ChangeRequest = { vnic: Uuid; add: Tree; remove: readonly NodePath[] };
 /** `cancelled` aborts when nobody waits for the outcome any more. */
 export type Limit = { timeoutMs: number; cancelled?: AbortSignal };
@@ -43,7 +50,10 @@ export type Limit = { timeoutMs: number; cancelled?: AbortSignal };
 export type VnicView = {
   vnic: Uuid;
   interface: string;
-  uplink: string;
+  /** The only one that it may use. */
+  pinned: string | undefined;
+  /** Over which uplink its VNs go now; a VN that is not connected is not there. */
+  over: ReadonlyMap<VnRef, string>;
   state: VnicState;
   reason: string | undefined;
   vm: string | undefined;
@@ -60,14 +70,21 @@ export type AgentOptions = {
   /** Octets; undefined for an interface that is not there. */
   mtuOf(name: string): number | undefined;
   log: Log;
+  /** Names, at least one. */
+  uplinks: readonly string[];
+  /** How long an uplink is well before its VNs come back, milliseconds; Infinity: never. */
+  failbackMs: number;
   /** Is given what the uplink's book decides; opens the uplink. */
-  openUplink(perform: (action: Exclude<BookAction, { do: "send" }>) => void): Uplink;
+  openUplink(name: string, perform: (action: FromBook) => void): Uplink;
 };
 
 /** How long until bindings that the virtual switch did not take are tried again. */
 const BIND_RETRY_MS = 1000;
 
-export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplink } {
+export function startAgent(options: AgentOptions): {
+  agent: Agent;
+  uplinks: readonly Uplink[];
+} {
   const { clock, virtualSwitch, interfaceExists, log } = options;
   const bind = binder(virtualSwitch);
   const waiting = new Map<number, { done(): void; failed(reason: string): void }>();
@@ -76,12 +93,47 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
   let bound: Promise<void> = Promise.resolve();
   let noneLeft = (): void => {};
   let ending = false;
-  const uplink = options.openUplink(perform);
+  const uplinks = new Map<string, Uplink>();
+  const env: Env = {
+    uplinks: options.uplinks,
+    book: (name) => uplinks.get(name)?.book,
+    failbackMs: options.failbackMs,
+  };
+  const roster = drive<Roster, RosterEvent, RosterAction>(
+    emptyRoster(options.uplinks),
+    (state, event, now) => stepRoster(state, event, now, env),
+    clock,
+    perform,
+  );
+  for (const name of options.uplinks) {
+    const uplink = options.openUplink(name, (action) => hear(name, action));
+    uplinks.set(name, uplink);
+    const reason = notReady(uplink.book.peer);
+    // What it told while it was being opened could not be looked up.
+    hear(name, { do: "readiness", notReady: reason });
+  }
 
-  function perform(action: Exclude<BookAction, { do: "send" }>): void {
+  function hear(uplink: string, action: FromBook): void {
+    roster({ on: "book", uplink, action });
+    if (action.do === "report") {
+      const { vnic, state, reason } = action;
+      const fields = { vnic, uplink, state, ...(reason !== undefined && { reason }) };
+      log.info(fields, "VNIC");
+      warnOfMtu(vnic);
+    } else if (action.do === "readiness" && uplinks.size > 1) {
+      const { notReady } = action;
+      log.info({ uplink, ...(notReady !== undefined && { notReady }) }, "uplink for VNs");
+    }
+    if (roster.state().nics.size === 0) noneLeft();
+  }
+
+  function perform(action: RosterAction): void {
     switch (action.do) {
       case "bind":
-        rebind();
+        rebind(action.binds);
+        return;
+      case "feed":
+        uplinks.get(action.uplink)?.feed(action.event);
         return;
       case "done":
         waiting.get(action.call)?.done();
@@ -89,11 +141,9 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
       case "failed":
         waiting.get(action.call)?.failed(action.reason);
         return;
-      case "report": {
-        const { vnic, state, reason } = action;
-        log.info({ vnic, state, ...(reason !== undefined && { reason }) }, "VNIC");
-        if (uplink.book.vnics.size === 0) noneLeft();
-        warnOfMtu(vnic);
+      case "move": {
+        const { vn, from, to, why } = action;
+        log.info({ vn, from, to, why }, "VN goes over another uplink");
         return;
       }
     }
@@ -101,23 +151,29 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
 
   /** Once for each fault. */
   function warnOfMtu(name: Uuid): void {
-    const vnic = uplink.book.vnics.get(name);
-    const warning = vnic && mtuWarning(vnic, options.mtuOf(vnic.interface));
+    const warning = warningOf(name);
     if (warning === undefined) told.delete(name);
     else if (told.get(name) !== warning) {
       told.set(name, warning);
-      log.warn({ vnic: name, interface: vnic?.interface }, warning);
+      const of = roster.state().nics.get(name)?.interface;
+      log.warn({ vnic: name, interface: of }, warning);
     }
   }
 
-  function rebind(): void {
-    bound = bind(
-      bindingsOf(uplink.book.vnics.values()).map((one) => ({ ...one, uplink: uplink.name })),
+  const warningOf = (name: Uuid): string | undefined =>
+    [...partsOf({ name }, env).values()]
+      .map((part) => mtuWarning(part, options.mtuOf(part.interface)))
+      .find((warning) => warning !== undefined);
+
+  function rebind(binds: number): void {
+    bound = bind(allBindings(roster.state().nics.values(), env));
+    bound.then(
+      () => roster({ on: "bound", binds }),
+      (error: unknown) => {
+        log.error({ err: error }, "the virtual switch does not take the bindings: tried again");
+        if (!ending) clock.at(Instant(clock.now() + BIND_RETRY_MS), () => rebind(binds));
+      },
     );
-    bound.catch((error: unknown) => {
-      log.error({ err: error }, "the virtual switch does not take the bindings: tried again");
-      if (!ending) clock.at(Instant(clock.now() + BIND_RETRY_MS), rebind);
-    });
   }
 
   /** Resolves when the virtual switch has what the NVE granted last. @throws Refused */
@@ -130,20 +186,24 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
     }
   }
 
-  /** Feeds an event with a call in it; settles as the book says. */
-  function outcome(event: (call: number) => BookEvent): Promise<void> {
+  /** Feeds an event with a call in it; settles as the roster says. */
+  function outcome(event: (call: number) => RosterEvent): Promise<void> {
     lastCall += 1;
     const call = lastCall;
     const promise = new Promise<void>((resolve, reject) => {
       waiting.set(call, { done: resolve, failed: (reason) => reject(new Refused(reason)) });
     });
-    uplink.feed(event(call));
+    roster(event(call));
     return promise.finally(() => waiting.delete(call));
   }
 
   async function attach(request: AttachRequest, limit: Limit): Promise<VnicView> {
-    const { vnic = Uuid(randomUUID()), interface: of, tree, vm } = request;
-    if (of === uplink.name) throw new Refused(`${of} is the uplink: a VM's interface is wanted`);
+    const { vnic = Uuid(randomUUID()), interface: of, tree, vm, uplink: pinned } = request;
+    if (uplinks.has(of)) throw new Refused(`${of} is the uplink: a VM's interface is wanted`);
+    if (pinned !== undefined && !uplinks.has(pinned)) {
+      const all = options.uplinks.join(", ");
+      throw new NotFound(`${pinned} is no uplink: the agent's config has ${all}`);
+    }
     if (!interfaceExists(of)) {
       throw new Refused(`there is no interface ${of} here: create it first, then attach it`);
     }
@@ -155,6 +215,7 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
       vnic,
       interface: of,
       ...(vm !== undefined && { vm }),
+      ...(pinned !== undefined && { pinned }),
       tree,
       deadline,
     }));
@@ -180,45 +241,61 @@ export function startAgent(options: AgentOptions): { agent: Agent; uplink: Uplin
 
   /** First out of the virtual switch, then the NVE is told. */
   async function release(vnic: Uuid): Promise<void> {
-    uplink.feed({ on: "unbind", vnic });
+    roster({ on: "unbind", vnic });
     await bound.catch(() => {}); // logged; what is not bound need not be unbound
     await outcome((call) => ({ on: "detach", call, vnic }));
   }
 
   async function stop(limitMs: number): Promise<void> {
     ending = true;
-    if (uplink.book.vnics.size === 0) return;
+    if (roster.state().nics.size === 0) return;
     await new Promise<void>((resolve) => {
       const callOff = clock.at(Instant(clock.now() + limitMs), resolve);
       noneLeft = () => {
         callOff();
         resolve();
       };
-      uplink.feed({ on: "stop" });
+      roster({ on: "stop" });
     });
   }
 
-  function known(name: Uuid): Vnic {
-    const vnic = uplink.book.vnics.get(name);
+  function known(name: Uuid): Nic {
+    const vnic = roster.state().nics.get(name);
     if (vnic === undefined) throw new NotFound(`no VNIC ${name} here: \`vnic list\` shows them`);
     return vnic;
   }
 
-  const view = (vnic: Vnic): VnicView =>
-    viewOf(vnic, uplink, mtuWarning(vnic, options.mtuOf(vnic.interface)));
+  function view(nic: Nic): VnicView {
+    const { spread } = roster.state();
+    const { over, reason, ...seen } = viewOf(nic, env, (vn) => targetOf(spread, nic, vn));
+    const by = nic.wanted.flatMap((node): [VnRef, string][] => {
+      const uplink = over.get(keyOf(node));
+      return uplink === undefined || nic.leaving ? [] : [[node.vn, uplink]];
+    });
+    return {
+      vnic: nic.name,
+      interface: nic.interface,
+      pinned: nic.pinned,
+      vm: nic.vm,
+      tree: nic.wanted,
+      over: new Map(by),
+      reason: reason ?? warningOf(nic.name),
+      ...seen,
+    };
+  }
 
   const agent: Agent = {
     attach,
     change,
     detach: async (vnic) => release(known(vnic).name),
-    vnics: () => [...uplink.book.vnics.values()].map(view),
+    vnics: () => [...roster.state().nics.values()].map(view),
     stop,
   };
-  return { agent, uplink };
+  return { agent, uplinks: [...uplinks.values()] };
 }
 
 /** The whole tree after a change. @throws Refused, NotFound */
-function changed({ wanted, name }: Vnic, add: Tree, remove: readonly NodePath[]): Tree {
+function changed({ wanted, name }: Nic, add: Tree, remove: readonly NodePath[]): Tree {
   const added = plus(wanted, add);
   const tree = remove.reduce<Tree>((rest, path) => {
     const smaller = minus(rest, path);
@@ -228,19 +305,4 @@ function changed({ wanted, name }: Vnic, add: Tree, remove: readonly NodePath[])
   }, added);
   if (tree.length > 0) return tree;
   throw new Refused(`nothing would be left of VNIC ${name}: use \`vnic detach\``);
-}
-
-function viewOf(vnic: Vnic, { name, book }: Uplink, warning: string | undefined): VnicView {
-  const state = stateOf(vnic);
-  return {
-    vnic: vnic.name,
-    interface: vnic.interface,
-    uplink: name,
-    state,
-    reason: (state === "waiting" ? notReady(book.peer) : undefined) ?? vnic.reason ?? warning,
-    vm: vnic.vm,
-    tree: vnic.wanted,
-    tagged: vnic.granted?.tagged ?? [],
-    mtus: vnic.mtus ?? new Map(),
-  };
 }

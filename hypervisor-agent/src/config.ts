@@ -8,7 +8,9 @@ import type { VdpSettings } from "./stations/vsi.ts";
 
 export type Config = {
   hypervisor: HypervisorId;
-  uplink: { name: string; link: "packet" | "pcap" };
+  uplinks: readonly UplinkConfig[];
+  /** How long an uplink is well before its VNs come back, milliseconds; Infinity: never. */
+  failbackMs: number;
   evb: EvbPolicy;
   lldp: { managementAddress?: IpAddress };
   vdp: VdpSettings;
@@ -16,6 +18,11 @@ export type Config = {
   socket: string;
   log: string;
 };
+
+export type UplinkConfig = { name: string; link: "packet" | "pcap" };
+
+/** As many as a server has NICs; each VN looks at all of them. */
+const MAX_UPLINKS = 8;
 
 const uplink = z.strictObject({
   name: z
@@ -49,7 +56,23 @@ export const configSchema: z.ZodType<Config> = z
     uplinks: z
       .array(uplink, { error: "uplinks: at least the name of one NIC, e.g. [{ name: eth0 }]" })
       .min(1, "name one uplink, e.g. [{ name: eth0 }]")
-      .max(1, "one uplink only: several are not supported yet"),
+      .max(MAX_UPLINKS, `${MAX_UPLINKS} uplinks at most`)
+      .superRefine((uplinks, ctx) => {
+        const names = uplinks.map(({ name }) => name);
+        for (const [at, name] of names.entries()) {
+          if (names.indexOf(name) < at)
+            ctx.addIssue({
+              code: "custom",
+              message: `uplink ${name} stands here twice`,
+              path: [at],
+            });
+        }
+      }),
+    failback: z
+      .union([within("failback", 0, 86_400), z.literal("never")], {
+        error: "failback is a whole number of seconds, 0 to 86400, or never",
+      })
+      .default(30),
     evb: evbConfig,
     lldp: lldpConfig,
     vdp,
@@ -64,18 +87,11 @@ export const configSchema: z.ZodType<Config> = z
       })
       .default("info"),
   })
-  .transform(({ uplinks, virtualSwitch: { driver, attach }, ...rest }, ctx) => {
-    const [first] = uplinks;
-    if (first === undefined) {
-      ctx.addIssue("name one uplink");
-      return z.NEVER;
-    }
-    return {
-      ...rest,
-      uplink: first,
-      virtualSwitch: { driver, ...(attach !== undefined && { attach }) },
-    };
-  });
+  .transform(({ failback, virtualSwitch: { driver, attach }, ...rest }) => ({
+    ...rest,
+    failbackMs: failback === "never" ? Number.POSITIVE_INFINITY : failback * 1000,
+    virtualSwitch: { driver, ...(attach !== undefined && { attach }) },
+  }));
 
 /** 32 hex digits (dashes allowed) are the 16 octets; up to 15 letters, digits, `.`, `_`, `-` are padded with zeros. */
 function managerId(text: string): Uint8Array {

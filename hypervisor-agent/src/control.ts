@@ -27,10 +27,17 @@ export function controlService(
   status: () => Promise<HypervisorStatus>,
 ): Service {
   const implementation: HypervisorAgentServer = {
-    attachVnic: limited(async ({ vnic, interface: of, vns, vmName }, limit) => {
+    attachVnic: limited(async ({ vnic, interface: of, vns, vmName, uplink }, limit) => {
       const name = vnic === "" ? {} : { vnic: Uuid(vnic) };
       const vm = vmName === "" ? {} : { vm: VmName(vmName) };
-      const request = { ...name, ...vm, interface: InterfaceName(of), tree: treeFrom(vns) };
+      const pinned = uplink === "" ? {} : { uplink: InterfaceName(uplink) };
+      const request = {
+        ...name,
+        ...vm,
+        ...pinned,
+        interface: InterfaceName(of),
+        tree: treeFrom(vns),
+      };
       return vnicOf(await running().attach(request, limit));
     }),
     changeVnic: limited(async ({ vnic, add, remove }, limit) => {

@@ -19,6 +19,7 @@ import type {
 } from "@nve/protocol-spec/proto/agent";
 import type { VnicView } from "./agent.ts";
 import { GuestTag, type NodePath, plus, type Tree, type VnRef } from "./stations/tree.ts";
+import { notReady } from "./stations/vnic.ts";
 import type { Uplink } from "./uplink.ts";
 
 /** @throws OutOfRange for what is no VN ID, guest tag, MAC or IP address */
@@ -57,7 +58,8 @@ export const pathFrom = ({ mac, ip, ...vn }: TreeNode): NodePath => ({
 export function vnicOf({
   vnic,
   interface: of,
-  uplink,
+  pinned,
+  over,
   state,
   reason,
   tree,
@@ -75,10 +77,20 @@ export function vnicOf({
     tag: tagged.find((leaf) => leaf.vn === vn)?.vid ?? 0,
     mtu: mtuIn(vn),
     guestTag,
-    uplink,
+    uplink: over.get(vn) ?? "",
     macs: macs.map(({ mac, ips }) => ({ mac, ips: [...ips] })),
   }));
-  return { vnic, interface: of, uplink, state, reason: reason ?? "", vns, vmName: vm ?? "" };
+  const [uplink = "", ...others] = new Set(vns.map((one) => one.uplink));
+  return {
+    vnic,
+    interface: of,
+    uplink: others.length === 0 ? uplink : "",
+    state,
+    reason: reason ?? "",
+    vns,
+    vmName: vm ?? "",
+    pinnedUplink: pinned ?? "",
+  };
 }
 
 /** Counters: `lldp.in`, `ecp.requests-out`, `malformed.vdp.short`, `link.dropped-in`, … */
@@ -95,6 +107,7 @@ export function uplinkStatusOf({ name, link, port, book }: Uplink): PortStatus {
     vnics: book.vnics.size,
     tagsLent: tags.size,
     tagsFree: 0, // the NVE's business
+    reason: notReady(book.peer),
   });
 }
 

@@ -18,7 +18,7 @@ import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
 import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
 import { type Agent, startAgent } from "./agent.ts";
-import { type Config, configSchema } from "./config.ts";
+import { type Config, configSchema, type UplinkConfig } from "./config.ts";
 import { controlService } from "./control.ts";
 import { uplinkStatusOf } from "./convert.ts";
 import { openUplink, type Uplink, type UplinkOptions } from "./uplink.ts";
@@ -48,20 +48,20 @@ export async function run(configPath: string): Promise<void> {
   const serving = await serve(config.socket, [service]);
   try {
     running = await start(config, log);
-    log.info({ socket: serving.address, uplink: config.uplink.name }, "running");
+    log.info({ socket: serving.address, uplinks: namesOf(config) }, "running");
     const signal = await untilSignal();
     log.info({ signal }, "ending");
   } finally {
     await serving.close();
     await running?.agent.stop(FAREWELL_MS);
-    running?.uplink.close();
+    for (const uplink of running?.uplinks ?? []) uplink.close();
     await running?.virtualSwitch.close();
   }
 }
 
 type Running = {
   agent: Agent;
-  uplink: Uplink;
+  uplinks: readonly Uplink[];
   virtualSwitch: VirtualSwitch;
   startedUnixMs: number;
 };
@@ -69,15 +69,17 @@ type Running = {
 async function start(config: Config, log: Log): Promise<Running> {
   const virtualSwitch = await openVirtualSwitch(config, log);
   try {
-    const { agent, uplink } = startAgent({
+    const { agent, uplinks } = startAgent({
       clock: systemClock,
       virtualSwitch,
       interfaceExists,
       mtuOf: (name) => linkMonitor().find(name)?.mtu,
       log,
-      openUplink: (perform) => openUplink({ ...uplinkOptions(config, log), perform }),
+      uplinks: namesOf(config),
+      failbackMs: config.failbackMs,
+      openUplink: (name, perform) => openUplink({ ...uplinkOptions(config, name, log), perform }),
     });
-    return { agent, uplink, virtualSwitch, startedUnixMs: Date.now() };
+    return { agent, uplinks, virtualSwitch, startedUnixMs: Date.now() };
   } catch (error) {
     await virtualSwitch.close();
     throw error;
@@ -86,14 +88,14 @@ async function start(config: Config, log: Log): Promise<Running> {
 
 async function statusOf(
   { hypervisor }: Config,
-  { uplink, virtualSwitch, startedUnixMs }: Running,
+  { uplinks, virtualSwitch, startedUnixMs }: Running,
 ): Promise<HypervisorStatus> {
   const { interfaces, drops } = await virtualSwitch.counters();
   return {
     version,
     id: hypervisor,
     startedUnixMs: BigInt(startedUnixMs),
-    uplinks: [uplinkStatusOf(uplink)],
+    uplinks: uplinks.map(uplinkStatusOf),
     interfaces: interfaces.map((one) => ({
       interface: one.interface,
       in: BigInt(one.in),
@@ -107,18 +109,21 @@ async function statusOf(
 function openVirtualSwitch(config: Config, log: Log): Promise<VirtualSwitch> {
   const { attach } = config.virtualSwitch;
   return openEbpfVirtualSwitch({
-    uplinks: [config.uplink.name],
+    uplinks: namesOf(config),
     log,
     ...(attach !== undefined && { attach }),
   });
 }
 
-function uplinkOptions(config: Config, log: Log): Omit<UplinkOptions, "perform"> {
+const namesOf = ({ uplinks }: Config): string[] => uplinks.map(({ name }) => name);
+
+function uplinkOptions(config: Config, name: string, log: Log): Omit<UplinkOptions, "perform"> {
+  const { link = "packet" } = config.uplinks.find((one) => one.name === name) ?? {};
   return {
     hypervisor: config.hypervisor,
     version,
     ...config.lldp,
-    link: openLink(config.uplink),
+    link: openLink({ name, link }),
     clock: systemClock,
     policy: config.evb,
     settings: { vdp: { ...config.vdp, hypervisor: config.hypervisor }, retryMs: RETRY_MS },
@@ -128,7 +133,7 @@ function uplinkOptions(config: Config, log: Log): Omit<UplinkOptions, "perform">
   };
 }
 
-function openLink({ name, link }: Config["uplink"]): Link {
+function openLink({ name, link }: UplinkConfig): Link {
   const options = { interface: name, etherTypes: controlFrames };
   try {
     return link === "pcap" ? openPcapLink(options) : openPacketLink(options);

@@ -20,12 +20,21 @@ export type Edge = {
   vnics: number;
   tagsLent: number;
   tagsFree: number;
+  /** Why it cannot be used now. */
+  reason?: string | undefined;
 };
 
-export function portStatusOf({ evb, neighbours, counters, ...edge }: Edge): PortStatus {
+export function portStatusOf({
+  evb,
+  neighbours,
+  counters,
+  reason = "",
+  ...edge
+}: Edge): PortStatus {
   const { peer, groupId, r, rte, rwd, rka } = evb;
   const numbers = { evb: peer, groupId, r, rte, rwd, rka };
-  return { ...edge, ...numbers, neighbors: neighbours.map(neighborOf), counters: flat(counters) };
+  const neighbors = neighbours.map(neighborOf);
+  return { ...edge, ...numbers, neighbors, counters: flat(counters), reason };
 }
 
 function neighborOf({ lldpdu, source }: Neighbour): Neighbor {

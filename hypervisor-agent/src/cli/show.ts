@@ -79,6 +79,7 @@ function summary({ interface: name, state, evb, groupId }: PortStatus): string {
 const UPLINK: readonly Column<PortStatus>[] = [
   ...edgeColumns("UPLINK"),
   { head: "TAGS", of: ({ tagsLent }) => tagsLent },
+  { head: "REASON", of: ({ reason }) => reason },
 ];
 
 const NEIGHBOR: readonly Column<Neighbor & { uplink: string }>[] = [

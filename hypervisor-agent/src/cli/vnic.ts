@@ -11,7 +11,7 @@ import { asking, type World } from "./world.ts";
 type Node = { vn: VnRef; mac?: Mac; ip?: IpPrefix[] };
 type Waiting = { timeout: number };
 type Adding = Node & Waiting & { guestTag?: Vid };
-type Attaching = Adding & { vnic?: Uuid; vmName: string };
+type Attaching = Adding & { vnic?: Uuid; vmName: string; uplink: string };
 
 export function vnicCommand(world: World): Command {
   const vnic = new Command("vnic").description("virtual NICs of this server and their networks");
@@ -34,11 +34,13 @@ function attachCommand(world: World): Command {
     .argument("<interface>", "of the VM on this server: tap or veth")
     .option("--vm-name <text>", "name of the VM, shown here and at the switch", "")
     .option("--vnic <uuid>", "VNIC Name; without it one is made", textArgument(Uuid))
+    .option("--uplink <name>", "the only uplink for it; without it its VNs are spread over all", "")
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
     .addHelpText("after", ATTACH_EXAMPLES)
     .action(async (of: string, options: Attaching, command: Command) => {
-      const { vnic = "", timeout, vmName } = options;
-      const request = { vnic, interface: of, vns: [attachment(options, command)], vmName };
+      const { vnic = "", timeout, vmName, uplink } = options;
+      const vns = [attachment(options, command)];
+      const request = { vnic, interface: of, vns, vmName, uplink };
       await asking(world, command, async (agent, out) =>
         showVnics([await agent.attach(request, timeout * 1000)], out),
       );
@@ -144,6 +146,7 @@ type Row = {
   vn: number | string;
   guestTag: number;
   tag: number;
+  uplink: string;
   mac: string;
   ips: string;
 };
@@ -160,6 +163,7 @@ const VNIC: readonly Column<Row>[] = [
   { head: "VN", of: ({ vn }) => vn },
   { head: "GUEST-TAG", of: ({ guestTag }) => (guestTag === 0 ? undefined : guestTag) },
   { head: "TAG", of: ({ tag }) => (tag === 0 ? undefined : tag) },
+  { head: "UPLINK", of: ({ uplink }) => uplink },
   { head: "MAC", of: ({ mac }) => mac },
   { head: "IP", of: ({ ips }) => ips },
   { head: "VM", of: ({ vnic }) => vnic.vmName },
@@ -167,12 +171,13 @@ const VNIC: readonly Column<Row>[] = [
 ];
 
 const rowsOf = (vnic: Vnic): Row[] =>
-  vnic.vns.flatMap(({ vnId, vnName, guestTag, tag, macs }) =>
+  vnic.vns.flatMap(({ vnId, vnName, guestTag, tag, uplink, macs }) =>
     macs.map(({ mac, ips }) => ({
       vnic,
       vn: vnId === 0 ? vnName : vnId,
       guestTag,
       tag,
+      uplink,
       mac,
       ips: ips.join(" "),
     })),

@@ -6,10 +6,11 @@ import {
   type Uuid,
   uuidOfVsi,
   VdpError,
+  type VdpTlv,
   type VnId,
   vdpTimes,
 } from "@nve/protocol-spec";
-import { feed, leave, pursue } from "./pursue.ts";
+import { feed, goneUntold, leave, pursue } from "./pursue.ts";
 import { faultOf, leaves, type Tree } from "./tree.ts";
 import {
   type Attach,
@@ -19,11 +20,11 @@ import {
   type BookSettings,
   type Change,
   fail,
-  gone,
   type Heard,
   isLive,
   onAnother,
   onVnic,
+  type Part,
   put,
   type Turn,
 } from "./turn.ts";
@@ -34,6 +35,7 @@ export const emptyBook = (link: LinkState, evb: EvbAgreed): Book => ({
   is: "book",
   peer: { link, evb, reads: new Set() },
   vnics: new Map(),
+  owed: new Map(),
 });
 
 /**
@@ -54,6 +56,7 @@ export function stepBook(
   const turn: Turn = {
     peer: book.peer,
     vnics: new Map(book.vnics),
+    owed: new Map(book.owed),
     now,
     settings,
     times: vdpTimes(event.on === "peer" ? event.evb : book.peer.evb),
@@ -61,15 +64,16 @@ export function stepBook(
     outcomes: [],
     said: event.on === "association" ? event.reason : undefined,
     ids: event.on === "association" ? idsIn(event) : new Map(),
-    bind: false,
+    bind: new Set(),
   };
   handle(turn, event);
-  const { peer, vnics, bind, messages, outcomes } = turn;
+  const { peer, vnics, owed, bind, messages, outcomes } = turn;
   const deadline = deadlineOf(turn);
   return [
-    { is: "book", peer, vnics, ...(deadline !== undefined && { deadline }) },
-    ...(bind ? [{ do: "bind" } as const] : []),
+    { is: "book", peer, vnics, owed, ...(deadline !== undefined && { deadline }) },
+    ...(bind.size > 0 ? [{ do: "bind" as const, vnics: [...bind] }] : []),
     ...batched(messages, settings.vdp.manager).map((batch) => ({ do: "send" as const, ...batch })),
+    ...readiness(book.peer, peer),
     ...outcomes,
     ...reports(book, vnics),
   ];
@@ -83,8 +87,8 @@ function handle(turn: Turn, event: BookEvent): void {
     case "change":
       change(turn, event);
       break;
-    case "unbind":
-      onVnic(turn, event.vnic, (vnic) => put(turn, { ...vnic, unbound: true }, true));
+    case "want":
+      for (const part of event.parts) want(turn, part);
       break;
     case "detach":
       detach(turn, event);
@@ -122,18 +126,20 @@ function attach(turn: Turn, event: Attach): void {
     fail(turn, id, fault);
     return;
   }
-  pursue(turn, {
-    name,
-    interface: of,
-    ...(vm !== undefined && { vm }),
-    wanted: tree,
-    station: stationStart,
-    phase: "wanted",
-    call: { id, for: "attach", deadline, older: [] },
-    retry: { count: 0 },
-    unbound: false,
-  });
+  const call = { id, for: "attach", deadline, older: [] } as const;
+  pursue(turn, { ...unknownYet(name, of, vm), wanted: tree, call });
 }
+
+const unknownYet = (name: Uuid, of: string, vm: string | undefined): Vnic => ({
+  name,
+  interface: of,
+  ...(vm !== undefined && { vm }),
+  wanted: [],
+  station: stationStart,
+  phase: "wanted",
+  retry: { count: 0 },
+  unbound: false,
+});
 
 function change(turn: Turn, { call: id, vnic: name, tree, deadline }: Change): void {
   const vnic = turn.vnics.get(name);
@@ -191,6 +197,42 @@ function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
   return `${which} is attached already, ${where}: change or detach that`;
 }
 
+function want(turn: Turn, { vnic: name, interface: of, vm, tree }: Part): void {
+  const vnic = turn.vnics.get(name);
+  if (vnic?.phase === "leaving") return;
+  if (tree.length === 0) {
+    if (vnic !== undefined) leave(turn, { ...vnic, call: undefined });
+    return;
+  }
+  const now: Vnic = {
+    ...(vnic ?? unknownYet(name, of, vm)),
+    ...anew,
+    wanted: tree,
+    call: undefined,
+  };
+  const fault = objection(turn, name, tree, now.vm);
+  if (fault !== undefined) {
+    turn.outcomes.push({ do: "trouble", vnic: name, is: "resources" });
+    if (vnic !== undefined) put(turn, { ...vnic, call: undefined, reason: fault });
+  } else if (turn.peer.link !== "up" && shrinks(now)) {
+    pursue(turn, forgotten(turn, now)); // what has gone elsewhere must not be said again when the link is up
+  } else {
+    pursue(turn, now);
+  }
+}
+
+/** As if the NVE knew nothing of it: it is told anew. */
+function forgotten(turn: Turn, vnic: Vnic): Vnic {
+  turn.bind.add(vnic.name);
+  return { ...vnic, station: stationStart, granted: undefined, asking: undefined };
+}
+
+function shrinks({ granted, asking, wanted }: Vnic): boolean {
+  const left = new Set(leaves(wanted).map(({ vn, mac }) => `${vn} ${mac}`));
+  const said = [...leaves(granted?.tree ?? []), ...leaves(asking ?? [])];
+  return said.some(({ vn, mac }) => !left.has(`${vn} ${mac}`));
+}
+
 // --- what the other end says ---
 
 function hear(turn: Turn, { type, association, names, mtus = new Map() }: Heard): void {
@@ -222,9 +264,22 @@ function linkIs(turn: Turn, state: LinkState): void {
   if (wasUp === (state === "up")) return;
   for (const vnic of turn.vnics.values()) {
     if (state === "up") again(turn, vnic);
-    else if (vnic.phase === "leaving") gone(turn, vnic); // the NVE's keepalive timeout does the rest
+    else if (vnic.phase === "leaving") goneUntold(turn, vnic);
   }
+  if (state === "up") payOwed(turn);
 }
+
+/** De-Associate of what left while the link was down: else the NVE would have it until its keepalive timeout. */
+function payOwed(turn: Turn): void {
+  for (const [vnic, association] of turn.owed) {
+    const tlvs: VdpTlv[] = [{ is: "association", type: "de-associate", association }];
+    if (!turn.vnics.has(vnic)) turn.messages.push({ vnic, tlvs });
+  }
+  turn.owed.clear();
+}
+
+const readiness = (before: Peer, now: Peer): BookAction[] =>
+  notReady(before) === notReady(now) ? [] : [{ do: "readiness", notReady: notReady(now) }];
 
 function peerIs(turn: Turn, evb: EvbAgreed, reads: Peer["reads"]): void {
   const before = turn.peer;

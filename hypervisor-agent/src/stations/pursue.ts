@@ -10,7 +10,17 @@ import {
   type VdpTlv,
 } from "@nve/protocol-spec";
 import { faultOf, resolved, type Tree, unresolved } from "./tree.ts";
-import { done, fail, gone, isLive, onAnother, onVnic, put, type Turn } from "./turn.ts";
+import {
+  done,
+  fail,
+  gone,
+  isLive,
+  onAnother,
+  onVnic,
+  put,
+  type Trouble,
+  type Turn,
+} from "./turn.ts";
 import { bindingsOf, notReady, type Vnic } from "./vnic.ts";
 import {
   associateOf,
@@ -45,8 +55,20 @@ export function leave(turn: Turn, vnic: Vnic): void {
   const leaving: Vnic = { ...vnic, phase: "leaving", unbound: true };
   put(turn, leaving, bind);
   if (vnic.station.is === "leaving") return;
-  if (isLive(vnic.station) && turn.peer.link === "up") feed(turn, leaving, { on: "drop" });
+  if (turn.peer.link !== "up") goneUntold(turn, leaving);
+  else if (isLive(vnic.station)) feed(turn, leaving, { on: "drop" });
   else gone(turn, leaving);
+}
+
+/** With the link down: the NVE, if it knows of it, is told when the link is up again. */
+export function goneUntold(turn: Turn, vnic: Vnic): void {
+  const { name, asking, granted, wanted, station } = vnic;
+  if (isLive(station) || station.is === "leaving") {
+    const tree = asking ?? granted?.tree ?? wanted;
+    const tags = tagsOf(granted?.tagged ?? []);
+    turn.owed.set(name, associateOf(name, tree, tags, turn.settings.vdp).association);
+  }
+  gone(turn, vnic);
 }
 
 /** One event for the station machine of a VNIC, and all that follows from it. */
@@ -80,6 +102,7 @@ function perform(turn: Turn, vnic: Vnic, action: StationAction): void {
       granted(turn, vnic, action.request.association);
       break;
     case "kept":
+      troubled(turn, vnic, "refused", action.code);
       kept(turn, vnic, refusalText(action.code, vnic.asking ?? vnic.wanted, turn.said));
       break;
     case "ended":
@@ -135,9 +158,29 @@ function granted(turn: Turn, vnic: Vnic, association: Association): void {
 
 /** The older state stays, and what was wanted on top of it is not wanted any more. */
 function kept(turn: Turn, vnic: Vnic, reason: string): void {
-  const wanted = vnic.granted?.tree ?? vnic.wanted;
-  if (vnic.call !== undefined) fail(turn, vnic.call.id, reason);
-  put(turn, { ...vnic, wanted, asking: undefined, call: undefined, reason });
+  const kept = { ...vnic, asking: undefined, call: undefined, reason };
+  const older = vnic.granted?.tree ?? vnic.wanted;
+  if (vnic.call === undefined) {
+    put(turn, { ...kept, retry: later(turn) }); // nobody has said that it is not wanted
+  } else {
+    fail(turn, vnic.call.id, reason);
+    put(turn, { ...kept, wanted: older });
+  }
+}
+
+/** Tells what another uplink may do better. A refusal that the operator waits for is the answer. */
+function troubled(turn: Turn, vnic: Vnic, why: Ended["why"], code: number | undefined): void {
+  const is = troubleOf(why, code);
+  if (is === undefined || (is === "refused" && vnic.call !== undefined)) return;
+  turn.outcomes.push({ do: "trouble", vnic: vnic.name, is });
+}
+
+function troubleOf(why: Ended["why"], code: number | undefined): Trouble | undefined {
+  if (why === "undelivered") return "unheard";
+  if (why === "no-answer") return "no-answer";
+  if (why !== "refused" && why !== "mismatch") return undefined;
+  if (code === VdpError.insufficientResources) return "resources";
+  return code === VdpError.managerUnreachable ? "manager" : "refused";
 }
 
 function ended(turn: Turn, vnic: Vnic, { why, code, hard }: Ended): void {
@@ -155,6 +198,7 @@ function ended(turn: Turn, vnic: Vnic, { why, code, hard }: Ended): void {
     reason,
   };
   put(turn, now, had);
+  if (!had || why !== "refused") troubled(turn, vnic, why, code);
   const forGood =
     why === "mismatch" ||
     (why === "refused" && (hard === true || code !== VdpError.managerUnreachable));

@@ -20,14 +20,16 @@ export type Book = {
   is: "book";
   peer: Peer;
   vnics: ReadonlyMap<Uuid, Vnic>;
+  /** The NVE is to be told that these are gone, when the link is up again. */
+  owed: ReadonlyMap<Uuid, Association>;
   deadline?: Instant;
 };
 
 export type BookEvent =
   | Attach
   | Change
-  /** Out of the virtual switch: what comes before a `detach`. */
-  | { on: "unbind"; vnic: Uuid }
+  /** What VNICs shall have on this uplink, for nobody who waits: VNs come from other uplinks and go there. */
+  | { on: "want"; parts: readonly Part[] }
   | { on: "detach"; call: number; vnic: Uuid }
   | Heard
   | { on: "undelivered"; vnics: readonly Uuid[] }
@@ -59,16 +61,25 @@ export type Attach = {
   tree: Tree;
   deadline: Instant;
 };
+/** With an empty `tree` it goes; one that is leaving already stays on its way. */
+export type Part = { vnic: Uuid; interface: string; vm?: string; tree: Tree };
 /** `tree` is the whole of what the VNIC shall contain from now on (H6, H7). */
 export type Change = { on: "change"; call: number; vnic: Uuid; tree: Tree; deadline: Instant };
 
 export type BookAction =
-  /** What the virtual switch shall have is different now: `bindingsOf`. Comes before `done`. */
-  | { do: "bind" }
+  /** What the virtual switch shall have of these is different now: `bindingsOf`. Comes before `done`. */
+  | { do: "bind"; vnics: readonly Uuid[] }
   | { do: "send"; vdpdu: Vdpdu; vnics: readonly Uuid[] }
   | { do: "done"; call: number }
   | { do: "failed"; call: number; reason: string }
+  /** Another uplink may do better. Comes before `failed`. */
+  | { do: "trouble"; vnic: Uuid; is: Trouble }
+  /** Requests can be made from now on, or why not. */
+  | { do: "readiness"; notReady: string | undefined }
   | { do: "report"; vnic: Uuid; state: VnicState | "gone"; reason: string | undefined };
+
+/** Why an NVE does not serve a VNIC: "unheard" is of the uplink, the rest of what was asked of it. */
+export type Trouble = "unheard" | "no-answer" | "resources" | "manager" | "refused";
 
 export type BookSettings = {
   vdp: VdpSettings;
@@ -80,6 +91,7 @@ export type BookSettings = {
 export type Turn = {
   peer: Peer;
   vnics: Map<Uuid, Vnic>;
+  owed: Map<Uuid, Association>;
   readonly now: Instant;
   readonly settings: BookSettings;
   readonly times: VdpTimes;
@@ -88,7 +100,7 @@ export type Turn = {
   /** The NVE's own words in what was heard, and the VN IDs that it told. */
   readonly said: string | undefined;
   readonly ids: ReadonlyMap<Uuid, VnId>;
-  bind: boolean;
+  readonly bind: Set<Uuid>;
 };
 
 /** Does the NVE know of it, or may it? */
@@ -97,7 +109,7 @@ export const isLive = ({ is }: Station): boolean =>
 
 export function put(turn: Turn, vnic: Vnic, bind = false): void {
   turn.vnics.set(vnic.name, vnic);
-  turn.bind ||= bind;
+  if (bind) turn.bind.add(vnic.name);
 }
 
 export function onVnic(turn: Turn, name: Uuid, then: (vnic: Vnic) => void): void {
@@ -107,7 +119,7 @@ export function onVnic(turn: Turn, name: Uuid, then: (vnic: Vnic) => void): void
 
 export function gone(turn: Turn, vnic: Vnic): void {
   turn.vnics.delete(vnic.name);
-  if (vnic.granted !== undefined && !vnic.unbound) turn.bind = true;
+  if (vnic.granted !== undefined && !vnic.unbound) turn.bind.add(vnic.name);
   if (vnic.call !== undefined) turn.outcomes.push({ do: "done", call: vnic.call.id });
 }
 
@@ -121,7 +133,11 @@ export function fail(turn: Turn, call: number, reason: string): void {
 }
 
 /** Another VNIC that has a MAC of this tree in the same VN (H5), in words. */
-export function onAnother({ vnics }: Turn, name: Uuid, tree: Tree): string | undefined {
+export function onAnother(
+  { vnics }: { vnics: ReadonlyMap<Uuid, Pick<Vnic, "name" | "interface" | "wanted">> },
+  name: Uuid,
+  tree: Tree,
+): string | undefined {
   const ours = new Set(leaves(tree).flatMap(keysOf));
   for (const other of vnics.values()) {
     if (other.name === name) continue;

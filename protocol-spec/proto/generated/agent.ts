@@ -36,6 +36,8 @@ export interface AttachVnicRequest {
   vns: VnAttachment[];
   /** for people, here and at the switch; empty: none */
   vmName: string;
+  /** the only one to be used; empty: its VNs are spread over all */
+  uplink: string;
 }
 
 /** By its VN ID; or, with vn_id 0, by its VN Name. */
@@ -87,6 +89,7 @@ export interface ListVnicsResponse {
 export interface Vnic {
   vnic: string;
   interface: string;
+  /** where all its VNs go now; empty: nowhere, or over several (see vns) */
   uplink: string;
   /** "associating", "associated", "leaving", "refused", "waiting" (for the uplink or the NVE) */
   state: string;
@@ -94,6 +97,8 @@ export interface Vnic {
   reason: string;
   vns: VnBinding[];
   vmName: string;
+  /** the only one that it may use; empty: any */
+  pinnedUplink: string;
 }
 
 export interface VnBinding {
@@ -155,6 +160,8 @@ export interface PortStatus {
   vnics: number;
   tagsLent: number;
   tagsFree: number;
+  /** of an uplink: why VNs cannot go over it now; empty: they can */
+  reason: string;
 }
 
 export interface PortStatus_CountersEntry {
@@ -385,7 +392,7 @@ export interface VnCounters {
 }
 
 function createBaseAttachVnicRequest(): AttachVnicRequest {
-  return { vnic: "", interface: "", vns: [], vmName: "" };
+  return { vnic: "", interface: "", vns: [], vmName: "", uplink: "" };
 }
 
 export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
@@ -401,6 +408,9 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
     }
     if (message.vmName !== "") {
       writer.uint32(34).string(message.vmName);
+    }
+    if (message.uplink !== "") {
+      writer.uint32(42).string(message.uplink);
     }
     return writer;
   },
@@ -450,6 +460,14 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
             message.vmName = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.uplink = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -471,6 +489,7 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
     message.interface = object.interface ?? "";
     message.vns = object.vns?.map((e) => VnAttachment.fromPartial(e)) || [];
     message.vmName = object.vmName ?? "";
+    message.uplink = object.uplink ?? "";
     return message;
   },
 };
@@ -1000,7 +1019,7 @@ export const ListVnicsResponse: MessageFns<ListVnicsResponse> = {
 };
 
 function createBaseVnic(): Vnic {
-  return { vnic: "", interface: "", uplink: "", state: "", reason: "", vns: [], vmName: "" };
+  return { vnic: "", interface: "", uplink: "", state: "", reason: "", vns: [], vmName: "", pinnedUplink: "" };
 }
 
 export const Vnic: MessageFns<Vnic> = {
@@ -1025,6 +1044,9 @@ export const Vnic: MessageFns<Vnic> = {
     }
     if (message.vmName !== "") {
       writer.uint32(58).string(message.vmName);
+    }
+    if (message.pinnedUplink !== "") {
+      writer.uint32(66).string(message.pinnedUplink);
     }
     return writer;
   },
@@ -1098,6 +1120,14 @@ export const Vnic: MessageFns<Vnic> = {
             message.vmName = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.pinnedUplink = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1122,6 +1152,7 @@ export const Vnic: MessageFns<Vnic> = {
     message.reason = object.reason ?? "";
     message.vns = object.vns?.map((e) => VnBinding.fromPartial(e)) || [];
     message.vmName = object.vmName ?? "";
+    message.pinnedUplink = object.pinnedUplink ?? "";
     return message;
   },
 };
@@ -1611,6 +1642,7 @@ function createBasePortStatus(): PortStatus {
     vnics: 0,
     tagsLent: 0,
     tagsFree: 0,
+    reason: "",
   };
 }
 
@@ -1654,6 +1686,9 @@ export const PortStatus: MessageFns<PortStatus> = {
     }
     if (message.tagsFree !== 0) {
       writer.uint32(104).uint32(message.tagsFree);
+    }
+    if (message.reason !== "") {
+      writer.uint32(114).string(message.reason);
     }
     return writer;
   },
@@ -1778,6 +1813,14 @@ export const PortStatus: MessageFns<PortStatus> = {
             message.tagsFree = reader.uint32();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1816,6 +1859,7 @@ export const PortStatus: MessageFns<PortStatus> = {
     message.vnics = object.vnics ?? 0;
     message.tagsLent = object.tagsLent ?? 0;
     message.tagsFree = object.tagsFree ?? 0;
+    message.reason = object.reason ?? "";
     return message;
   },
 };

@@ -16,8 +16,10 @@ import type { FakeClock } from "../../support/fake-clock.ts";
 
 export type Host = {
   agent: Agent;
+  /** The first, where there are several. */
   uplink: Uplink;
-  /** What the virtual switch has: `<interface> <mac> <vid>`. */
+  uplinks: readonly Uplink[];
+  /** What the virtual switch has: `<interface> <mac> <vid>`, and the uplink where there are several. */
   bound(): string[];
   /** Makes the next `bind` calls fail, until `undefined`. */
   refuseBind(why: string | undefined): void;
@@ -26,21 +28,30 @@ export type Host = {
   mtu: number;
 };
 
-/** The hypervisor-agent with its real uplink wiring on a link in memory, and a virtual switch that takes notes. */
+type HostOptions = { firstSequence?: number; policy?: EvbPolicy; failbackMs?: number };
+
+/**
+ * The hypervisor-agent with its real uplink wiring on links in memory, and a virtual switch that takes notes.
+ * @param links one, or several by the names of their interfaces
+ */
 export function host(
-  link: Link,
+  links: Link | Readonly<Record<string, Link>>,
   clock: FakeClock,
-  {
-    firstSequence = 0,
-    policy = defaultEvbPolicy,
-  }: { firstSequence?: number; policy?: EvbPolicy } = {},
+  { firstSequence = 0, policy = defaultEvbPolicy, failbackMs = 30_000 }: HostOptions = {},
 ): Host {
   let bindings: readonly Binding[] = [];
   let why: string | undefined;
   const log = createLog("hypervisor-agent", "silent");
   const interfaces = new Set(["tap0", "tap1", "tap2", "tap3", "tap4", "tap5"]);
   const self = { mtu: 1500 };
-  const { agent, uplink } = startAgent({
+  const byName = isLink(links) ? { [links.name]: links } : links;
+  const names = Object.keys(byName);
+  const linkOf = (name: string): Link => {
+    const link = byName[name];
+    if (link === undefined) throw new Error(`no link ${name}`);
+    return named(name, link);
+  };
+  const { agent, uplinks } = startAgent({
     clock,
     log,
     virtualSwitch: {
@@ -51,11 +62,13 @@ export function host(
     },
     mtuOf: () => self.mtu,
     interfaceExists: (name) => interfaces.has(name),
-    openUplink: (perform) =>
+    uplinks: names,
+    failbackMs,
+    openUplink: (name, perform) =>
       openUplink({
         hypervisor: HypervisorId("server1"),
         version: "0.0.0",
-        link,
+        link: linkOf(name),
         clock,
         policy,
         settings: {
@@ -68,16 +81,28 @@ export function host(
         log,
       }),
   });
+  const [uplink] = uplinks;
+  if (uplink === undefined) throw new Error("no uplink");
+  const where = (name: string): string => (names.length === 1 ? "" : ` ${name}`);
   return Object.assign(self, {
     agent,
     uplink,
+    uplinks,
     interfaces,
-    bound: () => bindings.map(({ interface: of, mac, vid }) => `${of} ${mac} ${vid}`).sort(),
+    bound: () =>
+      bindings.map((one) => `${one.interface} ${one.mac} ${one.vid}${where(one.uplink)}`).sort(),
     refuseBind: (reason: string | undefined) => {
       why = reason;
     },
   });
 }
+
+const isLink = (links: Link | Readonly<Record<string, Link>>): links is Link =>
+  "onFrame" in links && typeof links.onFrame === "function";
+
+/** The same link by another name: all ends of cables in memory have the same one. */
+const named = (name: string, link: Link): Link =>
+  Object.create(link, { name: { value: name } }) as Link;
 
 export const treeOf = (vn: number, mac: string, ...ips: string[]): Tree => [
   { vn: VnId(vn), macs: [{ mac: Mac(mac), ips: ips.map(IpAddress) }] },

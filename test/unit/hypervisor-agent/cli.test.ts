@@ -12,6 +12,7 @@ const vnic: Vnic = {
   state: "associated",
   reason: "",
   vmName: "db1",
+  pinnedUplink: "",
   vns: [
     {
       vnId: 5001,
@@ -65,6 +66,7 @@ const status: HypervisorStatus = {
       vnics: 1,
       tagsLent: 1,
       tagsFree: 0,
+      reason: "",
     },
   ],
   interfaces: [{ interface: "tap0", in: 7n, out: 8n }],
@@ -138,7 +140,8 @@ const vns = [
 describe("vnic", () => {
   test("attach asks for one VN with one MAC, and shows what came of it", async () => {
     const { asked, text, exitCode } = await cli(attach);
-    expect(asked[1]).toEqual(["attach", { vnic: "", interface: "tap0", vns, vmName: "" }, 20_000]);
+    const request = { vnic: "", interface: "tap0", vns, vmName: "", uplink: "" };
+    expect(asked[1]).toEqual(["attach", request, 20_000]);
     expect(asked.at(-1)).toBe("closed");
     expect(text).toContain("associated");
     expect(exitCode).toBe(0);
@@ -151,6 +154,11 @@ describe("vnic", () => {
     for (const wrong of ["blue", "0", "16777216", "cccc-1"]) {
       expect(await cli(attach.replace("5001", wrong)), wrong).toMatchObject({ exitCode: 2 });
     }
+  });
+
+  test("Req-3: attach takes the name of the only uplink to be used", async () => {
+    const { asked } = await cli(`${attach} --uplink eth1`);
+    expect(asked[1]).toMatchObject(["attach", { uplink: "eth1" }, 20_000]);
   });
 
   test("attach takes the VM's name", async () => {
@@ -169,6 +177,7 @@ describe("vnic", () => {
         vnic: vnic.vnic,
         interface: "tap0",
         vmName: "",
+        uplink: "",
         vns: [
           {
             vnId: 5001,
@@ -267,7 +276,19 @@ describe("vnic", () => {
   test("list shows a line for each MAC", async () => {
     const { text } = await cli("vnic list");
     expect(text.split("\n").map((line) => line.split(/ {2,}/))).toEqual([
-      ["VNIC", "INTERFACE", "STATE", "VN", "GUEST-TAG", "TAG", "MAC", "IP", "VM", "REASON"],
+      [
+        "VNIC",
+        "INTERFACE",
+        "STATE",
+        "VN",
+        "GUEST-TAG",
+        "TAG",
+        "UPLINK",
+        "MAC",
+        "IP",
+        "VM",
+        "REASON",
+      ],
       [
         vnic.vnic,
         "tap0",
@@ -275,12 +296,25 @@ describe("vnic", () => {
         "5001",
         "-",
         "101",
+        "eth0",
         "02:00:00:00:00:0a",
         "10.0.0.1 fd00::1",
         "db1",
         "-",
       ],
-      [vnic.vnic, "tap0", "associated", "5002", "20", "-", "02:00:00:00:00:0b", "-", "db1", "-"],
+      [
+        vnic.vnic,
+        "tap0",
+        "associated",
+        "5002",
+        "20",
+        "-",
+        "-",
+        "02:00:00:00:00:0b",
+        "-",
+        "db1",
+        "-",
+      ],
     ]);
   });
 

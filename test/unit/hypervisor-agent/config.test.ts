@@ -10,7 +10,8 @@ const parse = (text: string) => parseConfig(text, configSchema, "agent.yaml");
 test("one uplink is enough, the rest has defaults", () => {
   expect(parse("hypervisor: server1\nuplinks: [{ name: eth0 }]")).toEqual({
     hypervisor: "server1",
-    uplink: { name: "eth0", link: "packet" },
+    uplinks: [{ name: "eth0", link: "packet" }],
+    failbackMs: 30_000,
     evb: { groupId: true, reflectiveRelay: false, r: 3, rte: 14, rwd: 20, rka: 20 },
     lldp: {},
     vdp: { manager: new Uint8Array(16), typeId: 0, typeVersion: 1 },
@@ -23,7 +24,8 @@ test("one uplink is enough, the rest has defaults", () => {
 test("every key is taken", () => {
   const config = parse(`
 hypervisor: server1
-uplinks: [{ name: eth0, link: pcap }]
+uplinks: [{ name: eth0, link: pcap }, { name: eth1 }]
+failback: never
 evb: { r: 2, rte: 12, rwd: 18, rka: 16 }
 lldp: { managementAddress: "2001:DB8::1" }
 vdp: { manager: mgr1, typeId: 7, typeVersion: 2 }
@@ -31,7 +33,11 @@ virtualSwitch: { driver: ebpf, attach: clsact }
 socket: unix:/tmp/agent.sock
 log: debug`);
   expect(config).toMatchObject({
-    uplink: { name: "eth0", link: "pcap" },
+    uplinks: [
+      { name: "eth0", link: "pcap" },
+      { name: "eth1", link: "packet" },
+    ],
+    failbackMs: Number.POSITIVE_INFINITY,
     evb: { r: 2, rte: 12, rwd: 18, rka: 16 },
     lldp: { managementAddress: "2001:db8::1" },
     virtualSwitch: { driver: "ebpf", attach: "clsact" },
@@ -85,7 +91,18 @@ colour: blue
 test.each([
   ["no uplink", "hypervisor: a", /uplinks: at least the name of one NIC/],
   ["an empty list", "uplinks: []", /name one uplink/],
-  ["two uplinks", "uplinks: [{ name: a }, { name: b }]", /one uplink only/],
+  [
+    "an uplink twice",
+    "uplinks: [{ name: a }, { name: b }, { name: a }]",
+    /uplink a stands here twice/,
+  ],
+  [
+    "nine uplinks",
+    `uplinks: [${"abcdefghi".split("").map((name) => `{ name: ${name} }`)}]`,
+    /8 uplinks at most/,
+  ],
+  ["a failback of no time", "uplinks: [{ name: a }]\nfailback: soon", /0 to 86400, or never/],
+  ["a failback below 0", "uplinks: [{ name: a }]\nfailback: -1", /failback/],
   ["an uplink without a name", "uplinks: [{}]", /name of the NIC/],
   ["an empty file", "", /uplinks/],
 ])("%s is refused", (_, text, why) => {

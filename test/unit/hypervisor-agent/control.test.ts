@@ -16,7 +16,8 @@ const mac = Mac("02:00:00:00:00:0a");
 const view: VnicView = {
   vnic,
   interface: "tap0",
-  uplink: "eth0",
+  pinned: undefined,
+  over: new Map([[VnId(5), "eth0"]]),
   state: "associated",
   reason: undefined,
   vm: "db1",
@@ -31,6 +32,7 @@ const shown = {
   state: "associated",
   reason: "",
   vmName: "db1",
+  pinnedUplink: "",
   vns: [
     {
       vnId: 5,
@@ -46,6 +48,7 @@ const shown = {
 const wanted = {
   vnic: "",
   vmName: "",
+  uplink: "",
   interface: "tap0",
   vns: [{ vnId: 5, vnName: "", guestTag: 0, macs: [{ mac, ips: [] }] }],
 };

@@ -267,7 +267,6 @@ describe("change", () => {
 describe("detach", () => {
   test("H2, H7, H19: one De-Associate with the tags, done when it is answered", () => {
     const it = associated();
-    expect(binds(it.at(10, { on: "unbind", vnic: vnicA }))).toBe(true);
     const asked = it.at(11, { on: "detach", call: 2, vnic: vnicA });
     expect(sent(asked)).toEqual([
       [{ type: "de-associate", vnic: vnicA, entries: [`5 ${macA} 105`] }],
