@@ -204,6 +204,28 @@ describeWith(["lldpad", "vdptool", "lldptool"], "lldpad", () => {
     }
   });
 
+  test("Req-13: lldpad's hints are taken: S marks the claim as suspended, M changes nothing yet, and keepalives repeat them", async () => {
+    for (const [n, hints, flags] of [
+      [35, "from", ["suspended"]],
+      [36, "to", []],
+    ] as const) {
+      const hinted = `02:00:00:00:03:${n}`;
+      const request = { uuid: uuid(n), filters: [`0-${hinted}-${VN}`], hints };
+      expect(await station.ask("assoc", request)).toMatchObject({ code: 0, mode: "assoc" });
+      const claim = async () => (await mappings()).find(({ mac }) => mac === hinted);
+      expect(await claim()).toMatchObject({ flags });
+      const before = await vnic(request.uuid);
+      const first = await tor1.count("vdp.requests-in");
+      await until(
+        "keepalives",
+        async () => (await tor1.count("vdp.requests-in")) > first + 2 || undefined,
+      );
+      expect(await vnic(request.uuid)).toEqual(before);
+      const again = { ...request, filters: [`${await tagNow()}-${hinted}-${VN}`] };
+      expect(await station.ask("deassoc", again)).toMatchObject({ code: 0, mode: "deassoc" });
+    }
+  });
+
   test("many VSIs asked for at once, which lldpad sends one per ECP timeout, are all granted one tag", async () => {
     const many = Array.from({ length: 8 }, (_, i) => ({
       uuid: uuid(40 + i),

@@ -26,8 +26,16 @@ export type LldpadStation = Lldpad & {
 
 export type VdpMode = "preassoc" | "preassoc-rr" | "assoc" | "deassoc";
 
-/** `filters` and `oui` as vdptool has them: `0-02:00:00:00:00:01-5001`, `cisco,ipv4_addr=10.0.0.1`. */
-export type VdpRequest = { uuid: string; filters: readonly string[]; oui?: readonly string[] };
+/**
+ * `filters` and `oui` as vdptool has them: `0-02:00:00:00:00:01-5001`, `cisco,ipv4_addr=10.0.0.1`; `hints`: "to"
+ * is the M-bit (migrating to here), "from" the S-bit (suspended here).
+ */
+export type VdpRequest = {
+  uuid: string;
+  filters: readonly string[];
+  oui?: readonly string[];
+  hints?: "none" | "to" | "from";
+};
 
 /** What vdptool prints; `said`: all of it. A mode of "deassoc" is a refusal of what was asked. */
 export type VdpOutcome = {
@@ -97,9 +105,9 @@ export function lldpadStation(lab: TestLab, node: string, port: string): LldpadS
   };
 }
 
-const wanted = (mode: VdpMode, { uuid, filters, oui = [] }: VdpRequest): string[] =>
+const wanted = (mode: VdpMode, { uuid, filters, oui = [], hints = "none" }: VdpRequest): string[] =>
   [
-    ...[`mode=${mode}`, "mgrid2=mgr1", "typeid=7", "typeidver=1", `uuid=${uuid}`, "hints=none"],
+    ...[`mode=${mode}`, "mgrid2=mgr1", "typeid=7", "typeidver=1", `uuid=${uuid}`, `hints=${hints}`],
     ...filters.map((filter) => `filter=${filter}`),
     ...oui.map((one) => `oui=${one}`),
   ].flatMap((word) => ["-c", word]);
