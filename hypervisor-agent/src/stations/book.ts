@@ -254,7 +254,10 @@ function hear(turn: Turn, { type, association, names, mtus = new Map() }: Heard)
 const idsIn = ({ names }: Heard): ReadonlyMap<Uuid, VnId> =>
   new Map([...(names?.values() ?? [])].flatMap(({ name, vn }) => (vn ? [[name, vn]] : [])));
 
+/** What was granted outlives one PDU that is not acknowledged; another uplink may do better meanwhile. */
 function undelivered(turn: Turn, vnics: readonly Uuid[]): void {
+  const [vnic] = vnics;
+  if (vnic !== undefined) turn.outcomes.push({ do: "trouble", vnic, is: "unheard" });
   for (const name of vnics) onVnic(turn, name, (vnic) => feed(turn, vnic, { on: "undelivered" }));
 }
 

@@ -176,7 +176,6 @@ function troubled(turn: Turn, vnic: Vnic, why: Ended["why"], code: number | unde
 }
 
 function troubleOf(why: Ended["why"], code: number | undefined): Trouble | undefined {
-  if (why === "undelivered") return "unheard";
   if (why === "no-answer") return "no-answer";
   if (why !== "refused" && why !== "mismatch") return undefined;
   if (code === VdpError.insufficientResources) return "resources";

@@ -78,7 +78,7 @@ export type BookAction =
   | { do: "readiness"; notReady: string | undefined }
   | { do: "report"; vnic: Uuid; state: VnicState | "gone"; reason: string | undefined };
 
-/** Why an NVE does not serve a VNIC: "unheard" is of the uplink, the rest of what was asked of it. */
+/** Why an NVE does not serve a VNIC: "unheard" (by ECP) is of the uplink, the rest of what was asked of it. */
 export type Trouble = "unheard" | "no-answer" | "resources" | "manager" | "refused";
 
 export type BookSettings = {
