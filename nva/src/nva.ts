@@ -3,7 +3,7 @@ import type { Clock } from "@nve/linux";
 import { type Log, type Serving, serve } from "@nve/program";
 import { Authority } from "./authority/authority.ts";
 import type { NvaConfig } from "./config.ts";
-import { deltaOf, encodeDelta, keysOf } from "./server/delta.ts";
+import { wholeDelta } from "./server/delta.ts";
 import { Feed } from "./server/feed.ts";
 import { type Hub, Watching } from "./server/hub.ts";
 import { Keeper } from "./server/keeper.ts";
@@ -116,10 +116,10 @@ function tellWatchers({ keeper, feed, watchers }: Hub): void {
   keeper.onCommit((authority, touched, revision) => {
     feed.record(touched, revision, (vnId) => authority.vn(vnId) === undefined);
     for (const [vnId, touch] of touched) {
-      let once: Buffer | undefined;
-      const encoded = (): Buffer => {
-        once ??= encodeDelta(deltaOf(authority, vnId, keysOf(touch), revision));
-        return once;
+      let once: { event: Buffer | undefined } | undefined;
+      const encoded = (): Buffer | undefined => {
+        once ??= { event: wholeDelta(authority, vnId, touch, revision) };
+        return once.event;
       };
       for (const watcher of [...watchers.of(vnId)]) watcher.changed(vnId, touch, encoded);
     }

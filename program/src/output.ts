@@ -28,6 +28,12 @@ export function show<Row>(
   }
 }
 
+/** Some of many, for one cell: all of up to 4, else the first 3 and how many there are. --json has all. */
+export const few = (texts: readonly string[], between = ","): string =>
+  texts.length <= 4
+    ? texts.join(between)
+    : `${texts.slice(0, 3).join(between)}${between}… (${texts.length})`;
+
 /** Prints one record as `key: value` lines, `vnId` as "vn id", or as JSON. */
 export function showOne(record: object, { json, print }: Output): void {
   if (json) {

@@ -62,6 +62,7 @@ export {
   networkOf,
   prefixesIn,
   prefixFrom,
+  prefixFromOctets,
   prefixParts,
   widthOf,
 } from "./ip.ts";
@@ -129,6 +130,17 @@ export {
   stepLldpTx,
 } from "./lldp/transmit.ts";
 export { type Arp, type ArpEnd, arpOctets, readArp } from "./neighbour/arp.ts";
+export {
+  type Dhcp,
+  type Dhcp6,
+  Dhcp6Message,
+  DhcpMessage,
+  dhcp6Octets,
+  dhcpOctets,
+  readDhcp,
+  readDhcp6,
+} from "./neighbour/dhcp.ts";
+export { type Nd, ndOctets, readNd } from "./neighbour/nd.ts";
 export { readUdpOverIp, type Udp } from "./overlay/udp.ts";
 export { readVxlan, VXLAN_PORT, type Vxlan, vxlanOctets } from "./overlay/vxlan.ts";
 export { cutUtf8, printable } from "./text.ts";

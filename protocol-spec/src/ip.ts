@@ -67,6 +67,19 @@ export function IpPrefix(text: string): IpPrefix {
   throw new OutOfRange(`"${text}" has bits behind its prefix length: is ${network}/${bits} meant?`);
 }
 
+/**
+ * As it stands in a message. @param octets 4 or 16, of the network
+ * @throws OutOfRange for a length that is too long, or bits behind it
+ */
+export function prefixFromOctets(octets: Uint8Array, length: number): IpPrefix {
+  const ip = ipFrom(octets);
+  const isPrefix = Number.isInteger(length) && length >= 0 && length <= 8 * octets.length;
+  if (isPrefix && octets.every((octet, i) => (octet & ~maskOctet(length, i)) === 0)) {
+    return prefixFrom(ip, length);
+  }
+  return IpPrefix(`${ip}/${length}`); // which says what is wrong
+}
+
 /** The prefix that begins with `network`, which has no bits behind the length. */
 export const prefixFrom = (network: IpAddress, length: number): IpPrefix =>
   length === widthOf(network) ? network : (`${network}/${length}` as IpPrefix);
@@ -84,12 +97,11 @@ export const widthOf = (ip: IpPrefix): number => (isIpv6(ip) ? 128 : 32);
 
 /** The address with all bits behind `length` 0. */
 export const networkOf = (ip: IpAddress, length: number): IpAddress =>
-  ipFrom(
-    ipOctets(ip).map((octet, i) => {
-      const kept = Math.min(Math.max(length - 8 * i, 0), 8);
-      return octet & (0xff << (8 - kept));
-    }),
-  );
+  ipFrom(ipOctets(ip).map((octet, i) => octet & maskOctet(length, i)));
+
+/** Octet `i` of the mask with `length` bits. */
+const maskOctet = (length: number, i: number): number =>
+  (0xff << (8 - Math.min(Math.max(length - 8 * i, 0), 8))) & 0xff;
 
 /**
  * What `10.0.0.1`, `10.0.0.0/28` or the range `10.0.0.5-10.0.0.9` says, in as few prefixes as it takes: at most 2

@@ -76,6 +76,7 @@ export class Authority {
       if (nve === undefined || vn === undefined) continue;
       vn.load(claim);
       indexClaim(nve, claim.vnId, claim.mac);
+      nve.ips += claim.ips.length;
     }
     for (const { vnId, mac, sequence } of tables.history)
       this.#vns.get(vnId)?.loadHistory(mac, sequence, now);
@@ -108,6 +109,8 @@ export class Authority {
     for (const nve of users) {
       if (nve.members.has(vnId))
         effects.changes.push({ table: "member", key: memberKey(vnId, nve.row.location.nveId) });
+      const source = nveSource(nve.row.location.nveId);
+      for (const mac of nve.macs.get(vnId) ?? []) nve.ips -= state.ipsOf(mac, source);
       forgetVn(nve, vnId);
     }
     state.clear(effects);
@@ -271,13 +274,17 @@ export class Authority {
     const source = nveSource(nveId);
     const reason = vn === undefined ? `no VN ${claim.vnId}` : faultOf(claim, vn, nve, source);
     if (vn === undefined || reason !== undefined) return reason;
+    nve.ips += claim.ips.length - vn.ipsOf(claim.mac, source);
     vn.put({ ...claim, source, nveId }, nve.generation, effects);
     indexClaim(nve, claim.vnId, claim.mac);
     return undefined;
   }
 
   #withdraw(nve: NveState, vnId: VnId, mac: Mac, now: Instant, effects: Effects): void {
-    this.#vns.get(vnId)?.withdraw(mac, nveSource(nve.row.location.nveId), now, effects);
+    const vn = this.#vns.get(vnId);
+    const source = nveSource(nve.row.location.nveId);
+    nve.ips -= vn?.ipsOf(mac, source) ?? 0;
+    vn?.withdraw(mac, source, now, effects);
     unindexClaim(nve, vnId, mac);
   }
 
@@ -340,6 +347,8 @@ function faultOf(
   if (claim.mac === "00:00:00:00:00:00") return "the all-zero address is no station's";
   if (claim.ips.length > limits.ipsPerClaim)
     return `more than ${limits.ipsPerClaim} IP addresses and prefixes for one MAC address`;
+  if (nve.ips + claim.ips.length - vn.ipsOf(claim.mac, source) > limits.ipsPerNve)
+    return `this NVE has ${nve.ips} IP addresses and prefixes already: ${limits.ipsPerNve} go`;
   if (claim.sequence > limits.sequence) return `sequence ${claim.sequence} exceeds 32 bits`;
   if (vn.heldBy(claim.mac, source) !== undefined) return undefined; // replaces its own
   if (nve.claims >= limits.claimsPerNve)

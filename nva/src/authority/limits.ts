@@ -8,8 +8,10 @@ export const limits = {
   /** Watched VNs, of all NVEs together: some hundred octets each. */
   watchedVns: 2_000_000,
   claimsPerVn: 1_000_000,
-  /** Addresses and prefixes: more than one VDP message of a station can say (1493 octets). */
-  ipsPerClaim: 128,
+  /** Addresses and prefixes of one MAC: what a switch takes of one VNIC at most (its `maxAddresses`). */
+  ipsPerClaim: 16_384,
+  /** Of all its claims: some hundred octets each. */
+  ipsPerNve: 2_000_000,
   /** NVEs that claim one MAC at a time. */
   claimsPerMac: 64,
   /** Sequences of addresses that nobody claims any more, per VN; the longest unused goes first. */

@@ -14,10 +14,12 @@ export type NveState = {
   members: Map<VnId, number>;
   macs: Map<VnId, Set<Mac>>;
   claims: number;
+  /** IP addresses and prefixes of its claims. */
+  ips: number;
 };
 
 export function newNve(row: NveRow, now: Instant): NveState {
-  return { row, generation: 0, since: now, members: new Map(), macs: new Map(), claims: 0 };
+  return { row, generation: 0, since: now, members: new Map(), macs: new Map(), claims: 0, ips: 0 };
 }
 
 export function indexClaim(nve: NveState, vnId: VnId, mac: Mac): void {

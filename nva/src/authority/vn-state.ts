@@ -80,12 +80,26 @@ export class VnState {
   }
 
   *claims(): Generator<Held & { best: boolean }> {
-    for (const entry of this.#entries.values())
-      for (const one of entry.held) yield { ...one, best: one === entry.best };
+    for (const mac of this.#entries.keys()) yield* this.claimsFor(mac);
+  }
+
+  *claimsFor(mac: Mac): Generator<Held & { best: boolean }> {
+    const entry = this.#entries.get(mac);
+    for (const one of entry?.held ?? []) yield { ...one, best: one === entry?.best };
   }
 
   heldBy(mac: Mac, source: Source): Held | undefined {
     return this.#entries.get(mac)?.held.find(({ claim }) => claim.source === source);
+  }
+
+  /** How many IP addresses and prefixes `source` claims for `mac`. */
+  ipsOf(mac: Mac, source: Source): number {
+    return this.heldBy(mac, source)?.claim.ips.length ?? 0;
+  }
+
+  /** IP addresses and prefixes in the mapping of `mac`. */
+  ipCount(mac: Mac): number {
+    return this.#entries.get(mac)?.best.claim.ips.length ?? 0;
   }
 
   /** The sources that claim `mac` now. */

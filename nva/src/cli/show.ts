@@ -1,5 +1,5 @@
 import { NotFound } from "@nve/program/errors";
-import { show, showOne } from "@nve/program/output";
+import { few, show, showOne } from "@nve/program/output";
 import { textArgument } from "@nve/program/program";
 import { call } from "@nve/program/rpc";
 import { OutOfRange } from "@nve/protocol-spec/errors";
@@ -66,9 +66,14 @@ export function claimCommand(outside: Outside): Command {
     .option("--vn <vn>", "VN ID, alias or UUID")
     .action(async (options: OfVn) => {
       const vn = options.vn === undefined ? undefined : vnRef(options.vn);
-      const { claims } = await ask(outside, options, (nva) => call(nva, nva.listClaims, { vn }));
-      const rows = claims.flatMap((one) => claimRecord(one) ?? []);
-      show(rows, claimTable, outputOf(outside, options), "no claims");
+      const all = await ask(outside, options, (nva) =>
+        everyPage(async (pageToken) => {
+          const request = { vn, pageSize: 1000, pageToken };
+          const { claims, nextPageToken } = await call(nva, nva.listClaims, request);
+          return { rows: claims.flatMap((one) => claimRecord(one) ?? []), nextPageToken };
+        }),
+      );
+      show(all, claimTable, outputOf(outside, options), "no claims");
     });
   return claim.addHelpText("after", "\nExample:\n  nva claim list --vn blue");
 }
@@ -140,7 +145,7 @@ const nveTable = columns<NveLine>({
 const mappingTable = columns<MappingRecord>({
   "VN ID": (mapping) => mapping.vnId,
   MAC: (mapping) => mapping.mac,
-  IPS: (mapping) => mapping.ips.join(","),
+  IPS: (mapping) => few(mapping.ips),
   NVE: (mapping) => mapping.locations.map(({ nve }) => nve).join(","),
   VTEP: (mapping) => mapping.locations.map(({ vteps }) => vteps[0] ?? "?").join(","),
   SEQUENCE: (mapping) => mapping.sequence,
@@ -152,7 +157,7 @@ const claimTable = columns<ClaimRecord>({
   MAC: (claim) => claim.mac,
   SOURCE: (claim) => claim.source,
   BEST: (claim) => (claim.best ? "yes" : ""),
-  IPS: (claim) => claim.ips.join(","),
+  IPS: (claim) => few(claim.ips),
   PORT: (claim) => claim.port,
   HYPERVISOR: (claim) => claim.hypervisor,
   SEQUENCE: (claim) => claim.sequence,

@@ -1,7 +1,7 @@
 import {
   HypervisorId,
   type IpAddress,
-  IpPrefix,
+  type IpPrefix,
   ipFrom,
   ipOctets,
   isSingle,
@@ -11,6 +11,7 @@ import {
   macOctets,
   NveId,
   OutOfRange,
+  prefixFromOctets,
   prefixParts,
   type Uuid,
   uuidFrom,
@@ -39,9 +40,13 @@ export function fromMac(octets: Uint8Array, what = "mac"): Mac {
 }
 
 export function fromIp(octets: Uint8Array): IpAddress {
-  if (octets.length !== 4 && octets.length !== 16)
-    throw new OutOfRange(`ip: an IP address has 4 or 16 octets, not ${octets.length}`);
+  checkIp(octets);
   return ipFrom(octets);
+}
+
+function checkIp(octets: Uint8Array): void {
+  if (octets.length === 4 || octets.length === 16) return;
+  throw new OutOfRange(`ip: an IP address has 4 or 16 octets, not ${octets.length}`);
 }
 
 export function fromUuid(octets: Uint8Array, what: string): Uuid {
@@ -89,8 +94,10 @@ export function fromReport(report: nve.Report): Report {
   };
 }
 
-export const fromPrefix = ({ ip, length }: wire.Prefix): IpPrefix =>
-  IpPrefix(`${fromIp(ip)}/${length}`);
+export function fromPrefix({ ip, length }: wire.Prefix): IpPrefix {
+  checkIp(ip);
+  return prefixFromOctets(ip, length);
+}
 
 function fromClaim(claim: wire.Claim): Reported {
   const { vnic, hypervisor, port } = claim;

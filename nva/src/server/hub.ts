@@ -54,8 +54,8 @@ export class Watching {
 }
 
 export interface VnWatcher {
-  /** @param encoded the delta of exactly this change, made once for all who can send it as it is */
-  changed(vnId: VnId, touch: Touch, encoded: () => Buffer): void;
+  /** @param encoded the delta of exactly this change, made once for all; nothing where it is too large for one */
+  changed(vnId: VnId, touch: Touch, encoded: () => Buffer | undefined): void;
 }
 
 const none: ReadonlySet<VnWatcher> = new Set();

@@ -1,17 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { NotFound, Refused, type Service, unary } from "@nve/program";
-import { Mac, macFrom, OutOfRange, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import { type IpPrefix, Mac, OutOfRange, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import type * as wire from "@nve/protocol-spec/proto/northbound";
 import { NorthboundService, NveState } from "@nve/protocol-spec/proto/northbound";
-import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
+import type { Vn } from "@nve/protocol-spec/proto/types";
 import type { Authority } from "../authority/authority.ts";
 import type { VnWish } from "../authority/vn-book.ts";
 import type { VnState } from "../authority/vn-state.ts";
 import { fromText, fromUuid, toClaim, toLocation, toMapping, toUuid, toVn } from "./convert.ts";
 import type { Hub } from "./hub.ts";
+import { octetsOf } from "./size.ts";
 
-/** Claims in one answer, which has no pages. */
-const claimLimit = 20_000;
+/** About the octets of one page: a gRPC message has 4 MB at most if its reader sets no other limit. */
+const pageOctets = 1_000_000;
 
 /** What orchestration and the CLI talk to (A13, P1). */
 export function northboundService(hub: Hub): Service {
@@ -99,42 +100,57 @@ function listMappings(
   authority: Authority,
   request: wire.ListMappingsRequest,
 ): wire.ListMappingsResponse {
-  const size = pageSize(request.pageSize);
-  const [fromVn, fromMac] = tokenMapping(request.pageToken);
-  const vns = request.vn === undefined ? authority.vns() : [vnOf(authority, request.vn)];
-  const mappings: Mapping[] = [];
-  for (const vn of vns) {
-    if (vn.vn.vnId < fromVn) continue;
-    const after = vn.vn.vnId === fromVn ? fromMac : "";
-    for (const mac of [...vn.macs()].filter((one) => one > after).sort()) {
-      const mapping = vn.mapping(mac);
-      if (mapping === undefined) continue;
-      if (mappings.length === size) return { mappings, nextPageToken: tokenAfter(mappings.at(-1)) };
-      mappings.push(toMapping(mapping));
-    }
-  }
-  return { mappings, nextPageToken: "" };
+  const { rows, nextPageToken } = pageOf(authority, request, (vn, mac) => {
+    const mapping = vn.mapping(mac);
+    return mapping === undefined ? [] : [mapping];
+  });
+  return { mappings: rows.map(toMapping), nextPageToken };
 }
 
 function listClaims(
   authority: Authority,
-  { vn: ref }: wire.ListClaimsRequest,
+  request: wire.ListClaimsRequest,
 ): wire.ListClaimsResponse {
-  const vns = ref === undefined ? authority.vns() : [vnOf(authority, ref)];
-  const total = vns.reduce((sum, vn) => sum + vn.claimCount, 0);
-  if (total > claimLimit)
-    throw new Refused(
-      `${total} claims are more than one answer holds (${claimLimit}): ask for one VN, or for mappings`,
-    );
-  const claims = vns.flatMap((vn) =>
-    Array.from(vn.claims(), ({ claim, best, stale }) => ({
-      source: claim.source,
-      claim: toClaim(claim),
-      best,
-      stale,
-    })),
+  const { rows, nextPageToken } = pageOf(authority, request, (vn, mac) =>
+    [...vn.claimsFor(mac)].map((held) => ({ ...held, ips: held.claim.ips })),
   );
-  return { claims };
+  const claims = rows.map(({ claim, best, stale }) => ({
+    source: claim.source,
+    claim: toClaim(claim),
+    best,
+    stale,
+  }));
+  return { claims, nextPageToken };
+}
+
+type PageRequest = { vn?: wire.VnRef | undefined; pageSize: number; pageToken: string };
+
+/** What there is of addresses, in the order of VN IDs and MACs: as many addresses as asked for and as fit a message. */
+function pageOf<Row extends { ips: readonly IpPrefix[] }>(
+  authority: Authority,
+  request: PageRequest,
+  rowsOf: (vn: VnState, mac: Mac) => Row[],
+): { rows: Row[]; nextPageToken: string } {
+  const left = { addresses: pageSize(request.pageSize), octets: pageOctets };
+  const [fromVn, fromMac] = tokenMapping(request.pageToken);
+  const vns = request.vn === undefined ? authority.vns() : [vnOf(authority, request.vn)];
+  const rows: Row[] = [];
+  let last = "";
+  for (const vn of vns) {
+    const { vnId } = vn.vn;
+    if (vnId < fromVn) continue;
+    const after = vnId === fromVn ? fromMac : "";
+    for (const mac of [...vn.macs()].filter((one) => one > after).sort()) {
+      const found = rowsOf(vn, mac);
+      if (found.length === 0) continue;
+      if (left.addresses <= 0 || left.octets <= 0) return { rows, nextPageToken: last };
+      for (const { ips } of found) left.octets -= octetsOf(ips.length, 1);
+      left.addresses -= 1;
+      last = `${vnId}/${mac}`;
+      rows.push(...found);
+    }
+  }
+  return { rows, nextPageToken: "" };
 }
 
 function status(authority: Authority, hub: Hub): wire.NvaStatus {
@@ -206,6 +222,3 @@ function tokenMapping(token: string): [number, string] {
   const [vnId = "", mac = ""] = token.split("/");
   return [tokenVn(vnId), Mac(mac)];
 }
-
-const tokenAfter = (mapping: Mapping | undefined): string =>
-  mapping === undefined ? "" : `${mapping.vnId}/${macFrom(mapping.mac)}`;

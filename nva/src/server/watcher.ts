@@ -6,15 +6,22 @@ import type { Authority } from "../authority/authority.ts";
 import { limits } from "../authority/limits.ts";
 import type { Touch } from "../authority/records.ts";
 import { toCursor } from "./convert.ts";
-import { deltaOf, encodeDelta, encodeEvent, everyKey, type Key, keysOf, sizeOf } from "./delta.ts";
+import {
+  deltaOf,
+  encodeDelta,
+  encodeEvent,
+  everyKey,
+  type Key,
+  keysOf,
+  portion,
+  sizeOf,
+} from "./delta.ts";
 import type { Closable, Hub, VnWatcher } from "./hub.ts";
 
 /** The response side takes encoded messages, so that one change is encoded once for all. */
 export type WatchCall = grpc.ServerDuplexStream<WatchRequest, Buffer>;
 
 const bookmarkMs = 1_000;
-/** Keys in one delta. */
-const chunk = 200;
 /** Changed keys of one VN that are kept for a watcher; with more it gets a snapshot. */
 const dirtyLimit = 10_000;
 /** VNs that one NVE can watch. */
@@ -72,12 +79,13 @@ export class Watcher implements VnWatcher, Closable {
     this.#call.resume();
   }
 
-  changed(vnId: VnId, touch: Touch, encoded: () => Buffer): void {
+  changed(vnId: VnId, touch: Touch, encoded: () => Buffer | undefined): void {
     const scope = this.#scopes.get(vnId);
     if (scope === undefined || this.#closed) return;
-    if (!this.#sending && this.#due.size === 0 && sizeOf(touch) <= chunk) {
+    const event = this.#sending || this.#due.size > 0 ? undefined : encoded();
+    if (event !== undefined) {
       scope.told = this.#hub.keeper.revision;
-      this.#send(encoded());
+      this.#send(event);
       return;
     }
     this.#mark(scope, touch);
@@ -206,7 +214,7 @@ export class Watcher implements VnWatcher, Closable {
   }
 
   #delta(scope: Scope, authority: Authority): Buffer {
-    const keys = [...take(keysOf(scope.dirty), chunk)];
+    const keys = [...portion(authority, scope.vnId, keysOf(scope.dirty))];
     for (const key of keys) {
       if ("vn" in key) scope.dirty.vn = false;
       else if ("nve" in key) scope.dirty.members.delete(key.nve);
@@ -227,7 +235,7 @@ export class Watcher implements VnWatcher, Closable {
       const value = { vnId, cursor: this.#cursor(snapshot.revision) };
       return encodeEvent({ event: { $case: "snapshotBegin", value } });
     }
-    const keys = [...take({ [Symbol.iterator]: () => rest(snapshot.rows) }, chunk)];
+    const keys = [...portion(authority, vnId, { [Symbol.iterator]: () => rest(snapshot.rows) })];
     if (keys.length > 0) return encodeDelta(deltaOf(authority, vnId, keys, snapshot.revision));
     delete scope.snapshot;
     scope.told = snapshot.revision;
@@ -241,16 +249,6 @@ export class Watcher implements VnWatcher, Closable {
 }
 
 const nothing = (): Touch => ({ vn: false, macs: new Set(), members: new Set() });
-
-function* take<T>(all: Iterable<T>, count: number): Generator<T> {
-  let taken = 0;
-  if (count === 0) return;
-  for (const one of all) {
-    yield one;
-    taken += 1;
-    if (taken === count) return;
-  }
-}
 
 /** Takes from an iterator without closing it at the end of the taking. */
 const rest = <T>(rows: Iterator<T> | undefined): Iterator<T> => ({

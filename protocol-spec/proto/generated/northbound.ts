@@ -54,7 +54,6 @@ export interface VnRef {
 }
 
 export interface ListVnsRequest {
-  /** 0: 100; at most 1000 */
   pageSize: number;
   pageToken: string;
 }
@@ -104,11 +103,18 @@ export interface ListMappingsResponse {
 }
 
 export interface ListClaimsRequest {
-  vn: VnRef | undefined;
+  /** absent: all VNs */
+  vn:
+    | VnRef
+    | undefined;
+  /** in addresses: all the claims of one come together */
+  pageSize: number;
+  pageToken: string;
 }
 
 export interface ListClaimsResponse {
   claims: SourcedClaim[];
+  nextPageToken: string;
 }
 
 export interface SourcedClaim {
@@ -993,13 +999,19 @@ export const ListMappingsResponse: MessageFns<ListMappingsResponse> = {
 };
 
 function createBaseListClaimsRequest(): ListClaimsRequest {
-  return { vn: undefined };
+  return { vn: undefined, pageSize: 0, pageToken: "" };
 }
 
 export const ListClaimsRequest: MessageFns<ListClaimsRequest> = {
   encode(message: ListClaimsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.vn !== undefined) {
       VnRef.encode(message.vn, writer.uint32(10).fork()).join();
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
     }
     return writer;
   },
@@ -1025,6 +1037,22 @@ export const ListClaimsRequest: MessageFns<ListClaimsRequest> = {
             message.vn = VnRef.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1043,18 +1071,23 @@ export const ListClaimsRequest: MessageFns<ListClaimsRequest> = {
   fromPartial(object: DeepPartial<ListClaimsRequest>): ListClaimsRequest {
     const message = createBaseListClaimsRequest();
     message.vn = (object.vn !== undefined && object.vn !== null) ? VnRef.fromPartial(object.vn) : undefined;
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseListClaimsResponse(): ListClaimsResponse {
-  return { claims: [] };
+  return { claims: [], nextPageToken: "" };
 }
 
 export const ListClaimsResponse: MessageFns<ListClaimsResponse> = {
   encode(message: ListClaimsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.claims) {
       SourcedClaim.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
     }
     return writer;
   },
@@ -1080,6 +1113,14 @@ export const ListClaimsResponse: MessageFns<ListClaimsResponse> = {
             message.claims.push(SourcedClaim.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1098,6 +1139,7 @@ export const ListClaimsResponse: MessageFns<ListClaimsResponse> = {
   fromPartial(object: DeepPartial<ListClaimsResponse>): ListClaimsResponse {
     const message = createBaseListClaimsResponse();
     message.claims = object.claims?.map((e) => SourcedClaim.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -1418,6 +1460,10 @@ export const NvaStatus: MessageFns<NvaStatus> = {
   },
 };
 
+/**
+ * Lists come in pages: of `page_size` entries (0: 100; at most 1000), or fewer where their addresses are many. The
+ * `next_page_token` of one is the `page_token` of the next; it is empty in the last.
+ */
 export type NorthboundService = typeof NorthboundService;
 export const NorthboundService = {
   createVn: {

@@ -1,7 +1,7 @@
 import { concat, type Reader, uint } from "../bytes.ts";
 import { DecodeError } from "../errors.ts";
 import { macFrom, macOctets, VnId } from "../ids.ts";
-import { IpPrefix, ipFrom, ipOctets, isIpv6, prefixParts } from "../ip.ts";
+import { ipOctets, isIpv6, prefixFromOctets, prefixParts } from "../ip.ts";
 import type { Organizational } from "../tlv.ts";
 import type { VsiAddress, VsiAddresses } from "./address-tlv.ts";
 import type { VsiId } from "./association.ts";
@@ -43,7 +43,7 @@ function readEntry(r: Reader): VsiAddress {
   if (family !== 4 && family !== 6) {
     throw new DecodeError("unsupported", `address family ${family}`);
   }
-  const ip = IpPrefix(`${ipFrom(r.take(family === 4 ? 4 : 16))}/${length}`);
+  const ip = prefixFromOctets(r.take(family === 4 ? 4 : 16), length);
   return { ...(vn !== 0 && { vn: VnId(vn) }), ...(mac !== NO_MAC && { mac }), ip };
 }
 

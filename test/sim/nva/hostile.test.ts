@@ -14,7 +14,7 @@ afterEach(() => nva.stop());
 
 const INVALID = "3";
 const claimsStored = async () =>
-  (await call(nva.northbound, nva.northbound.listClaims, { vn: undefined })).claims.length;
+  Number((await call(nva.northbound, nva.northbound.status, {})).claims);
 
 test("V10: a report has 10,000 entries at most: more end the session, and nothing of it is stored", async () => {
   const tor = await nva.nve("tor1", "10.0.0.1");

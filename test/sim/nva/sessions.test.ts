@@ -11,7 +11,11 @@ beforeEach(async () => {
 afterEach(() => nva.stop());
 
 const claims = async () => {
-  const answer = await call(nva.northbound, nva.northbound.listClaims, { vn: undefined });
+  const answer = await call(nva.northbound, nva.northbound.listClaims, {
+    vn: undefined,
+    pageSize: 1000,
+    pageToken: "",
+  });
   return answer.claims.map(({ claim: c, source, best, stale }) => ({
     n: c?.mac.readUInt16BE(4),
     source,

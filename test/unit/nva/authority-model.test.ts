@@ -1,7 +1,7 @@
 import type { Session } from "@nve/nva/authority/nve-state";
 import { bestOf, mappingOf } from "@nve/nva/authority/ranking";
 import type { Claim, Mapping } from "@nve/nva/authority/records";
-import { Mac } from "@nve/protocol-spec";
+import { IpAddress, Mac } from "@nve/protocol-spec";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { blue, claim, holdMs, mac, red, world } from "./world.ts";
@@ -16,6 +16,7 @@ const one = fc.record({
   sequence: fc.constantFrom(0, 0, 0, 1, 2, 5, 9),
   sticky: fc.constantFrom(false, false, true),
   anycast: fc.constantFrom(false, false, true),
+  ips: fc.constantFrom([], [IpAddress("10.0.0.1")], [IpAddress("10.0.0.1"), IpAddress("fd00::1")]),
 });
 const n = fc.integer({ min: 1, max: 3 });
 const on = <const T extends string>(...what: T[]) => fc.constantFrom(...what);
@@ -66,6 +67,7 @@ class Model {
     this.#othersKeep(event, before);
     this.#sequencesRise();
     this.#mappingsAreTheBest();
+    this.#addressesAreCounted();
   }
 
   #do(event: Happening): void {
@@ -133,6 +135,15 @@ class Model {
         if (best !== undefined) scratch.set(`${vn} ${mac(n)}`, mappingOf(best, held, locationOf));
       }
     expect(this.#mappings()).toEqual(scratch);
+  }
+
+  /** V10: what the limit of an NVE is held against. */
+  #addressesAreCounted(): void {
+    const counted = new Map<string, number>();
+    for (const { nveId, ips } of this.#claims().values())
+      counted.set(nveId, (counted.get(nveId) ?? 0) + ips.length);
+    for (const { row, ips } of this.#world.all.nves())
+      expect(ips, row.location.nveId).toBe(counted.get(row.location.nveId) ?? 0);
   }
 
   #claims(): Map<string, Claim> {

@@ -1,4 +1,4 @@
-import { show, showOne } from "@nve/program";
+import { few, show, showOne } from "@nve/program";
 import { expect, test } from "vitest";
 
 function printed(
@@ -26,6 +26,12 @@ test("a table is aligned, and says when there is nothing", () => {
     "ethernet2  4094",
   ]);
   expect(printed((out) => show([], columns, out, "no ports"))).toEqual(["no ports"]);
+});
+
+test("of many texts a cell has the first, and their number", () => {
+  expect(few([])).toBe("");
+  expect(few(["a", "b", "c", "d"])).toBe("a,b,c,d");
+  expect(few(["a", "b", "c", "d", "e"], " ")).toBe("a b c … (5)");
 });
 
 test("JSON holds the rows as they are, bigints as numbers, octets as hex", () => {

@@ -1,11 +1,14 @@
 import {
   IpAddress,
   IpPrefix,
+  ipFrom,
+  ipOctets,
   isSingle,
   networkOf,
   OutOfRange,
   prefixesIn,
   prefixFrom,
+  prefixFromOctets,
   prefixParts,
 } from "@nve/protocol-spec";
 import fc from "fast-check";
@@ -47,6 +50,30 @@ test.each([
 
 test("bits behind the length are a mistake, and what may be meant is said", () => {
   expect(() => IpPrefix("10.0.0.5/28")).toThrow("is 10.0.0.0/28 meant?");
+});
+
+test("from octets as from its text, whatever they are", () => {
+  const some = fc.oneof(
+    fc.uint8Array({ minLength: 4, maxLength: 4 }),
+    fc.uint8Array({ minLength: 16, maxLength: 16 }),
+  );
+  const outcome = (make: () => IpPrefix): string => {
+    try {
+      return make();
+    } catch (error) {
+      return String(error);
+    }
+  };
+  fc.assert(
+    fc.property(some, fc.integer({ min: -1, max: 130 }), fc.boolean(), (octets, length, isFit) => {
+      const width = 8 * octets.length;
+      const network = networkOf(ipFrom(octets), Math.min(Math.max(length, 0), width));
+      const given = isFit ? ipOctets(network) : octets;
+      expect(outcome(() => prefixFromOctets(given, length))).toBe(
+        outcome(() => IpPrefix(`${ipFrom(given)}/${length}`)),
+      );
+    }),
+  );
 });
 
 test.each([
