@@ -1,6 +1,6 @@
 import {
   type IpAddress,
-  IpPrefix,
+  type IpPrefix,
   ipFrom,
   ipOctets,
   isIpv6,
@@ -11,6 +11,7 @@ import {
   macOctets,
   NveId,
   OutOfRange,
+  prefixFromOctets,
   prefixParts,
   type Uuid,
   uuidFrom,
@@ -82,7 +83,7 @@ const ipsTo = (all: readonly IpPrefix[]): { ips: Buffer[]; prefixes: Prefix[] } 
 
 const ipsFrom = ({ ips, prefixes }: Mapping): IpPrefix[] => [
   ...ips.map(ipFrom),
-  ...prefixes.map(({ ip, length }) => IpPrefix(`${ipFrom(ip)}/${length}`)),
+  ...prefixes.map(({ ip, length }) => prefixFromOctets(ip, length)),
 ];
 
 const claimOf = (claim: LocalClaim): Claim => ({

@@ -4,12 +4,14 @@ import type { LocalClaim, Report } from "@nve/switch-agent/nve";
 /** A report as it goes out; `complete`: with it, all there is has been named. */
 export type Parcel = Report & { complete: boolean };
 
+type Waiting = { vn: VnId; mac: Mac; claim?: LocalClaim };
+
 /**
  * What the NVA has yet to be told in this session. Changes of the same address replace each other, so it never
  * holds more than there are addresses, however long the NVA is slow.
  */
 export class Outbox {
-  readonly #claims = new Map<string, { vn: VnId; mac: Mac; claim?: LocalClaim }>();
+  readonly #claims = new Map<string, Waiting>();
   readonly #vns = new Map<VnId, boolean>();
   #complete = false;
 
@@ -31,10 +33,10 @@ export class Outbox {
     for (const vn of left) this.#vns.set(vn, false);
   }
 
-  /** The next to send, with at most `size` addresses. */
-  take(size: number): Parcel | undefined {
+  /** The next to send, with at most `size` MACs, and no more of them once there are `maxIps` IPs and prefixes. */
+  take(size: number, maxIps = Number.POSITIVE_INFINITY): Parcel | undefined {
     if (this.empty) return undefined;
-    const taken = [...this.#claims].slice(0, size);
+    const taken = this.#first(size, maxIps);
     for (const [key] of taken) this.#claims.delete(key);
     const entries = taken.map(([, entry]) => entry);
     const vns = [...this.#vns];
@@ -52,7 +54,18 @@ export class Outbox {
     };
   }
 
-  #put(entry: { vn: VnId; mac: Mac; claim?: LocalClaim }): void {
+  #first(size: number, maxIps: number): [string, Waiting][] {
+    const taken: [string, Waiting][] = [];
+    let ips = 0;
+    for (const entry of this.#claims) {
+      if (taken.length >= size || (taken.length > 0 && ips >= maxIps)) break;
+      ips += entry[1].claim?.ips.length ?? 0;
+      taken.push(entry);
+    }
+    return taken;
+  }
+
+  #put(entry: Waiting): void {
     this.#claims.set(`${entry.vn} ${entry.mac}`, entry);
   }
 }

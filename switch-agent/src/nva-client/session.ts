@@ -39,8 +39,10 @@ type SessionOptions = {
 const ALIVE_MS = 1000;
 const SILENCE_MS = 3000;
 const CHECK_MS = 500;
-/** Addresses in one report, and reports that wait for their acknowledgement. */
+/** MACs in one report; IPs and prefixes from which on it takes no more MACs, of some 25 octets each. */
 const REPORT_SIZE = 200;
+const REPORT_IPS = 16_384;
+/** Reports that wait for their acknowledgement. */
 const WINDOW = 4;
 
 /**
@@ -122,7 +124,7 @@ export class Session {
 
   #flush(): void {
     while (!this.#over && this.#unacknowledged < WINDOW) {
-      const parcel = this.#outbox?.take(REPORT_SIZE);
+      const parcel = this.#outbox?.take(REPORT_SIZE, REPORT_IPS);
       if (parcel === undefined) return;
       this.#serial += 1n;
       this.#unacknowledged += 1;

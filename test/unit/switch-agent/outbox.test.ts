@@ -1,4 +1,4 @@
-import { Mac, Uuid, VnId } from "@nve/protocol-spec";
+import { IpPrefix, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import { Outbox } from "@nve/switch-agent/nva-client/outbox";
 import type { LocalClaim, Report } from "@nve/switch-agent/nve";
 import { expect, test } from "vitest";
@@ -27,6 +27,16 @@ test("H18: the last report of what there is says that it is complete, and no lat
   expect(outbox.take(2)).toBeUndefined();
   outbox.add({ ...nothing, withdrawn: [{ vn, mac: one }] });
   expect(outbox.take(2)).toEqual({ ...nothing, withdrawn: [{ vn, mac: one }], complete: false });
+});
+
+test("H8: a report takes no more MACs once it has many IPs, and always one", () => {
+  const ips = Array.from({ length: 1000 }, (_, i) => IpPrefix(`10.${i >> 8}.${i & 255}.0/24`));
+  const outbox = all(...macs.map((mac) => ({ ...claim(mac), ips })));
+  const sizes = [2000, 2001, 1].map((max) => outbox.take(10, max)?.claims.length);
+  expect(sizes).toEqual([2, 3, undefined]);
+  expect(outbox.empty).toBe(true);
+  const again = all(...macs.map((mac) => ({ ...claim(mac), ips })));
+  expect([1, 1].map((max) => again.take(10, max)?.claims.length)).toEqual([1, 1]);
 });
 
 test("H18: who serves nothing says so", () => {
