@@ -48,6 +48,14 @@ export const mac: Layout<Mac> = {
   read: (view, at) => macFrom(bytesAt(view, at, 6)),
 };
 
+/** `n` octets as they are; what is read is a copy. */
+export const octets = (n: number): Layout<Uint8Array> => ({
+  size: n,
+  align: 1,
+  write: (view, at, value) => bytesAt(view, at, n).set(value),
+  read: (view, at) => bytesAt(view, at, n).slice(),
+});
+
 const mapped = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff);
 
 /** 16 octets in network order, IPv4 as ::ffff:a.b.c.d (RFC 4291 §2.5.5.2); four 32-bit words in C. */

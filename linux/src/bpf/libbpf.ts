@@ -22,6 +22,7 @@ export type Libbpf = {
   update(fd: number, key: Uint8Array, value: Uint8Array, flags: number): number;
   lookup(fd: number, key: Uint8Array, value: Uint8Array): number;
   delete(fd: number, key: Uint8Array): number;
+  take(fd: number, key: null, value: Uint8Array): number;
   nextKey(fd: number, key: Uint8Array | null, next: Uint8Array): number;
   updateBatch(
     fd: number,
@@ -70,6 +71,7 @@ const signatures: Record<Exclude<keyof Libbpf, FromLibc>, string> = {
   update: "int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)",
   lookup: "int bpf_map_lookup_elem(int fd, const void *key, void *value)",
   delete: "int bpf_map_delete_elem(int fd, const void *key)",
+  take: "int bpf_map_lookup_and_delete_elem(int fd, const void *key, void *value)",
   nextKey: "int bpf_map_get_next_key(int fd, const void *key, void *next)",
   updateBatch:
     "int bpf_map_update_batch(int fd, const void *keys, const void *values, void *n, const void *options)",

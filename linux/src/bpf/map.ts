@@ -26,6 +26,12 @@ export interface PerCpuMap<K, V> {
   delete(key: K): boolean;
 }
 
+/** First in, first out: a program in the kernel puts values in, we take them out. */
+export interface BpfQueue<V> {
+  /** The oldest, which is gone then; undefined: none is there. */
+  take(): V | undefined;
+}
+
 /** Entries of a batch: large enough to make the system call cheap, small enough not to hold memory. */
 const batch = 1024;
 
@@ -173,6 +179,29 @@ export class FdPerCpuMap<K, V> implements PerCpuMap<K, V> {
 
   #check(what: string, code: number): void {
     if (code < 0) throw failure(`${what} in BPF map ${this.#name}`, code, this.#maxEntries);
+  }
+}
+
+export class FdQueue<V> implements BpfQueue<V> {
+  readonly #name: string;
+  readonly #maxEntries: number;
+  readonly #fd: number;
+  readonly #lib: Libbpf;
+  readonly #value: Slot<V>;
+
+  constructor(lib: Libbpf, fd: number, name: string, maxEntries: number, value: Layout<V>) {
+    this.#lib = lib;
+    this.#fd = fd;
+    this.#name = name;
+    this.#maxEntries = maxEntries;
+    this.#value = slot(value, 1);
+  }
+
+  take(): V | undefined {
+    const code = this.#lib.take(this.#fd, null, this.#value.octets);
+    if (code === ENOENT) return undefined;
+    if (code < 0) throw failure(`take from BPF queue ${this.#name}`, code, this.#maxEntries);
+    return this.#value.read(0);
   }
 }
 

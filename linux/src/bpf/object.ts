@@ -3,13 +3,14 @@ import koffi from "koffi";
 import { BpfError, errnoName } from "./error.ts";
 import type { Layout } from "./layout.ts";
 import { clearLog, type Libbpf, lastLog, libbpf, type Pointer } from "./libbpf.ts";
-import { type BpfMap, FdMap, FdPerCpuMap, type PerCpuMap } from "./map.ts";
+import { type BpfMap, type BpfQueue, FdMap, FdPerCpuMap, FdQueue, type PerCpuMap } from "./map.ts";
 
 /** A BPF object file, loaded: its maps and programs live until `close` (and a program as long as it is attached). */
 export interface BpfObject {
   /** @throws BpfError when there is no such map or its sizes are not those of the layouts. */
   map<K, V>(name: string, key: Layout<K>, value: Layout<V>): BpfMap<K, V>;
   perCpuMap<K, V>(name: string, key: Layout<K>, value: Layout<V>): PerCpuMap<K, V>;
+  queue<V>(name: string, value: Layout<V>): BpfQueue<V>;
   program(name: string): BpfProgram;
   /** Lets go of all maps and programs. Again is nothing. */
   close(): void;
@@ -79,6 +80,10 @@ function loadedObject(lib: Libbpf, object: Pointer): BpfObject {
   return {
     map: (name, key, value) => new FdMap(...found(name, key, value)),
     perCpuMap: (name, key, value) => new FdPerCpuMap(...found(name, key, value)),
+    queue: (name, value) => {
+      const [lib, fd, , n] = found(name, nothing, value);
+      return new FdQueue(lib, fd, name, n, value);
+    },
     program: (name) => {
       const program = open ? lib.findProgram(object, name) : null;
       if (program === null) throw new BpfError(`program ${name}`, "ENOENT");
@@ -90,6 +95,9 @@ function loadedObject(lib: Libbpf, object: Pointer): BpfObject {
     },
   };
 }
+
+/** A queue has no keys. */
+const nothing: Layout<void> = { size: 0, align: 1, write: () => {}, read: () => {} };
 
 function findMap(lib: Libbpf, object: Pointer, name: string): Pointer {
   const map = lib.findMap(object, name);

@@ -1,5 +1,6 @@
-import type { Vni } from "@nve/protocol-spec";
-import type { Intent } from "../nve/intents.ts";
+import type { Mac, Vni } from "@nve/protocol-spec";
+import type { Sample } from "../nve/glean.ts";
+import type { Intent, LocalPlace } from "../nve/intents.ts";
 
 /** A forwarding plane. Every driver passes the same suite, test/contracts/dataplane.ts. */
 export interface Dataplane {
@@ -12,6 +13,14 @@ export interface Dataplane {
   /** Access ports come and go; intents for a port that is absent are kept and take effect when it comes. */
   portUp(port: string): Promise<void>;
   portDown(port: string): Promise<void>;
+  /**
+   * What is seen at accesses with `glean`, a batch at a time and within 200 ms: a source MAC that the VN does not
+   * have there, and ARP and neighbour discovery, each once a second at the most; and what DHCP servers say anywhere
+   * in their VNs. What is too much is counted as `glean-overrun` (H16).
+   */
+  onSamples(hear: (samples: readonly Sample[]) => void): void;
+  /** How long ago a frame of this MAC came in at this place, which gleans; undefined: not that we know. A second off. */
+  silentMs(vni: Vni, mac: Mac, at: LocalPlace): number | undefined;
   counters(): Promise<DataplaneCounters>;
   /** What the kernel holds now, read back: for `show` and for tests. */
   applied(): Promise<readonly Intent[]>;

@@ -1,11 +1,12 @@
 import { type Instant, type Mac, VdpError, type VnId } from "@nve/protocol-spec";
+import { Believer } from "./believer.ts";
 import type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
-import { Fdb } from "./fdb.ts";
+import { Fdb, type RemoteChange } from "./fdb.ts";
+import { Gleaner, type GleanOptions, gleanDefaults, MAX_GLEANED } from "./glean.ts";
 import type { Intent } from "./intents.ts";
 import { Port } from "./ports.ts";
-import { contentOf, withVids } from "./request.ts";
-import { Difference, type LocalVnic, ownersOf, type Served, serve } from "./serve.ts";
-import type { TagPool } from "./tag-pool.ts";
+import { contentOf, named, reasons, withVids } from "./request.ts";
+import { Difference, type LocalVnic, localVnic, ownersOf, type Served, serve } from "./serve.ts";
 import { Tree } from "./tree.ts";
 import type { Ask, Granted, Pending, Refusal, Verdict, VnInfo, Vsi } from "./vsi.ts";
 
@@ -20,6 +21,8 @@ export class NveCore {
   readonly infos = new Map<VnId, VnInfo>();
   readonly tree = new Tree();
   readonly fdb = new Fdb();
+  readonly gleaned: Gleaner;
+  readonly #believer: Believer;
   readonly #served = new Map<VnId, Served>();
   readonly #dirty = new Set<VnId>();
   #nva = false;
@@ -27,8 +30,15 @@ export class NveCore {
   #owners: Waiting[] = [];
   #out: NveEffect[] = [];
 
-  constructor(ports: readonly PortOptions[]) {
-    for (const port of ports) this.ports.set(port.name, new Port(port));
+  constructor(ports: readonly PortOptions[], glean: GleanOptions = gleanDefaults) {
+    this.gleaned = new Gleaner(glean, (what, fields) => this.#log("warn", what, fields));
+    this.#believer = new Believer(this.gleaned, {
+      fdb: this.fdb,
+      served: (vn) => this.#served.get(vn),
+      vnAt: ({ port, vid }) => this.ports.get(port)?.pool.vnOf(vid),
+      vnOf: (vni) => [...this.infos.values()].find((info) => info.vni === vni)?.vn,
+    });
+    for (const port of ports) this.#open(port);
   }
 
   /**
@@ -71,12 +81,9 @@ export class NveCore {
   locals(vn: VnId): readonly LocalVnic[] {
     return [...this.tree.members(vn)].flatMap((key) => {
       const granted = this.vsis.get(key)?.granted;
-      const vid = granted === undefined ? undefined : this.#pool(granted.ask.port).tagOf(vn);
       const macs = this.tree.content(key)?.get(vn);
-      if (granted?.ask.mode !== "associate" || vid === undefined || macs === undefined) return [];
-      const { vnic, port, hypervisor, suspended } = granted.ask;
-      const { rules = this.#port(port).rules } = granted.ask;
-      return [{ vnic, port, vid, rules, hypervisor, suspended, order: granted.order, macs }];
+      if (granted === undefined || macs === undefined) return [];
+      return localVnic(vn, granted, this.#port(granted.ask.port), macs) ?? [];
     });
   }
 
@@ -102,7 +109,7 @@ export class NveCore {
       case "release":
         return this.#release(event.vsi, event.why);
       case "port":
-        if (!this.ports.has(event.port.name)) this.ports.set(event.port.name, new Port(event.port));
+        if (!this.ports.has(event.port.name)) this.#open(event.port);
         return undefined;
       case "port-gone":
         return this.#portGone(event.name);
@@ -119,9 +126,29 @@ export class NveCore {
         this.fdb.endSnapshot(event.vn);
         return this.#touch(event.vn);
       case "remote":
-        this.fdb.apply(event.change);
-        return this.#touch(event.change.vn);
+        return this.#remote(event.change, now);
+      case "sample":
+        return this.#touch(this.#believer.take(event.sample, now));
+      case "tick":
+        for (const { vn, mac, seen } of event.heard) this.gleaned.heard(vn, mac, seen);
+        for (const vn of this.gleaned.expire(now)) this.#touch(vn);
+        return undefined;
     }
+  }
+
+  #open(port: PortOptions): void {
+    this.ports.set(port.name, new Port(port));
+    this.gleaned.limit(port.name, port.maxGleaned ?? MAX_GLEANED);
+  }
+
+  /** What was gleaned here and is elsewhere now has moved; what has been elsewhere is the NVA's to decide. */
+  #remote(change: RemoteChange, now: Instant): undefined {
+    const before = this.fdb.remotes(change.vn);
+    for (const { mac } of change.mappings) {
+      if (!before.has(mac)) this.gleaned.movedAway(change.vn, mac, now);
+    }
+    this.fdb.apply(change);
+    this.#touch(change.vn);
   }
 
   #ask(ask: Ask): undefined {
@@ -216,7 +243,7 @@ export class NveCore {
     const { port, vsi: key } = granted.ask;
     this.#out.push({ do: "grant", port, vsi: key, filters: granted.filters });
     const vns = [...new Set(granted.entries.map(({ vn }) => vn))];
-    const tags = vns.map((vn) => this.#pool(granted.ask.port).tagOf(vn));
+    const tags = vns.map((vn) => this.#port(port).pool.tagOf(vn));
     const what = older === undefined ? "VSI attached" : "VSI changed";
     this.#log("info", what, { ...named(granted.ask), state: granted.ask.mode, vns, tags });
   }
@@ -256,6 +283,7 @@ export class NveCore {
   #portGone(name: string): undefined {
     for (const vsi of this.ports.get(name)?.vsis ?? []) this.#release(vsi, `port ${name} is gone`);
     this.ports.delete(name);
+    this.gleaned.portGone(name);
   }
 
   #nvaIs(connected: boolean): undefined {
@@ -302,13 +330,8 @@ export class NveCore {
 
   /** Gives back every tag that the VSI holds beyond those of `granted` (H2). */
   #keepTags(vsi: Vsi, granted: Granted | undefined): void {
-    const { pool } = this.#port(vsi.ask.port);
     const keep = new Set(granted?.entries.map(({ vn }) => vn));
-    for (const [vn, { holders }] of [...pool.lent]) {
-      if (keep.has(vn) || !holders.has(vsi.ask.vsi)) continue;
-      pool.giveBack(vn, vsi.ask.vsi);
-      this.#dirty.add(vn);
-    }
+    for (const vn of this.#port(vsi.ask.port).giveBack(vsi.ask.vsi, keep)) this.#dirty.add(vn);
   }
 
   /** Computes the VNs anew that an event touched, and gives out what became different. */
@@ -332,7 +355,9 @@ export class NveCore {
     const held = [...this.ports.values()].some(({ pool }) => pool.tagOf(vn) !== undefined);
     if (!held) return this.#forget(vn);
     this.fdb.watch(vn);
-    const served = serve(this.infos.get(vn), this.locals(vn), this.fdb, this.#nva);
+    const [info, locals] = [this.infos.get(vn), this.locals(vn)];
+    this.#believer.prune(vn, locals, this.#served.get(vn));
+    const served = serve(info, locals, this.fdb, this.#nva, this.gleaned.of(vn));
     this.#served.set(vn, served);
     return served;
   }
@@ -342,6 +367,7 @@ export class NveCore {
     this.#served.delete(vn);
     this.infos.delete(vn);
     this.fdb.unwatch(vn);
+    this.gleaned.forget(vn);
   }
 
   #refuse(ask: Ask, refusal: Refusal): undefined {
@@ -350,8 +376,8 @@ export class NveCore {
     this.#log("warn", "VSI refused", { ...named(ask), code, ...reasons(refusal) });
   }
 
-  #touch(vn: VnId): undefined {
-    if (this.#served.has(vn)) this.#dirty.add(vn);
+  #touch(vn: VnId | undefined): undefined {
+    if (vn !== undefined && this.#served.has(vn)) this.#dirty.add(vn);
   }
 
   #log(level: "info" | "warn", what: string, fields: Record<string, unknown>): void {
@@ -363,10 +389,6 @@ export class NveCore {
     return this.#serial;
   }
 
-  #pool(port: string): TagPool {
-    return this.#port(port).pool;
-  }
-
   #port(name: string): Port {
     const port = this.ports.get(name);
     if (port === undefined) throw new Error(`no port ${name}`); // ports are made from the config
@@ -375,10 +397,3 @@ export class NveCore {
 }
 
 const isList = <T>(value: readonly T[] | Refusal): value is readonly T[] => Array.isArray(value);
-
-const reasons = ({ reason, detail }: Refusal) => ({
-  reason,
-  ...(detail !== undefined && { detail }),
-});
-
-const named = ({ port, vnic, station }: Ask) => ({ port, vnic, ...(station && { station }) });

@@ -1,5 +1,6 @@
-import type { Filters, Mac, Vid, VnId, VsiAddress } from "@nve/protocol-spec";
+import type { Filters, Instant, Mac, Vid, VnId, VsiAddress } from "@nve/protocol-spec";
 import type { RemoteChange } from "./fdb.ts";
+import type { Sample } from "./glean.ts";
 import type { AccessRules, IntentChange } from "./intents.ts";
 import type { TagRange } from "./tag-pool.ts";
 import type { Ask, Fixed, LocalClaim, Refusal, Verdict, VnInfo } from "./vsi.ts";
@@ -25,7 +26,11 @@ export type NveEvent =
   | { on: "vn"; info: VnInfo }
   | { on: "vn-gone"; vn: VnId }
   | { on: "snapshot-begin" | "snapshot-end"; vn: VnId }
-  | { on: "remote"; change: RemoteChange };
+  | { on: "remote"; change: RemoteChange }
+  /** Something was seen at an access that gleans (H16). */
+  | { on: "sample"; sample: Sample }
+  /** Time for what was gleaned to age: which MACs have been heard meanwhile, and when. */
+  | { on: "tick"; heard: readonly { vn: VnId; mac: Mac; seen: Instant }[] };
 
 /** Who waits for intents: say `applied` or `unapplied` when the dataplane is done. */
 export type Waiting = { vsi: string; serial: number };
@@ -55,4 +60,6 @@ export type PortOptions = {
   /** VSIs at most (V10). */
   maxVnics: number;
   rules?: AccessRules;
+  /** MACs gleaned at most; default 1024. */
+  maxGleaned?: number;
 };

@@ -2,12 +2,23 @@ export { NveCore } from "./core.ts";
 export type { NveEffect, NveEvent, PortOptions, Report } from "./events.ts";
 export { Fdb, type Member, type Remote, type RemoteChange } from "./fdb.ts";
 export {
+  type Conflict,
+  type GleanCount,
+  type GleanedMac,
+  type GleanOptions,
+  gleanDefaults,
+  MAX_GLEANED,
+  type Provenance,
+  type Sample,
+} from "./glean.ts";
+export {
   type AccessIntent,
   type AccessRules,
   type Intent,
   type IntentChange,
   intentChange,
   intentKey,
+  type LocalPlace,
   type MacIntent,
   type Place,
   placeKey,

@@ -23,7 +23,8 @@ export type AccessRules = {
 /** Where a MAC of a VN is. */
 export type MacIntent = { is: "mac"; vni: Vni; mac: Mac; at: Place };
 
-export type Place = { is: "local"; port: string; vid: PortTag } | { is: "remote"; vtep: IpAddress };
+export type Place = LocalPlace | { is: "remote"; vtep: IpAddress };
+export type LocalPlace = { is: "local"; port: string; vid: PortTag };
 
 export function intentKey(intent: Intent): string {
   switch (intent.is) {

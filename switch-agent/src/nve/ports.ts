@@ -1,7 +1,7 @@
-import { VdpError } from "@nve/protocol-spec";
+import { VdpError, type VnId } from "@nve/protocol-spec";
 import type { PortOptions } from "./events.ts";
 import type { AccessRules } from "./intents.ts";
-import { entriesOf, noTag } from "./request.ts";
+import { entriesOf, isHosts, noHost, noTag } from "./request.ts";
 import { TagPool } from "./tag-pool.ts";
 import type { Ask, Entry, PortTag, Refusal } from "./vsi.ts";
 
@@ -25,8 +25,10 @@ export class Port {
     return { code: VdpError.insufficientResources, hard: false, reason };
   }
 
-  /** The entries, when each can have its tag. */
-  check({ port, filters }: Ask): readonly Entry[] | Refusal {
+  /** The entries, when each can have its tag, and the addresses are such as hosts have. */
+  check({ port, filters, addresses = [] }: Ask): readonly Entry[] | Refusal {
+    const odd = addresses.find(({ ip }) => !isHosts(ip));
+    if (odd !== undefined) return noHost(odd.ip);
     const entries = entriesOf(filters, (vid) => this.pool.vnOf(vid));
     if ("code" in entries) return entries;
     const stuck = entries.find(({ vn, vid, fixed }) => !this.pool.has(vn, vid, fixed));
@@ -42,5 +44,14 @@ export class Port {
       tags.push(tag);
     }
     return tags;
+  }
+
+  /** Gives back every tag that the VSI holds beyond those of `vns` (H2). @returns the VNs of those */
+  giveBack(vsi: string, vns: ReadonlySet<VnId>): readonly VnId[] {
+    const left = [...this.pool.lent].filter(
+      ([vn, { holders }]) => !vns.has(vn) && holders.has(vsi),
+    );
+    for (const [vn] of left) this.pool.giveBack(vn, vsi);
+    return left.map(([vn]) => vn);
   }
 }

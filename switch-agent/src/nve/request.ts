@@ -2,8 +2,12 @@ import type { IpPrefix } from "@nve/protocol-spec";
 import {
   type Filters,
   isGroup,
+  isIpv6,
+  isSingle,
+  isUnicast,
   type Mac,
   OutOfRange,
+  prefixParts,
   VdpError,
   type Vid,
   VnId,
@@ -11,7 +15,7 @@ import {
 } from "@nve/protocol-spec";
 import type { TagPool } from "./tag-pool.ts";
 import type { VnicContent } from "./tree.ts";
-import type { Entry, Fixed, PortTag, Refusal } from "./vsi.ts";
+import type { Ask, Entry, Fixed, PortTag, Refusal } from "./vsi.ts";
 
 /**
  * Which VNs and MACs the filters name. Formats 1 and 2 have no GroupID: there the tag must already be lent
@@ -64,7 +68,8 @@ export function withLent(filters: Filters, vids: readonly (PortTag | undefined)[
 
 /**
  * VN → MAC → IP of a VSI. An address that names no VN belongs to every VN that has its MAC; one that names no MAC
- * belongs to the only one there is (lldpad's). One whose VN or MAC the VSI does not have is not its own and left out.
+ * belongs to the only one there is (lldpad's). One whose VN or MAC the VSI does not have is not its own and left out,
+ * and so is one that no host has.
  */
 export function contentOf(
   entries: readonly Entry[],
@@ -78,6 +83,7 @@ export function contentOf(
   }
   for (const address of addresses) {
     const { vn, ip } = address;
+    if (!isHosts(ip)) continue;
     const among = vn !== undefined ? [content.get(vn)] : [...content.values()];
     const unnamed = address.mac === undefined && among.length > 1;
     for (const macs of unnamed ? [] : among) {
@@ -87,6 +93,20 @@ export function contentOf(
   }
   return content;
 }
+
+/** An address that a host may have, or a prefix with such in it: 0.0.0.0/0 is all of them. */
+export function isHosts(prefix: IpPrefix): boolean {
+  if (isSingle(prefix)) return isUnicast(prefix);
+  const { ip, length } = prefixParts(prefix);
+  if (length < 8) return !(isIpv6(ip) ? ip.startsWith("ff") : Number(ip.split(".")[0]) >= 224);
+  return isUnicast(ip) || (isIpv6(ip) && ip === "::" && length < 127);
+}
+
+export const noHost = (ip: IpPrefix): Refusal => ({
+  code: VdpError.invalidFormat,
+  hard: false,
+  reason: `${ip} is no address that a host has`,
+});
 
 /** Why an entry cannot have its tag on this port. */
 export function noTag(port: string, pool: TagPool, { vn, vid, fixed }: Entry): Refusal {
@@ -113,6 +133,18 @@ function notFree(port: string, pool: TagPool, vn: VnId, tag: PortTag): Refusal {
       : `VN ${vn} has ${lent === 0 ? "the untagged frames" : `tag ${lent}`} of port ${port} already`;
   return { code: VdpError.invalidVidGroupOrMac, hard: false, reason };
 }
+
+/** For the log. */
+export const reasons = ({ reason, detail }: Refusal) => ({
+  reason,
+  ...(detail !== undefined && { detail }),
+});
+
+export const named = ({ port, vnic, station }: Ask) => ({
+  port,
+  vnic,
+  ...(station && { station }),
+});
 
 function vnIdOf(groupId: number): VnId | string {
   try {

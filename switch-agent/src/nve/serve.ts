@@ -1,15 +1,19 @@
-import type { IpPrefix, Mac, Uuid, VnId } from "@nve/protocol-spec";
+import type { Instant, IpPrefix, Mac, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import type { Report } from "./events.ts";
 import type { Fdb } from "./fdb.ts";
+import type { GleanedMac } from "./glean.ts";
 import {
   type AccessRules,
   type Intent,
   type IntentChange,
   intentChange,
   intentKey,
+  type LocalPlace,
   type Place,
+  placeKey,
 } from "./intents.ts";
-import type { LocalClaim, PortTag, VnInfo } from "./vsi.ts";
+import type { Port } from "./ports.ts";
+import type { Granted, LocalClaim, PortTag, VnInfo } from "./vsi.ts";
 
 /** A VNIC that is active in one VN, and what it has there. */
 export type LocalVnic = {
@@ -22,34 +26,77 @@ export type LocalVnic = {
   suspended: boolean;
   /** Counts up with each association: the latest has the MAC, as after a move between two ports (H20). */
   order: number;
+  /** Who says what is in it, and since when. */
+  by: "signalled" | "static";
+  since: Instant;
   macs: ReadonlyMap<Mac, ReadonlySet<IpPrefix>>;
 };
+
+/** @returns undefined: it is not active there */
+export function localVnic(
+  vn: VnId,
+  { ask, order, since, filters }: Granted,
+  { pool, rules: ofPort }: Port,
+  macs: LocalVnic["macs"],
+): LocalVnic | undefined {
+  const vid = pool.tagOf(vn);
+  if (ask.mode !== "associate" || vid === undefined) return undefined;
+  const { vnic, port, hypervisor, suspended, rules = ofPort } = ask;
+  const by = filters.by === "fixed" ? "static" : "signalled";
+  return { vnic, port, vid, rules, hypervisor, suspended, order, by, since, macs };
+}
 
 /** All that the NVE does for one VN. It is computed anew after each change, and compared with what was. */
 export type Served = {
   intents: ReadonlyMap<string, Intent>;
   claims: ReadonlyMap<Mac, LocalClaim>;
+  vni?: Vni;
+  /** Who was said to have each MAC. */
+  owners: ReadonlyMap<Mac, LocalVnic>;
+  /** Where the VN is here: one VNIC of each place, by `placeKey`. */
+  places: ReadonlyMap<string, LocalVnic>;
   /** It has active members here: the NVEs of the VN send us what they flood (P8). */
   joined: boolean;
 };
 
-export const nothing: Served = { intents: new Map(), claims: new Map(), joined: false };
+export const nothing: Served = {
+  intents: new Map(),
+  claims: new Map(),
+  owners: new Map(),
+  places: new Map(),
+  joined: false,
+};
 
-/** @param nva whether the NVA answers: if not, unknown addresses are flooded (A6). */
+/**
+ * @param nva whether the NVA answers: if not, unknown addresses are flooded (A6)
+ * @param gleaned what was seen here and not said: it gives way to all that was (H17)
+ */
 export function serve(
   info: VnInfo | undefined,
   vnics: readonly LocalVnic[],
   fdb: Fdb,
   nva: boolean,
+  gleaned: ReadonlyMap<Mac, GleanedMac>,
 ): Served {
   if (info === undefined || vnics.length === 0) return nothing;
-  const owners = ownersOf(vnics);
+  const here: Here = { vnics, owners: ownersOf(vnics), places: placesOf(vnics), gleaned };
   return {
-    intents: intentsOf(info, vnics, owners, fdb, nva),
-    claims: new Map([...owners].map(([mac, vnic]) => [mac, claimOf(info.vn, mac, vnic)])),
+    intents: intentsOf(info, here, fdb, nva),
+    claims: claimsOf(info.vn, here),
+    vni: info.vni,
+    owners: here.owners,
+    places: here.places,
     joined: true,
   };
 }
+
+/** A VN at this NVE. */
+type Here = {
+  vnics: readonly LocalVnic[];
+  owners: ReadonlyMap<Mac, LocalVnic>;
+  places: ReadonlyMap<string, LocalVnic>;
+  gleaned: ReadonlyMap<Mac, GleanedMac>;
+};
 
 /** Who has each MAC: the latest association of it. */
 export function ownersOf(vnics: readonly LocalVnic[]): Map<Mac, LocalVnic> {
@@ -63,17 +110,21 @@ export function ownersOf(vnics: readonly LocalVnic[]): Map<Mac, LocalVnic> {
   return owners;
 }
 
-export const localPlace = ({ port, vid }: LocalVnic): Place => ({ is: "local", port, vid });
+/** What is seen at a place is best told as of a VNIC that did not say its MACs. */
+function placesOf(vnics: readonly LocalVnic[]): Map<string, LocalVnic> {
+  const places = new Map<string, LocalVnic>();
+  for (const vnic of vnics) {
+    const key = placeKey(localPlace(vnic));
+    if (vnic.macs.size === 0 || places.get(key)?.macs.size !== 0) places.set(key, vnic);
+  }
+  return places;
+}
 
-function intentsOf(
-  info: VnInfo,
-  vnics: readonly LocalVnic[],
-  owners: ReadonlyMap<Mac, LocalVnic>,
-  fdb: Fdb,
-  nva: boolean,
-): Map<string, Intent> {
+export const localPlace = ({ port, vid }: LocalVnic): LocalPlace => ({ is: "local", port, vid });
+
+function intentsOf(info: VnInfo, here: Here, fdb: Fdb, nva: boolean): Map<string, Intent> {
   const { vn, vni } = info;
-  const places = new Map(vnics.map((vnic) => [`${vnic.port} ${vnic.vid}`, vnic]));
+  const { vnics, owners, places, gleaned } = here;
   const flood = floodOf([...places.values()], vn, fdb);
   const floodUnknown = !nva || !fdb.complete(vn) || hasSilent(vnics, vn, fdb);
   const intents: Intent[] = [{ is: "vn", vni, flood, floodUnknown }];
@@ -81,8 +132,12 @@ function intentsOf(
     intents.push({ is: "access", port, vid, vni, ...rules });
   }
   for (const [mac, owner] of owners) intents.push({ is: "mac", vni, mac, at: localPlace(owner) });
-  for (const { mac, vtep } of fdb.remotes(vn).values()) {
+  const remotes = fdb.remotes(vn);
+  for (const { mac, vtep } of remotes.values()) {
     if (!owners.has(mac)) intents.push({ is: "mac", vni, mac, at: { is: "remote", vtep } });
+  }
+  for (const { mac, at } of gleaned.values()) {
+    if (!owners.has(mac) && !remotes.has(mac)) intents.push({ is: "mac", vni, mac, at });
   }
   return new Map(intents.map((intent) => [intentKey(intent), intent]));
 }
@@ -107,10 +162,26 @@ function hasSilent(vnics: readonly LocalVnic[], vn: VnId, fdb: Fdb): boolean {
   return [...fdb.members(vn).keys()].some((nve) => !heard.has(nve));
 }
 
-function claimOf(vn: VnId, mac: Mac, vnic: LocalVnic): LocalClaim {
+function claimsOf(vn: VnId, { owners, places, gleaned }: Here): Map<Mac, LocalClaim> {
+  const claims = new Map<Mac, LocalClaim>();
+  for (const [mac, vnic] of owners) {
+    const said = vnic.macs.get(mac) ?? none;
+    const ips = said.size > 0 ? said : (gleaned.get(mac)?.ips.keys() ?? none);
+    claims.set(mac, claimOf(vn, mac, vnic, ips));
+  }
+  for (const { mac, at, ips } of gleaned.values()) {
+    const vnic = places.get(placeKey(at));
+    if (owners.has(mac) || vnic === undefined) continue;
+    claims.set(mac, { ...claimOf(vn, mac, vnic, ips.keys()), suspended: false, gleaned: true });
+  }
+  return claims;
+}
+
+const none: ReadonlySet<IpPrefix> = new Set();
+
+function claimOf(vn: VnId, mac: Mac, vnic: LocalVnic, ips: Iterable<IpPrefix>): LocalClaim {
   const { vnic: name, hypervisor, port, suspended } = vnic;
-  const ips = [...(vnic.macs.get(mac) ?? [])].sort();
-  return { vn, mac, ips, vnic: name, hypervisor, port, suspended };
+  return { vn, mac, ips: [...ips].sort(), vnic: name, hypervisor, port, suspended };
 }
 
 /**
@@ -120,6 +191,7 @@ function claimOf(vn: VnId, mac: Mac, vnic: LocalVnic): LocalClaim {
 export const sameClaim = (a: LocalClaim, b: LocalClaim): boolean =>
   a.vnic === b.vnic &&
   a.suspended === b.suspended &&
+  a.gleaned === b.gleaned &&
   a.ips.length === b.ips.length &&
   a.ips.every((ip, i) => ip === b.ips[i]);
 

@@ -78,6 +78,8 @@ export type LocalClaim = {
   hypervisor: string;
   port: string;
   suspended: boolean;
+  /** Seen in frames, nobody said it (H16). */
+  gleaned?: true;
 };
 
 /** One entry of the filter info, resolved: which VN, with which tag if one was named, which MAC if any. */

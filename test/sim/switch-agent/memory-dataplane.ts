@@ -1,5 +1,5 @@
 import type { Dataplane, DataplaneCounters } from "@nve/switch-agent/dataplane/dataplane";
-import { type Intent, intentKey } from "@nve/switch-agent/nve";
+import { type Intent, intentKey, type Sample } from "@nve/switch-agent/nve";
 
 /** A dataplane that takes notes. */
 export class MemoryDataplane implements Dataplane {
@@ -12,6 +12,10 @@ export class MemoryDataplane implements Dataplane {
   gate: Promise<void> = Promise.resolve();
   ensured = 0;
   closed = false;
+  /** As if that had been seen at an access that gleans. */
+  sample: (...samples: Sample[]) => void = () => {};
+  /** How long ago each MAC was heard. */
+  silence: number | undefined;
 
   async ensure(intents: readonly Intent[]): Promise<void> {
     this.ensured += 1;
@@ -38,6 +42,14 @@ export class MemoryDataplane implements Dataplane {
 
   async portDown(port: string): Promise<void> {
     this.ports.delete(port);
+  }
+
+  onSamples(hear: (samples: readonly Sample[]) => void): void {
+    this.sample = (...samples) => hear(samples);
+  }
+
+  silentMs(): number | undefined {
+    return this.silence;
   }
 
   async counters(): Promise<DataplaneCounters> {

@@ -10,14 +10,16 @@ import {
   openBpfObject,
 } from "@nve/linux/bpf";
 import { type Log, Refused } from "@nve/program";
-import { type IpAddress, isIpv6 } from "@nve/protocol-spec";
-import { type Intent, intentKey } from "../../nve/intents.ts";
+import { type IpAddress, isIpv6, type Mac, type Vni } from "@nve/protocol-spec";
+import type { Sample } from "../../nve/glean.ts";
+import { type Intent, intentKey, type LocalPlace } from "../../nve/intents.ts";
 import type { Dataplane, DataplaneCounters } from "../dataplane.ts";
 import { DataplaneError } from "../error.ts";
 import { Forwarding } from "./forwarding.ts";
 import { type TorMaps, torMaps } from "./maps.ts";
 import { readCounters, readIntents } from "./read-back.ts";
 import { IntentRecord } from "./record.ts";
+import { Samples } from "./samples.ts";
 import { openTunnelDevice, type TunnelDevice } from "./tunnel.ts";
 
 type EbpfDataplaneOptions = {
@@ -94,6 +96,7 @@ class EbpfDataplane implements Dataplane {
   readonly #parts: Parts;
   readonly #record = new IntentRecord();
   readonly #forwarding: Forwarding;
+  readonly #samples: Samples;
   readonly #timers = new Set<NodeJS.Timeout>();
   #closed = false;
 
@@ -104,6 +107,11 @@ class EbpfDataplane implements Dataplane {
       unreachable: (vtep) => unreachable(vtep, parts.vtep),
       later: (task) => this.#later(task),
     });
+    this.#samples = new Samples(parts.maps, {
+      indexOf: (port) => parts.ports.indexOf(port),
+      nameOf: (ifindex) => parts.ports.nameOf(ifindex),
+      wanted: () => !this.#closed && this.#record.gleaning.size > 0,
+    });
   }
 
   get mtu(): number | undefined {
@@ -112,6 +120,7 @@ class EbpfDataplane implements Dataplane {
 
   async ensure(intents: readonly Intent[]): Promise<void> {
     this.#each(intents, (intent) => this.#forwarding.ensure(intent));
+    this.#samples.look();
   }
 
   async remove(intents: readonly Intent[]): Promise<void> {
@@ -141,6 +150,14 @@ class EbpfDataplane implements Dataplane {
     this.#portChanged(port, was);
   }
 
+  onSamples(hear: (samples: readonly Sample[]) => void): void {
+    this.#open(() => this.#samples.listen(hear));
+  }
+
+  silentMs(vni: Vni, mac: Mac, at: LocalPlace): number | undefined {
+    return this.#open(() => this.#samples.silentMs(vni, mac, at));
+  }
+
   async counters(): Promise<DataplaneCounters> {
     return this.#open(() => readCounters(this.#parts, this.#record.vns.keys()));
   }
@@ -153,6 +170,7 @@ class EbpfDataplane implements Dataplane {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#samples.close();
     for (const timer of this.#timers) clearTimeout(timer);
     const { ports, overlay, tunnel, object } = this.#parts;
     ports.keep(new Set());

@@ -3,12 +3,12 @@ import type { AccessIntent, AccessRules, Intent, Place } from "../../nve/intents
 import type { PortTag } from "../../nve/vsi.ts";
 import {
   accessFlag,
-  floodUnknownFlag,
   type KernelPlace,
   localPlace,
   nowhere,
   remotePlace,
   type TorMaps,
+  vnFlag,
 } from "./maps.ts";
 import {
   type AccessRecord,
@@ -91,13 +91,18 @@ export class Forwarding {
     const rules = { ...(checkSource && { checkSource }), ...(glean && { glean }) };
     this.#writeAccess(this.#around.indexOf(port), vid, { vni, rules });
     const tags = this.#record.access.get(port) ?? new Map<PortTag, AccessRecord>();
+    const was = tags.get(vid);
     this.#record.access.set(port, tags.set(vid, { vni, rules }));
+    this.#gleaning(vni, rules.glean ? 1 : 0);
+    if (was !== undefined) this.#gleaning(was.vni, was.rules.glean ? -1 : 0);
   }
 
   #removeAccess(port: string, vid: PortTag): void {
     const ifindex = this.#around.indexOf(port);
     if (ifindex !== undefined) this.#maps.access.delete({ ifindex, vid, zero: 0 });
     const tags = this.#record.access.get(port);
+    const was = tags?.get(vid);
+    if (was?.rules.glean) this.#gleaning(was.vni, -1);
     tags?.delete(vid);
     if (tags?.size === 0) this.#record.access.delete(port);
   }
@@ -105,6 +110,24 @@ export class Forwarding {
   #writeAccess(ifindex: number | undefined, vid: PortTag, { vni, rules }: AccessRecord): void {
     if (ifindex === undefined) return;
     this.#maps.access.set({ ifindex, vid, zero: 0 }, { vni, flags: flagsOf(rules) });
+  }
+
+  /** One access more, or less, of the VN gleans: with the first of them, what DHCP servers say in it is shown. */
+  #gleaning(vni: Vni, by: 1 | -1 | 0): void {
+    const { gleaning } = this.#record;
+    const was = gleaning.get(vni) ?? 0;
+    if (by === 0) return;
+    if (was + by === 0) gleaning.delete(vni);
+    else gleaning.set(vni, was + by);
+    const vn = this.#record.vns.get(vni);
+    if (vn?.intent === undefined || (was > 0 && was + by > 0)) return;
+    const flags = this.#vnFlags(vni, vn.intent.floodUnknown);
+    this.#maps.vns.set(vni, { n: vn.written, generation: vn.generation, flags });
+  }
+
+  #vnFlags(vni: Vni, floodUnknown: boolean): number {
+    const leases = this.#record.gleaning.has(vni) ? vnFlag.gleanLeases : 0;
+    return leases | (floodUnknown ? vnFlag.floodUnknown : 0);
   }
 
   #ensureMac(vni: Vni, mac: Mac, id: PlaceId): void {
@@ -173,7 +196,7 @@ export class Forwarding {
     const places = flood.flatMap((id) => this.#kernelPlace(id) ?? []).sort(localFirst);
     try {
       this.#maps.flood.setAll(places.map((place, at) => [{ vni, generation, at }, place]));
-      const flags = floodUnknown ? floodUnknownFlag : 0;
+      const flags = this.#vnFlags(vni, floodUnknown);
       this.#maps.vns.set(vni, { n: places.length, generation, flags });
     } catch (error) {
       this.#deleteFlood(vni, generation, places.length);

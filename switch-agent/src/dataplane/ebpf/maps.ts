@@ -1,8 +1,10 @@
 import {
   type BpfMap,
   type BpfObject,
+  type BpfQueue,
   ip,
   mac,
+  octets,
   type PerCpuMap,
   struct,
   u8,
@@ -22,6 +24,8 @@ export type TorMaps = {
   vnCounts: PerCpuMap<number, VnCounts>;
   drops: PerCpuMap<number, number>;
   config: BpfMap<number, { tunnel: number; vtep: IpAddress }>;
+  samples: BpfQueue<KernelSample>;
+  sights: BpfMap<SightKey, KernelSight>;
 };
 
 type AccessKey = { ifindex: number; vid: number; zero: number };
@@ -30,6 +34,24 @@ type FdbKey = { vni: number; mac: Mac; zero: number };
 export type KernelPlace = { type: number; vid: number; ifindex: number; vtep: IpAddress };
 type KernelVn = { n: number; generation: number; flags: number };
 type FloodKey = { vni: number; generation: number; at: number };
+export type KernelSample = {
+  vni: number;
+  ifindex: number;
+  vid: number;
+  length: number;
+  octets: Uint8Array;
+};
+type SightKey = {
+  vni: number;
+  ifindex: number;
+  address: number;
+  vid: number;
+  mac: Mac;
+  what: number;
+  zero: number;
+};
+/** Nanoseconds of the monotonic clock. */
+type KernelSight = { shown: number; seen: number };
 type PeerKey = { vni: number; vtep: IpAddress };
 export type VnCounts = {
   accessIn: number;
@@ -40,12 +62,13 @@ export type VnCounts = {
 };
 
 export const placeType = { local: 1, remoteV4: 2, remoteV6: 3, nowhere: 4 } as const;
-export const floodUnknownFlag = 1;
+export const vnFlag = { floodUnknown: 1, gleanLeases: 2 } as const;
 export const accessFlag = { checkSource: 1, glean: 2 } as const;
 
 /**
  * Why a frame was dropped, in the order of `enum reason`:
  * `unknown-source`: from a MAC that is not known to be at that place, which checks it;
+ * `glean-overrun`: forwarded, but not shown to the agent, as too much was;
  * `port-absent`: known to be at a port that is not there; `no-vn`: the tag is lent, its VN not set up (yet);
  * `split-horizon`: from the overlay to a MAC behind the overlay; `inner-tag`: tagged inside the tunnel.
  */
@@ -68,6 +91,7 @@ export const dropReasons = [
   "tunnel-error",
   "no-vn",
   "unknown-source",
+  "glean-overrun",
 ] as const;
 
 const accessKey = struct({ ifindex: u32, vid: u16, zero: u16 });
@@ -85,6 +109,17 @@ const vnCounts = struct({
   flooded: u64,
 });
 
+const sample = struct({ vni: u32, ifindex: u32, vid: u16, length: u16, octets: octets(384) });
+const sightKey = struct({
+  vni: u32,
+  ifindex: u32,
+  address: u32,
+  vid: u16,
+  mac,
+  what: u16,
+  zero: u16,
+});
+
 export function torMaps(object: BpfObject): TorMaps {
   return {
     access: object.map("access_map", accessKey, access),
@@ -95,6 +130,8 @@ export function torMaps(object: BpfObject): TorMaps {
     vnCounts: object.perCpuMap("vn_counts", u32, vnCounts),
     drops: object.perCpuMap("drops", u32, u64),
     config: object.map("config", u32, struct({ tunnel: u32, vtep: ip })),
+    samples: object.queue("samples", sample),
+    sights: object.map("sights", sightKey, struct({ shown: u64, seen: u64 })),
   };
 }
 

@@ -6,11 +6,11 @@ import type { DataplaneCounters } from "../dataplane.ts";
 import {
   accessFlag,
   dropReasons,
-  floodUnknownFlag,
   type KernelPlace,
   placeType,
   type TorMaps,
   type VnCounts,
+  vnFlag,
 } from "./maps.ts";
 
 /** The kernel's maps as intents; what waits for an absent port is not among them. */
@@ -25,7 +25,7 @@ export function readIntents(
       is: "vn",
       vni: Vni(vni),
       flood: flood.flatMap((kernel) => (kernel && place(kernel)) ?? []),
-      floodUnknown: (flags & floodUnknownFlag) !== 0,
+      floodUnknown: (flags & vnFlag.floodUnknown) !== 0,
     };
   });
   const access = [...maps.access.entries()].flatMap(

@@ -9,6 +9,8 @@ export type PlaceId = number;
 export class IntentRecord {
   readonly vns = new Map<Vni, VnRecord>();
   readonly access = new Map<string, Map<PortTag, AccessRecord>>();
+  /** Accesses that glean, of each VN that has any. */
+  readonly gleaning = new Map<Vni, number>();
   readonly #places: Place[] = [];
   readonly #ids = new Map<string, PlaceId>();
 

@@ -5,7 +5,7 @@
  *                                                               `--> tunnel key -> tunnel device
  *   tunnel device -> tor_overlay -> VNI and VTEP checked -> {VNI, MAC} -> access port, tagged
  */
-#include "tor.h"
+#include "glean.h"
 
 struct ingress { __u32 vni, ifindex, vid, overlay; };
 
@@ -127,6 +127,11 @@ static __always_inline int forward(struct __sk_buff *skb, const struct config *c
 	if (is_tagged(skb, eth)) return from->overlay ? DROP(INNER_TAG) : DROP(DOUBLE_TAGGED); /* RFC 7348 6.1 */
 	if (is_group(eth->h_source)) return DROP(BAD_SOURCE);
 	if (is_link_local(eth->h_dest)) return DROP(LINK_LOCAL);
+	if (vn->flags & GLEAN_LEASES) {
+		glean_leases(skb, from->vni, from->ifindex, from->vid);
+		eth = ethernet(skb);
+		if (!eth) return DROP(MALFORMED);
+	}
 	if (is_group(eth->h_dest)) return flood_all(skb, c, from, vn, count);
 	memcpy(key.mac, eth->h_dest, 6);
 	to = bpf_map_lookup_elem(&fdb, &key);
@@ -177,10 +182,14 @@ int tor_access(struct __sk_buff *skb)
 	if (!vn || !count || !c) return DROP(NOT_READY);
 	count->access_in += 1;
 	if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return DROP(MALFORMED);
-	if (access->flags & CHECK_SOURCE) {
+	if (access->flags) {
+		int known;
+
 		eth = ethernet(skb);
 		if (!eth) return DROP(MALFORMED);
-		if (!is_at_home(eth, &from)) return DROP(UNKNOWN_SOURCE);
+		known = is_at_home(eth, &from);
+		if (!known && (access->flags & CHECK_SOURCE)) return DROP(UNKNOWN_SOURCE);
+		if ((access->flags & GLEAN) && !is_tagged(skb, eth)) glean(skb, from.vni, from.vid, known);
 	}
 	return forward(skb, c, &from, vn, count);
 }

@@ -20,8 +20,9 @@ struct peer_value { __u32 places; };
 struct config { __u32 tunnel; __u32 vtep[4]; };
 struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flooded; };
 
-/* Of a VN. */
+/* Of a VN. GLEAN_LEASES: some access of it gleans, so what DHCP servers say to anybody in it is shown. */
 #define FLOOD_UNKNOWN 1
+#define GLEAN_LEASES 2
 /* Of an access. */
 #define CHECK_SOURCE 1
 #define GLEAN 2
@@ -44,7 +45,7 @@ struct {
 enum reason {
 	UNTAGGED, PRIORITY_TAGGED, NO_SUCH_TAG, DOUBLE_TAGGED, LINK_LOCAL, BAD_SOURCE, MALFORMED, HAIRPIN, PORT_ABSENT,
 	UNKNOWN_VNI, UNKNOWN_MAC, STRANGER_VTEP, SPLIT_HORIZON, INNER_TAG, OVERSIZE, TUNNEL_ERROR, NOT_READY, UNKNOWN_SOURCE,
-	REASONS
+	GLEAN_OVERRUN, REASONS
 };
 
 struct {
@@ -53,3 +54,43 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } drops SEC(".maps");
+
+/* What gleaning shows the agent: the frame without its tag, as much of it as fits. ifindex 0: from the overlay. */
+#define SAMPLE_OCTETS 384
+struct sample { __u32 vni, ifindex; __u16 vid, length; __u8 octets[SAMPLE_OCTETS]; };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, 1024);
+	__uint(value_size, sizeof(struct sample));
+} samples SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sample);
+} scratch SEC(".maps");
+
+/* A MAC at a place; or, in ARP and ND, the MAC with (the hash of) an address that it says there. */
+enum sight_of { SIGHT_MAC, SIGHT_ARP, SIGHT_ND };
+struct sight_key { __u32 vni, ifindex, address; __u16 vid; __u8 mac[6]; __u16 what, zero; };
+/* Nanoseconds of the monotonic clock; shown 0: never. */
+struct sight { __u64 shown, seen; };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sight_key);
+	__type(value, struct sight);
+} sights SEC(".maps");
+
+/* How many samples of a port since `since`. */
+struct gauge { __u64 since; __u32 shown, zero; };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u32);
+	__type(value, struct gauge);
+} gauges SEC(".maps");
