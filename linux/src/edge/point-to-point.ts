@@ -1,9 +1,11 @@
 import {
   evbTlvFor,
+  findEvbTlv,
   GroupAddress,
   type Lldpdu,
   type Mac,
   maxNeighbours,
+  type Neighbour,
   sameNeighbour,
 } from "@nve/protocol-spec";
 import { openEcp } from "./ecp.ts";
@@ -45,10 +47,14 @@ export function openPointToPoint(shared: Shared): Side {
 
   function perform(heard: Heard, by: Listener): void {
     const changed = follow(heard, by === toUs);
-    if (heard.do === "neighbour-new") tx({ on: "new-neighbour" });
+    if (heard.do === "neighbour-new" && !isOfOurs(heard.neighbour)) tx({ on: "new-neighbour" });
     else if (changed) tx({ on: "change" });
     report(heard, by);
   }
+
+  /** Another station on the access network: it wants nothing of us. */
+  const isOfOurs = ({ lldpdu: { tlvs } }: Neighbour): boolean =>
+    findEvbTlv(tlvs) !== undefined && evbTlvFor(role, tlvs) === undefined;
 
   /** @returns whether the peer must hear from us now */
   function follow({ do: what, neighbour: { lldpdu, source } }: Heard, alone: boolean): boolean {

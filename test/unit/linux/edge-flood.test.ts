@@ -6,6 +6,7 @@ import {
   ecpduOctets,
   frameOctets,
   GroupAddress,
+  lldpduOctets,
   Mac,
   readEcpdu,
   readFrame,
@@ -67,7 +68,19 @@ function setUp() {
     );
     clock.advance(0);
   };
-  return { clock, port, request, delivered: () => delivered, acks: () => acks };
+  const lldp = (chassis: number): void => {
+    const id = { subtype: 7, octets: Uint8Array.of(chassis) };
+    wire.b.send(
+      frameOctets({
+        destination: GroupAddress.nearestCustomerBridge,
+        source: Mac("52:54:00:bb:00:02"),
+        etherType: EtherType.lldp,
+        payload: lldpduOctets({ chassisId: id, portId: id, ttl: 120, tlvs: [] }),
+      }),
+    );
+    clock.advance(0);
+  };
+  return { clock, port, request, lldp, delivered: () => delivered, acks: () => acks };
 }
 
 test("V10: a flood of ECPDUs is taken at 64 KiB a second; the others are not acknowledged, and counted", () => {
@@ -110,6 +123,18 @@ test("V10: for a peer that acknowledges nothing no more than 256 KiB wait, what 
   }
   expect(1000 - lost).toBe(Math.floor((256 * 1024) / vdpduOctets(big).length));
   expect(port.counters.ecp.givenUp).toBe(lost);
+});
+
+test("V10: a flood of LLDPDUs is read at 128 a second; the others are counted, and a station's is heard afterwards", () => {
+  const { clock, port, lldp } = setUp();
+  for (let i = 0; i < 2000; i++) lldp(i % 7);
+  expect(port.counters.lldp).toMatchObject({ in: 256, putOff: 1744 });
+  clock.advance(1000);
+  for (let i = 0; i < 2000; i++) lldp(i % 7);
+  expect(port.counters.lldp).toMatchObject({ in: 256 + 128, putOff: 4000 - 256 - 128 });
+  clock.advance(1000);
+  lldp(7);
+  expect(port.neighbours).toHaveLength(8);
 });
 
 test("what was settled makes room again", () => {
