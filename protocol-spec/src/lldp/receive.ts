@@ -1,6 +1,7 @@
+import { sameOctets } from "../bytes.ts";
 import { Instant, type Mac } from "../ids.ts";
 import { same } from "../same.ts";
-import type { Lldpdu } from "./lldpdu.ts";
+import type { Lldpdu, TypedId } from "./lldpdu.ts";
 
 /**
  * LLDP receive side (802.1AB §9.2.7): neighbours by chassis and port ID, each until its TTL runs out, it
@@ -53,7 +54,10 @@ export function stepLldpRx(
 
 /** Chassis ID and port ID together name a neighbour (802.1AB §8.2: the MSAP identifier). */
 export const sameNeighbour = (a: Lldpdu, b: Lldpdu): boolean =>
-  same(a.chassisId, b.chassisId) && same(a.portId, b.portId);
+  sameId(a.chassisId, b.chassisId) && sameId(a.portId, b.portId);
+
+const sameId = (a: TypedId, b: TypedId): boolean =>
+  a.subtype === b.subtype && sameOctets(a.octets, b.octets);
 
 function hear(
   rx: LldpRx,
