@@ -52,6 +52,7 @@ export {
   Vni,
 } from "./ids.ts";
 export {
+  holdsHosts,
   IpAddress,
   IpPrefix,
   ipFrom,

@@ -47,6 +47,15 @@ export function isUnicast(ip: IpAddress): boolean {
   return octets[0] !== 0xff && !isLowest;
 }
 
+/** An address that a host may have, or a prefix that is not wholly of others: 0.0.0.0/0 is not. */
+export function holdsHosts(prefix: IpPrefix): boolean {
+  if (isSingle(prefix)) return isUnicast(prefix);
+  const { ip, length } = prefixParts(prefix);
+  const [first = 0] = ipOctets(ip);
+  if (isIpv6(ip)) return first !== 0xff;
+  return first < 224 && (length < 8 || isUnicast(ip));
+}
+
 /** ::ffff:a.b.c.d (RFC 4291 §2.5.5.2). */
 function v4Mapped(octets: Uint8Array): Uint8Array | undefined {
   const mapped = octets.every((octet, i) => i >= 12 || octet === (i < 10 ? 0 : 0xff));

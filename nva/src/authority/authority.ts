@@ -1,4 +1,5 @@
 import {
+  holdsHosts,
   Instant,
   type IpAddress,
   isGroup,
@@ -345,6 +346,8 @@ function faultOf(
 ): string | undefined {
   if (isGroup(claim.mac)) return `${claim.mac} is a group address: no station has it`;
   if (claim.mac === "00:00:00:00:00:00") return "the all-zero address is no station's";
+  const odd = claim.ips.find((ip) => !holdsHosts(ip));
+  if (odd !== undefined) return `${odd} is no address that a host has`;
   if (claim.ips.length > limits.ipsPerClaim)
     return `more than ${limits.ipsPerClaim} IP addresses and prefixes for one MAC address`;
   if (nve.ips + claim.ips.length - vn.ipsOf(claim.mac, source) > limits.ipsPerNve)

@@ -10,7 +10,7 @@ export type Held = {
   stale: boolean;
 };
 
-/** The claim that counts: static > sticky > highest sequence > lowest VTEP, then the source's name. */
+/** The claim that counts: static > sticky > said > gleaned (H17); then highest sequence > lowest VTEP, then the source's name. */
 export function bestOf(held: readonly Held[], locationOf: LocationOf): Held | undefined {
   let best: Held | undefined;
   for (const one of held)
@@ -47,7 +47,10 @@ function outranks(a: Claim, b: Claim, locationOf: LocationOf): boolean {
   return order === 0 ? a.source < b.source : order < 0;
 }
 
-const rank = (claim: Claim): number => (claim.source === "static" ? 2 : claim.sticky ? 1 : 0);
+function rank({ source, sticky, gleaned }: Claim): number {
+  if (source === "static") return 3;
+  return sticky ? 2 : gleaned ? 0 : 1;
+}
 
 /** By value, IPv4 before IPv6, none last (RFC 7432 §7.7: the lowest wins). */
 function compareVteps(a: IpAddress | undefined, b: IpAddress | undefined): number {

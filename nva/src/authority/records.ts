@@ -51,6 +51,8 @@ export type Reported = {
   sticky: boolean;
   anycast: boolean;
   suspended: boolean;
+  /** Seen in frames, nobody said it: what somebody said comes first (H17). */
+  gleaned?: true;
 };
 
 /** A stored claim: {VN, MAC, source} is its key, `nveId` where the address is. */

@@ -69,14 +69,14 @@ export class VnState {
     return undefined;
   }
 
-  /** The one that changed last where several have it. */
+  /** The one that changed last where several have it, and one that somebody said before one that was gleaned. */
   #latest(prefix: IpPrefix): Mapping | undefined {
-    let found: { mac: Mac; order: number } | undefined;
+    let found: Entry | undefined;
     for (const mac of this.#byIp.get(prefix) ?? []) {
-      const order = this.#entries.get(mac)?.order ?? 0;
-      if (found === undefined || order > found.order) found = { mac, order };
+      const entry = this.#entries.get(mac);
+      if (entry !== undefined && (found === undefined || isBetter(entry, found))) found = entry;
     }
-    return found && this.mapping(found.mac);
+    return found && this.mapping(found.best.claim.mac);
   }
 
   *claims(): Generator<Held & { best: boolean }> {
@@ -297,6 +297,11 @@ function sequenceOf(
 const isMove = (before: Held, best: Held): boolean =>
   before.claim.source !== best.claim.source && !(before.claim.anycast && best.claim.anycast);
 
+function isBetter(a: Entry, b: Entry): boolean {
+  const [said, alsoSaid] = [!a.best.claim.gleaned, !b.best.claim.gleaned];
+  return said === alsoSaid ? a.order > b.order : said;
+}
+
 function sameClaim(a: Claim, b: Claim): boolean {
   return (
     a.sequence === b.sequence &&
@@ -307,6 +312,7 @@ function sameClaim(a: Claim, b: Claim): boolean {
     a.sticky === b.sticky &&
     a.anycast === b.anycast &&
     a.suspended === b.suspended &&
+    a.gleaned === b.gleaned &&
     a.ips.length === b.ips.length &&
     a.ips.every((ip, i) => ip === b.ips[i])
   );

@@ -70,7 +70,7 @@ export const claimRecord = ({ source, claim, best, stale }: SourcedClaim) => {
     port,
     sequence: Number(sequence),
     best,
-    flags: flags({ ...claim, stale }),
+    flags: [...flags({ ...claim, stale }), ...(claim.gleaned ? ["gleaned"] : [])],
   };
 };
 export type ClaimRecord = NonNullable<ReturnType<typeof claimRecord>>;

@@ -113,6 +113,7 @@ function fromClaim(claim: wire.Claim): Reported {
     sticky: claim.sticky,
     anycast: claim.anycast,
     suspended: claim.suspended,
+    ...(claim.gleaned && { gleaned: true }),
   };
 }
 
@@ -184,7 +185,7 @@ export function toClaim(claim: Claim): wire.Claim {
     sticky: claim.sticky,
     anycast: claim.anycast,
     suspended: claim.suspended,
-    gleaned: false,
+    gleaned: claim.gleaned ?? false,
   };
 }
 

@@ -45,15 +45,17 @@ const claim = z
     sticky: z.boolean(),
     anycast: z.boolean(),
     suspended: z.boolean(),
+    gleaned: z.literal(true).optional(),
     source: z.templateLiteral([z.enum(["static", "nve:"]), z.string()]),
     nveId,
   })
-  .transform(({ vnic, hypervisor, port, source, ...rest }) => ({
+  .transform(({ vnic, hypervisor, port, source, gleaned, ...rest }) => ({
     ...rest,
     source: source as Source,
     ...(vnic === undefined ? {} : { vnic }),
     ...(hypervisor === undefined ? {} : { hypervisor }),
     ...(port === undefined ? {} : { port }),
+    ...(gleaned === undefined ? {} : { gleaned }),
   }));
 const history = z.strictObject({ vnId, mac, sequence: count });
 

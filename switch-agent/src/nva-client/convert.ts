@@ -97,7 +97,7 @@ const claimOf = (claim: LocalClaim): Claim => ({
   sticky: false,
   anycast: false,
   suspended: claim.suspended,
-  gleaned: false,
+  gleaned: claim.gleaned ?? false,
 });
 
 /** @param incarnation 16 octets, new at each start */

@@ -1,4 +1,4 @@
-import { type Instant, type Mac, VdpError, type VnId } from "@nve/protocol-spec";
+import { type Instant, type Mac, VdpError, type VnId, type Vni } from "@nve/protocol-spec";
 import { Believer } from "./believer.ts";
 import type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 import { Fdb, type RemoteChange } from "./fdb.ts";
@@ -24,6 +24,8 @@ export class NveCore {
   readonly gleaned: Gleaner;
   readonly #believer: Believer;
   readonly #served = new Map<VnId, Served>();
+  /** By VNI; what is not in `infos` any more does not count. */
+  readonly #vns = new Map<Vni, VnId>();
   readonly #dirty = new Set<VnId>();
   #nva = false;
   #serial = 0;
@@ -36,7 +38,7 @@ export class NveCore {
       fdb: this.fdb,
       served: (vn) => this.#served.get(vn),
       vnAt: ({ port, vid }) => this.ports.get(port)?.pool.vnOf(vid),
-      vnOf: (vni) => [...this.infos.values()].find((info) => info.vni === vni)?.vn,
+      vnOf: (vni) => this.#vnOf(vni),
     });
     for (const port of ports) this.#open(port);
   }
@@ -131,8 +133,9 @@ export class NveCore {
         return this.#touch(this.#believer.take(event.sample, now));
       case "tick":
         for (const { vn, mac, seen } of event.heard) this.gleaned.heard(vn, mac, seen);
-        for (const vn of this.gleaned.expire(now)) this.#touch(vn);
-        return undefined;
+        return this.#touch(...this.gleaned.expire(now));
+      case "link":
+        return this.#touch(...(this.ports.get(event.port)?.linkIs(event.up) ?? []));
     }
   }
 
@@ -212,16 +215,20 @@ export class NveCore {
 
   /** Two VNs with one VNI would be one (P11): the second is refused, and the first stays as it is. */
   #learn(info: VnInfo): Refusal | undefined {
-    const other = [...this.infos.values()].find(
-      ({ vn, vni }) => vni === info.vni && vn !== info.vn,
-    );
-    if (other !== undefined) {
-      const reason = `VN ${info.vn} cannot be told from VN ${other.vn} on the underlay`;
+    const other = this.#vnOf(info.vni);
+    if (other !== undefined && other !== info.vn) {
+      const reason = `VN ${info.vn} cannot be told from VN ${other} on the underlay`;
       return { code: VdpError.other, hard: false, reason, detail: `both have VNI ${info.vni}` };
     }
     this.infos.set(info.vn, info);
+    this.#vns.set(info.vni, info.vn);
     this.#dirty.add(info.vn);
     return undefined;
+  }
+
+  #vnOf(vni: Vni): VnId | undefined {
+    const vn = this.#vns.get(vni);
+    return vn !== undefined && this.infos.get(vn)?.vni === vni ? vn : undefined;
   }
 
   #denied(vsi: Vsi, ask: Ask, refusal: Refusal): undefined {
@@ -337,6 +344,7 @@ export class NveCore {
   /** Computes the VNs anew that an event touched, and gives out what became different. */
   #settle(): void {
     const owners = this.#owners;
+    if (owners.length + this.#dirty.size === 0) return;
     this.#owners = [];
     const difference = new Difference();
     for (const vn of this.#dirty) difference.add(vn, this.#served.get(vn), this.#renew(vn));
@@ -376,8 +384,8 @@ export class NveCore {
     this.#log("warn", "VSI refused", { ...named(ask), code, ...reasons(refusal) });
   }
 
-  #touch(vn: VnId | undefined): undefined {
-    if (vn !== undefined && this.#served.has(vn)) this.#dirty.add(vn);
+  #touch(...vns: readonly (VnId | undefined)[]): undefined {
+    for (const vn of vns) if (vn !== undefined && this.#served.has(vn)) this.#dirty.add(vn);
   }
 
   #log(level: "info" | "warn", what: string, fields: Record<string, unknown>): void {

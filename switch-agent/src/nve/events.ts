@@ -20,6 +20,8 @@ export type NveEvent =
   | { on: "release"; vsi: string; why: string }
   /** A port more: of a VM beside us (A8), or of an administrator (A11). One that is there stays as it is. */
   | { on: "port"; port: PortOptions }
+  /** The link of a port: what is behind one that is down may be reached elsewhere meanwhile. */
+  | { on: "link"; port: string; up: boolean }
   /** It is gone with all that was on it; nobody is told. */
   | { on: "port-gone"; name: string }
   | { on: "nva"; connected: boolean }

@@ -1,7 +1,7 @@
-import { VdpError, type VnId } from "@nve/protocol-spec";
+import { holdsHosts, VdpError, type VnId } from "@nve/protocol-spec";
 import type { PortOptions } from "./events.ts";
 import type { AccessRules } from "./intents.ts";
-import { entriesOf, isHosts, noHost, noTag } from "./request.ts";
+import { entriesOf, noHost, noTag } from "./request.ts";
 import { TagPool } from "./tag-pool.ts";
 import type { Ask, Entry, PortTag, Refusal } from "./vsi.ts";
 
@@ -11,11 +11,24 @@ export class Port {
   readonly vsis = new Set<string>();
   readonly maxVnics: number;
   readonly rules: AccessRules;
+  #up = true;
 
   constructor({ tags, startTag, maxVnics, rules = {} }: PortOptions) {
     this.pool = new TagPool(tags, startTag);
     this.maxVnics = maxVnics;
     this.rules = rules;
+  }
+
+  /** Its link; nobody has said otherwise yet. */
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** @returns the VNs that have a tag here, if that makes a difference */
+  linkIs(up: boolean): readonly VnId[] {
+    if (up === this.#up) return [];
+    this.#up = up;
+    return [...this.pool.lent.keys()];
   }
 
   /** Why there is no room for one VSI more. */
@@ -27,7 +40,7 @@ export class Port {
 
   /** The entries, when each can have its tag, and the addresses are such as hosts have. */
   check({ port, filters, addresses = [] }: Ask): readonly Entry[] | Refusal {
-    const odd = addresses.find(({ ip }) => !isHosts(ip));
+    const odd = addresses.find(({ ip }) => !holdsHosts(ip));
     if (odd !== undefined) return noHost(odd.ip);
     const entries = entriesOf(filters, (vid) => this.pool.vnOf(vid));
     if ("code" in entries) return entries;
@@ -48,10 +61,8 @@ export class Port {
 
   /** Gives back every tag that the VSI holds beyond those of `vns` (H2). @returns the VNs of those */
   giveBack(vsi: string, vns: ReadonlySet<VnId>): readonly VnId[] {
-    const left = [...this.pool.lent].filter(
-      ([vn, { holders }]) => !vns.has(vn) && holders.has(vsi),
-    );
-    for (const [vn] of left) this.pool.giveBack(vn, vsi);
-    return left.map(([vn]) => vn);
+    const left = [...this.pool.heldBy(vsi)].filter((vn) => !vns.has(vn));
+    for (const vn of left) this.pool.giveBack(vn, vsi);
+    return left;
   }
 }

@@ -1,13 +1,10 @@
 import type { IpPrefix } from "@nve/protocol-spec";
 import {
   type Filters,
+  holdsHosts,
   isGroup,
-  isIpv6,
-  isSingle,
-  isUnicast,
   type Mac,
   OutOfRange,
-  prefixParts,
   VdpError,
   type Vid,
   VnId,
@@ -83,7 +80,7 @@ export function contentOf(
   }
   for (const address of addresses) {
     const { vn, ip } = address;
-    if (!isHosts(ip)) continue;
+    if (!holdsHosts(ip)) continue;
     const among = vn !== undefined ? [content.get(vn)] : [...content.values()];
     const unnamed = address.mac === undefined && among.length > 1;
     for (const macs of unnamed ? [] : among) {
@@ -92,14 +89,6 @@ export function contentOf(
     }
   }
   return content;
-}
-
-/** An address that a host may have, or a prefix with such in it: 0.0.0.0/0 is all of them. */
-export function isHosts(prefix: IpPrefix): boolean {
-  if (isSingle(prefix)) return isUnicast(prefix);
-  const { ip, length } = prefixParts(prefix);
-  if (length < 8) return !(isIpv6(ip) ? ip.startsWith("ff") : Number(ip.split(".")[0]) >= 224);
-  return isUnicast(ip) || (isIpv6(ip) && ip === "::" && length < 127);
 }
 
 export const noHost = (ip: IpPrefix): Refusal => ({

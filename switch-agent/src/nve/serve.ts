@@ -22,6 +22,7 @@ export type LocalVnic = {
   vid: PortTag;
   /** Of its port. */
   rules: AccessRules;
+  up: boolean;
   hypervisor: string;
   suspended: boolean;
   /** Counts up with each association: the latest has the MAC, as after a move between two ports (H20). */
@@ -36,14 +37,14 @@ export type LocalVnic = {
 export function localVnic(
   vn: VnId,
   { ask, order, since, filters }: Granted,
-  { pool, rules: ofPort }: Port,
+  { pool, rules: ofPort, up }: Port,
   macs: LocalVnic["macs"],
 ): LocalVnic | undefined {
   const vid = pool.tagOf(vn);
   if (ask.mode !== "associate" || vid === undefined) return undefined;
   const { vnic, port, hypervisor, suspended, rules = ofPort } = ask;
   const by = filters.by === "fixed" ? "static" : "signalled";
-  return { vnic, port, vid, rules, hypervisor, suspended, order, by, since, macs };
+  return { vnic, port, vid, rules, up, hypervisor, suspended, order, by, since, macs };
 }
 
 /** All that the NVE does for one VN. It is computed anew after each change, and compared with what was. */
@@ -131,10 +132,15 @@ function intentsOf(info: VnInfo, here: Here, fdb: Fdb, nva: boolean): Map<string
   for (const { port, vid, rules } of places.values()) {
     intents.push({ is: "access", port, vid, vni, ...rules });
   }
-  for (const [mac, owner] of owners) intents.push({ is: "mac", vni, mac, at: localPlace(owner) });
   const remotes = fdb.remotes(vn);
+  // Behind a dead link it is not reached: its server has another uplink (RFC 8394 Req-3), or it has moved.
+  const isAway = (mac: Mac) => owners.get(mac)?.up === false && remotes.has(mac);
+  for (const [mac, owner] of owners) {
+    if (!isAway(mac)) intents.push({ is: "mac", vni, mac, at: localPlace(owner) });
+  }
   for (const { mac, vtep } of remotes.values()) {
-    if (!owners.has(mac)) intents.push({ is: "mac", vni, mac, at: { is: "remote", vtep } });
+    if (owners.has(mac) && !isAway(mac)) continue;
+    intents.push({ is: "mac", vni, mac, at: { is: "remote", vtep } });
   }
   for (const { mac, at } of gleaned.values()) {
     if (!owners.has(mac) && !remotes.has(mac)) intents.push({ is: "mac", vni, mac, at });

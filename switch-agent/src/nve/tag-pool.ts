@@ -14,6 +14,7 @@ export class TagPool {
   readonly #free = new Set<Vid>();
   readonly #lent = new Map<VnId, Lent>();
   readonly #vns = new Map<PortTag, VnId>();
+  readonly #held = new Map<string, Set<VnId>>();
 
   /** @param start where lending begins: after a restart, best not where the last run began. */
   constructor([first, last]: TagRange, start: Vid = first) {
@@ -32,6 +33,11 @@ export class TagPool {
 
   tagOf(vn: VnId): PortTag | undefined {
     return this.#lent.get(vn)?.vid;
+  }
+
+  /** @returns the VNs whose tags this holder has. */
+  heldBy(holder: string): ReadonlySet<VnId> {
+    return this.#held.get(holder) ?? none;
   }
 
   vnOf(vid: PortTag): VnId | undefined {
@@ -56,11 +62,13 @@ export class TagPool {
     const held = this.#lent.get(vn);
     if (held !== undefined) {
       held.holders.add(holder);
+      this.#hold(vn, holder);
       return held.vid;
     }
     const [next] = this.#free;
     const vid = wanted ?? next;
     if (vid === undefined) return undefined;
+    this.#hold(vn, holder);
     const pooled = vid !== 0 && this.#free.delete(vid);
     this.#lent.set(vn, { vid, holders: new Set([holder]), pooled });
     this.#vns.set(vid, vn);
@@ -70,13 +78,29 @@ export class TagPool {
   /** What is not held can be given back: nothing happens. */
   giveBack(vn: VnId, holder: string): void {
     const held = this.#lent.get(vn);
-    if (held === undefined || !held.holders.delete(holder) || held.holders.size > 0) return;
+    if (held === undefined || !held.holders.delete(holder)) return;
+    this.#letGo(vn, holder);
+    if (held.holders.size > 0) return;
     this.#lent.delete(vn);
     this.#vns.delete(held.vid);
     if (held.vid === 0 || !held.pooled) return;
     this.#free.add(held.vid); // to the back: a tag rests as long as it can before it means another VN
   }
+
+  #hold(vn: VnId, holder: string): void {
+    const held = this.#held.get(holder);
+    if (held === undefined) this.#held.set(holder, new Set([vn]));
+    else held.add(vn);
+  }
+
+  #letGo(vn: VnId, holder: string): void {
+    const held = this.#held.get(holder);
+    held?.delete(vn);
+    if (held?.size === 0) this.#held.delete(holder);
+  }
 }
+
+const none: ReadonlySet<VnId> = new Set();
 
 /** `pooled`: of the range, to be lent again afterwards. */
 type Lent = { vid: PortTag; holders: Set<string>; pooled: boolean };
