@@ -350,3 +350,19 @@ const ofVm1 = {
   suspended: false,
   filters: groups([red, a]),
 };
+
+test("Req-3: what is behind a dead link goes to the NVE that claims it, and comes back with the link", () => {
+  nve.ask("vm1", "swp1", groups([red, a]));
+  nve.ask("vm2", "swp2", groups([red, b]));
+  const placeOf = (mac: typeof a) => nve.intents.find((one) => one.is === "mac" && one.mac === mac);
+  const here = placeOf(a);
+  nve.feed({ on: "link", port: "swp1", up: false });
+  expect(placeOf(a), "nobody else has it").toEqual(here);
+  nve.feed({ on: "remote", change: remote(red, a) });
+  expect(placeOf(a)).toMatchObject({ at: { is: "remote", vtep: tor2.vtep } });
+  nve.feed({ on: "remote", change: remote(red, b) });
+  expect(placeOf(b), "its link is up").toMatchObject({ at: { is: "local", port: "swp2" } });
+  nve.feed({ on: "link", port: "swp1", up: true });
+  expect(placeOf(a)).toEqual(here);
+  expect(nve.claims.size).toBe(2);
+});
