@@ -16,13 +16,17 @@ import {
   mtusOf,
   namesOf,
   printable,
+  readSet,
   readsOurs,
   reasonFor,
   sameOctets,
   type Uuid,
+  uuidOfVsi,
   type Vdpdu,
+  type VsiSet,
 } from "@nve/protocol-spec";
 import { emptyBook, stepBook } from "./stations/book.ts";
+import { hashText } from "./stations/set.ts";
 import type { Book, BookAction, BookEvent, BookSettings } from "./stations/turn.ts";
 
 /** One NIC towards a ToR: LLDP with EVB, ECP, and the VSIs of this host in VDP, wired. */
@@ -53,7 +57,7 @@ export type UplinkOptions = {
 };
 
 /** TLVs of our own that we send where they are read (protocol-spec, "Our own TLVs"). */
-const SENT: readonly ExtensionKind[] = ["addresses", "names", "labels", "prefixes"];
+const SENT: readonly ExtensionKind[] = ["addresses", "names", "labels", "prefixes", "sets"];
 
 export function openUplink(options: UplinkOptions): Uplink {
   const { link, clock, policy, settings, log, openEdgePort, perform } = options;
@@ -100,7 +104,8 @@ export function openUplink(options: UplinkOptions): Uplink {
   /** What was announced stays true while nobody is there: it is said again before it is wrong. */
   function peerIs(evb: EvbAgreed): void {
     if (evb.peer) {
-      reads = new Set(port.neighbours.flatMap(({ lldpdu }) => [...readsOurs(lldpdu.tlvs)]));
+      // Of the NVE alone: on an access network other stations are neighbours, too.
+      reads = readsOurs(port.peers.flatMap(({ lldpdu }) => lldpdu?.tlvs ?? []));
       tellMissing(SENT.filter((kind) => !reads.has(kind)).join(", "));
     }
     feed({ on: "peer", evb, reads });
@@ -117,6 +122,7 @@ export function openUplink(options: UplinkOptions): Uplink {
   function hear(vdpdu: Vdpdu): void {
     if (!sameOctets(vdpdu.manager, settings.vdp.manager)) return; // spec/vdp.md 3: part of the key
     for (const tlv of vdpdu.tlvs) {
+      if (tlv.is === "organizational") hearOfSet(readSet(tlv));
       if (tlv.is !== "association") continue;
       const { type, association } = tlv;
       const said = reasonFor(association.vsiId, association.status.code, vdpdu.tlvs);
@@ -125,6 +131,13 @@ export function openUplink(options: UplinkOptions): Uplink {
       const mtus = mtusOf(association.vsiId, vdpdu.tlvs);
       feed({ on: "association", type, association, names, mtus, ...(reason !== "" && { reason }) });
     }
+  }
+
+  /** What the NVE says of a set is that it does not have it. */
+  function hearOfSet(set: VsiSet | undefined): void {
+    const vnic = set?.part === 0 ? uuidOfVsi(set.vsiId) : undefined;
+    if (set !== undefined && vnic !== undefined)
+      feed({ on: "set-asked", vnic, hash: hashText(set.hash) });
   }
 
   function send(vdpdu: Vdpdu, vnics: readonly Uuid[]): void {

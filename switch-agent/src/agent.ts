@@ -39,9 +39,7 @@ export class SwitchAgent extends Nve {
     });
     this.#options = options;
     this.config = config;
-    for (const { name, maxAddresses } of config.ports) {
-      this.#openPort(name, maxAddresses, config.evb);
-    }
+    for (const port of config.ports) this.#openPort(port, config.evb);
   }
 
   /** LLDP shutdown, NVA session ended, dataplane taken down. */
@@ -51,7 +49,7 @@ export class SwitchAgent extends Nve {
     await super.close();
   }
 
-  #openPort(name: string, maxAddresses: number, policy: EvbPolicy): void {
+  #openPort({ name, maxAddresses, stations }: Config["ports"][number], policy: EvbPolicy): void {
     const { clock, log, random, version, openLink, config } = this.#options;
     const link = openLink(name);
     const port = new AccessPort({
@@ -62,6 +60,7 @@ export class SwitchAgent extends Nve {
       link,
       clock,
       policy,
+      stations,
       maxAddresses,
       firstSequence: Math.floor(random() * 65536),
       log,

@@ -1,12 +1,10 @@
 import { type EdgePort, type LinkState, openEdgePort } from "@nve/linux";
-import type { Log } from "@nve/program/log";
 import {
   type Association,
   type BridgeAction,
   type BridgeEvent,
   type EvbAgreed,
   type Filters,
-  findEvbTlv,
   labelsOf,
   type Mac,
   type Neighbour,
@@ -15,7 +13,6 @@ import {
   setTlv,
   type Vdpdu,
   VdpError,
-  type VdpTimes,
   type VdpTlv,
   type VsiRequest,
   type VsiSet,
@@ -24,10 +21,11 @@ import {
 import type { Refusal } from "@nve/switch-agent/nve";
 import { firstOf, saidBeside, wholeOf } from "./addresses.ts";
 import { type Answer, Answers } from "./answers.ts";
-import { mtusBeside, reasonBeside, withoutFor } from "./beside.ts";
-import { announcementOf, neighbourFields, vsiKey } from "./names.ts";
+import { mtusBeside, reasonBeside } from "./beside.ts";
+import { announcementOf, vsiKey } from "./names.ts";
 import type { PortOptions } from "./options.ts";
 import { Orders } from "./orders.ts";
+import { PortLog } from "./port-log.ts";
 import { isRefusal, type SetCounters, Sets, type Whose } from "./sets.ts";
 import { ulpdusOf } from "./ulpdus.ts";
 import { inItsWords } from "./vn-names.ts";
@@ -59,17 +57,18 @@ export class AccessPort {
   readonly edge: EdgePort;
   readonly vdp: VdpCounters;
   readonly #options: PortOptions;
-  readonly #log: Log;
+  readonly #log: PortLog;
   readonly #vsis = new Map<string, Vsi>();
   readonly #sets: Sets;
-  readonly #orders = new Orders(({ manager, orders }) => this.#send(manager, orders));
-  #times: VdpTimes;
+  readonly #orders = new Orders(({ station, manager, orders }) =>
+    this.#send(station, manager, orders),
+  );
   #state: LinkState;
 
   constructor(options: PortOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#log = options.log.child({ port: options.name });
+    this.#log = new PortLog(options.log.child({ port: options.name }), options.stations);
     this.#state = options.link.state;
     this.#sets = new Sets({
       clock: options.clock,
@@ -83,19 +82,26 @@ export class AccessPort {
       role: "bridge",
       policy: options.policy,
       firstSequence: options.firstSequence,
+      stations: options.stations,
       lldp: announcementOf(options),
       onVdpdu: (vdpdu, source) => this.#vdpdu(vdpdu, source),
-      onEvb: (agreed) => this.#evb(agreed),
-      onNeighbour: (what, neighbour) => this.#neighbour(what, neighbour),
+      onEvb: (agreed, station) => this.#evb(agreed, station),
+      onTooMany: (station) => this.#log.tooMany(station),
+      onNeighbour: (what, neighbour) =>
+        this.#log.neighbour(what, neighbour, () => this.edge.neighbours),
       onState: (state) => this.#linkState(state),
     });
-    this.#times = vdpTimes(this.edge.evb);
-    this.#sayState(this.#state);
+    this.#log.link(this.#state);
   }
 
-  /** How long a decision may take before the station is refused, milliseconds. */
+  /** How long a decision may take before any station is refused, milliseconds. */
   get resourceWaitMs(): number {
-    return this.#times.resourceWaitMs;
+    return vdpTimes(this.edge.evb).resourceWaitMs;
+  }
+
+  /** Several stations, told apart by their addresses (H3, RFC 8394 Req-2). */
+  get #isAccessNetwork(): boolean {
+    return this.#options.stations > 1;
   }
 
   /** Frames that its link did not deliver or send, by reason, since the start. */
@@ -150,7 +156,7 @@ export class AccessPort {
     this.#sets.hear(source, manager, tlvs);
     const answers = new Answers(this.#options.clock, PATIENCE_MS, (ready) => {
       this.vdp.responsesOut += ready.length;
-      this.#send(manager, ready);
+      this.#send(source, manager, ready);
     });
     for (const tlv of tlvs) {
       if (tlv.is !== "association") continue;
@@ -167,7 +173,8 @@ export class AccessPort {
     answer: Answer,
   ): void {
     this.vdp.requestsIn += 1;
-    const vsi = this.#vsi(vsiKey(this.name, manager, association), manager, source);
+    const among = this.#isAccessNetwork ? source : undefined;
+    const vsi = this.#vsi(vsiKey(this.name, manager, association, among), manager, source);
     if (type === "de-associate") {
       this.#sets.forget({ station: source, manager, vsiId: association.vsiId });
       vsi.answer?.();
@@ -225,12 +232,12 @@ export class AccessPort {
     vsi.why = reason;
     const { type, association } = request;
     this.#respond(vsi, { do: "respond", type, association: { ...association, status } });
-    this.#options.onRefused(askOf(vsi, request, this.name, this.edge.neighbours), refusal);
+    this.#options.onRefused(askOf(vsi, request, this.name, this.#neighboursOf(vsi)), refusal);
     this.#forgetIfOver(vsi);
   }
 
-  #askFor({ manager }: Whose, set: VsiSet): void {
-    this.#send(manager, [[setTlv(set)]]);
+  #askFor({ station, manager }: Whose, set: VsiSet): void {
+    this.#send(station, manager, [[setTlv(set)]]);
   }
 
   #vsi(key: string, manager: Uint8Array, station: Mac): Vsi {
@@ -241,7 +248,7 @@ export class AccessPort {
       manager,
       station,
       clock: this.#options.clock,
-      times: () => this.#times,
+      times: () => vdpTimes(this.edge.evbOf(station)),
       perform: (vsi, action) => {
         this.#perform(vsi, action);
         this.#forgetIfOver(vsi);
@@ -280,9 +287,9 @@ export class AccessPort {
   }
 
   #decide(vsi: Vsi, request: VsiRequest): void {
-    const ask = askOf(vsi, request, this.name, this.edge.neighbours);
+    const ask = askOf(vsi, request, this.name, this.#neighboursOf(vsi));
     vsi.deciding = true;
-    const { groupId, peer } = this.edge.evb;
+    const { groupId, peer } = this.edge.evbOf(vsi.station);
     // Before the first LLDPDU nothing is known: a station that outlived us asks at once.
     if (peer && !groupId && ask.filters.by.startsWith("group")) {
       const reason = "the station uses GroupIDs and has not announced them in its EVB TLV";
@@ -311,20 +318,24 @@ export class AccessPort {
     const { answer } = vsi;
     vsi.answer = undefined;
     if (answer !== undefined) answer(...tlvs);
-    else this.#send(vsi.manager, [tlvs]);
+    else this.#send(vsi.station, vsi.manager, [tlvs]);
   }
 
   #reason(vsi: Vsi, association: Association, otherwise: string): VdpTlv[] {
     const text = vsi.why ?? otherwise;
     vsi.why = undefined;
-    return reasonBeside(this.edge.neighbours, vsi.station, association, text);
+    return reasonBeside(this.#neighboursOf(vsi), vsi.station, association, text);
   }
 
   #mtus(vsi: Vsi): VdpTlv[] {
     const state = vsi.machine.state();
     if (state.is !== "up") return [];
-    const { neighbours } = this.edge;
-    return mtusBeside(neighbours, vsi.station, state.granted.association, this.#options.mtuOf);
+    const { association } = state.granted;
+    return mtusBeside(this.#neighboursOf(vsi), vsi.station, association, this.#options.mtuOf);
+  }
+
+  #neighboursOf({ station }: Vsi): readonly Neighbour[] {
+    return this.edge.neighboursAt(station);
   }
 
   #order(vsi: Vsi, { association: whole }: BridgeAction & { do: "order-de-associate" }): void {
@@ -334,41 +345,29 @@ export class AccessPort {
   }
 
   /** As few ULPDUs as it takes; what belongs together stays together. */
-  #send(manager: Uint8Array, groups: readonly (readonly VdpTlv[])[]): void {
+  #send(station: Mac, manager: Uint8Array, groups: readonly (readonly VdpTlv[])[]): void {
     for (const tlvs of ulpdusOf(manager, groups)) {
-      this.edge.send({ manager, tlvs }, () => {
+      const undelivered = (): void => {
         this.vdp.undelivered += 1;
-        this.#log.debug({ tlvs: tlvs.length }, "VDP not delivered: no ECP acknowledgement");
-      });
+        this.#log.undelivered(station, tlvs.length);
+      };
+      this.edge.send({ manager, tlvs }, undelivered, station);
     }
   }
 
-  #evb(agreed: EvbAgreed): void {
-    this.#times = vdpTimes(agreed);
-    for (const { machine } of this.#vsis.values()) machine({ on: "times" });
-    const { peer, ...numbers } = agreed;
-    this.#log.info(numbers, peer ? "EVB up" : "EVB down");
-  }
-
-  #neighbour(what: "new" | "changed" | "gone", neighbour: Neighbour): void {
-    if (what === "changed") return;
-    this.#log.info(neighbourFields(neighbour), `neighbour ${what}`);
-    if (what === "gone" || findEvbTlv(neighbour.lldpdu.tlvs) === undefined) return;
-    const without = withoutFor(neighbour).join(", ");
-    if (without === "") return;
-    this.#log.info({ mac: neighbour.source, without }, "it does not read these TLVs: not sent");
+  /** On an access network it is between us and one station, and so are the times. */
+  #evb(agreed: EvbAgreed, station: Mac | undefined): void {
+    for (const vsi of this.#vsis.values()) {
+      if (!this.#isAccessNetwork || vsi.station === station) vsi.machine({ on: "times" });
+    }
+    this.#log.evb(agreed, station);
   }
 
   #linkState(state: LinkState): void {
     if (state === this.#state) return;
     this.#state = state;
-    this.#sayState(state);
+    this.#log.link(state);
     this.#options.onState(state);
-  }
-
-  #sayState(state: LinkState): void {
-    if (state === "absent") this.#log.warn("no such interface: waiting for it");
-    else this.#log.info(`link ${state}`);
   }
 }
 

@@ -11,11 +11,19 @@ import {
 } from "@nve/protocol-spec";
 import type { PortOptions } from "./options.ts";
 
-/** What makes two requests of one port speak of the same VSI (spec/vdp.md 3). */
-export function vsiKey(port: string, manager: Uint8Array, association: Association): string {
+/**
+ * What makes two requests of one port speak of the same VSI (spec/vdp.md 3).
+ * @param station where there are several on the port: each has VSIs of its own (RFC 8394 Req-2)
+ */
+export function vsiKey(
+  port: string,
+  manager: Uint8Array,
+  association: Association,
+  station?: Mac,
+): string {
   const { vsiType, vsiId, filters } = association;
   const parts = [port, hex(manager), vsiType.id, vsiType.version, vsiId.format, hex(vsiId.octets)];
-  return [...parts, filters.by].join(" ");
+  return [...parts, filters.by, ...(station === undefined ? [] : [station])].join(" ");
 }
 
 export const announcementOf = ({ name, nve, version, managementAddress }: PortOptions) =>

@@ -12,6 +12,8 @@ export type PortOptions = {
   link: Link;
   clock: Clock;
   policy: EvbPolicy;
+  /** How many there may be, 1 … 64: more than one is an access network (H3). */
+  stations: number;
   /** Of one VSI: IP addresses, prefixes, and MACs beyond its filter entries. */
   maxAddresses: number;
   /** The ECP sequence number before the first, 0 … 65535, best random. */
