@@ -10,7 +10,7 @@ import {
   type VnId,
   vdpTimes,
 } from "@nve/protocol-spec";
-import { feed, goneUntold, leave, pursue } from "./pursue.ts";
+import { feed, goneUntold, leave, pursue, saySet, unsayableNow } from "./pursue.ts";
 import { faultOf, leaves, type Tree } from "./tree.ts";
 import {
   type Attach,
@@ -29,7 +29,7 @@ import {
   type Turn,
 } from "./turn.ts";
 import { notReady, type Peer, stateOf, type Vnic } from "./vnic.ts";
-import { batched, fitsOneMessage, sameKind, withVnIds } from "./vsi.ts";
+import { batched, sameKind, withVnIds } from "./vsi.ts";
 
 export const emptyBook = (link: LinkState, evb: EvbAgreed): Book => ({
   is: "book",
@@ -95,6 +95,9 @@ function handle(turn: Turn, event: BookEvent): void {
       break;
     case "association":
       hear(turn, event);
+      break;
+    case "set-asked":
+      onVnic(turn, event.vnic, (vnic) => saySet(turn, vnic, event.hash));
       break;
     case "undelivered":
       if (turn.peer.link === "up") undelivered(turn, event.vnics); // else all is said again when it is
@@ -181,7 +184,7 @@ function stop(turn: Turn, vnic: Vnic): void {
 function objection(turn: Turn, name: Uuid, tree: Tree, vm: string | undefined): string | undefined {
   return (
     faultOf(tree) ??
-    fitsOneMessage(name, tree, turn.settings.vdp, vm) ??
+    unsayableNow(turn, { name, ...(vm !== undefined && { vm }) }, tree) ??
     onAnother(turn, name, tree)
   );
 }
@@ -242,7 +245,7 @@ function hear(turn: Turn, { type, association, names, mtus = new Map() }: Heard)
     if (association.status.is === "response") {
       const inForce = withVnIds(association.filters, names);
       const grants = association.status.code === VdpError.success && type !== "de-associate";
-      const told = grants ? { ...vnic, mtus } : vnic;
+      const told = { ...vnic, setAsked: 0, ...(grants && { mtus }) };
       feed(turn, told, { on: "response", type, association, inForce });
     } else if (type === "de-associate") {
       feed(turn, vnic, { on: "order" });
@@ -296,15 +299,20 @@ function peerIs(turn: Turn, evb: EvbAgreed, reads: Peer["reads"]): void {
   }
 }
 
-const ADDRESSES = ["addresses", "prefixes"] as const;
+const ADDRESSES = ["addresses", "prefixes", "sets"] as const;
 
 const hasIps = ({ wanted }: Vnic): boolean => leaves(wanted).some(({ ips }) => ips.length > 0);
 
 /** Says what is current once more, after link up or to a peer that came back (spec/vdp.md 5, last row). */
 function again(turn: Turn, vnic: Vnic): void {
   if (vnic.phase === "leaving") return;
-  if (isLive(vnic.station)) feed(turn, { ...vnic, ...anew }, { on: "link-up" });
-  else pursue(turn, { ...vnic, ...anew });
+  const said = vnic.asking ?? vnic.granted?.tree ?? vnic.wanted;
+  if (!isLive(vnic.station)) pursue(turn, { ...vnic, ...anew });
+  else if (unsayableNow(turn, vnic, said) === undefined) {
+    feed(turn, { ...vnic, ...anew, setAsked: 0 }, { on: "link-up" });
+  } else {
+    pursue(turn, forgotten(turn, { ...vnic, ...anew })); // another NVE, which takes less
+  }
 }
 
 /** What was refused before, or failed, may go now. */

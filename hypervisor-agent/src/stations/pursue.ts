@@ -9,6 +9,7 @@ import {
   VdpError,
   type VdpTlv,
 } from "@nve/protocol-spec";
+import { type Speaker, saidOf, unsayable } from "./set.ts";
 import { faultOf, resolved, type Tree, unresolved } from "./tree.ts";
 import {
   done,
@@ -24,12 +25,9 @@ import {
 import { bindingsOf, notReady, type Vnic } from "./vnic.ts";
 import {
   associateOf,
-  ipTlvs,
-  labelTlvs,
-  nameTlvsOf,
-  prefixTlvsOf,
   refusalText,
   type TaggedLeaf,
+  taggedIn,
   taggedLeaves,
   tagsOf,
 } from "./vsi.ts";
@@ -88,8 +86,13 @@ function ask(turn: Turn, vnic: Vnic): void {
     refused(turn, vnic, reason);
     return;
   }
+  const fault = unsayableNow(turn, vnic, wanted);
+  if (fault !== undefined) {
+    refused(turn, vnic, fault);
+    return;
+  }
   const request = associateOf(name, wanted, tagsOf(granted?.tagged ?? []), turn.settings.vdp);
-  const asking = { ...vnic, asking: wanted, retry: { count: retry.count } };
+  const asking = { ...vnic, asking: wanted, setAsked: 0, retry: { count: retry.count } };
   feed(turn, asking, { on: "want", request });
 }
 
@@ -112,16 +115,37 @@ function perform(turn: Turn, vnic: Vnic, action: StationAction): void {
 }
 
 function messageOf(turn: Turn, vnic: Vnic, type: AssociationType, association: Association) {
-  const tree = vnic.asking ?? vnic.granted?.tree ?? vnic.wanted;
   const tlvs: VdpTlv[] = [{ is: "association", type, association }];
-  if (type === "de-associate") return { vnic: vnic.name, tlvs };
-  const ips = turn.peer.reads.has("addresses") ? ipTlvs(vnic.name, tree) : [];
-  const { reads } = turn.peer;
-  const labels = reads.has("labels") ? labelTlvs(vnic.name, turn.settings.vdp, vnic.vm) : [];
-  const prefixes = reads.has("prefixes") ? prefixTlvsOf(vnic.name, tree) : [];
-  tlvs.push(...nameTlvsOf(vnic.name, tree), ...labels, ...ips, ...prefixes);
+  if (type !== "de-associate") tlvs.push(...saidOf(speaker(turn, vnic), treeOf(vnic)).beside);
   return { vnic: vnic.name, tlvs };
 }
+
+const treeOf = ({ asking, granted, wanted }: Vnic): Tree => asking ?? granted?.tree ?? wanted;
+
+/** Why a VNIC cannot be said to the NVE that is there, if there is one. */
+export const unsayableNow = (turn: Turn, vnic: Pick<Vnic, "name" | "vm">, tree: Tree) =>
+  notReady(turn.peer) === undefined ? unsayable(speaker(turn, vnic), tree) : undefined;
+
+const speaker = ({ peer, settings }: Turn, { name, vm }: Pick<Vnic, "name" | "vm">): Speaker => ({
+  vnic: name,
+  vm,
+  vdp: settings.vdp,
+  reads: peer.reads,
+});
+
+/** Says the set of the request under way, and then the request. An NVE that asks for ever is not told for ever. */
+export function saySet(turn: Turn, vnic: Vnic, asked: string): void {
+  const { station, setAsked = 0 } = vnic;
+  if (station.is !== "proc" && station.is !== "keepalive") return;
+  const { hash, parts } = saidOf(speaker(turn, vnic), treeOf(vnic));
+  if (hash !== asked || setAsked >= MAX_ASKED) return;
+  put(turn, { ...vnic, setAsked: setAsked + 1 });
+  for (const tlvs of parts) turn.messages.push({ vnic: vnic.name, tlvs, part: true });
+  const { type, association } = station.is === "proc" ? station.request : station.granted;
+  turn.messages.push(messageOf(turn, vnic, type, association));
+}
+
+const MAX_ASKED = 3;
 
 function granted(turn: Turn, vnic: Vnic, association: Association): void {
   const tagged = taggedLeaves(association);
@@ -137,7 +161,7 @@ function granted(turn: Turn, vnic: Vnic, association: Association): void {
   const now: Vnic = {
     ...vnic,
     wanted: vnic.wanted === asked ? tree : resolved(vnic.wanted, turn.ids),
-    granted: { tree, tagged },
+    granted: { tree, tagged: taggedIn(tree, tagged) },
     asking: undefined,
     reason: undefined,
     phase: vnic.phase === "refused" ? "wanted" : vnic.phase,

@@ -21,10 +21,12 @@ type MacNode = { mac: Mac; ips: readonly IpPrefix[] };
 export type NodePath = { vn: VnRef; mac?: Mac; ip?: IpPrefix };
 
 /** A {VN, MAC} pair with its IPs: one filter entry. */
-type Leaf = { vn: VnRef; name?: Uuid; guestTag?: Vid; mac: Mac; ips: readonly IpPrefix[] };
+export type Leaf = { vn: VnRef; name?: Uuid; guestTag?: Vid; mac: Mac; ips: readonly IpPrefix[] };
 
-/** {VN, MAC} pairs that fit one association TLV of format 4 (protocol-spec, `maxEntries`). */
-const MAX_LEAVES = 40;
+/** VNs of a VNIC: each has an entry in the one association TLV of format 4 (protocol-spec, `maxEntries`). */
+const MAX_VNS = 40;
+/** MACs, IP addresses and prefixes of a VNIC: the most that a switch of ours takes. */
+const MAX_ADDRESSES = 16_384;
 
 /** @throws OutOfRange for what is no 802.1Q tag of a guest, 1 … 4094 (H10) */
 export function GuestTag(n: number): Vid {
@@ -82,8 +84,12 @@ export function minus(tree: Tree, { vn, mac, ip }: NodePath): Tree | undefined {
 export function faultOf(tree: Tree): string | undefined {
   const all = leaves(tree);
   if (all.length === 0) return "a VNIC needs at least one VN with one MAC address";
-  if (all.length > MAX_LEAVES) {
-    return `${all.length} pairs of VN and MAC on one VNIC: one VDP message holds ${MAX_LEAVES}, use more VNICs`;
+  if (tree.length > MAX_VNS) {
+    return `${tree.length} VNs on one VNIC: one VDP message holds ${MAX_VNS}, use more VNICs`;
+  }
+  const count = all.reduce((n, { ips }) => n + 1 + ips.length, 0);
+  if (count > MAX_ADDRESSES) {
+    return `${count} MAC and IP addresses on one VNIC: ${MAX_ADDRESSES} go, use more VNICs`;
   }
   for (const { mac } of all) {
     if (isGroup(mac) || mac === "00:00:00:00:00:00") return `${mac} is no address of one VM`;

@@ -32,6 +32,8 @@ export type BookEvent =
   | { on: "want"; parts: readonly Part[] }
   | { on: "detach"; call: number; vnic: Uuid }
   | Heard
+  /** The NVE does not have the set that a request named. @param hash as `hashText` */
+  | { on: "set-asked"; vnic: Uuid; hash: string }
   | { on: "undelivered"; vnics: readonly Uuid[] }
   | { on: "link"; state: LinkState }
   | { on: "peer"; evb: EvbAgreed; reads: Peer["reads"] }

@@ -33,6 +33,8 @@ export type Vnic = {
   /** Of the last refusal or loss. */
   reason?: string | undefined;
   retry: { count: number; at?: Instant };
+  /** How often the NVE has asked for the set of the request under way. */
+  setAsked?: number;
   /** Off in the virtual switch, whatever is granted: it is about to leave. */
   unbound: boolean;
 };

@@ -1,27 +1,23 @@
 import {
   type Association,
-  addressTlvs,
   type Filters,
-  type IpPrefix,
-  isSingle,
   labelTlv,
   type Mac,
+  maxEntries,
   nameTlvs,
   placeholder,
-  prefixTlvs,
   type Uuid,
   type Vdpdu,
   VdpError,
   type VdpTlv,
   type Vid,
   type VnId,
-  type VsiAddress,
   type VsiRequest,
   vdpduOctets,
   vnIdOfGroup,
   vsiIdOf,
 } from "@nve/protocol-spec";
-import { leaves, type Tree, unresolved } from "./tree.ts";
+import { type Leaf, leaves, type Tree, unresolved, type VnRef } from "./tree.ts";
 import type { Heard } from "./turn.ts";
 
 /** What every VSI of this host says besides its addresses (spec: 802.1Q clause 41, VSI manager and type). */
@@ -39,13 +35,16 @@ export type VdpSettings = {
 /** A {VN, MAC} pair with the tag that the NVE lent it. */
 export type TaggedLeaf = { vn: VnId; mac: Mac; vid: Vid };
 
-/** What one VSI says in a ULPDU: its association TLV and the TLVs that speak of it. */
-export type VsiMessage = { vnic: Uuid; tlvs: readonly VdpTlv[] };
+/**
+ * What one VSI says in a ULPDU: its association TLV and the TLVs that speak of it; or a `part` of its set, which is
+ * asked for again when it is lost.
+ */
+export type VsiMessage = { vnic: Uuid; tlvs: readonly VdpTlv[]; part?: true };
 
 /**
  * The Associate of a VNIC (H1, H4, H5, H9): VSI ID = VNIC Name, GroupID = VN ID, or a placeholder of the VN Name
- * (`nameTlvsOf`). `tags` known already are asked
- * for again; where there is none, the null VID asks the NVE for one (spec: 802.1Q clause 41, null VID).
+ * (`nameTlvsOf`). `tags` known already are asked for again; where there is none, the null VID asks the NVE for one
+ * (spec: 802.1Q clause 41, null VID). Of more pairs than it holds it has the first of each VN (H12): `restOf`.
  */
 export function associateOf(
   vnic: Uuid,
@@ -53,11 +52,9 @@ export function associateOf(
   tags: ReadonlyMap<VnId, Vid>,
   { typeId, typeVersion }: VdpSettings,
 ): VsiRequest {
-  const names = unresolved(tree);
-  const entries = leaves(tree).map(({ vn, mac }) => {
-    if (typeof vn === "string") return { groupId: placeholder(names.indexOf(vn)), mac };
-    const vid = tags.get(vn);
-    return { groupId: vn, mac, ...(vid !== undefined && { vid }) };
+  const entries = entriesOf(tree).map(({ vn, mac }) => {
+    const vid = typeof vn === "string" ? undefined : tags.get(vn);
+    return { groupId: groupOf(tree, vn), mac, ...(vid !== undefined && { vid }) };
   });
   return {
     type: "associate",
@@ -68,6 +65,35 @@ export function associateOf(
       filters: { by: "group-mac-vid", entries },
     },
   };
+}
+
+/** Pairs of VN and MAC that fit one association TLV of format 4. */
+export const MAX_ENTRIES = maxEntries("group-mac-vid");
+
+/** The pairs in the filter entries: all, or the first of each VN where there are more than fit. */
+function entriesOf(tree: Tree): Leaf[] {
+  const all = leaves(tree);
+  return all.length <= MAX_ENTRIES ? all : tree.flatMap((node) => leaves([node]).slice(0, 1));
+}
+
+/** The pairs beyond the filter entries. */
+export function restOf(tree: Tree): Leaf[] {
+  const all = leaves(tree);
+  return all.length <= MAX_ENTRIES ? [] : tree.flatMap((node) => leaves([node]).slice(1));
+}
+
+/** What stands for a VN in a request: its VN ID, or the placeholder of its name. */
+export const groupOf = (tree: Tree, vn: VnRef): number =>
+  typeof vn === "string" ? placeholder(unresolved(tree).indexOf(vn)) : vn;
+
+/** The pairs of a tree with the tags of those that were granted: a VN has one tag. */
+export function taggedIn(tree: Tree, granted: readonly TaggedLeaf[]): readonly TaggedLeaf[] {
+  const tags = tagsOf(granted);
+  const rest = restOf(tree).flatMap(({ vn, mac }) => {
+    const vid = typeof vn === "number" ? tags.get(vn) : undefined;
+    return vid === undefined || typeof vn === "string" ? [] : [{ vn, mac, vid }];
+  });
+  return rest.length === 0 ? granted : [...granted, ...rest];
 }
 
 /** The pairs and tags of a granted request; or, in words, what is wrong with them. */
@@ -97,25 +123,6 @@ export const sameKind = (association: Association, { typeId, typeVersion }: VdpS
   association.vsiType.version === typeVersion &&
   association.filters.by === "group-mac-vid";
 
-/** All the IPs of a VNIC, for the address TLV: the whole set each time, the empty one too (H11, H17). */
-export function ipTlvs(vnic: Uuid, tree: Tree): VdpTlv[] {
-  return addressTlvs({ vsiId: vsiIdOf(vnic), entries: addressesIn(tree, isSingle) });
-}
-
-/** The same of IP prefixes (H8, H14); without any there is no TLV: the addresses are then the whole set. */
-export const prefixTlvsOf = (vnic: Uuid, tree: Tree): VdpTlv[] =>
-  prefixTlvs({ vsiId: vsiIdOf(vnic), entries: addressesIn(tree, isPrefix) });
-
-const isPrefix = (ip: IpPrefix): ip is IpPrefix => !isSingle(ip);
-
-const addressesIn = <Ip extends IpPrefix>(
-  tree: Tree,
-  wanted: (ip: IpPrefix) => ip is Ip,
-): VsiAddress<Ip>[] =>
-  leaves(tree).flatMap(({ vn, mac, ips }) =>
-    ips.filter(wanted).map((ip) => ({ ...(typeof vn === "number" && { vn }), mac, ip })),
-  );
-
 /** The VN Names behind the placeholders of `associateOf`; none when all VN IDs are known (H4). */
 export function nameTlvsOf(vnic: Uuid, tree: Tree): VdpTlv[] {
   const entries = unresolved(tree).map((name, n) => ({ placeholder: placeholder(n), name }));
@@ -141,39 +148,24 @@ export function labelTlvs(vnic: Uuid, { hypervisor = "" }: VdpSettings, vm = "")
 /** Longest ULPDU: what fits an Ethernet frame (spec: 802.1Q clause 43; 1500 less the ECP header, as lldpad counts). */
 export const MAX_ULPDU = 1493;
 
-/** Why a VNIC cannot be said in one message; `undefined` when it can. */
-export function fitsOneMessage(
-  vnic: Uuid,
-  tree: Tree,
-  vdp: VdpSettings,
-  vm?: string,
-): string | undefined {
-  const { type, association } = associateOf(vnic, tree, new Map(), vdp);
-  const ips = [...ipTlvs(vnic, tree), ...prefixTlvsOf(vnic, tree)];
-  const beside = [...nameTlvsOf(vnic, tree), ...labelTlvs(vnic, vdp, vm), ...ips];
-  const tlvs: VdpTlv[] = [{ is: "association", type, association }, ...beside];
-  const octets = sizeOf({ manager: vdp.manager, tlvs });
-  if (octets <= MAX_ULPDU) return undefined;
-  return `too many IP addresses and prefixes on one VNIC: ${octets} octets, one VDP message holds ${MAX_ULPDU}`;
-}
-
-/** As few ULPDUs as it takes, in the order given. Each VSI is in one piece. */
+/** As few ULPDUs as it takes, in the order given. Each message is in one piece, and none has two of one VSI. */
 export function batched(
   messages: readonly VsiMessage[],
   manager: Uint8Array,
 ): { vdpdu: Vdpdu; vnics: readonly Uuid[] }[] {
   const empty = sizeOf({ manager, tlvs: [] });
-  const batches: { tlvs: VdpTlv[]; vnics: Uuid[]; size: number }[] = [];
-  for (const { vnic, tlvs } of messages) {
+  const batches: { tlvs: VdpTlv[]; vnics: Uuid[]; of: Set<Uuid>; size: number }[] = [];
+  for (const { vnic, tlvs, part } of messages) {
     const size = sizeOf({ manager, tlvs }) - empty;
-    const last = batches.at(-1);
-    if (last !== undefined && last.size + size <= MAX_ULPDU) {
-      last.tlvs.push(...tlvs);
-      last.vnics.push(vnic);
-      last.size += size;
-    } else {
-      batches.push({ tlvs: [...tlvs], vnics: [vnic], size: empty + size });
+    let last = batches.at(-1);
+    if (last === undefined || last.size + size > MAX_ULPDU || last.of.has(vnic)) {
+      last = { tlvs: [], vnics: [], of: new Set(), size: empty };
+      batches.push(last);
     }
+    last.tlvs.push(...tlvs);
+    last.of.add(vnic);
+    last.size += size;
+    if (part === undefined) last.vnics.push(vnic);
   }
   return batches.map(({ tlvs, vnics }) => ({ vdpdu: { manager, tlvs }, vnics }));
 }

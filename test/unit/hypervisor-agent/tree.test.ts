@@ -96,17 +96,27 @@ describe("minus", () => {
 });
 
 describe("faultOf", () => {
-  const macs = (n: number): Tree =>
-    Array.from({ length: n }, (_, i) =>
-      tree(5, Mac(`02:00:00:00:00:${i.toString(16).padStart(2, "0")}`)),
-    ).reduce(plus, []);
+  const macOf = (i: number): Mac => Mac(`02:00:00:00:00:${i.toString(16).padStart(2, "0")}`);
+  const vns = (n: number): Tree =>
+    Array.from({ length: n }, (_, i) => tree(5 + i, macOf(i))).flat();
 
-  test("finds nothing wrong with 40 pairs of VN and MAC", () => {
-    expect(faultOf(macs(40))).toBeUndefined();
+  test("finds nothing wrong with 40 VNs, and 200 MACs of one (H12)", () => {
+    expect(faultOf(vns(40))).toBeUndefined();
+    const macs = Array.from({ length: 200 }, (_, i) => tree(5, macOf(i))).reduce(plus, []);
+    expect(faultOf(macs)).toBeUndefined();
   });
 
-  test("says that 41 are too many for one message", () => {
-    expect(faultOf(macs(41))).toMatch(/41 pairs .* holds 40/);
+  test("says that 41 VNs are too many for one message", () => {
+    expect(faultOf(vns(41))).toMatch(/41 VNs .* holds 40/);
+  });
+
+  test("says that 16,385 addresses are too many for a VNIC", () => {
+    const ips = Array.from({ length: 16_384 }, (_, i) => IpAddress(`10.0.${i >> 8}.${i & 255}`));
+    const [node] = tree(5, macOf(1));
+    const of = (some: readonly IpAddress[]): Tree =>
+      node === undefined ? [] : [{ ...node, macs: [{ mac: macOf(1), ips: some }] }];
+    expect(faultOf(of(ips.slice(1)))).toBeUndefined();
+    expect(faultOf(of(ips))).toMatch(/16385 MAC and IP addresses/);
   });
 
   test("says that a VNIC needs a VN", () => {
