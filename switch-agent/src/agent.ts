@@ -4,10 +4,13 @@ import type { EvbPolicy, Vid } from "@nve/protocol-spec";
 import type { Ask, StationAsk } from "@nve/switch-agent/nve";
 import type { Config } from "./config.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
+import type { WatchInterface } from "./local/interfaces.ts";
 import { Nve } from "./local/nve.ts";
 import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
 import { AccessPort } from "./port/access-port.ts";
 import { type Names, withVnIds } from "./port/vn-names.ts";
+import { StaticPorts } from "./static/static-ports.ts";
+import type { BindingStore } from "./static/store.ts";
 
 export type AgentOptions = {
   config: Config;
@@ -18,38 +21,60 @@ export type AgentOptions = {
   /** 0 up to, not including, 1. */
   random: () => number;
   openLink(port: string): Link;
+  /** Of ports without protocol. */
+  watchInterface: WatchInterface;
+  bindings: BindingStore;
   openNva(options: Pick<NvaClientOptions, "all" | "onEvent" | "settled">): Nva;
 };
 
-/** The switch agent: an NVE, and the access ports whose stations ask it. */
+/** The switch agent: an NVE, the access ports whose stations ask it, and ports that an administrator binds. */
 export class SwitchAgent extends Nve {
   readonly ports = new Map<string, AccessPort>();
+  readonly statics: StaticPorts;
   readonly config: Config;
   readonly #options: AgentOptions;
   /** VSIs whose VN Names the NVA is asked for. */
   readonly #naming = new Map<string, StationAsk>();
+  readonly #unwatch: (() => void)[];
 
+  /** @throws Refused when the bindings that were kept cannot be read */
   constructor(options: AgentOptions) {
-    const { config, random } = options;
+    const { config, random, watchInterface, bindings: store } = options;
+    const ports = config.ports.flatMap(({ name, static: vns }) =>
+      vns === undefined ? [] : [{ name, static: vns }],
+    );
+    const kept = ports.length === 0 ? [] : store.load(); // before anything is opened
     super({
       ...options,
       self: { nve: config.nve, vtep: config.vtep },
       driver: config.dataplane.driver,
-      ports: config.ports.map((port) => ({ ...port, startTag: startTag(port.tags, random()) })),
+      ports: config.ports.map((port) => ({
+        ...port,
+        startTag: startTag(port.tags, random()),
+        ...(port.static !== undefined && { rules: { glean: true } }),
+      })),
     });
     this.#options = options;
     this.config = config;
-    for (const port of config.ports) this.#openPort(port, config.evb);
+    this.statics = new StaticPorts({ ...options, nve: this, ports, store, kept });
+    this.#unwatch = ports.map(({ name }) =>
+      watchInterface(name, (state) => this.portState(name, state)),
+    );
+    for (const port of config.ports) {
+      if (port.static === undefined) this.#openPort(port, config.evb);
+    }
   }
 
   /** LLDP shutdown, NVA session ended, dataplane taken down. */
   override async close(): Promise<void> {
     if (this.closed) return;
     for (const port of this.ports.values()) port.close();
+    for (const unwatch of this.#unwatch) unwatch();
+    this.statics.close();
     await super.close();
   }
 
-  #openPort({ name, maxAddresses, stations }: Config["ports"][number], policy: EvbPolicy): void {
+  #openPort({ name, maxAddresses }: Config["ports"][number], policy: EvbPolicy): void {
     const { clock, log, random, version, openLink, config } = this.#options;
     const link = openLink(name);
     const port = new AccessPort({
@@ -60,7 +85,6 @@ export class SwitchAgent extends Nve {
       link,
       clock,
       policy,
-      stations,
       maxAddresses,
       firstSequence: Math.floor(random() * 65536),
       log,

@@ -1,15 +1,15 @@
 import { hostname, networkInterfaces } from "node:os";
 import { checked, readConfig } from "@nve/program/config";
 import { evbConfig, InterfaceName, lldpConfig } from "@nve/program/edge-config";
-import { IpAddress, isUnicast, NveId, OutOfRange, Vid } from "@nve/protocol-spec";
+import { type IpAddress, NveId, Vid } from "@nve/protocol-spec";
 import { allTags } from "@nve/switch-agent/nve";
 import { z } from "zod";
+import { anyway, dataplaneConfig, nvaConfig, twice, vtepConfig } from "./local/config.ts";
 import { DEFAULT_SOCKET } from "./socket.ts";
+import { staticVns } from "./static/config.ts";
 
 /** VSIs on one port at most, if the config does not say. */
 const MAX_VNICS = 4096;
-/** Stations on one port: what its budgets for LLDP and ECP are made for. */
-const MAX_STATIONS = 64;
 /** IP addresses, prefixes and MACs of one VSI at most, if the config does not say; and the most that it may say. */
 const MAX_ADDRESSES = { default: 4096, most: 16_384 };
 
@@ -24,28 +24,10 @@ const port = z.strictObject({
   name: z.string().transform(checked(InterfaceName)),
   tags: tags.default([...allTags]),
   maxVnics: z.number().int().min(1).max(65_536).default(MAX_VNICS),
-  /** With more than one a bridge stands between (H3): each is spoken to at its own address. */
-  stations: z.number().int().min(1).max(MAX_STATIONS).default(1),
+  /** There: the port speaks no protocol, and these VNs are on it (A11). */
+  static: staticVns.optional(),
   maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).default(MAX_ADDRESSES.default),
 });
-
-const nva = z.strictObject({
-  addresses: z
-    .array(z.string().transform(checked(HostPort)))
-    .min(1, "name one address at least")
-    .refine((values) => twice(values).length === 0, {
-      error: ({ input }) => `${twice(input).join(", ")} is named twice`,
-      when: anyway,
-    }),
-  insecure: z.literal(true, "must be true: TLS to the NVA is not there yet"),
-});
-
-const dataplane = z
-  .strictObject({
-    driver: z.literal("ebpf").default("ebpf"),
-    attach: z.enum(["auto", "tcx", "clsact"]).default("auto"),
-  })
-  .prefault({});
 
 /**
  * The config of a switch agent. Unknown keys are refused, and all faults are named at once.
@@ -58,8 +40,8 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
         .string()
         .default(() => hostname())
         .transform(checked(NveId)),
-      vtep: z.string().transform(checked(Vtep)),
-      nva,
+      vtep: vtepConfig,
+      nva: nvaConfig,
       ports: z
         .array(port)
         .min(1, "name one port at least, e.g. [{ name: swp1 }]")
@@ -69,7 +51,11 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
         }),
       evb: evbConfig,
       lldp: lldpConfig,
-      dataplane,
+      dataplane: dataplaneConfig,
+      stateDir: z
+        .string()
+        .regex(/^\//, "stateDir is the full path of a folder")
+        .default("/var/lib/split-nve/switch-agent"),
       link: z.enum(["packet", "pcap"]).default("packet"),
       socket: z
         .string()
@@ -97,14 +83,6 @@ function owners(ip: IpAddress): readonly string[] {
   );
 }
 
-/** What is checked though something else is wrong, so that all faults are named at once; `value` may be anything. */
-function anyway({ value }: { value: unknown }): boolean {
-  return isRecord(value);
-}
-
-const twice = (values: unknown): unknown[] =>
-  Array.isArray(values) ? [...new Set(values.filter((one, i) => values.indexOf(one) < i))] : [];
-
 const namesOf = (ports: unknown): unknown[] =>
   Array.isArray(ports) ? ports.flatMap((one) => (isRecord(one) ? [one.name] : [])) : [];
 
@@ -122,16 +100,4 @@ type Loose = { name?: unknown; vtep?: unknown; ports?: unknown };
 
 function isRecord(value: unknown): value is Loose {
   return typeof value === "object" && value !== null;
-}
-
-function Vtep(text: string): IpAddress {
-  const ip = IpAddress(text);
-  if (isUnicast(ip)) return ip;
-  throw new OutOfRange(`${text} is no address of one host: other NVEs could not send there`);
-}
-
-function HostPort(text: string): string {
-  const [, port = "0"] = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(text) ?? [];
-  if (Number(port) >= 1 && Number(port) <= 65_535) return text;
-  throw new OutOfRange(`"${text}" is no address like 192.0.2.10:7470 or [2001:db8::1]:7470`);
 }

@@ -1,11 +1,12 @@
 import { NotFound, type Service, unary } from "@nve/program";
 import { portStatusOf } from "@nve/program/edge-status";
-import { type Mac, VnId } from "@nve/protocol-spec";
+import { type EvbAgreed, type Mac, VnId } from "@nve/protocol-spec";
 import {
   type CountersResponse,
   type FdbEntry,
   type PortStatus,
   type Refusal,
+  type SwitchAgentServer,
   SwitchAgentService,
   type SwitchStatus,
   type SwitchVn,
@@ -14,52 +15,73 @@ import {
 } from "@nve/protocol-spec/proto/agent";
 import type { Vsi } from "@nve/switch-agent/nve";
 import type { SwitchAgent } from "./agent.ts";
+import type { Nve } from "./local/nve.ts";
 import type { AccessPort } from "./port/access-port.ts";
+import { bindingMethods } from "./static/control.ts";
+import type { StaticPorts } from "./static/static-ports.ts";
 
-/** The local control API (agent.proto): it shows what the agent has, and changes nothing. Who asks early waits. */
-export function controlService(started: Promise<SwitchAgent>): Service {
-  const about = <Req, Res>(answer: (agent: SwitchAgent, request: Req) => Res | Promise<Res>) =>
-    unary(async (request: Req) => answer(await started, request));
-  return {
-    definition: SwitchAgentService,
-    implementation: {
-      status: about(status),
-      listPorts: about((agent) => ({
-        ports: [...agent.ports.values()].map((port) => portStatus(agent, port)),
-      })),
-      listVnics: about((agent) => ({
-        vnics: [...agent.core.vsis.values()].map((vsi) => vnic(agent, vsi)),
-      })),
-      listVns: about((agent) => ({ vns: agent.core.watched().map((vn) => switchVn(agent, vn)) })),
-      listFdb: about((agent, { vnId }: { vnId: number }) => ({ entries: fdb(agent, vnId) })),
-      listRefusals: about((agent) => ({ refusals: refusals(agent) })),
-      counters: about(counters),
-    },
+/** What the control API shows and changes. */
+export type Controlled = {
+  nve: Nve;
+  ports(): PortStatus[];
+  /** Of an NVE on a switch. */
+  statics?: StaticPorts;
+};
+
+/** The local control API (agent.proto). Who asks early waits. */
+export const controlService = (started: Promise<SwitchAgent>): Service =>
+  nveService(
+    started.then((agent) => ({ nve: agent, ports: () => portsOf(agent), statics: agent.statics })),
+  );
+
+/** The same of an NVE wherever it runs (A8). */
+export function nveService(started: Promise<Controlled>): Service {
+  const about = <Req, Res>(answer: (nve: Nve, request: Req) => Res | Promise<Res>) =>
+    unary(async (request: Req) => answer((await started).nve, request));
+  const bindings = bindingMethods(async () => (await started).statics);
+  const implementation: SwitchAgentServer = {
+    status: unary(async () => statusOf(await started)),
+    listPorts: unary(async () => ({ ports: (await started).ports() })),
+    listVnics: about((nve) => ({
+      vnics: [...nve.core.vsis.values()].map((vsi) => vnic(nve, vsi)),
+    })),
+    listVns: about((nve) => ({ vns: nve.core.watched().map((vn) => switchVn(nve, vn)) })),
+    listFdb: about((nve, { vnId }: { vnId: number }) => ({ entries: fdb(nve, vnId) })),
+    listRefusals: about((nve) => ({ refusals: refusals(nve) })),
+    counters: about(counters),
+    ...bindings,
   };
+  return { definition: SwitchAgentService, implementation };
 }
 
-function status(agent: SwitchAgent): SwitchStatus {
-  const { core, config, nva } = agent;
+export function statusOf({ nve, ports }: Controlled): SwitchStatus {
+  const { core, self, nva } = nve;
   const vns = core.watched();
   const count = (of: (vn: VnId) => number): number => vns.reduce((sum, vn) => sum + of(vn), 0);
   return {
-    version: agent.version,
-    nveId: config.nve,
-    vtep: config.vtep,
-    startedUnixMs: BigInt(agent.startedUnixMs),
+    version: nve.version,
+    nveId: self.nve,
+    vtep: self.vtep,
+    startedUnixMs: BigInt(nve.startedUnixMs),
     nvaState: nva.state.is,
     nvaAddress: nva.state.address,
     nvaReason: nva.state.reason,
     nvaRevision: nva.state.applied,
-    dataplane: config.dataplane.driver,
-    dataplaneState: agent.applier.state,
-    ports: agent.ports.size,
+    dataplane: nve.driver,
+    dataplaneState: nve.applier.state,
+    ports: ports().length,
     vns: vns.length,
     vnics: core.vsis.size,
     localMacs: count((vn) => core.owners(vn).size),
     remoteMacs: count((vn) => core.fdb.remotes(vn).size),
   };
 }
+
+/** Those with stations, then those without protocol. */
+const portsOf = (agent: SwitchAgent): PortStatus[] => [
+  ...[...agent.ports.values()].map((port) => portStatus(agent, port)),
+  ...agent.statics.ports.map((name) => plainPort(agent, name)),
+];
 
 /** Counters: `lldp.in`, `ecp.requests-out`, `vdp.refused`, `malformed.vdp.short`, `link.dropped-in`, … */
 function portStatus(
@@ -80,23 +102,40 @@ function portStatus(
   });
 }
 
+/** One without LLDP, EVB, ECP and VDP. */
+export function plainPort(nve: Nve, name: string): PortStatus {
+  const { vsis, pool } = nve.core.ports.get(name) ?? {};
+  return portStatusOf({
+    interface: name,
+    state: nve.portStates.get(name) ?? "absent",
+    evb: noEvb,
+    neighbours: [],
+    counters: {},
+    vnics: vsis?.size ?? 0,
+    tagsLent: pool?.lent.size ?? 0,
+    tagsFree: 0, // it lends none
+  });
+}
+
+const noEvb: EvbAgreed = { peer: false, groupId: false, r: 0, rte: 0, rwd: 0, rka: 0 };
+
 const STATES = {
   "pre-associate": "pre-associated",
   "pre-associate-rr": "pre-associated-rr",
   associate: "associated",
 } as const;
 
-function vnic(agent: SwitchAgent, { ask, granted, pending }: Vsi): SwitchVnic {
+function vnic(nve: Nve, { ask, granted, pending }: Vsi): SwitchVnic {
   const shown = granted?.ask ?? ask;
   const state = granted === undefined || pending !== undefined ? "deciding" : STATES[shown.mode];
-  const since = granted === undefined ? 0 : agent.unixMsOf(granted.since);
-  const content = granted === undefined ? new Map() : agent.core.tree.content(shown.vsi);
-  const pool = agent.core.ports.get(shown.port)?.pool;
+  const since = granted === undefined ? 0 : nve.unixMsOf(granted.since);
+  const content = granted === undefined ? new Map() : nve.core.tree.content(shown.vsi);
+  const pool = nve.core.ports.get(shown.port)?.pool;
   const vns = [...(content ?? [])].map(
     ([vn, macs]): VnBinding => ({
       vnId: vn,
-      vnName: agent.core.infos.get(vn)?.name ?? "",
-      mtu: agent.mtuOf(vn) ?? 0,
+      vnName: nve.core.infos.get(vn)?.name ?? "",
+      mtu: nve.mtuOf(vn) ?? 0,
       tag: pool?.tagOf(vn) ?? 0,
       guestTag: 0,
       uplink: "",
@@ -109,7 +148,7 @@ function vnic(agent: SwitchAgent, { ask, granted, pending }: Vsi): SwitchVnic {
   return { vnic: name, port, station, state, vns, sinceUnixMs, hypervisor, vmName, origin };
 }
 
-function switchVn({ core }: SwitchAgent, vn: VnId): SwitchVn {
+function switchVn({ core }: Nve, vn: VnId): SwitchVn {
   const info = core.infos.get(vn);
   const tags = [...core.ports].flatMap(([port, { pool }]) => {
     const lent = pool.lent.get(vn);
@@ -127,15 +166,15 @@ function switchVn({ core }: SwitchAgent, vn: VnId): SwitchVn {
   };
 }
 
-function fdb(agent: SwitchAgent, vnId: number): FdbEntry[] {
-  if (vnId === 0) return agent.core.watched().flatMap((vn) => fdbOf(agent, vn));
+function fdb(nve: Nve, vnId: number): FdbEntry[] {
+  if (vnId === 0) return nve.core.watched().flatMap((vn) => fdbOf(nve, vn));
   const vn = VnId(vnId);
-  if (!agent.core.watched().includes(vn)) throw new NotFound(`VN ${vn} has no members here`);
-  return fdbOf(agent, vn);
+  if (!nve.core.watched().includes(vn)) throw new NotFound(`VN ${vn} has no members here`);
+  return fdbOf(nve, vn);
 }
 
-function fdbOf(agent: SwitchAgent, vn: VnId): FdbEntry[] {
-  const { core } = agent;
+function fdbOf(nve: Nve, vn: VnId): FdbEntry[] {
+  const { core } = nve;
   const vni = core.infos.get(vn)?.vni;
   if (vni === undefined) return [];
   const entry = (mac: Mac, ips: Iterable<string>): FdbEntry => ({
@@ -149,7 +188,7 @@ function fdbOf(agent: SwitchAgent, vn: VnId): FdbEntry[] {
     vtep: "",
     nveId: "",
     vnic: "",
-    applied: agent.applier.has(`mac ${vni} ${mac}`),
+    applied: nve.applier.has(`mac ${vni} ${mac}`),
     provenance: undefined,
     ipProvenance: {},
   });
@@ -169,8 +208,8 @@ function fdbOf(agent: SwitchAgent, vn: VnId): FdbEntry[] {
   return [...local, ...remote];
 }
 
-const refusals = (agent: SwitchAgent): Refusal[] =>
-  agent.refusals.newestFirst.map(({ atUnixMs, port, vnic, vns, code, reason }) => ({
+const refusals = (nve: Nve): Refusal[] =>
+  nve.refusals.newestFirst.map(({ atUnixMs, port, vnic, vns, code, reason }) => ({
     atUnixMs: BigInt(atUnixMs),
     port,
     vnic,
@@ -179,9 +218,9 @@ const refusals = (agent: SwitchAgent): Refusal[] =>
     reason,
   }));
 
-async function counters(agent: SwitchAgent): Promise<CountersResponse> {
-  const { vns, drops } = await agent.dataplane.counters();
-  const vnOf = new Map([...agent.core.infos.values()].map(({ vn, vni }) => [vni, vn]));
+async function counters(nve: Nve): Promise<CountersResponse> {
+  const { vns, drops } = await nve.dataplane.counters();
+  const vnOf = new Map([...nve.core.infos.values()].map(({ vn, vni }) => [vni, vn]));
   return {
     vns: vns.map(({ vni, accessIn, accessOut, overlayIn, overlayOut, flooded }) => ({
       vnId: vnOf.get(vni) ?? 0,

@@ -11,7 +11,7 @@ type RefusalRecord = Refusal & {
 
 const KEPT = 100;
 
-/** The last refusals, newest first. */
+/** The last refusals, newest first. What is asked for again and again, and refused alike, is there once. */
 export class Refusals {
   #records: RefusalRecord[] = [];
 
@@ -20,6 +20,10 @@ export class Refusals {
   }
 
   add(record: RefusalRecord): void {
-    this.#records = [record, ...this.#records].slice(0, KEPT);
+    const others = this.#records.filter((older) => !alike(older, record));
+    this.#records = [record, ...others].slice(0, KEPT);
   }
 }
+
+const alike = (a: RefusalRecord, b: RefusalRecord): boolean =>
+  a.port === b.port && a.vnic === b.vnic && a.code === b.code && a.reason === b.reason;

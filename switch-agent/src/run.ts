@@ -18,7 +18,9 @@ import { type Config, readSwitchConfig } from "./config.ts";
 import { controlService } from "./control.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
 import { openEbpfDataplane } from "./dataplane/ebpf/driver.ts";
+import { watchInterface } from "./local/interfaces.ts";
 import { NvaClient } from "./nva-client/client.ts";
+import { bindingFile } from "./static/store.ts";
 import { version } from "./version.ts";
 
 /** The agent, from its config file until a signal. @throws Refused */
@@ -63,6 +65,8 @@ function openAgent(config: Config, log: Log, dataplane: Dataplane): SwitchAgent 
     dataplane,
     random: Math.random,
     openLink: (name) => openLink(name, config.link),
+    watchInterface,
+    bindings: bindingFile(config.stateDir, config.nve),
     openNva: (wiring) => {
       const incarnation = randomBytes(16);
       const random = Math.random;

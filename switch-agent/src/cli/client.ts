@@ -17,6 +17,11 @@ export async function connectAgent(socket: string): Promise<AgentClient> {
     fdb: async (vnId) => (await call(client, client.listFdb, { vnId }, TIMEOUT_MS)).entries,
     refusals: async () => (await call(client, client.listRefusals, {}, TIMEOUT_MS)).refusals,
     counters: () => call(client, client.counters, {}, TIMEOUT_MS),
+    bind: (request) => call(client, client.bindPort, request, TIMEOUT_MS),
+    unbind: async (port, tag) => {
+      await call(client, client.unbindPort, { port, tag }, TIMEOUT_MS);
+    },
+    bindings: async () => (await call(client, client.listBindings, {}, TIMEOUT_MS)).bindings,
     close: () => client.close(),
   };
 }

@@ -19,6 +19,7 @@ import type {
   VnCounters,
 } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
+import { showBindings } from "./bind.ts";
 import { type AgentClient, asking, type World } from "./world.ts";
 
 /** `show <what>`: a table, or JSON of what the control API says. */
@@ -57,6 +58,11 @@ export function showCommand(world: World): Command {
     );
     show(rows, NEIGHBOR, out, "no neighbors: nothing heard in LLDP");
   });
+  table(
+    "bindings",
+    "ports without protocol, and the VNs that they are bound to",
+    async (agent, out) => showBindings(await agent.bindings(), out),
+  );
   table("refusals", "the last 100 requests that were refused, and why", async (agent, out) =>
     show(await agent.refusals(), REFUSAL, out, "nothing was refused"),
   );

@@ -2,6 +2,7 @@ import { doctorCommand } from "@nve/program/doctor";
 import { Command, Option } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 import { version } from "../version.ts";
+import { bindCommand, unbindCommand } from "./bind.ts";
 import { showCommand } from "./show.ts";
 import { statusCommand } from "./status.ts";
 import type { World } from "./world.ts";
@@ -31,6 +32,8 @@ export function switchAgent(world: World): Command {
     );
   program.addCommand(statusCommand(world));
   program.addCommand(showCommand(world));
+  program.addCommand(bindCommand(world));
+  program.addCommand(unbindCommand(world));
   program.addCommand(doctorCommand(features, world.print));
   return program;
 }
@@ -44,5 +47,6 @@ Examples:
   switch-agent status
   switch-agent show vnics
   switch-agent show fdb --vn 5001 --json
+  switch-agent bind swp5 --vn 5001           a bare-metal server, without protocol
   switch-agent show refusals                 why a VM was not let in
 `;

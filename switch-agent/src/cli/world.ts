@@ -1,9 +1,11 @@
 import type { Output } from "@nve/program/output";
 import type {
+  BindPortRequest,
   CountersResponse,
   FdbEntry,
   PortStatus,
   Refusal,
+  StaticBinding,
   SwitchStatus,
   SwitchVn,
   SwitchVnic,
@@ -20,6 +22,10 @@ export interface AgentClient {
   fdb(vnId: number): Promise<readonly FdbEntry[]>;
   refusals(): Promise<readonly Refusal[]>;
   counters(): Promise<CountersResponse>;
+  bind(request: BindPortRequest): Promise<StaticBinding>;
+  /** @param tag 0: of the untagged frames */
+  unbind(port: string, tag: number): Promise<void>;
+  bindings(): Promise<readonly StaticBinding[]>;
   close(): void;
 }
 

@@ -69,6 +69,10 @@ export class Nve {
   readonly driver: string;
   readonly dataplane: Dataplane;
   readonly startedUnixMs = Date.now();
+  /** Of the ports whose interfaces were seen. */
+  readonly portStates = new Map<string, LinkState>();
+  /** Told when the NVA is there, or is lost, after the core. */
+  readonly onNva = new Set<(connected: boolean) => void>();
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #startedAt: Instant;
@@ -92,7 +96,10 @@ export class Nve {
     this.applier = new Applier(dataplane, clock, log, () => this.core.intents());
     this.nva = openNva({
       all: () => this.core.report(),
-      onEvent: (event) => this.feed(event),
+      onEvent: (event) => {
+        this.feed(event);
+        if (event.on === "nva") for (const heard of this.onNva) heard(event.connected);
+      },
       settled: () => this.applier.settled(),
     });
   }
@@ -138,6 +145,7 @@ export class Nve {
   /** The interface of a port came, went, or was made anew. */
   portState(name: string, state: LinkState): void {
     const { dataplane } = this;
+    this.portStates.set(name, state);
     const done = state === "absent" ? dataplane.portDown(name) : dataplane.portUp(name);
     done.catch((error: unknown) => {
       this.#log.error(

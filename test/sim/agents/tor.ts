@@ -56,18 +56,11 @@ export function tor(link: Link, clock: Clock, policy: EvbPolicy, random: () => n
       nve: NveId("tor1"),
       vtep: IpAddress("192.0.2.1"),
       nva: { addresses: ["127.0.0.1:1"], insecure: true },
-      ports: [
-        {
-          name: link.name,
-          tags: [Vid(2), Vid(40)],
-          maxVnics: 100,
-          stations: 1,
-          maxAddresses: 4096,
-        },
-      ],
+      ports: [{ name: link.name, tags: [Vid(2), Vid(40)], maxVnics: 100, maxAddresses: 4096 }],
       evb: policy,
       lldp: {},
       dataplane: { driver: "ebpf", attach: "auto" },
+      stateDir: "/nowhere",
       link: "packet",
       socket: "unix:/nowhere",
       log: "silent",
@@ -78,6 +71,8 @@ export function tor(link: Link, clock: Clock, policy: EvbPolicy, random: () => n
     dataplane: notes(applied),
     random,
     openLink: () => link,
+    watchInterface: () => () => {},
+    bindings: { load: () => [], save: () => {} },
     openNva: () => nvaThat((vn) => self.verdict(vn)),
   });
   return Object.assign(self, { agent });
@@ -109,6 +104,8 @@ function notes(applied: Map<string, Intent>): Dataplane {
     },
     portUp: async () => {},
     portDown: async () => {},
+    onSamples: () => {},
+    silentMs: () => undefined,
     counters: async () => ({ vns: [], drops: {} }),
     applied: async () => [...applied.values()],
     close: async () => {},

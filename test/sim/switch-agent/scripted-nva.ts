@@ -17,11 +17,17 @@ import type { Report, Verdict } from "@nve/switch-agent/nve";
 
 type Wiring = Pick<NvaClientOptions, "onEvent">;
 
-/** An NVA that knows VNs 1 … 5999 (VNI = VN + 10000) and does as the test says. */
+/** An NVA that knows VNs 1 … 5999, unless the test says otherwise (VNI = VN + 10000) and does as the test says. */
 export class ScriptedNva implements Nva {
   state: NvaState = { is: "connecting", address: "nva:7470", reason: "", applied: 0n };
   readonly admitted: Admission[] = [];
   readonly names = new Map<Uuid, VnId>();
+  /** Which VNs there are. */
+  readonly known = {
+    has: (vn: number) => this.#has(vn),
+    add: (vn: number) => this.#is(vn, true),
+    delete: (vn: number) => this.#is(vn, false),
+  };
   readonly mtus = new Map<number, number>();
   readonly watched = new Set<VnId>();
   readonly reports: Report[] = [];
@@ -30,6 +36,7 @@ export class ScriptedNva implements Nva {
   /** Until when an answer waits: the NVA is slow to store. */
   stored: Promise<void> = Promise.resolve();
   closed = false;
+  readonly #told = new Map<number, boolean>();
   readonly #wiring: Wiring;
 
   constructor(wiring: Wiring) {
@@ -47,7 +54,7 @@ export class ScriptedNva implements Nva {
     await this.gate;
     if (this.state.is !== "connected") return { is: "unreachable", reason: "connection refused" };
     const vn = typeof ask.vn === "number" ? ask.vn : this.names.get(ask.vn);
-    if (vn === undefined || vn >= 6000) {
+    if (vn === undefined || !this.known.has(vn)) {
       const code = VdpError.invalidVidGroupOrMac;
       return { is: "denied", code, hard: false, reason: `no VN ${ask.vn}` };
     }
@@ -58,6 +65,14 @@ export class ScriptedNva implements Nva {
       is: "granted",
       info: { vn, vni: Vni(vn + 10_000), alias: `vn-${vn}`, ...name, ...mtu },
     };
+  }
+
+  #has(vn: number): boolean {
+    return this.#told.get(vn) ?? vn < 6000;
+  }
+
+  #is(vn: number, there: boolean): void {
+    this.#told.set(vn, there);
   }
 
   watch(vns: readonly VnId[]): void {

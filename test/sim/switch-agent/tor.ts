@@ -1,7 +1,12 @@
+import type { LinkState } from "@nve/linux";
 import { parseConfig } from "@nve/program/config";
+import { Refused } from "@nve/program/errors";
 import { createLog } from "@nve/program/log";
 import { SwitchAgent } from "@nve/switch-agent/agent";
 import { configSchema } from "@nve/switch-agent/config";
+import type { WatchInterface } from "@nve/switch-agent/local/interfaces";
+import type { Binding } from "@nve/switch-agent/static/binding";
+import type { BindingStore } from "@nve/switch-agent/static/store";
 import { type Cable, cable } from "../../support/cable.ts";
 import { type FakeClock, fakeClock } from "../../support/fake-clock.ts";
 import { MemoryDataplane } from "./memory-dataplane.ts";
@@ -15,16 +20,20 @@ export type Tor = {
   agent: SwitchAgent;
   dataplane: MemoryDataplane;
   nva: ScriptedNva;
+  /** Of the ports without protocol. */
+  interfaces: MemoryInterfaces;
 };
 
 /** A switch agent with two access ports, a station on each, and all the rest in memory, on virtual time. */
 export function tor(
   ports = "[{ name: swp1 }, { name: swp2 }]",
   state: "up" | "absent" = "up",
+  bindings = new MemoryBindings(),
 ): Tor {
   const clock = fakeClock();
   const cables = [cable(clock, { state }), cable(clock, { state })] as const;
   const dataplane = new MemoryDataplane();
+  const interfaces = new MemoryInterfaces();
   let nva: ScriptedNva | undefined;
   const text = `
 nve: tor1
@@ -42,6 +51,8 @@ ports: ${ports}`;
     dataplane,
     random: () => 0,
     openLink: (name) => (name === "swp1" ? cables[0].b : cables[1].b),
+    watchInterface: interfaces.watch,
+    bindings,
     openNva: (wiring) => {
       nva = new ScriptedNva(wiring);
       return nva;
@@ -49,7 +60,38 @@ ports: ${ports}`;
   });
   if (nva === undefined) throw new Error("no NVA was opened");
   const stations = [new Station(cables[0].a), new Station(cables[1].a)] as const;
-  return { clock, cables, stations, agent, dataplane, nva };
+  return { clock, cables, stations, agent, dataplane, nva, interfaces };
+}
+
+/** Bindings that outlive an agent, in memory. */
+export class MemoryBindings implements BindingStore {
+  /** Why nothing can be kept. */
+  fault: string | undefined;
+  #kept: readonly Binding[] = [];
+
+  load(): readonly Binding[] {
+    return this.#kept;
+  }
+
+  save(bindings: readonly Binding[]): void {
+    if (this.fault !== undefined) throw new Refused(this.fault);
+    this.#kept = bindings;
+  }
+}
+
+/** Interfaces that are there and up, until the test says otherwise. */
+export class MemoryInterfaces {
+  readonly #watchers = new Map<string, (state: LinkState) => void>();
+
+  readonly watch: WatchInterface = (name, changed) => {
+    this.#watchers.set(name, changed);
+    changed("up");
+    return () => this.#watchers.delete(name);
+  };
+
+  set(name: string, state: LinkState): void {
+    this.#watchers.get(name)?.(state);
+  }
 }
 
 /** Lets what is promised be done, without time going on. */
