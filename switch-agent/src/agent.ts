@@ -74,7 +74,7 @@ export class SwitchAgent extends Nve {
     await super.close();
   }
 
-  #openPort({ name, maxAddresses }: Config["ports"][number], policy: EvbPolicy): void {
+  #openPort({ name, maxAddresses, stations }: Config["ports"][number], policy: EvbPolicy): void {
     const { clock, log, random, version, openLink, config } = this.#options;
     const link = openLink(name);
     const port = new AccessPort({
@@ -85,6 +85,7 @@ export class SwitchAgent extends Nve {
       link,
       clock,
       policy,
+      stations,
       maxAddresses,
       firstSequence: Math.floor(random() * 65536),
       log,

@@ -10,6 +10,8 @@ import { staticVns } from "./static/config.ts";
 
 /** VSIs on one port at most, if the config does not say. */
 const MAX_VNICS = 4096;
+/** Stations on one port: what its budgets for LLDP and ECP are made for. */
+const MAX_STATIONS = 64;
 /** IP addresses, prefixes and MACs of one VSI at most, if the config does not say; and the most that it may say. */
 const MAX_ADDRESSES = { default: 4096, most: 16_384 };
 
@@ -24,6 +26,8 @@ const port = z.strictObject({
   name: z.string().transform(checked(InterfaceName)),
   tags: tags.default([...allTags]),
   maxVnics: z.number().int().min(1).max(65_536).default(MAX_VNICS),
+  /** With more than one a bridge stands between (H3): each is spoken to at its own address. */
+  stations: z.number().int().min(1).max(MAX_STATIONS).default(1),
   /** There: the port speaks no protocol, and these VNs are on it (A11). */
   static: staticVns.optional(),
   maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).default(MAX_ADDRESSES.default),

@@ -56,7 +56,15 @@ export function tor(link: Link, clock: Clock, policy: EvbPolicy, random: () => n
       nve: NveId("tor1"),
       vtep: IpAddress("192.0.2.1"),
       nva: { addresses: ["127.0.0.1:1"], insecure: true },
-      ports: [{ name: link.name, tags: [Vid(2), Vid(40)], maxVnics: 100, maxAddresses: 4096 }],
+      ports: [
+        {
+          name: link.name,
+          tags: [Vid(2), Vid(40)],
+          maxVnics: 100,
+          stations: 1,
+          maxAddresses: 4096,
+        },
+      ],
       evb: policy,
       lldp: {},
       dataplane: { driver: "ebpf", attach: "auto" },

@@ -1,4 +1,5 @@
 import { runProgram } from "@nve/program/program";
+import type { StaticBinding } from "@nve/protocol-spec/proto/agent";
 import { switchAgent } from "@nve/switch-agent/cli/switch-agent";
 import type { AgentClient } from "@nve/switch-agent/cli/world";
 import type { Command } from "commander";
@@ -37,6 +38,7 @@ const agent: AgentClient = {
       vnics: 1,
       tagsLent: 1,
       tagsFree: 4092,
+      reason: "",
     },
   ],
   vnics: async () => [
@@ -68,6 +70,14 @@ const agent: AgentClient = {
     asked = vnId;
     return [];
   },
+  bind: async (request) => {
+    bound = request;
+    return { ...binding, ...request, state: "refused", reason: "no VN 5002" };
+  },
+  unbind: async (...place) => {
+    unbound = place;
+  },
+  bindings: async () => [binding],
   refusals: async () => [
     {
       atUnixMs: 1000n,
@@ -82,6 +92,21 @@ const agent: AgentClient = {
   close: () => {},
 };
 
+const binding: StaticBinding = {
+  port: "swp5",
+  tag: 0,
+  vnId: 5001,
+  vnName: "",
+  state: "bound",
+  reason: "",
+  origin: "config",
+  macs: [],
+  strict: false,
+  vnic: "11111111-1111-5111-8111-111111111111",
+};
+
+let bound: unknown;
+let unbound: unknown;
 let asked: number | undefined;
 let ran: unknown[] = [];
 afterEach(() => {
@@ -154,4 +179,59 @@ test("run takes the config and, if told, another link driver", async () => {
   expect(ran).toEqual(["x.yaml", "pcap"]);
   await lines("run", "--config", "x.yaml", "--link", "pigeon");
   expect(process.exitCode).toBe(2);
+});
+
+test("A11: bind names port, VN, VLAN and what is there; the outcome is a line with the reason", async () => {
+  const words = ["--vlan", "20", "--mac", "02:00:00:00:00:0A=10.0.0.1,10.0.0.8/31", "--strict"];
+  const printed = await lines("bind", "swp5", "--vn", "5002", ...words);
+  expect(bound).toEqual({
+    port: "swp5",
+    tag: 20,
+    vnId: 5002,
+    vnName: "",
+    macs: [{ mac: "02:00:00:00:00:0a", ips: ["10.0.0.1", "10.0.0.8/31"] }],
+    strict: true,
+  });
+  expect(printed).toEqual([
+    "PORT  VLAN  VN    STATE    BY      MACS                           REASON",
+    "swp5  20    5002  refused  config  02:00:00:00:00:0a (no others)  no VN 5002",
+  ]);
+});
+
+test("A11: bind takes a VN Name, and without --vlan the untagged frames", async () => {
+  const vn = "66571c6d-f315-4e20-ac2f-1c85d8413f03";
+  await lines("bind", "swp5", "--vn", vn);
+  expect(bound).toMatchObject({ tag: 0, vnId: 0, vnName: vn, macs: [], strict: false });
+});
+
+test.each([
+  ["no VN", "bind swp5"],
+  ["a VN that is none", "bind swp5 --vn red"],
+  ["a VN ID that is none", "bind swp5 --vn 0"],
+  ["a VLAN that is none", "bind swp5 --vn 5001 --vlan 4095"],
+  ["a MAC that is none", "bind swp5 --vn 5001 --mac 02:00"],
+  ["an IP that is none", "bind swp5 --vn 5001 --mac 02:00:00:00:00:0a=10.0.0"],
+  ["strict, and nobody named", "bind swp5 --vn 5001 --strict"],
+  ["unbind without a port", "unbind"],
+])("%s is a usage error: `%s`", async (_, line) => {
+  bound = undefined;
+  await lines(...line.split(" "));
+  expect(process.exitCode).toBe(2);
+  expect(bound).toBeUndefined();
+});
+
+test("unbind says what it did", async () => {
+  expect(await lines("unbind", "swp5", "--vlan", "20")).toEqual(["swp5, tag 20: unbound"]);
+  expect(unbound).toEqual(["swp5", 20]);
+  expect(await lines("unbind", "swp5")).toEqual(["swp5, untagged: unbound"]);
+  expect(unbound).toEqual(["swp5", 0]);
+});
+
+test("show bindings says who bound what, and what became of it", async () => {
+  expect(await lines("show", "bindings")).toEqual([
+    "PORT  VLAN      VN    STATE  BY      MACS  REASON",
+    "swp5  untagged  5001  bound  config  -     -",
+  ]);
+  const [json = ""] = await lines("show", "bindings", "--json");
+  expect(JSON.parse(json)).toEqual([binding]);
 });
