@@ -155,6 +155,20 @@ export function virtualSwitchTrunks(running: () => Running): void {
       expect(await dropped()).toEqual({ "unknown-guest-tag": 2 });
     });
 
+    test("a VN that gets another guest tag has it in all its copies", async () => {
+      await vswitch.bind(trunks.map((one, n) => (n === 0 ? bind("vm1", "0a", 10, 17) : one)));
+      at("vm3", "", "0c", "ff");
+      at("vm3", "", "0c", "0a");
+      at("vm1", "17", "0a", "0c");
+      expect(await rig.seen()).toEqual([
+        "u0: 0c → ff [10] hello",
+        "vm1: 0c → 0a [17] hello",
+        "vm1: 0c → ff [17] hello",
+        "vm2: 0c → ff [9] hello",
+        "vm3: 0a → 0c [] hello",
+      ]);
+    });
+
     test("a guest tag that moves to another VN is of that VN alone", async () => {
       await vswitch.bind([bind("vm1", "0a", 20, 7), bind("vm2", "0b", 10, 9)]);
       at("vm1", "7", "0a", "0b");

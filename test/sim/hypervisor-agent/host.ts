@@ -19,7 +19,7 @@ export type Host = {
   /** The first, where there are several. */
   uplink: Uplink;
   uplinks: readonly Uplink[];
-  /** What the virtual switch has: `<interface> <mac> <vid>`, and the uplink where there are several. */
+  /** What the virtual switch has: `<interface> <mac> <vid>`, `as <guest tag>` if any, the uplink where there are several. */
   bound(): string[];
   /** Makes the next `bind` calls fail, until `undefined`. */
   refuseBind(why: string | undefined): void;
@@ -90,7 +90,12 @@ export function host(
     uplinks,
     interfaces,
     bound: () =>
-      bindings.map((one) => `${one.interface} ${one.mac} ${one.vid}${where(one.uplink)}`).sort(),
+      bindings
+        .map(({ interface: of, guestTag, mac, vid, uplink }) => {
+          const guests = guestTag === 0 ? "" : ` as ${guestTag}`;
+          return `${of} ${mac} ${vid}${guests}${where(uplink)}`;
+        })
+        .sort(),
     refuseBind: (reason: string | undefined) => {
       why = reason;
     },

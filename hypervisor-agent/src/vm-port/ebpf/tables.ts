@@ -18,7 +18,10 @@ export class Tables {
   readonly #maps: SwitchMaps;
   /** Runs it when no program in the kernel can be half-way any more. */
   readonly #later: (task: () => void) => void;
+  /** What may be in the maps. */
   #bound = new Map<string, Bound>();
+  /** The last call threw: what is bound may not be in the maps, and what is in them may be another's. */
+  #halfDone = false;
   #segments = new Map<string, Segment>();
   #generation = 0;
 
@@ -29,19 +32,24 @@ export class Tables {
 
   /** @throws BpfError when a map is full; the next call puts right what is missing */
   replace(wanted: readonly Bound[]): void {
-    const bound = new Map(wanted.map((each) => [boundKey(each), each]));
     const before = this.#bound;
-    this.#bound = new Map([...before, ...bound]); // until all is done
-    for (const { ifindex, guestTag, mac, uplink, vid } of bound.values()) {
+    const bound = new Map(wanted.map((each) => [boundKey(each), each]));
+    const added = [...bound].flatMap(([key, each]) =>
+      this.#halfDone || !before.has(key) ? [each] : [],
+    );
+    this.#halfDone = true;
+    this.#bound = new Map([...before, ...bound]);
+    for (const { ifindex, guestTag, mac, uplink, vid } of added) {
       this.#maps.stations.set({ uplink, vid, mac }, { ifindex, guestTag });
     }
     this.#floodTo(bound);
-    for (const { ifindex, guestTag, mac, uplink, vid } of bound.values()) {
+    for (const { ifindex, guestTag, mac, uplink, vid } of added) {
       this.#maps.guestTags.set({ ifindex, guestTag }, 1);
       this.#maps.bindings.set({ ifindex, mac, guestTag }, { uplink, vid });
     }
     this.#bound = bound;
     this.#unbind([...before.values()].filter((old) => !bound.has(boundKey(old))));
+    this.#halfDone = false;
   }
 
   /** What another binding does not say now. */

@@ -17,9 +17,9 @@ struct flood_key { __u32 uplink; __u32 vid; __u32 generation; __u32 at; };
 struct vm { __u32 ifindex; __u32 guest_tag; };
 struct port_counters { __u64 in, out; };
 
-HASH(bindings, struct binding_key, struct segment, 16384);
+HASH(bindings, struct binding_key, struct segment, 131072);
 HASH(guest_tags, struct vm, __u32, 16384);
-HASH(stations, struct station_key, struct vm, 16384);
+HASH(stations, struct station_key, struct vm, 131072);
 HASH(segments, struct segment, struct segment_value, 16384);
 HASH(flood, struct flood_key, struct vm, 65536);
 PERCPU_HASH(port_counts, __u32, struct port_counters, 16384);
