@@ -13,6 +13,7 @@ import {
 import {
   type Ask,
   allTags,
+  type Fixed,
   type Intent,
   intentKey,
   NveCore,
@@ -83,7 +84,12 @@ export class Bench {
     return this.effects;
   }
 
-  ask(vsi: string, where: string, filters: Filters, more: Partial<Ask> = {}): readonly NveEffect[] {
+  ask(
+    vsi: string,
+    where: string,
+    filters: Filters | Fixed,
+    more: Partial<Ask> = {},
+  ): readonly NveEffect[] {
     return this.feed({
       on: "ask",
       ask: {
