@@ -3,6 +3,7 @@ import { sourceCheck, untagged } from "./dataplane-access.ts";
 import { Bench, type DataplaneRig } from "./dataplane-bench.ts";
 import { changes, ports } from "./dataplane-changes.ts";
 import { flooding, isolation, unicast } from "./dataplane-forwarding.ts";
+import { gleaning } from "./dataplane-glean.ts";
 
 /** The contract of `Dataplane`: every driver passes it. */
 export function dataplaneContract(name: string, make: () => Promise<DataplaneRig>): void {
@@ -18,6 +19,7 @@ export function dataplaneContract(name: string, make: () => Promise<DataplaneRig
     isolation(bench);
     untagged(bench);
     sourceCheck(bench);
+    gleaning(bench);
     changes(bench);
     ports(bench);
 

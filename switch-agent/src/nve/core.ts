@@ -1,4 +1,4 @@
-import { type Instant, type Mac, VdpError, type VnId, type Vni } from "@nve/protocol-spec";
+import { type Instant, type Mac, VdpError, type VnId } from "@nve/protocol-spec";
 import { Believer } from "./believer.ts";
 import type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 import { Fdb, type RemoteChange } from "./fdb.ts";
@@ -8,7 +8,8 @@ import { Port } from "./ports.ts";
 import { contentOf, named, reasons, withVids } from "./request.ts";
 import { Difference, type LocalVnic, localVnic, ownersOf, type Served, serve } from "./serve.ts";
 import { Tree } from "./tree.ts";
-import type { Ask, Granted, Pending, Refusal, Verdict, VnInfo, Vsi } from "./vsi.ts";
+import { refusalIn, VnInfos } from "./vn-infos.ts";
+import type { Ask, Granted, Pending, Refusal, VnInfo, Vsi } from "./vsi.ts";
 
 /**
  * The NVE: who is attached, which tag each VN has on each port, and what follows from it for the dataplane
@@ -18,14 +19,12 @@ import type { Ask, Granted, Pending, Refusal, Verdict, VnInfo, Vsi } from "./vsi
 export class NveCore {
   readonly ports = new Map<string, Port>();
   readonly vsis = new Map<string, Vsi>();
-  readonly infos = new Map<VnId, VnInfo>();
+  readonly infos = new VnInfos();
   readonly tree = new Tree();
   readonly fdb = new Fdb();
   readonly gleaned: Gleaner;
   readonly #believer: Believer;
   readonly #served = new Map<VnId, Served>();
-  /** By VNI; what is not in `infos` any more does not count. */
-  readonly #vns = new Map<Vni, VnId>();
   readonly #dirty = new Set<VnId>();
   #nva = false;
   #serial = 0;
@@ -38,7 +37,7 @@ export class NveCore {
       fdb: this.fdb,
       served: (vn) => this.#served.get(vn),
       vnAt: ({ port, vid }) => this.ports.get(port)?.pool.vnOf(vid),
-      vnOf: (vni) => this.#vnOf(vni),
+      vnOf: (vni) => this.infos.vnOf(vni),
     });
     for (const port of ports) this.#open(port);
   }
@@ -174,7 +173,7 @@ export class NveCore {
     const vsi = this.vsis.get(event.vsi);
     if (vsi?.pending?.is !== "admitting" || vsi.pending.serial !== event.serial) return undefined;
     const { ask, serial } = vsi.pending;
-    const refusal = this.#admit(event.verdicts);
+    const refusal = refusalIn(event.verdicts, this.infos, (info) => this.#learn(info));
     if (refusal !== undefined) return this.#denied(vsi, ask, refusal);
     const port = this.#port(ask.port);
     const entries = port.check(ask); // once more: tags were lent meanwhile
@@ -195,40 +194,10 @@ export class NveCore {
     return stays ? older.order : this.#next();
   }
 
-  /** Takes what the NVA said. Away, it has said enough of the VNs that we know (H25). */
-  #admit(verdicts: ReadonlyMap<VnId, Verdict>): Refusal | undefined {
-    for (const [vn, verdict] of verdicts) {
-      if (verdict.is === "denied") {
-        const { code, hard, reason } = verdict;
-        return { code, hard, reason };
-      }
-      if (verdict.is === "granted") {
-        const refusal = this.#learn(verdict.info);
-        if (refusal !== undefined) return refusal;
-      } else if (!this.infos.has(vn)) {
-        const reason = `VN ${vn} is not known here and the NVA cannot be asked: ${verdict.reason}`;
-        return { code: VdpError.managerUnreachable, hard: false, reason };
-      }
-    }
-    return undefined;
-  }
-
-  /** Two VNs with one VNI would be one (P11): the second is refused, and the first stays as it is. */
   #learn(info: VnInfo): Refusal | undefined {
-    const other = this.#vnOf(info.vni);
-    if (other !== undefined && other !== info.vn) {
-      const reason = `VN ${info.vn} cannot be told from VN ${other} on the underlay`;
-      return { code: VdpError.other, hard: false, reason, detail: `both have VNI ${info.vni}` };
-    }
-    this.infos.set(info.vn, info);
-    this.#vns.set(info.vni, info.vn);
-    this.#dirty.add(info.vn);
-    return undefined;
-  }
-
-  #vnOf(vni: Vni): VnId | undefined {
-    const vn = this.#vns.get(vni);
-    return vn !== undefined && this.infos.get(vn)?.vni === vni ? vn : undefined;
+    const clash = this.infos.learn(info);
+    if (clash === undefined) this.#dirty.add(info.vn);
+    return clash;
   }
 
   #denied(vsi: Vsi, ask: Ask, refusal: Refusal): undefined {
