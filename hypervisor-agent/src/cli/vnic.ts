@@ -1,16 +1,16 @@
-import { type Column, type Output, show, toJson } from "@nve/program/output";
+import { NotFound } from "@nve/program/errors";
+import { type Column, few, type Output, show, toJson } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
 import { OutOfRange } from "@nve/protocol-spec/errors";
-import { Mac, Uuid, type Vid, VnId } from "@nve/protocol-spec/ids";
-import { type IpPrefix, prefixesIn } from "@nve/protocol-spec/ip";
-import type { VnAttachment, Vnic } from "@nve/protocol-spec/proto/agent";
+import { Uuid, type Vid } from "@nve/protocol-spec/ids";
+import type { Vnic } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
 import { GuestTag } from "../stations/tree.ts";
+import { attachment, type NodeOptions, nodes, replacement, withNode } from "./node.ts";
 import { asking, type World } from "./world.ts";
 
-type Node = { vn: VnRef; mac?: Mac; ip?: IpPrefix[] };
 type Waiting = { timeout: number };
-type Adding = Node & Waiting & { guestTag?: Vid };
+type Adding = NodeOptions & Waiting & { guestTag?: Vid };
 type Attaching = Adding & { vnic?: Uuid; vmName: string; uplink: string };
 
 export function vnicCommand(world: World): Command {
@@ -18,6 +18,7 @@ export function vnicCommand(world: World): Command {
   vnic.addCommand(attachCommand(world));
   vnic.addCommand(addCommand(world));
   vnic.addCommand(removeCommand(world));
+  vnic.addCommand(replaceCommand(world));
   vnic.addCommand(detachCommand(world));
   vnic
     .command("list")
@@ -65,15 +66,30 @@ function removeCommand(world: World): Command {
     .description("remove a VN, a MAC of a VN, or IPs of a MAC, with all that it contains")
     .argument("<vnic>", "VNIC Name, or the interface that it is on")
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
-    .action(async (vnic: string, options: Node & Waiting, command: Command) => {
-      const { vn, mac = "", ip = [], timeout } = options;
-      if (mac === "" && ip.length > 0) command.error("error: --ip needs --mac: whose IP is it?");
-      const nodes = ip.length === 0 ? [""] : ip;
-      const request = { vnic, add: [], remove: nodes.map((ip) => ({ ...vnOf(vn), mac, ip })) };
+    .action(async (vnic: string, options: NodeOptions & Waiting, command: Command) => {
+      const request = { vnic, add: [], remove: nodes(options, command) };
       await asking(world, command, async (agent, out) =>
-        showVnics([await agent.change(request, timeout * 1000)], out),
+        showVnics([await agent.change(request, options.timeout * 1000)], out),
       );
     });
+}
+
+function replaceCommand(world: World): Command {
+  return withNode(new Command("replace"))
+    .description("give a MAC of a VNIC these IPs and no others")
+    .argument("<vnic>", "VNIC Name, or the interface that it is on")
+    .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
+    .action(async (name: string, options: NodeOptions & Waiting, command: Command) =>
+      asking(world, command, async (agent, out) => {
+        const all = await agent.vnics();
+        const vnic = all.find((one) => one.vnic === name || one.interface === name);
+        if (vnic === undefined) throw new NotFound(`no VNIC ${name}: \`vnic list\` shows them`);
+        const change = replacement(options, vnic, command);
+        const isSame = change.add.length + change.remove.length === 0;
+        const request = { vnic: vnic.vnic, ...change };
+        showVnics([isSame ? vnic : await agent.change(request, options.timeout * 1000)], out);
+      }),
+    );
 }
 
 function detachCommand(world: World): Command {
@@ -88,53 +104,12 @@ function detachCommand(world: World): Command {
     );
 }
 
-const withNode = (command: Command): Command =>
-  command
-    .requiredOption(
-      "--vn <id|name>",
-      "VN ID, 1 to 16777215, or VN Name, a UUID, where the switch knows names",
-      textArgument(VnRef),
-    )
-    .option("--mac <mac>", "MAC address that the VM uses on it", textArgument(Mac))
-    .option(
-      "--ip <ip...>",
-      "IP addresses, prefixes (10.0.0.0/28) or ranges (10.0.0.5-10.0.0.9) of that MAC",
-      collected,
-    );
-
 const withGuestTag = (command: Command): Command =>
   command.option(
     "--guest-tag <tag>",
     "the guest's own 802.1Q tag for this VN, 1 to 4094 (trunk VNIC); without it: untagged frames, or the tag that the VN has there already",
     argument(GuestTag),
   );
-
-function attachment(
-  { vn, mac, ip = [], guestTag }: Omit<Adding, "timeout">,
-  command: Command,
-): VnAttachment {
-  if (mac === undefined) {
-    const why = "it cannot be seen from this end (in the VM: `ip -br link`)";
-    command.error(`error: --mac is missing: say the MAC address that the VM uses, ${why}`);
-  }
-  return { ...vnOf(vn), guestTag: guestTag ?? 0, macs: [{ mac, ips: ip }] };
-}
-
-type VnRef = VnId | Uuid;
-
-function VnRef(text: string): VnRef {
-  if (/^\d+$/.test(text)) return VnId(Number(text));
-  if (text.includes("-")) return Uuid(text);
-  throw new OutOfRange(`"${text}" is neither a VN ID (a number) nor a VN Name (a UUID)`);
-}
-
-const vnOf = (vn: VnRef) =>
-  typeof vn === "number" ? { vnId: vn, vnName: "" } : { vnId: 0, vnName: vn };
-
-const collected = (text: string, before: IpPrefix[] = []): IpPrefix[] => [
-  ...before,
-  ...textArgument(prefixesIn)(text),
-];
 
 function Seconds(n: number): number {
   if (n >= 1 && n <= 3600) return n;
@@ -170,23 +145,26 @@ const VNIC: readonly Column<Row>[] = [
   { head: "REASON", of: ({ vnic }) => vnic.reason },
 ];
 
+/** MACs of a VN that are shown one by one, if there are more than twice as many. */
+const SHOWN = 4;
+
 const rowsOf = (vnic: Vnic): Row[] =>
-  vnic.vns.flatMap(({ vnId, vnName, guestTag, tag, uplink, macs }) =>
-    macs.map(({ mac, ips }) => ({
-      vnic,
-      vn: vnId === 0 ? vnName : vnId,
-      guestTag,
-      tag,
-      uplink,
-      mac,
-      ips: ips.join(" "),
-    })),
-  );
+  vnic.vns.flatMap(({ vnId, vnName, guestTag, tag, uplink, macs }) => {
+    const row = { vnic, vn: vnId === 0 ? vnName : vnId, guestTag, tag, uplink };
+    const shown = macs.length > 2 * SHOWN ? macs.slice(0, SHOWN) : macs;
+    const rows = shown.map(({ mac, ips }) => ({ ...row, mac, ips: few(ips, " ") }));
+    const more = macs.length - shown.length;
+    return more === 0 ? rows : [...rows, { ...row, mac: `… and ${more} more`, ips: "" }];
+  });
 
 const ATTACH_EXAMPLES = `
 Examples:
   hypervisor-agent vnic attach tap0 --vn 5001 --mac 02:00:00:00:00:0a
   hypervisor-agent vnic attach tap0 --vn 5001 --mac 02:00:00:00:00:0a --ip 10.0.0.1 fd00::1 --timeout 5
+
+Many addresses: one address, prefix or range on each line of a file, or of the standard input:
+  hypervisor-agent vnic attach tap0 --vn 5001 --mac 02:00:00:00:00:0a --ip-file prefixes.txt
+  hypervisor-agent vnic attach tap0 --vn 5001 --mac-file - < macs.txt
 
 A trunk VNIC, with the guest's eth0.10 in one VN and its eth0.20 in another:
   hypervisor-agent vnic attach tap0 --vn 5001 --guest-tag 10 --mac 02:00:00:00:00:0a

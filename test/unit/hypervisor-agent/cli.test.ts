@@ -1,9 +1,13 @@
+import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { hypervisorAgent } from "@nve/hypervisor-agent/cli/hypervisor-agent";
 import type { AgentClient, World } from "@nve/hypervisor-agent/cli/world";
 import { Refused } from "@nve/program/errors";
 import { runProgram } from "@nve/program/program";
 import type { HypervisorStatus, Vnic } from "@nve/protocol-spec/proto/agent";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
 const vnic: Vnic = {
   vnic: "aaaaaaaa-0000-4000-8000-00000000000a",
@@ -265,6 +269,97 @@ describe("vnic", () => {
     const { errors, exitCode } = await cli("vnic remove tap0 --vn 5001 --ip 10.0.0.1");
     expect(errors).toMatch(/--ip needs --mac/);
     expect(exitCode).toBe(2);
+  });
+
+  describe("H8, H12: many addresses come from files", () => {
+    const folder = mkdtempSync(join(tmpdir(), "vnic-"));
+    afterAll(() => rmSync(folder, { recursive: true }));
+    const file = (text: string): string => {
+      const path = join(folder, randomUUID());
+      writeFileSync(path, text);
+      return path;
+    };
+    const mac = "02:00:00:00:00:0a";
+
+    test("addresses, prefixes and ranges, with remarks, beside those on the line", async () => {
+      const path = file("# of the router\n10.1.0.0/16\r\n\nfd00::1 # one\n10.0.0.5-10.0.0.7");
+      const { asked } = await cli(`${attach} --ip 10.0.0.1 fd00::1 --ip-file ${path}`);
+      const ips = ["10.0.0.1", "fd00::1", "10.1.0.0/16", "10.0.0.5", "10.0.0.6/31"];
+      expect(asked[1]).toMatchObject(["attach", { vns: [{ macs: [{ mac, ips }] }] }, 20_000]);
+    });
+
+    test("MACs, on the line too", async () => {
+      const path = file("02-00-00-00-00-0b\n02:00:00:00:00:0a\n");
+      const { asked } = await cli(`${attach} --mac 02:00:00:00:00:0c --mac-file ${path}`);
+      const macs = ["a", "c", "b"].map((n) => ({ mac: `02:00:00:00:00:0${n}`, ips: [] }));
+      expect(asked[1]).toMatchObject(["attach", { vns: [{ macs }] }, 20_000]);
+    });
+
+    test("faults are named with their lines, the first five", async () => {
+      const path = file(["10.0.0.1", "10.0.0.5/28", ...Array(9).fill("x")].join("\n"));
+      const { errors, exitCode, asked } = await cli(`${attach} --ip-file ${path}`);
+      expect(errors).toContain(`${path}:2: "10.0.0.5/28" has bits behind its prefix length`);
+      expect(errors).toContain(`${path}:6: "x" is not an IP address`);
+      expect(errors).toContain("and 5 more");
+      expect(errors).not.toContain(`${path}:7:`);
+      expect([exitCode, asked]).toEqual([1, []]);
+    });
+
+    test.each([
+      ["--ip-file /nowhere", /cannot read \/nowhere: ENOENT/, 1],
+      ["--ip-file /dev/zero", /\/dev\/zero has more than 4194304 octets/, 1],
+      ["--mac 02:00:00:00:00:0b --ip 10.0.0.1", /2 MACs and --ip: whose IPs are they/, 2],
+      ["--ip-file - --mac-file -", /the standard input is one file/, 2],
+    ])("%s is refused in words", async (options, why, code) => {
+      const { errors, exitCode, asked } = await cli(`${attach} ${options}`);
+      expect(errors).toMatch(why);
+      expect([exitCode, asked]).toEqual([code, []]);
+    });
+
+    test("an empty file removes nothing", async () => {
+      const path = file("# nothing\n");
+      for (const options of [`--mac-file ${path}`, `--mac ${mac} --ip-file ${path}`]) {
+        const { errors, exitCode } = await cli(`vnic remove tap0 --vn 5001 ${options}`);
+        expect(errors).toMatch(/names no (MAC|IP)/);
+        expect(exitCode).toBe(1);
+      }
+    });
+
+    test("H6: replace says what comes and what goes", async () => {
+      const options = `--vn 5001 --mac ${mac} --ip fd00::1 10.2.0.0/16`;
+      const { asked } = await cli(`vnic replace tap0 ${options}`);
+      const add = [{ ...vns[0], macs: [{ mac, ips: ["10.2.0.0/16"] }] }];
+      const remove = [{ vnId: 5001, vnName: "", mac, ip: "10.0.0.1" }];
+      expect(asked[1]).toEqual(["change", { vnic: vnic.vnic, add, remove }, 20_000]);
+      const same = await cli(`vnic replace tap0 --vn 5001 --mac ${mac} --ip 10.0.0.1 fd00::1`);
+      expect(same.asked.filter(Array.isArray)).toEqual([]);
+      expect(same.text).toContain("10.0.0.1");
+      const none = await cli(`vnic replace tap0 --vn 5001 --mac ${mac} --ip-file ${file("")}`);
+      expect(none.asked[1]).toMatchObject(["change", { add: [], remove: [{}, {}] }, 20_000]);
+    });
+
+    test.each([
+      [`tap0 --vn 5001 --mac ${mac}`, /say all the IPs/, 2],
+      ["tap0 --vn 5001 --ip 10.0.0.1", /say one --mac/, 2],
+      ["tap0 --vn 5001 --mac 02:00:00:00:00:0f --ip 10.0.0.1", /no MAC .* `vnic add` adds one/, 2],
+      [`tap7 --vn 5001 --mac ${mac} --ip 10.0.0.1`, /no VNIC tap7/, 1],
+    ])("replace %s is refused in words", async (options, why, code) => {
+      const { errors, exitCode } = await cli(`vnic replace ${options}`);
+      expect(errors).toMatch(why);
+      expect(exitCode).toBe(code);
+    });
+
+    test("list shows some of many, and all in JSON", async () => {
+      const ips = Array.from({ length: 1000 }, (_, i) => `10.${i >> 8}.${i & 255}.0/24`);
+      const macs = Array.from({ length: 500 }, (_, i) => ({ mac: `mac-${i}`, ips }));
+      const many = { ...vnic, vns: vnic.vns.map((vn) => ({ ...vn, macs })) };
+      const { text } = await cli("vnic list", { vnics: async () => [many] });
+      expect(text.split("\n")).toHaveLength(11);
+      expect(text).toContain("… and 496 more");
+      expect(text).toContain("10.0.0.0/24 10.0.1.0/24 10.0.2.0/24 … (1000)");
+      const json = await cli("vnic list --json", { vnics: async () => [many] });
+      expect(JSON.parse(json.text)[0].vns[0].macs).toHaveLength(500);
+    });
   });
 
   test("detach names it and says so", async () => {
