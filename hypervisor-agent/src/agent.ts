@@ -120,9 +120,6 @@ export function startAgent(options: AgentOptions): {
       const fields = { vnic, uplink, state, ...(reason !== undefined && { reason }) };
       log.info(fields, "VNIC");
       warnOfMtu(vnic);
-    } else if (action.do === "readiness" && uplinks.size > 1) {
-      const { notReady } = action;
-      log.info({ uplink, ...(notReady !== undefined && { notReady }) }, "uplink for VNs");
     }
     if (roster.state().nics.size === 0) noneLeft();
   }

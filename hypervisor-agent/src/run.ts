@@ -21,6 +21,7 @@ import { type Agent, startAgent } from "./agent.ts";
 import { type Config, configSchema, type UplinkConfig } from "./config.ts";
 import { controlService } from "./control.ts";
 import { uplinkStatusOf } from "./convert.ts";
+import { checkRights } from "./rights.ts";
 import { openUplink, type Uplink, type UplinkOptions } from "./uplink.ts";
 import { version } from "./version.ts";
 import { openEbpfVirtualSwitch } from "./vm-port/ebpf/driver.ts";
@@ -35,6 +36,7 @@ const RETRY_MS = { first: 500, max: 10_000, refused: 30_000 };
 export async function run(configPath: string): Promise<void> {
   const config = readConfig(configPath, configSchema);
   const log = createLog("hypervisor-agent", config.log);
+  checkRights();
   let running: Running | undefined;
   const ready = (): Running => {
     if (running === undefined) throw new Refused("the agent is starting: try again");
