@@ -190,12 +190,13 @@ export class Gleaner {
     const { conflicts } = this.#vn(vn);
     const known = conflicts.get(mac);
     if (known === undefined && conflicts.size >= MAX_CONFLICTS) return;
-    const logged = known !== undefined && now - known.logged < LOG_MS ? known.logged : now;
+    const again = known !== undefined && now - known.logged < LOG_MS;
+    const logged = again ? known.logged : now;
     const until = this.#until(now, CONFLICT_MS);
     const { since = now, times = 0 } = known ?? {};
     const conflict = { mac, at, with: where, since, seen: now, until, times: times + 1, logged };
     conflicts.set(mac, conflict);
-    if (logged !== now) return;
+    if (again) return;
     const { port, vid: tag } = at;
     this.#log("a MAC is seen where it was not said to be", { vn, mac, port, tag, said: where });
   }
@@ -217,22 +218,19 @@ export class Gleaner {
   /** Forgets what is old. @returns the VNs of it */
   expire(now: Instant): ReadonlySet<VnId> {
     const touched = new Set<VnId>();
+    const isOver = (until: Instant): boolean => until <= now || this.#later(until) <= now;
     this.#deadline = undefined;
     for (const [vn, { macs, conflicts }] of this.#vns) {
       for (const [mac, { is, at, ips }] of macs) {
         for (const [ip, { until }] of ips) {
-          if (this.#later(until) > now) continue;
-          ips.delete(ip);
-          touched.add(vn);
+          if (isOver(until) && ips.delete(ip)) touched.add(vn);
         }
-        if (this.#later(is.until) > now) continue;
+        if (!isOver(is.until)) continue;
         this.#remove(vn, mac);
         this.count(at.port, "aged");
         touched.add(vn);
       }
-      for (const [mac, { until }] of conflicts) {
-        if (this.#later(until) <= now) conflicts.delete(mac);
-      }
+      for (const [mac, { until }] of conflicts) if (isOver(until)) conflicts.delete(mac);
     }
     return touched;
   }
