@@ -44,13 +44,13 @@ export const unresolved = (tree: Tree): Uuid[] =>
 /** The tree with the VN IDs of these names; the same one when nothing in it is different then. */
 export function resolved(tree: Tree, ids: ReadonlyMap<Uuid, VnId>): Tree {
   if (!unresolved(tree).some((name) => ids.has(name))) return tree;
-  const withIds = leaves(tree).map((leaf) => {
-    const id = typeof leaf.vn === "string" ? ids.get(leaf.vn) : undefined;
-    return typeof leaf.vn === "string" && id !== undefined
-      ? { ...leaf, vn: id, name: leaf.vn }
-      : leaf;
+  const withIds = tree.map((node) => {
+    const id = typeof node.vn === "string" ? ids.get(node.vn) : undefined;
+    return typeof node.vn === "string" && id !== undefined
+      ? { ...node, vn: id, name: node.vn }
+      : node;
   });
-  return withIds.reduce<Tree>(plusLeaf, []);
+  return withIds.reduce<Tree>(plusNode, []);
 }
 
 /**
@@ -58,7 +58,7 @@ export function resolved(tree: Tree, ids: ReadonlyMap<Uuid, VnId>): Tree {
  * the one that the VN has; with another it stays beside it, and is a fault.
  */
 export function plus(tree: Tree, added: Tree): Tree {
-  return leaves(added).reduce<Tree>(plusLeaf, tree);
+  return added.reduce<Tree>(plusNode, tree);
 }
 
 /** Without a node and all it contains (H7). A VN whose last MAC goes is gone too. `undefined`: no such node. */
@@ -126,18 +126,22 @@ function ambiguous(all: readonly Leaf[]): string | undefined {
   return undefined;
 }
 
-function plusLeaf(tree: Tree, { mac, ips, ...vn }: Leaf): Tree {
+function plusNode(tree: Tree, { macs, ...vn }: VnNode): Tree {
+  if (macs.length === 0) return tree;
   const vnNode = tree.find(
     (node) => isVn(node, vn.vn) && (vn.guestTag ?? node.guestTag) === node.guestTag,
   );
-  if (vnNode === undefined) return [...tree, { ...vn, macs: [{ mac, ips: unique(ips) }] }];
+  if (vnNode === undefined) return [...tree, { ...vn, macs: merged([], macs) }];
   const both = { ...(vn.name !== undefined && { name: vn.name }), ...vnNode };
-  const macNode = vnNode.macs.find((node) => node.mac === mac);
-  if (macNode === undefined) {
-    return replaced(tree, vnNode, { ...both, macs: [...vnNode.macs, { mac, ips: unique(ips) }] });
+  return replaced(tree, vnNode, { ...both, macs: merged(vnNode.macs, macs) });
+}
+
+function merged(macs: readonly MacNode[], added: readonly MacNode[]): MacNode[] {
+  const all = new Map(macs.map((node) => [node.mac, node]));
+  for (const { mac, ips } of added) {
+    all.set(mac, { mac, ips: unique([...(all.get(mac)?.ips ?? []), ...ips]) });
   }
-  const merged = { mac, ips: unique([...macNode.ips, ...ips]) };
-  return replaced(tree, vnNode, { ...both, macs: replaced(vnNode.macs, macNode, merged) });
+  return [...all.values()];
 }
 
 const isVn = (node: { vn: VnRef; name?: Uuid }, ref: VnRef): boolean =>
