@@ -3,6 +3,7 @@ import type { Log } from "@nve/program/log";
 import { Instant } from "@nve/protocol-spec";
 import { type Intent, type IntentChange, intentKey } from "@nve/switch-agent/nve";
 import type { Dataplane } from "./dataplane/dataplane.ts";
+import { DataplaneError } from "./dataplane/error.ts";
 
 type Job = { change: IntentChange; done: () => void; failed: (error: Error) => void };
 
@@ -128,12 +129,42 @@ export class Applier {
     }
   }
 
-  /** First what is to be, then what is not to be: a station that moves is never nowhere. */
+  /**
+   * First what is to be, then what is not to be: a station that moves is never nowhere. Where something of a VN
+   * was not taken nothing of it is removed; the other VNs are not spoilt by it.
+   */
   async #make({ ensure, remove }: IntentChange): Promise<void> {
-    if (ensure.length > 0) await this.#dataplane.ensure(ensure);
-    for (const intent of ensure) this.#applied.set(intentKey(intent), intent);
-    if (remove.length > 0) await this.#dataplane.remove(remove);
-    for (const intent of remove) this.#applied.delete(intentKey(intent));
+    try {
+      await this.#ensure(ensure);
+    } catch (error) {
+      if (error instanceof DataplaneError) {
+        const vnis = new Set(error.failed.map(({ intent }) => intent.vni));
+        await this.#remove(remove.filter(({ vni }) => !vnis.has(vni)));
+      }
+      throw error;
+    }
+    await this.#remove(remove);
+  }
+
+  async #ensure(intents: readonly Intent[]): Promise<void> {
+    if (intents.length === 0) return;
+    const made = (failed: ReadonlySet<Intent>): void => {
+      for (const intent of intents) {
+        if (!failed.has(intent)) this.#applied.set(intentKey(intent), intent);
+      }
+    };
+    try {
+      await this.#dataplane.ensure(intents);
+      made(new Set());
+    } catch (error) {
+      if (error instanceof DataplaneError) made(new Set(error.failed.map(({ intent }) => intent)));
+      throw error;
+    }
+  }
+
+  async #remove(intents: readonly Intent[]): Promise<void> {
+    if (intents.length > 0) await this.#dataplane.remove(intents);
+    for (const intent of intents) this.#applied.delete(intentKey(intent));
   }
 
   #faulty(error: unknown): void {

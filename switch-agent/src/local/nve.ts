@@ -6,6 +6,7 @@ import {
   contentOf,
   entriesOf,
   type Fixed,
+  type GleanOptions,
   NveCore,
   type NveEffect,
   type NveEvent,
@@ -15,7 +16,9 @@ import {
 } from "@nve/switch-agent/nve";
 import { Applier } from "../applier.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
+import { DataplaneError } from "../dataplane/error.ts";
 import { Gate } from "../gate.ts";
+import { Gleaning } from "../gleaning.ts";
 import type { Nva, NvaClientOptions } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
 import { Refusals } from "../refusals.ts";
@@ -38,6 +41,8 @@ export type NveOptions = {
   driver: string;
   /** Those that are there from the start. */
   ports: readonly PortOptions[];
+  /** How long what was gleaned is believed, if not as usual. */
+  glean?: GleanOptions;
   clock: Clock;
   log: Log;
   dataplane: Dataplane;
@@ -50,6 +55,8 @@ const ADMIT_MS = 2000;
 const SYNC_MS = 250;
 /** When settling takes so long, what happens meanwhile is settled together. */
 const MANY_MS = 2;
+/** Events of which many come at once. */
+const TOGETHER: ReadonlySet<string> = new Set(["release", "sample", "verdicts"]);
 /** Decisions of one port that the NVA is asked for at a time: the other ports, and our own CLI, get their turn. */
 const ADMITS = 16;
 
@@ -63,6 +70,7 @@ export class Nve {
   readonly askers = new Map<string, Asker>();
   readonly applier: Applier;
   readonly nva: Nva;
+  readonly gleaning: Gleaning;
   readonly refusals = new Refusals();
   readonly self: Self;
   readonly version: string;
@@ -84,7 +92,8 @@ export class Nve {
   #settleMs = 0;
   #closed = false;
 
-  constructor({ self, version, driver, ports, clock, log, dataplane, openNva }: NveOptions) {
+  constructor(options: NveOptions) {
+    const { self, version, driver, ports, glean, clock, log, dataplane, openNva } = options;
     this.#clock = clock;
     this.#log = log;
     this.#startedAt = clock.now();
@@ -92,7 +101,9 @@ export class Nve {
     this.version = version;
     this.driver = driver;
     this.dataplane = dataplane;
-    this.core = new NveCore(ports);
+    this.core = new NveCore(ports, glean);
+    const feed = (event: NveEvent): void => this.feed(event);
+    this.gleaning = new Gleaning({ core: this.core, dataplane, clock, feed });
     this.applier = new Applier(dataplane, clock, log, () => this.core.intents());
     this.nva = openNva({
       all: () => this.core.report(),
@@ -124,6 +135,7 @@ export class Nve {
     if (this.#closed) return;
     this.#closed = true;
     this.#callOffSettle?.();
+    this.gleaning.close();
     this.nva.close();
     await this.applier.close();
     await this.dataplane.close();
@@ -146,6 +158,7 @@ export class Nve {
   portState(name: string, state: LinkState): void {
     const { dataplane } = this;
     this.portStates.set(name, state);
+    this.feed({ on: "link", port: name, up: state === "up" });
     const done = state === "absent" ? dataplane.portDown(name) : dataplane.portUp(name);
     done.catch((error: unknown) => {
       this.#log.error(
@@ -176,16 +189,33 @@ export class Nve {
     this.refusals.add({ code, hard, reason, atUnixMs: Date.now(), port, vnic, vns });
   }
 
-  /** Of a silent station thousands of VNICs go at once, and under load much else comes: that is settled together. */
+  /**
+   * Of a silent station thousands of VNICs go at once, what the NVA says of several comes together, and under load
+   * much else comes: that is settled together.
+   */
   #step(event: NveEvent | { on: "settle" }): readonly NveEffect[] {
     const clock = this.#clock;
     const begun = clock.now();
     const later = this.#callOffSettle !== undefined || this.#settleMs >= MANY_MS;
-    const more = event.on === "release" || (event.on !== "settle" && later);
+    const more = TOGETHER.has(event.on) || (event.on !== "settle" && later);
     const effects = event.on === "settle" ? this.core.settle() : this.core.step(event, begun, more);
-    if (more) this.#settleSoon();
-    else this.#settleMs = clock.now() - begun;
+    if (!more) this.#settleMs = clock.now() - begun;
+    else if (event.on === "verdicts" && !later) this.#settleNext();
+    else this.#settleSoon();
     return effects;
+  }
+
+  /** After what is promised already: verdicts that came in one message. */
+  #settleNext(): void {
+    let off = false;
+    this.#callOffSettle = () => {
+      off = true;
+    };
+    queueMicrotask(() => {
+      if (off) return;
+      this.#callOffSettle = undefined;
+      this.feed({ on: "settle" });
+    });
   }
 
   /** Not sooner than in what the last settling took: at the most half of our time goes there. */
@@ -266,31 +296,47 @@ export class Nve {
     return gate;
   }
 
-  /** Those who asked together, under load, succeed and fail together. */
   async #apply({ change, owners }: NveEffect & { do: "intents" }): Promise<void> {
     if (owners.length === 0) return this.applier.keepTrying(change);
+    let took = owners;
     try {
       await this.applier.apply(change);
     } catch (error) {
-      for (const owner of owners) this.feed({ on: "unapplied", ...owner, reason: reasonOf(error) });
-      return;
+      const failed = owners.filter(({ vsi }) => this.#isConcerned(vsi, error));
+      took = owners.filter((owner) => !failed.includes(owner));
+      for (const owner of failed) this.feed({ on: "unapplied", ...owner, reason: reasonOf(error) });
     }
-    for (const owner of owners) {
-      void this.#synced(owner.vsi).then(() => this.feed({ on: "applied", ...owner }));
-    }
+    await this.#synced(took.map(({ vsi }) => vsi));
+    for (const owner of took) this.feed({ on: "applied", ...owner });
   }
 
-  /** The answer should find the others ready: the NVA has the claim, and we have the VN's addresses. */
-  async #synced(vsi: string): Promise<void> {
-    const granted = this.core.vsis.get(vsi)?.granted;
-    if (granted?.ask.mode !== "associate") return;
-    const vns = granted.entries.map(({ vn }) => vn);
+  /** Of those who asked together only they fail whose VNs or MACs the dataplane did not take. */
+  #isConcerned(vsi: string, error: unknown): boolean {
+    if (!(error instanceof DataplaneError)) return true;
+    const entries = this.core.vsis.get(vsi)?.granted?.entries ?? [];
+    return error.failed.some(({ intent }) =>
+      entries.some(
+        ({ vn, mac }) =>
+          this.core.infos.get(vn)?.vni === intent.vni &&
+          (intent.is !== "mac" || mac === undefined || mac === intent.mac),
+      ),
+    );
+  }
+
+  /** The answer should find the others ready: the NVA has the claims, and we have the VNs' addresses. */
+  async #synced(vsis: readonly string[]): Promise<void> {
+    const all = vsis
+      .flatMap((vsi) => this.core.vsis.get(vsi)?.granted ?? [])
+      .filter(({ ask }) => ask.mode === "associate");
+    if (all.length === 0) return;
+    const vns = new Set(all.flatMap(({ entries }) => entries.map(({ vn }) => vn)));
+    const ports = new Set(all.map(({ ask }) => ask.port));
+    const waits = [...ports].map((port) => this.#resourceWaitMs(port) / 3);
     const clock = this.#clock;
-    const waitMs = Math.min(SYNC_MS, this.#resourceWaitMs(granted.ask.port) / 3);
     await new Promise<void>((resolve) => {
-      const callOff = clock.at(Instant(clock.now() + waitMs), resolve);
+      const callOff = clock.at(Instant(clock.now() + Math.min(SYNC_MS, ...waits)), resolve);
       void this.nva
-        .synced(vns)
+        .synced([...vns])
         .then(() => this.applier.settled())
         .then(() => {
           callOff();

@@ -1,9 +1,17 @@
 import { fileURLToPath } from "node:url";
-import { port, run, start, startLldpad, startSwitchAgent, timers, until } from "./rig.mjs";
+import {
+  port,
+  profiled,
+  run,
+  start,
+  startLldpad,
+  startSwitchAgent,
+  timers,
+  until,
+} from "./rig.mjs";
 import { listen } from "./wire.mjs";
 
 const file = (name) => fileURLToPath(new URL(`./${name}.mjs`, import.meta.url));
-const node = (name, argument) => [process.execPath, file(name), JSON.stringify(argument)];
 
 /** Every station with every bridge; the first pair is the baseline. */
 export function cases(counts, vns) {
@@ -37,19 +45,15 @@ export async function runCase(rig, { station, bridge, vsis, vns }) {
     const wire = await listen(rig, mac.address);
     running.push(wire);
     const ask = await stations[station](rig, running, bridge);
-    const asking = ask({ first: 0, count: vsis, vns });
+    ask({ first: 0, count: vsis, vns });
     await wire.answers(vsis, QUIET_MS);
-    await asking;
     const burst = wire.take();
     // With all of them there, some more, one by one.
     const single = [];
-    let sequential;
     for (let n = 0; n < SINGLES; n++) {
-      await ask({ first: 40_000 + n, count: 1, vns });
+      ask({ first: 40_000 + n, count: 1, vns });
       await wire.answers(1, 1000);
-      const one = wire.take();
-      single.push(...one.latencies);
-      sequential = one;
+      single.push(...wire.take().latencies);
     }
     return {
       station,
@@ -57,8 +61,7 @@ export async function runCase(rig, { station, bridge, vsis, vns }) {
       vsis,
       vns,
       burst: summary(burst),
-      then: figures(single),
-      last: sequential?.asked,
+      single: figures(single),
     };
   } finally {
     for (const program of running.reverse()) await program.stop();
@@ -68,56 +71,51 @@ export async function runCase(rig, { station, bridge, vsis, vns }) {
 const QUIET_MS = 3000;
 const SINGLES = 50;
 
+/** Each asks for VSIs, once it and the bridge know each other. */
 const stations = {
   lldpad: async (rig, running) => {
     running.push(await startLldpad(rig, "station", "station"));
     await until("EVB at lldpad's station", async () =>
-      /bgid/.test(
-        await run(rig, "station", "lldptool", "-t", "-n", "-i", port(0), "-g", "ncb", "-V", "evb"),
-      ),
+      /bgid/.test(await run(rig, "station", ...neighbourEvb)),
     );
-    await new Promise((resolve) => setTimeout(resolve, 1500));
-    return async ({ first, count, vns }) => {
-      const words = [process.execPath, file("lldpad-client"), port(0), count, first, vns];
-      await run(rig, "station", ...words.map(String));
-    };
+    await settled();
+    return (await child(rig, running, "lldpad-client", port(0))).tell;
   },
   scripted: async (rig, running) => {
-    return async (what) => {
-      const argument = { name: port(0), timers, ...what };
-      const stdio = ["pipe", "pipe", "inherit"];
-      const program = start(rig, "station", "scripted", node("scripted", argument), { stdio });
-      running.push({ stop: () => program.child.stdin.end() });
-      await new Promise((resolve) => program.child.stdout.once("data", resolve));
-      await new Promise((resolve) => setTimeout(resolve, what.count === 1 ? 20 : 1500));
-      program.child.stdin.write("go\n");
-    };
+    const { tell } = await child(rig, running, "scripted", what);
+    await settled();
+    return tell;
   },
   ours: async (rig, running) => {
-    const stdio = ["pipe", "pipe", "inherit"];
-    const words = profiled(node("station", { ports: [port(0)], timers }));
-    const program = start(rig, "station", "station", words, { stdio });
-    const told = lines(program.child.stdout);
-    running.push({
-      stop: async () => {
-        program.child.stdin.end();
-        await program.stop();
-      },
-    });
-    await told("started");
-    const tell = (command) => program.child.stdin.write(`${JSON.stringify(command)}\n`);
+    const { tell, told } = await child(rig, running, "station", what);
     await until("EVB at our station", async () => {
       tell({ do: "ready" });
       return (await told("ready")).ready;
     });
-    return async (what) => tell({ do: "attach", ...what });
+    return (asked) => tell({ do: "attach", ...asked });
   },
 };
 
-export function profiled([program, ...words]) {
-  const folder = process.env.BENCH_PROFILE;
-  if (folder === undefined) return [program, ...words];
-  return [program, "--cpu-prof", `--cpu-prof-dir=${folder}/station`, ...words];
+const neighbourEvb = ["lldptool", "-t", "-n", "-i", port(0), "-g", "ncb", "-V", "evb"];
+const what = JSON.stringify({ name: port(0), ports: [port(0)], timers: { ...timers, rte: 14 } });
+/** lldpad takes requests with GroupIDs about a second after it has heard the other end. */
+const settled = () => new Promise((resolve) => setTimeout(resolve, 3500));
+
+/** A program of this folder in the station's node: lines of JSON in and out. */
+export async function child(rig, running, name, argument) {
+  const words = [
+    process.execPath,
+    ...profiled([file(name), argument]).filter((word) => word !== process.execPath),
+  ];
+  const program = start(rig, "station", name, words, { stdio: ["pipe", "pipe", "inherit"] });
+  const told = lines(program.child.stdout);
+  const stop = async () => {
+    program.child.stdin.end(); // it ends by itself then
+    await program.ended;
+  };
+  running.push({ stop });
+  await told("started");
+  return { told, tell: (command) => program.child.stdin.write(`${JSON.stringify(command)}\n`) };
 }
 
 /** @returns waits for the next line that says `on` */

@@ -1,8 +1,9 @@
-// Runs in the station's node: asks lldpad for N VSIs through its control socket, as `vdptool -T -V assoc` does, which
-// would cost a process for each. The words are those that vdptool sends (open-lldp, clif).
+// Runs in the station's node: asks lldpad for VSIs through its control socket, as `vdptool -T -V assoc` does, which would
+// cost a process for each. The words are those that vdptool sends (open-lldp, clif). A line of JSON in is a command.
+import { createInterface } from "node:readline";
 import { NativeSocket } from "@nve/linux/native";
 
-const [interfaceName, count, first, vns] = process.argv.slice(2);
+const [interfaceName] = process.argv.slice(2);
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const abstract = (name) =>
@@ -31,11 +32,11 @@ const word = (text) => `${hex(text.length, 2)}${text}`;
 const pair = (key, value) => `${word(key)}${hex(value.length, 4)}${value}`;
 
 /** A command of the 802.1Qbg VDP module (0x80c4), version 3, "set TLV" (2), with arguments, mode "assoc" (3). */
-function associate(n) {
-  const id = hex(Number(first) + n, 8);
+function associate(n, vns) {
+  const id = hex(n, 8);
   const uuid = `fa9b7fff-b0a0-4893-abcd-beef${id}`;
   const mac = `02:00:${id.replace(/(..)(?!$)/g, "$1:")}`;
-  const vn = 5000 + (n % Number(vns));
+  const vn = 5000 + (n % vns);
   const arguments_ = [
     ["mode", "assoc"],
     ["mgrid2", "mgr1"],
@@ -50,14 +51,23 @@ function associate(n) {
 }
 
 const server = abstract("");
-let refused = 0;
-for (let n = 0; n < Number(count); n++) {
-  const status = await new Promise((resolve, reject) => {
+const ask = (words) =>
+  new Promise((resolve, reject) => {
     answered = resolve;
-    const error = socket.send(Buffer.from(associate(n)), server);
+    const error = socket.send(Buffer.from(words), server);
     if (error !== undefined) reject(new Error(`lldpad's control socket: ${error}`));
   });
-  if (status !== "00") refused += 1;
+
+async function attach({ first, count, vns }) {
+  let refused = 0;
+  for (let n = first; n < first + count; n++) {
+    if ((await ask(associate(n, vns))) !== "00") refused += 1;
+  }
+  say({ on: "attached", refused });
 }
-process.stdout.write(`${JSON.stringify({ asked: Number(count), refused })}\n`);
+
+const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+const commands = createInterface({ input: process.stdin });
+say({ on: "started" });
+for await (const line of commands) await attach(JSON.parse(line));
 socket.close();

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { down } from "@nve/lab/down";
 import { execIn, nodeState } from "@nve/lab/labs";
 import { spawnIn } from "@nve/lab/namespaces";
@@ -57,7 +58,7 @@ export function start({ lab, folder }, node, name, words, options = {}) {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     await ended;
   };
-  return { child, stop, log: () => readFileSync(join(folder, `${name}.log`), "utf8") };
+  return { child, ended, stop, log: () => readFileSync(join(folder, `${name}.log`), "utf8") };
 }
 
 export async function startLldpad(rig, node, role) {
@@ -78,7 +79,7 @@ export async function startNva(rig, store) {
   const config = { listen, socket: `unix:${socket}`, store: use, log: "warn" };
   const path = join(rig.folder, "nva.yaml");
   writeFileSync(path, JSON.stringify(config));
-  const program = start(rig, "bridge", "nva", [...profiled("nva"), "run", "--config", path]);
+  const program = start(rig, "bridge", "nva", [...bin("nva"), "run", "--config", path]);
   await until("nva", () => existsSync(socket));
   const client = connect(NorthboundClient, `unix:${socket}`);
   const createVns = async (first, count) => {
@@ -103,19 +104,25 @@ export async function startSwitchAgent(rig, ports) {
   };
   const path = join(rig.folder, "switch-agent.yaml");
   writeFileSync(path, JSON.stringify(config));
-  const words = [...profiled("switch-agent"), "run", "--config", path];
+  const words = [...bin("switch-agent"), "run", "--config", path];
   const program = start(rig, "bridge", "switch-agent", words);
-  await until("switch-agent", () => /NVA connected/.test(program.log()));
+  try {
+    await until("switch-agent", () => /NVA connected/.test(program.log()));
+  } catch (error) {
+    await program.stop();
+    throw new Error(program.log().slice(-2000), { cause: error });
+  }
   return { ...program, socket };
 }
 
-/** With BENCH_PROFILE=<folder> a CPU profile of each run is left there. */
-function profiled(program) {
-  const folder = process.env.BENCH_PROFILE;
-  if (folder === undefined) return [program];
-  const bin = new URL(`../../../${program}/bin/${program}.js`, import.meta.url).pathname;
-  return [process.execPath, "--cpu-prof", `--cpu-prof-dir=${folder}/${program}`, bin];
+/** With BENCH_PROFILE=<folder> each program leaves a CPU profile there. */
+export function profiled([program, ...words]) {
+  if (process.env.BENCH_PROFILE === undefined) return [program, ...words];
+  return [process.execPath, "--import", file("./profile.mjs"), program, ...words];
 }
+
+const file = (path) => fileURLToPath(new URL(path, import.meta.url));
+const bin = (name) => profiled([file(`../../../${name}/bin/${name}.js`)]);
 
 export async function run({ lab }, node, ...command) {
   const { code, stdout, stderr } = await execIn(lab, node, command);

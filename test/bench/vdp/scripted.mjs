@@ -1,5 +1,7 @@
 // Runs in the station's node: a station that is nothing but frames made beforehand, as many VSIs in an ECPDU as fit, the
-// next one as soon as the last is acknowledged. It shows what a bridge can do, not what a station can.
+// next one as soon as the last is acknowledged. It shows what a bridge can do, not what a station can. A line of JSON in
+// is a command.
+import { createInterface } from "node:readline";
 import { linkMonitor, openPacketLink } from "@nve/linux";
 import {
   decode,
@@ -18,16 +20,9 @@ import {
   vsiIdOf,
 } from "@nve/protocol-spec";
 
-const {
-  name,
-  timers,
-  count,
-  first,
-  vns,
-  firstVn = 5000,
-  perEcpdu = 37,
-  delayMs = 0,
-} = JSON.parse(process.argv[2] ?? "{}");
+const { name, timers } = JSON.parse(process.argv[2] ?? "{}");
+/** Of 39 octets each, what a ULPDU of 1493 octets holds. */
+const PER_ECPDU = 37;
 const manager = new Uint8Array(16);
 manager[0] = 1;
 await linkMonitor().ready;
@@ -42,14 +37,14 @@ const ecp = (op, sequence, ulpdu = new Uint8Array()) =>
   frame(EtherType.ecp, ecpduOctets({ op, subtype: 1, sequence, ulpdu }));
 const hex = (n) => n.toString(16).padStart(8, "0");
 
-function vsi(n) {
-  const id = hex(first + n);
+function vsi(n, vns) {
+  const id = hex(n);
   const mac = Mac(`02:00:${id.replace(/(..)(?!$)/g, "$1:")}`);
   const association = {
     status: { is: "request", suspended: false, migrating: false, code: 0 },
     vsiType: { id: 7, version: 1 },
     vsiId: vsiIdOf(Uuid(`fa9b7fff-b0a0-4893-abcd-beef${id}`)),
-    filters: { by: "group-mac-vid", entries: [{ groupId: VnId(firstVn + (n % vns)), mac }] },
+    filters: { by: "group-mac-vid", entries: [{ groupId: VnId(5000 + (n % vns)), mac }] },
   };
   return { is: "association", type: "associate", association };
 }
@@ -69,48 +64,49 @@ const lldpdu = lldpduOctets({
 });
 const announce = () => link.send(frame(EtherType.lldp, lldpdu));
 
-const ecpdus = [];
-for (let n = 0; n < count; n += perEcpdu) {
-  const tlvs = Array.from({ length: Math.min(perEcpdu, count - n) }, (_, i) => vsi(n + i));
-  ecpdus.push(vdpduOctets({ manager, tlvs }));
+const say = (message) => process.stdout.write(`${JSON.stringify(message)}\n`);
+const queue = [];
+let sequence = Math.floor(Math.random() * 60_000);
+let inFlight;
+
+function attach({ first, count, vns }) {
+  for (let n = 0; n < count; n += PER_ECPDU) {
+    const some = Math.min(PER_ECPDU, count - n);
+    const tlvs = Array.from({ length: some }, (_, i) => vsi(first + n + i, vns));
+    queue.push(vdpduOctets({ manager, tlvs }));
+  }
+  if (inFlight === undefined) send();
 }
-const base = 1 + Math.floor(Math.random() * 30_000);
-let next = 0;
-let timer;
-let lost = 0;
 
 function send() {
-  const at = next;
-  if (at >= ecpdus.length) return;
-  const octets = ecp("request", base + at, ecpdus[at]);
-  const attempt = (left) => {
-    link.send(octets);
-    timer = setTimeout(() => {
-      lost += 1;
-      if (left > 0) attempt(left - 1);
-      else process.stderr.write(`ECPDU ${at} was not acknowledged\n`);
-    }, 10.24);
-  };
-  attempt(20);
+  const ulpdu = queue.shift();
+  if (ulpdu === undefined) return;
+  sequence = sequence >= 0xffff ? 1 : sequence + 1;
+  inFlight = { sequence, octets: ecp("request", sequence, ulpdu), timer: undefined };
+  transmit(inFlight, 0);
+}
+
+/** Again after each ack timeout, more often than the standard: it counts what a bridge loses. */
+function transmit(one, copies) {
+  if (copies > 20) return say({ on: "given-up" });
+  link.send(one.octets);
+  one.timer = setTimeout(() => transmit(one, copies + 1), 10.24);
 }
 
 link.onFrame((octets) => {
   const { payload } = decode(octets, readFrame);
-  const { op, sequence } = decode(payload, readEcpdu);
-  if (op === "request") {
-    link.send(ecp("ack", sequence));
-  } else if (sequence === base + next) {
-    clearTimeout(timer);
-    next += 1;
-    if (delayMs === 0) send();
-    else setTimeout(send, delayMs);
+  const pdu = decode(payload, readEcpdu);
+  if (pdu.op === "request") {
+    link.send(ecp("ack", pdu.sequence));
+  } else if (pdu.sequence === inFlight?.sequence) {
+    clearTimeout(inFlight.timer);
+    inFlight = undefined;
+    send();
   }
 });
 announce();
 setInterval(announce, 1000);
-process.stdin.on("data", () => send());
-process.stdin.on("end", () => {
-  process.stderr.write(`sent again ${lost}\n`);
-  process.exit();
-});
-process.stdout.write("started\n");
+createInterface({ input: process.stdin })
+  .on("line", (line) => attach(JSON.parse(line)))
+  .on("close", () => process.exit());
+say({ on: "started" });

@@ -1,4 +1,5 @@
 import type { Dataplane, DataplaneCounters } from "@nve/switch-agent/dataplane/dataplane";
+import { DataplaneError } from "@nve/switch-agent/dataplane/error";
 import { type Intent, intentKey, type Sample } from "@nve/switch-agent/nve";
 
 /** A dataplane that takes notes. */
@@ -20,11 +21,14 @@ export class MemoryDataplane implements Dataplane {
   async ensure(intents: readonly Intent[]): Promise<void> {
     this.ensured += 1;
     await this.gate;
-    const why = intents.map(this.fault).find((reason) => reason !== undefined);
+    const failed = intents.flatMap((intent) => {
+      const reason = this.fault(intent);
+      return reason === undefined ? [] : [{ intent, reason }];
+    });
     for (const intent of intents) {
       if (this.fault(intent) === undefined) this.intents.set(intentKey(intent), intent);
     }
-    if (why !== undefined) throw new Error(why);
+    if (failed.length > 0) throw new DataplaneError(failed);
   }
 
   async remove(intents: readonly Intent[]): Promise<void> {
