@@ -1,5 +1,9 @@
-import { beforeAll, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../support/lab.ts";
+import { labPrograms } from "../support/programs.ts";
 import { useTwoRacks, VN, vm } from "../support/two-racks.ts";
 
 // One lab for the file: what our own TLVs add to plain VDP (protocol-spec, "Our own TLVs").
@@ -115,4 +119,108 @@ test("H8, H14: prefixes and ranges of a VNIC are known at the NVA, the longest a
   });
   await lab.detach("red1");
   await lab.detach("red3");
+});
+
+describe("more addresses than one VDP message holds", () => {
+  const programs = labPrograms(lab);
+  const folder = mkdtempSync(join(tmpdir(), "split-nve-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const file = (name: string, lines: readonly string[]): string => {
+    const path = join(folder, name);
+    writeFileSync(path, lines.join("\n"));
+    return path;
+  };
+  const prefixes = Array.from({ length: 1000 }, (_, i) =>
+    i % 2 === 0 ? `10.${100 + (i >> 8)}.${i & 255}.0/24` : `fd00:${i.toString(16)}::/64`,
+  );
+  const node = ["--vn", String(VN.red), "--mac", vm("red1").mac];
+  const change = (what: string, ...words: string[]) =>
+    lab.run("srv1", "hypervisor-agent", "vnic", what, vm("red1").interface, ...words);
+  const ipsAt = async (tor: string) =>
+    (await lab.fdb(tor)).find(({ mac }) => mac === vm("red1").mac)?.ips.length;
+  const owner = async (ip: string) => {
+    const { code, stdout } = await lab.exec("nva", "nva", "lookup", "red", ip, "--json");
+    return code === 0 ? (JSON.parse(stdout) as { mac: string }).mac : undefined;
+  };
+  /** All that a ToR has counted under this name. */
+  const counted = async (name: string) => {
+    const rows = await lab.show("tor1", "switch-agent", "show", "counters");
+    return (rows as { counter: string; value: number }[])
+      .filter(({ counter }) => counter === name)
+      .reduce((n, { value }) => n + value, 0);
+  };
+
+  test("H8, H14: 1,000 prefixes of a VNIC are at its ToR, at the NVA and at the other ToR", async () => {
+    await lab.attach("red3");
+    await lab.attach("red1", "--ip-file", file("prefixes", prefixes));
+    expect((await lab.vnicOf("red1")).vns[0]?.macs[0]?.ips).toHaveLength(1001);
+    expect(await ipsAt("tor1")).toBe(1001);
+    await until("the other ToR to know", async () => (await ipsAt("tor2")) === 1001 || undefined);
+    expect(await owner("10.103.230.9")).toBe(vm("red1").mac); // of the last of them
+    expect(await owner("fd00:3e7::77")).toBe(vm("red1").mac);
+    expect(await owner("10.104.0.1")).toBeUndefined();
+    expect(await lab.ping("red1", vm("red3").ip)).toBe(true);
+    expect(await lab.run("srv1", "hypervisor-agent", "vnic", "list")).toContain("… (1001)");
+    expect(await lab.run("tor1", "switch-agent", "show", "fdb")).toContain("… (1001)");
+    expect(await lab.run("nva", "nva", "mapping", "list")).toContain("… (1001)");
+  });
+
+  test("H6: one prefix removed is gone at the NVA, the others are not", async () => {
+    await change("remove", ...node, "--ip", "10.103.230.0/24");
+    await until(
+      "the NVA to know",
+      async () => (await owner("10.103.230.9")) === undefined || undefined,
+    );
+    expect(await owner("fd00:3e7::77")).toBe(vm("red1").mac);
+    expect(await ipsAt("tor1")).toBe(1000);
+  });
+
+  test("H8: a ToR that was started anew asks for the set, once, and has it again", async () => {
+    await programs.stop("tor1", "SIGKILL");
+    await programs.start("tor1");
+    await until(
+      "the VNIC to be back",
+      async () => (await ipsAt("tor1")) === 1000 || undefined,
+      20_000,
+    );
+    expect(await counted("vdp.sets-asked")).toBe(1);
+    expect(await counted("vdp.sets-incomplete")).toBe(0);
+    expect(await lab.ping("red1", vm("red3").ip)).toBe(true);
+    expect(await owner("fd00:3e7::77")).toBe(vm("red1").mac);
+  });
+
+  test("H6: replace gives the MAC these IPs and no others", async () => {
+    await change("replace", ...node, "--ip", vm("red1").ip, "10.7.0.0/16");
+    expect((await lab.vnicOf("red1")).vns[0]?.macs[0]?.ips).toEqual([vm("red1").ip, "10.7.0.0/16"]);
+    await until(
+      "the NVA to know",
+      async () => (await owner("10.7.1.1")) === vm("red1").mac || undefined,
+    );
+    expect(await owner("fd00:3e7::77")).toBeUndefined();
+    await lab.detach("red1");
+  });
+
+  test("H11, H12: a tenant bridge with 500 MACs, no IPs needed: all are known, all have the tag of their VN", async () => {
+    const macs = Array.from({ length: 500 }, (_, i) =>
+      ["02:00:00:77", i >> 8, i & 255]
+        .map((n) => (typeof n === "string" ? n : n.toString(16).padStart(2, "0")))
+        .join(":"),
+    );
+    const all = [...macs, vm("red1").mac];
+    const words = ["--vn", String(VN.red), "--mac-file", file("macs", all)];
+    await lab.run("srv1", "hypervisor-agent", "vnic", "attach", vm("red1").interface, ...words);
+    const [vn] = (await lab.vnicOf("red1")).vns;
+    expect(vn?.macs).toHaveLength(501);
+    const local = (await lab.fdb("tor1")).filter(({ where }) => where === "local");
+    expect(local).toHaveLength(501);
+    expect(new Set(local.map(({ tag }) => tag))).toEqual(new Set([vn?.tag]));
+    const remote = async () => (await lab.fdb("tor2")).filter(({ where }) => where === "remote");
+    await until("the other ToR to know", async () => (await remote()).length === 501 || undefined);
+    expect(await lab.ping("red1", vm("red3").ip)).toBe(true); // its own is the last, and in no filter entry
+    await change("remove", "--vn", String(VN.red), "--mac", macs[7] ?? "");
+    await until("it to be gone", async () => (await remote()).length === 500 || undefined);
+    await lab.detach("red1");
+    await lab.detach("red3");
+    await until("all to be gone", async () => (await lab.mappings()).length === 0 || undefined);
+  });
 });

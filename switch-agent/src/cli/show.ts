@@ -5,7 +5,7 @@ import {
   edgeColumns,
   neighborColumns,
 } from "@nve/program/edge-tables";
-import { type Column, type Output, show, toJson } from "@nve/program/output";
+import { type Column, few, type Output, show, toJson } from "@nve/program/output";
 import { argument } from "@nve/program/program";
 import { VnId } from "@nve/protocol-spec/ids";
 import type {
@@ -38,7 +38,11 @@ export function showCommand(world: World): Command {
   table(
     "ports",
     "link, EVB as agreed with the server (exponents of 10 µs), tags",
-    async (agent, out) => show(await agent.ports(), PORT, out),
+    async (agent, out) => {
+      const ports = await agent.ports();
+      if (out.json) show(ports, [], out);
+      else show(ports.flatMap(portRows), PORT, out);
+    },
   );
   table("vnics", "VNICs with their VNs, tags and addresses", async (agent, out) => {
     const vnics = await agent.vnics();
@@ -86,7 +90,13 @@ function fdbCommand(world: World, parent: Command): void {
 async function counters(agent: AgentClient, out: Output): Promise<void> {
   const [frames, ports] = await Promise.all([agent.counters(), agent.ports()]);
   if (out.json) {
-    const byPort = ports.map(({ interface: port, counters }) => ({ port, counters }));
+    const byPort = ports.map(({ interface: port, counters, stations }) => ({
+      port,
+      counters,
+      ...(stations.length > 0 && {
+        stations: stations.map(({ mac, counters }) => ({ mac, counters })),
+      }),
+    }));
     out.print(toJson({ ...frames, ports: byPort }));
     return;
   }
@@ -97,8 +107,31 @@ async function counters(agent: AgentClient, out: Output): Promise<void> {
 
 const countRows = ({ drops }: CountersResponse, ports: readonly PortStatus[]): Count[] => [
   ...countsOf("dropped", drops),
-  ...ports.flatMap((port) => countsOf(port.interface, port.counters)),
+  ...ports.flatMap((port) => [
+    ...countsOf(port.interface, port.counters),
+    ...port.stations.flatMap(({ mac, counters }) => countsOf(`${port.interface} ${mac}`, counters)),
+  ]),
 ];
+
+type PortRow = Omit<PortStatus, "tagsLent" | "tagsFree" | "neighbors"> & {
+  tagsLent?: number;
+  tagsFree?: number;
+  neighbor: string;
+};
+
+/** Of a port for several stations a row for itself, and one for each. */
+function portRows({ neighbors, ...port }: PortStatus): PortRow[] {
+  const names = neighbors.map(({ systemName }) => systemName).join(" ");
+  const { tagsLent: _, tagsFree: __, ...shared } = port;
+  return [
+    { ...port, neighbor: names },
+    ...port.stations.map(({ mac, systemName, ...station }) => ({
+      ...shared,
+      ...station,
+      neighbor: `${systemName} ${mac}`.trim(),
+    })),
+  ];
+}
 
 type VnicRow = Omit<SwitchVnic, "vns"> & { vn?: number; tag?: number; mac?: string; ips?: string };
 
@@ -106,7 +139,7 @@ function vnicRows({ vns, ...vnic }: SwitchVnic): VnicRow[] {
   const rows = vns.flatMap(({ vnId, tag, macs }): VnicRow[] => {
     const row = { ...vnic, vn: vnId, tag };
     if (macs.length === 0) return [row];
-    return macs.map(({ mac, ips }) => ({ ...row, mac, ips: ips.join(" ") }));
+    return macs.map(({ mac, ips }) => ({ ...row, mac, ips: few(ips, " ") }));
   });
   return rows.length === 0 ? [vnic] : rows;
 }
@@ -119,11 +152,11 @@ const tagRows = ({ vnId, alias, tags }: SwitchVn): TagRow[] =>
 const time = (unixMs: bigint): string =>
   unixMs === 0n ? "" : new Date(Number(unixMs)).toISOString();
 
-const PORT: readonly Column<PortStatus>[] = [
+const PORT: readonly Column<PortRow>[] = [
   ...edgeColumns("PORT"),
   { head: "TAGS-LENT", of: ({ tagsLent }) => tagsLent },
   { head: "TAGS-FREE", of: ({ tagsFree }) => tagsFree },
-  { head: "NEIGHBOR", of: ({ neighbors }) => neighbors.map((n) => n.systemName).join(" ") },
+  { head: "NEIGHBOR", of: ({ neighbor }) => neighbor },
 ];
 
 const VNIC: readonly Column<VnicRow>[] = [
@@ -162,7 +195,7 @@ const FDB: readonly Column<FdbEntry>[] = [
   { head: "VN", of: ({ vnId }) => vnId },
   { head: "VNI", of: ({ vni }) => vni },
   { head: "MAC", of: ({ mac }) => mac },
-  { head: "IP", of: ({ ips }) => ips.join(" ") },
+  { head: "IP", of: ({ ips }) => few(ips, " ") },
   { head: "WHERE", of: ({ where }) => where },
   { head: "AT", of: ({ where, port, tag, vtep }) => (where === "local" ? `${port}:${tag}` : vtep) },
   { head: "NVE", of: ({ nveId }) => nveId },
