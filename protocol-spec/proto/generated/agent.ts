@@ -46,7 +46,7 @@ export interface VnAttachment {
   macs: MacAttachment[];
   /** UUID */
   vnName: string;
-  /** 802.1Q tag of the guest for this VN, 1 .. 4094 (H10); 0: untagged frames */
+  /** 802.1Q tag of the guest for this VN, 1 .. 4094 (H10); 0: untagged frames, or the tag that the VN has there already */
   guestTag: number;
 }
 
@@ -162,9 +162,31 @@ export interface PortStatus {
   tagsFree: number;
   /** of an uplink: why VNs cannot go over it now; empty: they can */
   reason: string;
+  /** of a port for several (an access network, H3); `evb` .. `rka` are what it offers */
+  stations: StationStatus[];
 }
 
 export interface PortStatus_CountersEntry {
+  key: string;
+  value: bigint;
+}
+
+/** One station of several on a port, known by its address. */
+export interface StationStatus {
+  mac: string;
+  systemName: string;
+  evb: boolean;
+  groupId: boolean;
+  r: number;
+  rte: number;
+  rwd: number;
+  rka: number;
+  vnics: number;
+  /** "ecp.requests-out", ... */
+  counters: { [key: string]: bigint };
+}
+
+export interface StationStatus_CountersEntry {
   key: string;
   value: bigint;
 }
@@ -1643,6 +1665,7 @@ function createBasePortStatus(): PortStatus {
     tagsLent: 0,
     tagsFree: 0,
     reason: "",
+    stations: [],
   };
 }
 
@@ -1689,6 +1712,9 @@ export const PortStatus: MessageFns<PortStatus> = {
     }
     if (message.reason !== "") {
       writer.uint32(114).string(message.reason);
+    }
+    for (const v of message.stations) {
+      StationStatus.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -1821,6 +1847,14 @@ export const PortStatus: MessageFns<PortStatus> = {
             message.reason = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.stations.push(StationStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1860,6 +1894,7 @@ export const PortStatus: MessageFns<PortStatus> = {
     message.tagsLent = object.tagsLent ?? 0;
     message.tagsFree = object.tagsFree ?? 0;
     message.reason = object.reason ?? "";
+    message.stations = object.stations?.map((e) => StationStatus.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1928,6 +1963,250 @@ export const PortStatus_CountersEntry: MessageFns<PortStatus_CountersEntry> = {
   },
   fromPartial(object: DeepPartial<PortStatus_CountersEntry>): PortStatus_CountersEntry {
     const message = createBasePortStatus_CountersEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? BigInt(object.value) : 0n;
+    return message;
+  },
+};
+
+function createBaseStationStatus(): StationStatus {
+  return { mac: "", systemName: "", evb: false, groupId: false, r: 0, rte: 0, rwd: 0, rka: 0, vnics: 0, counters: {} };
+}
+
+export const StationStatus: MessageFns<StationStatus> = {
+  encode(message: StationStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mac !== "") {
+      writer.uint32(10).string(message.mac);
+    }
+    if (message.systemName !== "") {
+      writer.uint32(18).string(message.systemName);
+    }
+    if (message.evb !== false) {
+      writer.uint32(24).bool(message.evb);
+    }
+    if (message.groupId !== false) {
+      writer.uint32(32).bool(message.groupId);
+    }
+    if (message.r !== 0) {
+      writer.uint32(40).uint32(message.r);
+    }
+    if (message.rte !== 0) {
+      writer.uint32(48).uint32(message.rte);
+    }
+    if (message.rwd !== 0) {
+      writer.uint32(56).uint32(message.rwd);
+    }
+    if (message.rka !== 0) {
+      writer.uint32(64).uint32(message.rka);
+    }
+    if (message.vnics !== 0) {
+      writer.uint32(72).uint32(message.vnics);
+    }
+    globalThis.Object.entries(message.counters).forEach(([key, value]: [string, bigint]) => {
+      StationStatus_CountersEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StationStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStationStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mac = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.systemName = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.evb = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.groupId = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.r = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rte = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.rwd = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.rka = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.vnics = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            const entry10 = StationStatus_CountersEntry.decode(reader, reader.uint32());
+            if (entry10.value !== undefined) {
+              message.counters[entry10.key] = entry10.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StationStatus>): StationStatus {
+    return StationStatus.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StationStatus>): StationStatus {
+    const message = createBaseStationStatus();
+    message.mac = object.mac ?? "";
+    message.systemName = object.systemName ?? "";
+    message.evb = object.evb ?? false;
+    message.groupId = object.groupId ?? false;
+    message.r = object.r ?? 0;
+    message.rte = object.rte ?? 0;
+    message.rwd = object.rwd ?? 0;
+    message.rka = object.rka ?? 0;
+    message.vnics = object.vnics ?? 0;
+    message.counters = (globalThis.Object.entries(object.counters ?? {}) as [string, bigint][]).reduce(
+      (acc: { [key: string]: bigint }, [key, value]: [string, bigint]) => {
+        if (value !== undefined) {
+          acc[key] = BigInt(value as string | number | bigint | boolean);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseStationStatus_CountersEntry(): StationStatus_CountersEntry {
+  return { key: "", value: 0n };
+}
+
+export const StationStatus_CountersEntry: MessageFns<StationStatus_CountersEntry> = {
+  encode(message: StationStatus_CountersEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0n) {
+      if (BigInt.asUintN(64, message.value) !== message.value) {
+        throw new globalThis.Error("value provided for field message.value of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StationStatus_CountersEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStationStatus_CountersEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StationStatus_CountersEntry>): StationStatus_CountersEntry {
+    return StationStatus_CountersEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StationStatus_CountersEntry>): StationStatus_CountersEntry {
+    const message = createBaseStationStatus_CountersEntry();
     message.key = object.key ?? "";
     message.value = (object.value !== undefined && object.value !== null) ? BigInt(object.value) : 0n;
     return message;
