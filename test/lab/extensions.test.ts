@@ -144,10 +144,10 @@ describe("more addresses than one VDP message holds", () => {
   };
   /** All that a ToR has counted under this name. */
   const counted = async (name: string) => {
-    const rows = await lab.show("tor1", "switch-agent", "show", "counters");
-    return (rows as { counter: string; value: number }[])
-      .filter(({ counter }) => counter === name)
-      .reduce((n, { value }) => n + value, 0);
+    const { ports } = (await lab.show("tor1", "switch-agent", "show", "counters")) as {
+      ports: { counters: Record<string, number> }[];
+    };
+    return ports.reduce((n, { counters }) => n + (counters[name] ?? 0), 0);
   };
 
   test("H8, H14: 1,000 prefixes of a VNIC are at its ToR, at the NVA and at the other ToR", async () => {
