@@ -51,8 +51,13 @@ export class SwitchAgent extends Nve {
       ports: config.ports.map((port) => ({
         ...port,
         startTag: startTag(port.tags, random()),
-        ...(port.static !== undefined && { rules: { glean: true } }),
+        ...((port.glean ?? port.static !== undefined) && { rules: { glean: true } }),
       })),
+      glean: {
+        macMs: config.glean.macSeconds * 1000,
+        ipMs: config.glean.ipSeconds * 1000,
+        maxPerVn: config.glean.maxPerVn,
+      },
     });
     this.#options = options;
     this.config = config;

@@ -2,7 +2,7 @@ import { hostname, networkInterfaces } from "node:os";
 import { checked, readConfig } from "@nve/program/config";
 import { evbConfig, InterfaceName, lldpConfig } from "@nve/program/edge-config";
 import { type IpAddress, NveId, Vid } from "@nve/protocol-spec";
-import { allTags } from "@nve/switch-agent/nve";
+import { allTags, gleanDefaults, MAX_GLEANED } from "@nve/switch-agent/nve";
 import { z } from "zod";
 import { anyway, dataplaneConfig, nvaConfig, twice, vtepConfig } from "./local/config.ts";
 import { DEFAULT_SOCKET } from "./socket.ts";
@@ -30,8 +30,26 @@ const port = z.strictObject({
   stations: z.number().int().min(1).max(MAX_STATIONS).default(1),
   /** There: the port speaks no protocol, and these VNs are on it (A11). */
   static: staticVns.optional(),
+  /** What is seen in frames is believed (H16); if not said, on ports without protocol. */
+  glean: z.boolean().optional(),
+  maxGleaned: z.number().int().min(1).max(65_536).default(MAX_GLEANED),
   maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).default(MAX_ADDRESSES.default),
 });
+
+const seconds = z
+  .number()
+  .int()
+  .min(1)
+  .max(7 * 86_400);
+
+/** How long what was gleaned is believed while nothing is heard, and how much of it a VN has. */
+const glean = z
+  .strictObject({
+    macSeconds: seconds.default(gleanDefaults.macMs / 1000),
+    ipSeconds: seconds.default(gleanDefaults.ipMs / 1000),
+    maxPerVn: z.number().int().min(1).max(65_536).default(gleanDefaults.maxPerVn),
+  })
+  .prefault({});
 
 /**
  * The config of a switch agent. Unknown keys are refused, and all faults are named at once.
@@ -56,6 +74,7 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
       evb: evbConfig,
       lldp: lldpConfig,
       dataplane: dataplaneConfig,
+      glean,
       stateDir: z
         .string()
         .regex(/^\//, "stateDir is the full path of a folder")

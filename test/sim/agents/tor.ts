@@ -41,7 +41,13 @@ export const denied: Verdict = {
 export const unreachable: Verdict = { is: "unreachable", reason: "the NVA is away" };
 
 /** The switch-agent with its real wiring and core, one port on a link in memory, a dataplane that takes notes. */
-export function tor(link: Link, clock: Clock, policy: EvbPolicy, random: () => number): Tor {
+export function tor(
+  link: Link,
+  clock: Clock,
+  policy: EvbPolicy,
+  random: () => number,
+  stations = 1,
+): Tor {
   const applied = new Map<string, Intent>();
   const self: Omit<Tor, "agent"> & { agent?: SwitchAgent } = {
     verdict: granted,
@@ -61,13 +67,15 @@ export function tor(link: Link, clock: Clock, policy: EvbPolicy, random: () => n
           name: link.name,
           tags: [Vid(2), Vid(40)],
           maxVnics: 100,
-          stations: 1,
+          stations,
           maxAddresses: 4096,
+          maxGleaned: 1024,
         },
       ],
       evb: policy,
       lldp: {},
       dataplane: { driver: "ebpf", attach: "auto" },
+      glean: { macSeconds: 300, ipSeconds: 300, maxPerVn: 8192 },
       stateDir: "/nowhere",
       link: "packet",
       socket: "unix:/nowhere",
