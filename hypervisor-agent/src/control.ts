@@ -1,12 +1,13 @@
 import type { handleUnaryCall, ServerUnaryCall } from "@grpc/grpc-js";
 import { InterfaceName } from "@nve/program/edge-config";
-import { NotFound } from "@nve/program/errors";
+import { NotFound, Refused } from "@nve/program/errors";
 import { type Service, statusOf } from "@nve/program/rpc";
-import { OutOfRange, Uuid } from "@nve/protocol-spec";
+import { type Mac, OutOfRange, Uuid } from "@nve/protocol-spec";
 import {
   type HypervisorAgentServer,
   HypervisorAgentService,
   type HypervisorStatus,
+  type VnAttachment,
 } from "@nve/protocol-spec/proto/agent";
 import type { Agent, Limit } from "./agent.ts";
 import { pathFrom, treeFrom, VmName, vnicOf } from "./convert.ts";
@@ -21,10 +22,12 @@ const MAX_TIMEOUT_MS = 24 * 3600 * 1000;
 /**
  * The agent as a gRPC service (proto/agent.proto).
  * @param running throws Refused while there is none yet
+ * @param macBehind of the other end of an interface, where that is to be seen
  */
 export function controlService(
   running: () => Agent,
   status: () => Promise<HypervisorStatus>,
+  macBehind: (name: string) => Promise<Mac | undefined> = async () => undefined,
 ): Service {
   const implementation: HypervisorAgentServer = {
     attachVnic: limited(async ({ vnic, interface: of, vns, vmName, uplink }, limit) => {
@@ -36,7 +39,7 @@ export function controlService(
         ...vm,
         ...pinned,
         interface: InterfaceName(of),
-        tree: treeFrom(vns),
+        tree: treeFrom(await withMacs(vns, of)),
       };
       return vnicOf(await running().attach(request, limit));
     }),
@@ -53,6 +56,22 @@ export function controlService(
     listVnics: limited(async () => ({ vnics: running().vnics().map(vnicOf) })),
     status: limited(async () => status()),
   };
+
+  /** With the MAC of the interface's other end where none is named: an appliance's own (H15). @throws Refused */
+  async function withMacs(vns: readonly VnAttachment[], of: string): Promise<VnAttachment[]> {
+    if (vns.every(({ macs }) => macs.every(({ mac }) => mac !== ""))) return [...vns];
+    const seen = await macBehind(of);
+    if (seen === undefined) {
+      const why = `the other end of ${of} is not to be seen here (in the VM: \`ip -br link\`)`;
+      throw new Refused(`--mac is missing: say the MAC address that the VM uses, ${why}`);
+    }
+    const filled = (mac: string): string => (mac === "" ? seen : mac);
+    return vns.map((vn) => ({
+      ...vn,
+      macs: vn.macs.map((one) => ({ ...one, mac: filled(one.mac) })),
+    }));
+  }
+
   return { definition: HypervisorAgentService, implementation };
 }
 

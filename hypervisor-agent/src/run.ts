@@ -7,6 +7,7 @@ import {
   openEdgePort,
   openPacketLink,
   openPcapLink,
+  openRtnetlink,
   SystemError,
   systemClock,
   Unavailable,
@@ -16,6 +17,7 @@ import { Refused } from "@nve/program/errors";
 import { createLog, type Log } from "@nve/program/log";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
+import type { Mac } from "@nve/protocol-spec";
 import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
 import { type Agent, startAgent } from "./agent.ts";
 import { type Config, configSchema, type UplinkConfig } from "./config.ts";
@@ -46,6 +48,7 @@ export async function run(configPath: string): Promise<void> {
   const service = controlService(
     () => ready().agent,
     () => statusOf(config, ready()),
+    macBehind,
   );
   const serving = await serve(config.socket, [service]);
   try {
@@ -142,6 +145,18 @@ function openLink({ name, link }: UplinkConfig): Link {
   } catch (cause) {
     if (!(cause instanceof SystemError) && !(cause instanceof Unavailable)) throw cause;
     throw new Refused(`uplink ${name}: ${cause.message}`, { cause });
+  }
+}
+
+/** Of a veth's other end, as the kernel has it now; undefined when that is in another namespace, as a VM's is. */
+async function macBehind(name: string): Promise<Mac | undefined> {
+  const rtnetlink = openRtnetlink();
+  try {
+    const links = await rtnetlink.links();
+    const peer = links.find((link) => link.name === name)?.peer;
+    return links.find(({ index }) => index === peer)?.mac;
+  } finally {
+    rtnetlink.close();
   }
 }
 

@@ -34,18 +34,24 @@ export const withNode = (command: Command): Command =>
     )
     .option("--ip-file <path>", "the same, one on a line; - for the standard input");
 
-/** A VN with MACs and IPs. @throws Refused for what a file holds */
+/**
+ * A VN with MACs and IPs.
+ * @param seen without a MAC the agent takes the one of the interface's other end, if it sees that
+ * @throws Refused for what a file holds
+ */
 export function attachment(
   options: NodeOptions & { guestTag?: number },
   command: Command,
+  seen = false,
 ): VnAttachment {
   const { macs, ips } = namedBy(options, command);
-  if (macs.length === 0) {
+  if (macs.length === 0 && !seen) {
     const why = "it cannot be seen from this end (in the VM: `ip -br link`)";
     command.error(`error: --mac is missing: say the MAC address that the VM uses, ${why}`);
   }
   const { vn, guestTag = 0 } = options;
-  return { ...vnOf(vn), guestTag, macs: macs.map((mac) => ({ mac, ips })) };
+  const named: readonly string[] = macs.length > 0 ? macs : [""];
+  return { ...vnOf(vn), guestTag, macs: named.map((mac) => ({ mac, ips })) };
 }
 
 /** The same as nodes of the tree, each with all that it contains. @throws Refused for what a file holds */

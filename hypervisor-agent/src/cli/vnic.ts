@@ -40,7 +40,7 @@ function attachCommand(world: World): Command {
     .addHelpText("after", ATTACH_EXAMPLES)
     .action(async (of: string, options: Attaching, command: Command) => {
       const { vnic = "", timeout, vmName, uplink } = options;
-      const vns = [attachment(options, command)];
+      const vns = [attachment(options, command, true)];
       const request = { vnic, interface: of, vns, vmName, uplink };
       await asking(world, command, async (agent, out) =>
         showVnics([await agent.attach(request, timeout * 1000)], out),

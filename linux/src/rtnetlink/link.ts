@@ -24,6 +24,8 @@ export type LinkInfo = {
   kind?: string;
   /** Index of the bridge or bond that it belongs to. */
   master?: number;
+  /** Index of a veth's other end, where that is in the same network namespace. */
+  peer?: number;
 };
 
 /**
@@ -58,6 +60,10 @@ export function readLink(body: Uint8Array): LinkInfo {
   const master = attributes.get(IFLA.master);
   const info = attributes.get(IFLA.linkinfo);
   const kind = info && readAttributes(info).get(INFO.kind);
+  const lower = attributes.get(IFLA.link);
+  const isHere =
+    kind !== undefined && readCString(kind) === "veth" && !attributes.has(IFLA.linkNetnsid);
+  const peer = isHere && lower ? readHostUint(lower) : 0;
   return {
     index: signed(field(body, 4, 4)),
     name: readCString(name),
@@ -66,6 +72,7 @@ export function readLink(body: Uint8Array): LinkInfo {
     ...(mac?.length === 6 && { mac: macFrom(mac) }),
     ...(kind && { kind: readCString(kind) }),
     ...(master && { master: readHostUint(master) }),
+    ...(peer !== 0 && { peer }),
   };
 }
 
@@ -112,7 +119,17 @@ const IFINFO = 16;
 const IFF_UP = 1;
 const UP_AND_CARRIER = IFF_UP | 0x10000;
 const SKIP_STATISTICS = 8;
-const IFLA = { address: 1, ifname: 3, mtu: 4, master: 10, linkinfo: 18, afSpec: 26, extMask: 29 };
+const IFLA = {
+  address: 1,
+  ifname: 3,
+  mtu: 4,
+  link: 5,
+  master: 10,
+  linkinfo: 18,
+  afSpec: 26,
+  extMask: 29,
+  linkNetnsid: 37,
+};
 const INFO = { kind: 1, data: 2 };
 const VXLAN = { learning: 7, portRange: 10, port: 15, zeroChecksum6Rx: 20, collectMetadata: 25 };
 const INET6 = { family: 10, addressGeneration: 8 };

@@ -51,6 +51,7 @@ export interface VnAttachment {
 }
 
 export interface MacAttachment {
+  /** in AttachVnicRequest, empty: that of the interface's other end, where the agent sees it */
   mac: string;
   ips: string[];
 }

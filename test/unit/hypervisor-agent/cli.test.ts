@@ -71,6 +71,7 @@ const status: HypervisorStatus = {
       tagsLent: 1,
       tagsFree: 0,
       reason: "",
+      stations: [],
     },
   ],
   interfaces: [{ interface: "tap0", in: 7n, out: 8n }],
@@ -209,8 +210,17 @@ describe("vnic", () => {
     expect(errors).toContain("guest tag 4095 is not in 1..4094; untagged frames need none");
   });
 
-  test("attach without --mac says why it is needed", async () => {
-    const { asked, errors, exitCode } = await cli("vnic attach tap0 --vn 5001");
+  test("H15: attach without --mac leaves it to the agent", async () => {
+    const { asked } = await cli("vnic attach svc0 --vn 5001 --ip 10.0.0.1");
+    expect(asked[1]).toMatchObject([
+      "attach",
+      { vns: [{ macs: [{ mac: "", ips: ["10.0.0.1"] }] }] },
+      20_000,
+    ]);
+  });
+
+  test("add without --mac says why it is needed", async () => {
+    const { asked, errors, exitCode } = await cli("vnic add tap0 --vn 5001");
     expect(errors).toMatch(/--mac is missing: say the MAC address that the VM uses/);
     expect(exitCode).toBe(2);
     expect(asked).toEqual([]);
@@ -442,7 +452,7 @@ describe("status and show", () => {
 
   test("show neighbors has who is there, without its control characters", async () => {
     const { text } = await cli("show neighbors");
-    expect(text).toMatch(/eth0 +tor1 +tor1 +swp1 +52:54:00:bb:00:02 +192.0.2.1 +120 +bad\?\[31m/);
+    expect(text).toMatch(/eth0 +tor1 +tor1 +swp1 +52:54:00:bb:00:02 +192.0.2.1 +bridge +120 +access port swp1 +bad\?\[31m/);
   });
 
   test("show counters has frames and drops", async () => {

@@ -159,6 +159,30 @@ test.each([
   expect(asked).toEqual([]);
 });
 
+test("H15: without a MAC it is that of the interface's other end, or the caller is told why not", async () => {
+  const unnamed = {
+    ...wanted,
+    vns: [{ vnId: 5, vnName: "", guestTag: 0, macs: [{ mac: "", ips: [] }] }],
+  };
+  await expect(client.attach(unnamed, 5000)).rejects.toThrow(
+    /--mac is missing.*tap0 is not to be seen/,
+  );
+  const path = `unix:${join(folder, "seeing.sock")}`;
+  const none = () => Promise.reject(new Error("not asked for"));
+  const seeing = await serve(path, [
+    controlService(
+      () => agent,
+      none,
+      async () => mac,
+    ),
+  ]);
+  const caller = await connectAgent(path);
+  await caller.attach(unnamed, 5000);
+  expect(asked).toMatchObject([{ tree: [{ macs: [{ mac }] }] }]);
+  caller.close();
+  await seeing.close();
+});
+
 test("a VNIC is named by its UUID or by its interface", async () => {
   await client.detach("tap0");
   await client.detach(vnic);

@@ -6,7 +6,9 @@ const all = ["CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF"];
 test("without a right that it needs the agent does not start, and says which and how to mend it", () => {
   for (const missing of all) {
     const why = `${missing} \\(.*\\) missing; run as root, or .* AmbientCapabilities=${missing}$`;
-    expect(() => checkRights((one) => all.includes(one) && one !== missing)).toThrow(new RegExp(why));
+    expect(() => checkRights((one) => all.includes(one) && one !== missing)).toThrow(
+      new RegExp(why),
+    );
   }
   expect(() => checkRights(() => false)).toThrow(/=CAP_NET_RAW CAP_NET_ADMIN CAP_BPF$/);
 });

@@ -14,7 +14,7 @@ import {
   readMessages,
   vxlanExternalOctets,
 } from "@nve/linux";
-import { DecodeError } from "@nve/protocol-spec";
+import { concat, DecodeError } from "@nve/protocol-spec";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { damaged } from "../../support/damaged.ts";
@@ -39,6 +39,18 @@ test("reads an interface", () => {
     mac: "02:fc:00:00:00:01",
     kind: "veth",
   });
+});
+
+test("H15: knows the other end of a veth, if that is in the same namespace", () => {
+  const end = octets("0800 0500 09000000");
+  const elsewhere = octets("0800 2500 00000000");
+  expect(readLink(concat(LINK, end)).peer).toBe(9);
+  expect(readLink(concat(LINK, end, elsewhere)).peer).toBeUndefined();
+  const vlan = concat(
+    octets("0000 0100 08000000 43100100 00000000 0b00 0300 7665746830 3100 00"),
+    end,
+  );
+  expect(readLink(vlan).peer, "of another kind it is the device below").toBeUndefined();
 });
 
 test("an interface is up when it is set up and has carrier", () => {
