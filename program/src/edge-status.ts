@@ -1,4 +1,5 @@
 import {
+  capabilitiesOf,
   chassisText,
   type EvbAgreed,
   managementAddressOf,
@@ -22,20 +23,43 @@ export type Edge = {
   tagsFree: number;
   /** Why it cannot be used now. */
   reason?: string | undefined;
+  /** Of a port for several. */
+  stations?: readonly Station[];
 };
+
+export type Station = EdgeNumbers & { mac: string; systemName: string; vnics: number };
+type EdgeNumbers = { evb: EvbAgreed; counters: Edge["counters"] };
 
 export function portStatusOf({
   evb,
   neighbours,
   counters,
   reason = "",
+  stations = [],
   ...edge
 }: Edge): PortStatus {
-  const { peer, groupId, r, rte, rwd, rka } = evb;
-  const numbers = { evb: peer, groupId, r, rte, rwd, rka };
-  const neighbors = neighbours.map(neighborOf);
-  return { ...edge, ...numbers, neighbors, counters: flat(counters), reason };
+  return {
+    ...edge,
+    ...agreedOf(evb),
+    neighbors: neighbours.map(neighborOf),
+    counters: flat(counters),
+    reason,
+    stations: stations.map(({ evb, counters, ...station }) => ({
+      ...station,
+      ...agreedOf(evb),
+      counters: flat(counters),
+    })),
+  };
 }
+
+const agreedOf = ({ peer, groupId, r, rte, rwd, rka }: EvbAgreed) => ({
+  evb: peer,
+  groupId,
+  r,
+  rte,
+  rwd,
+  rka,
+});
 
 function neighborOf({ lldpdu, source }: Neighbour): Neighbor {
   return {
@@ -47,7 +71,7 @@ function neighborOf({ lldpdu, source }: Neighbour): Neighbor {
     mac: source,
     ttl: lldpdu.ttl,
     portDescription: textOf(lldpdu, "port-description"),
-    capabilities: [],
+    capabilities: capabilitiesOf(lldpdu),
   };
 }
 

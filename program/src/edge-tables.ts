@@ -3,8 +3,13 @@ import type { Column } from "./output.ts";
 
 // How both agents' CLIs show interfaces that speak LLDP, EVB and ECP.
 
+type EdgeRow = Pick<
+  PortStatus,
+  "interface" | "state" | "evb" | "groupId" | "r" | "rte" | "rwd" | "rka" | "vnics"
+>;
+
 /** @param head what an interface is called here: "PORT" or "UPLINK" */
-export const edgeColumns = (head: string): readonly Column<PortStatus>[] => [
+export const edgeColumns = (head: string): readonly Column<EdgeRow>[] => [
   { head, of: (edge) => edge.interface },
   { head: "STATE", of: ({ state }) => state },
   { head: "EVB", of: ({ evb }) => (evb ? "yes" : "no") },
@@ -22,7 +27,9 @@ export const neighborColumns: readonly Column<Neighbor>[] = [
   { head: "THEIR-PORT", of: ({ portId }) => portId },
   { head: "MAC", of: ({ mac }) => mac },
   { head: "ADDRESS", of: ({ managementAddress }) => managementAddress },
+  { head: "CAPABILITIES", of: ({ capabilities }) => capabilities.join(" ") },
   { head: "TTL", of: ({ ttl }) => ttl },
+  { head: "PORT-DESCRIPTION", of: ({ portDescription }) => portDescription },
   { head: "DESCRIPTION", of: ({ systemDescription }) => systemDescription },
 ];
 

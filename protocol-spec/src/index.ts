@@ -121,7 +121,14 @@ export {
   sameNeighbour,
   stepLldpRx,
 } from "./lldp/receive.ts";
-export { chassisText, IdSubtype, managementAddressOf, portText, textOf } from "./lldp/text.ts";
+export {
+  capabilitiesOf,
+  chassisText,
+  IdSubtype,
+  managementAddressOf,
+  portText,
+  textOf,
+} from "./lldp/text.ts";
 export {
   type LldpTx,
   type LldpTxAction,

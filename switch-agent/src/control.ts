@@ -1,6 +1,7 @@
+import type { EdgePeer } from "@nve/linux";
 import { NotFound, type Service, unary } from "@nve/program";
-import { portStatusOf } from "@nve/program/edge-status";
-import { type EvbAgreed, type Mac, VnId } from "@nve/protocol-spec";
+import { portStatusOf, type Station } from "@nve/program/edge-status";
+import { type EvbAgreed, type Mac, textOf, VnId } from "@nve/protocol-spec";
 import {
   type CountersResponse,
   type FdbEntry,
@@ -86,7 +87,7 @@ const portsOf = (agent: SwitchAgent): PortStatus[] => [
 /** Counters: `lldp.in`, `ecp.requests-out`, `vdp.refused`, `malformed.vdp.short`, `link.dropped-in`, … */
 function portStatus(
   agent: SwitchAgent,
-  { name, state, edge, vdp, dropped }: AccessPort,
+  { name, state, edge, vdp, dropped, isAccessNetwork }: AccessPort,
 ): PortStatus {
   const nve = agent.core.ports.get(name);
   const { lldp, ecp, malformed } = edge.counters;
@@ -99,7 +100,20 @@ function portStatus(
     vnics: nve?.vsis.size ?? 0,
     tagsLent: nve?.pool.lent.size ?? 0,
     tagsFree: nve?.pool.free ?? 0,
+    stations: isAccessNetwork ? edge.peers.map((peer) => stationOf(agent, name, peer)) : [],
   });
+}
+
+function stationOf(
+  { core }: SwitchAgent,
+  port: string,
+  { mac, evb, ecp, lldpdu }: EdgePeer,
+): Station {
+  const vsis = [...(core.ports.get(port)?.vsis ?? [])].filter(
+    (key) => core.vsis.get(key)?.ask.station === mac,
+  );
+  const systemName = lldpdu === undefined ? "" : textOf(lldpdu, "system-name");
+  return { mac, systemName, evb, counters: { ecp }, vnics: vsis.length };
 }
 
 /** One without LLDP, EVB, ECP and VDP. */

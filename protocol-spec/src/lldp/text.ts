@@ -21,6 +21,31 @@ export function textOf({ tlvs }: Lldpdu, is: TextTlv): string {
   return "";
 }
 
+/** Bits of the system capabilities from the lowest on (802.1AB Table 8-4). */
+const CAPABILITIES = [
+  "other",
+  "repeater",
+  "bridge",
+  "wlan-access-point",
+  "router",
+  "telephone",
+  "docsis-cable-device",
+  "station-only",
+  "c-vlan-component",
+  "s-vlan-component",
+  "two-port-mac-relay",
+] as const;
+
+/** The system capabilities that are enabled; reserved bits are left out. */
+export function capabilitiesOf({ tlvs }: Lldpdu): string[] {
+  for (const tlv of tlvs) {
+    if (tlv.is === "system-capabilities") {
+      return CAPABILITIES.filter((_, bit) => (tlv.enabled & (1 << bit)) !== 0);
+    }
+  }
+  return [];
+}
+
 /** The first management address that is an IP address; empty without one. */
 export function managementAddressOf({ tlvs }: Lldpdu): string {
   for (const tlv of tlvs)

@@ -100,7 +100,7 @@ export class AccessPort {
   }
 
   /** Several stations, told apart by their addresses (H3, RFC 8394 Req-2). */
-  get #isAccessNetwork(): boolean {
+  get isAccessNetwork(): boolean {
     return this.#options.stations > 1;
   }
 
@@ -173,7 +173,7 @@ export class AccessPort {
     answer: Answer,
   ): void {
     this.vdp.requestsIn += 1;
-    const among = this.#isAccessNetwork ? source : undefined;
+    const among = this.isAccessNetwork ? source : undefined;
     const vsi = this.#vsi(vsiKey(this.name, manager, association, among), manager, source);
     if (type === "de-associate") {
       this.#sets.forget({ station: source, manager, vsiId: association.vsiId });
@@ -358,7 +358,7 @@ export class AccessPort {
   /** On an access network it is between us and one station, and so are the times. */
   #evb(agreed: EvbAgreed, station: Mac | undefined): void {
     for (const vsi of this.#vsis.values()) {
-      if (!this.#isAccessNetwork || vsi.station === station) vsi.machine({ on: "times" });
+      if (!this.isAccessNetwork || vsi.station === station) vsi.machine({ on: "times" });
     }
     this.#log.evb(agreed, station);
   }

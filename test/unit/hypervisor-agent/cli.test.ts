@@ -452,7 +452,9 @@ describe("status and show", () => {
 
   test("show neighbors has who is there, without its control characters", async () => {
     const { text } = await cli("show neighbors");
-    expect(text).toMatch(/eth0 +tor1 +tor1 +swp1 +52:54:00:bb:00:02 +192.0.2.1 +bridge +120 +access port swp1 +bad\?\[31m/);
+    expect(text).toMatch(
+      /eth0 +tor1 +tor1 +swp1 +52:54:00:bb:00:02 +192.0.2.1 +bridge +120 +access port swp1 +bad\?\[31m/,
+    );
   });
 
   test("show counters has frames and drops", async () => {

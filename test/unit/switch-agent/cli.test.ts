@@ -1,5 +1,5 @@
 import { runProgram } from "@nve/program/program";
-import type { StaticBinding } from "@nve/protocol-spec/proto/agent";
+import type { StaticBinding, StationStatus } from "@nve/protocol-spec/proto/agent";
 import { switchAgent } from "@nve/switch-agent/cli/switch-agent";
 import type { AgentClient } from "@nve/switch-agent/cli/world";
 import type { Command } from "commander";
@@ -39,6 +39,7 @@ const agent: AgentClient = {
       tagsLent: 1,
       tagsFree: 4092,
       reason: "",
+      stations: [],
     },
   ],
   vnics: async () => [
@@ -113,10 +114,12 @@ afterEach(() => {
   process.exitCode = undefined;
 });
 
-async function lines(...argv: string[]): Promise<string[]> {
+const lines = (...argv: string[]): Promise<string[]> => linesOf(agent, ...argv);
+
+async function linesOf(asked: AgentClient, ...argv: string[]): Promise<string[]> {
   const printed: string[] = [];
   const program = switchAgent({
-    agent: async () => agent,
+    agent: async () => asked,
     print: (line) => printed.push(line),
     run: async (...how) => {
       ran = how;
@@ -138,6 +141,37 @@ test("H6: show vnics has a line for each address, and one for a VN without", asy
     "vnic-1  swp1  associated  5001  2    02:00:00:00:00:0a  10.0.0.1  db1  server1     52:54:00:aa:00:01  -",
     "vnic-1  swp1  associated  5002  3    -                  -         db1  server1     52:54:00:aa:00:01  -",
   ]);
+});
+
+test("H3: show ports has a row for a port of several stations, and one for each of them; show counters, too", async () => {
+  const station: StationStatus = {
+    mac: "52:54:00:aa:00:01",
+    systemName: "server1",
+    evb: true,
+    groupId: true,
+    r: 3,
+    rte: 12,
+    rwd: 20,
+    rka: 20,
+    vnics: 1,
+    counters: { "ecp.requests-in": 7n },
+  };
+  const [port] = await agent.ports();
+  if (port === undefined) throw new Error("no port");
+  const second = { ...station, mac: "52:54:00:aa:00:02", systemName: "", evb: false, vnics: 0 };
+  const shared = { ...agent, ports: async () => [{ ...port, stations: [station, second] }] };
+  expect(await linesOf(shared, "show", "ports")).toEqual([
+    "PORT  STATE  EVB  GROUP-ID  R  RTE  RWD  RKA  VNICS  TAGS-LENT  TAGS-FREE  NEIGHBOR",
+    "swp1  up     yes  yes       3  14   20   20   1      1          4092       -",
+    "swp1  up     yes  yes       3  12   20   20   1      -          -          server1 52:54:00:aa:00:01",
+    "swp1  up     no   yes       3  12   20   20   0      -          -          52:54:00:aa:00:02",
+  ]);
+  const all = (await linesOf(shared, "show", "counters")).join("\n");
+  expect(all).toMatch(/swp1 52:54:00:aa:00:01 +ecp.requests-in +7/);
+  const [json = ""] = await linesOf(shared, "show", "counters", "--json");
+  expect(JSON.parse(json)).toMatchObject({
+    ports: [{ port: "swp1", stations: [{ mac: station.mac }, { mac: second.mac }] }],
+  });
 });
 
 test("--json prints what the agent says", async () => {

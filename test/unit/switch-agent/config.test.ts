@@ -73,6 +73,16 @@ sockets: x
   for (const fault of named) expect(faults).toContain(fault);
 });
 
+test("H3: a port is for one station, or up to 64", () => {
+  const ports = (stations: string) =>
+    least.replace("name: swp1", `name: swp1, stations: ${stations}`);
+  expect(parseConfig(least, schema).ports[0]?.stations).toBe(1);
+  expect(parseConfig(ports("64"), schema).ports[0]?.stations).toBe(64);
+  for (const none of ["0", "65", "1.5", "many"]) {
+    expect(faultsOf(ports(none))).toContain("ports.0.stations");
+  }
+});
+
 test("V8: tag 1 is refused: stations do not take it", () => {
   const faults = faultsOf(least.replace("name: swp1", "name: swp1, tags: [1, 10]"));
   expect(faults).toContain("tag 1 cannot be lent");

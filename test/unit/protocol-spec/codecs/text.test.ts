@@ -1,4 +1,4 @@
-import { cutUtf8, printable, utf8From } from "@nve/protocol-spec";
+import { capabilitiesOf, cutUtf8, printable, utf8From } from "@nve/protocol-spec";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 
@@ -16,6 +16,19 @@ test("a text is cut before the first character that does not fit", () => {
       expect(octets.length + width).toBeGreaterThan(max);
     }),
   );
+});
+
+test("system capabilities: those that are enabled, by name, and no reserved ones", () => {
+  const id = { subtype: 7, octets: Uint8Array.of(1) };
+  const lldpdu = (capabilities: number, enabled: number) => ({
+    chassisId: id,
+    portId: id,
+    ttl: 1,
+    tlvs: [{ is: "system-capabilities", capabilities, enabled } as const],
+  });
+  expect(capabilitiesOf(lldpdu(0xffff, 4 | 16))).toEqual(["bridge", "router"]);
+  expect(capabilitiesOf(lldpdu(0xffff, 128 | 0x8000))).toEqual(["station-only"]);
+  expect(capabilitiesOf({ ...lldpdu(4, 4), tlvs: [] })).toEqual([]);
 });
 
 test("what a terminal would obey is not shown", () => {
