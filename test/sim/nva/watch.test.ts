@@ -99,7 +99,7 @@ describe("a watch", () => {
       .slice(snapshot)
       .flatMap(({ event }) => (event?.$case === "delta" ? event.value.mappings : []));
     expect(mappings.map(({ prefixes }) => prefixes.length)).toEqual(numbers.map(() => 9000));
-  });
+  }, 30_000);
 
   test("of a VN that is deleted says so, and tells of it when it is made again", async () => {
     await started();
