@@ -3,15 +3,16 @@ import {
   evbAgreed,
   evbStart,
   evbTlvFor,
+  findExtension,
   GroupAddress,
   type Instant,
   type Lldpdu,
   lldpTiming,
   type Mac,
 } from "@nve/protocol-spec";
-import { budget } from "./budget.ts";
-import { type Ecp, INTAKE, openEcp } from "./ecp.ts";
+import { type Ecp, openEcp } from "./ecp.ts";
 import { type EvbSide, openEvb } from "./evb.ts";
+import { openShare } from "./intake.ts";
 import { type Heard, type Listener, listen } from "./neighbours.ts";
 import { sendPdu } from "./send.ts";
 import type { Shared, Side } from "./side.ts";
@@ -29,8 +30,8 @@ type Station = {
 
 /** LLDP neighbours at one address: a station, and the same under a new name. */
 const NAMES = 2;
-/** Decoding for all stations of a port together costs no more than for this many ports of one. */
-const INTAKES = 4;
+/** All stations of a port together cost no more of our time than this many ports of one. */
+const SHARES = 4;
 /** Whoever has said nothing for so long makes room for a new station. */
 const SILENT_MS = lldpTiming.ttlSeconds * 1000;
 
@@ -43,7 +44,7 @@ export function openAccessNetwork(shared: Shared, max: number): Side {
   const { options, counters, report } = shared;
   const { clock, link, role, policy } = options;
   const stations = new Map<Mac, Station>();
-  const intake = budget(INTAKES * INTAKE.burst, INTAKES * INTAKE.perSecond);
+  const intake = openShare(SHARES);
   const alone = evbAgreed(evbStart(role, policy));
   const call = speak(
     options,
@@ -68,8 +69,11 @@ export function openAccessNetwork(shared: Shared, max: number): Side {
       () => evbLldpdu(options, evb.local()),
     );
     const firstSequence = (options.firstSequence + opened * 7919) % 65_536; // not that of an earlier one at this address
-    const ecp = openEcp(shared, { agreed: evb.agreed, to: () => mac, firstSequence, intake });
     const listener = listen(clock, (heard) => hear(station, heard), NAMES);
+    const isOurs = () =>
+      listener.neighbours().some(({ lldpdu: { tlvs } }) => findExtension(tlvs) !== undefined);
+    const peer = { agreed: evb.agreed, to: () => mac, isOurs, firstSequence, intake };
+    const ecp = openEcp(shared, peer);
     const station: Station = { mac, heardAt: clock.now(), listener, tx, evb, ecp };
     stations.set(mac, station);
     ecp.linkUp();

@@ -26,7 +26,9 @@ import {
 import { type Driven, drive } from "../drive.ts";
 import type { EcpPeerCounters, EdgePortOptions } from "../edge-port.ts";
 import { receive } from "../receive.ts";
-import { type Budget, budget } from "./budget.ts";
+import type { Budget } from "./budget.ts";
+import { openIntake, openShare } from "./intake.ts";
+import { joined, type Outgoing, together } from "./outgoing.ts";
 import { sendPdu } from "./send.ts";
 import type { Shared } from "./side.ts";
 
@@ -45,6 +47,8 @@ export type EcpPeer = {
   to(): Mac;
   /** Where the port's differs from it. */
   firstSequence?: number;
+  /** Whether two ECPDUs may go without a distance between them. */
+  isOurs(): boolean;
   /** What all peers of the port share. */
   intake?: Budget;
 };
@@ -53,16 +57,10 @@ export type EcpPeer = {
 const MAX_ULPDU_LENGTH = 1493;
 /** Unlike others' ECPDUs, none of ours is lost by lldpad when they keep this distance (spec/ecp.md 5). */
 const MIN_GAP_MS = 5;
-/** More than a second's worth of them at the least gap. */
-const MAX_QUEUE = 2048;
 /** What waits for a peer that acknowledges nothing; a VN of 4096 VSIs is ended in less. */
 const MAX_QUEUE_OCTETS = 256 * 1024;
-/**
- * Octets of ULPDUs that are taken in at once, and in a second: 1,000 of the smallest requests (33 octets), and
- * twice as many each second. Beyond it a request is not acknowledged, so that the peer sends it again (802.1Q
- * clause 43): a flood costs its own link time, and not the other ports.
- */
-export const INTAKE = { burst: 32 * 1024, perSecond: 64 * 1024 };
+/** In front of its own limits, which are ours: one ULPDU at a time is handed to the machine. */
+const MAX_QUEUE = 1;
 
 export function openEcp(shared: Shared, peer: EcpPeer): Ecp {
   const { clock } = shared.options;
@@ -73,24 +71,23 @@ export function openEcp(shared: Shared, peer: EcpPeer): Ecp {
   };
   const tx = openSender(shared.options, peer, count);
   const rx = openReceiver(shared, peer, count);
-  const own = budget(INTAKE.burst, INTAKE.perSecond);
-  const hasRoom = (octets: number): boolean =>
-    own.spend(octets, clock.now()) && (peer.intake?.spend(octets, clock.now()) ?? true);
+  const intake = openIntake(clock, [openShare(), ...(peer.intake ? [peer.intake] : [])]);
 
   return {
     send: tx.send,
     hear: ({ op, sequence: seq, ulpdu }, source) => {
       count(op === "request" ? "requestsIn" : "acksIn");
       if (op === "ack") tx.ack(seq);
-      else if (hasRoom(ulpdu.length)) rx({ on: "request", seq, ulpdu, source });
-      else count("putOff");
+      else if (!intake.take(() => rx({ on: "request", seq, ulpdu, source }))) count("putOff");
     },
     linkUp: tx.linkUp,
     linkDown: () => {
+      intake.clear();
       rx({ on: "link-down" });
       tx.linkDown();
     },
     stop: () => {
+      intake.clear();
       tx.stop();
       rx.stop();
     },
@@ -101,17 +98,17 @@ export function openEcp(shared: Shared, peer: EcpPeer): Ecp {
 type Count = (what: keyof EcpPeerCounters) => void;
 
 function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
-  const outcomes = new Map<number, { octets: number; undelivered: () => void }>();
+  let waiting: Outgoing[] = [];
+  let underWay: readonly Outgoing[] = [];
   let waitingOctets = 0;
-  let lastId = 0;
   let lastSequence: number | undefined;
   const tx = drive<EcpTx, EcpTxEvent, EcpTxAction>(
     ecpTxStart(peer.firstSequence ?? options.firstSequence),
-    (tx, event, now) => stepEcpTx(tx, event, now, timing(peer.agreed())),
+    (tx, event, now) => stepEcpTx(tx, event, now, timing(peer)),
     options.clock,
     (action) => {
       if (action.do === "transmit") transmit(action.seq, action.payload);
-      else settle(action.id, action.do === "give-up");
+      else settle(action.do === "give-up");
     },
   );
 
@@ -122,27 +119,38 @@ function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
     if (sendPdu(options.link, "ecp", ecpduOctets(ecpdu), peer.to())) count(what);
   }
 
-  function settle(id: number, givenUp: boolean): void {
-    const outcome = outcomes.get(id);
-    outcomes.delete(id);
-    waitingOctets -= outcome?.octets ?? 0;
-    if (givenUp) giveUp(outcome?.undelivered);
+  function settle(givenUp: boolean): void {
+    const settled = underWay;
+    underWay = [];
+    for (const { octets, undelivered } of settled) {
+      waitingOctets -= octets;
+      if (givenUp) giveUp(undelivered);
+    }
+    next();
   }
 
-  function giveUp(undelivered: (() => void) | undefined): void {
+  function giveUp(undelivered: () => void): void {
     count("givenUp");
-    undelivered?.();
+    undelivered();
+  }
+
+  function next(): void {
+    if (underWay.length > 0) return;
+    underWay = together(waiting, MAX_ULPDU_LENGTH);
+    const [first, ...others] = underWay.map(({ vdpdu }) => vdpdu);
+    if (first === undefined) return;
+    waiting = waiting.slice(underWay.length);
+    const payload = ulpduOctets(joined([first, ...others]));
+    tx({ on: "send", ulpdu: { id: 0, payload } });
   }
 
   return {
     send: (vdpdu: Vdpdu, undelivered: () => void) => {
-      const payload = ulpduOctets(vdpdu);
-      const octets = payload.length;
+      const { length: octets } = ulpduOctets(vdpdu);
       if (waitingOctets + octets > MAX_QUEUE_OCTETS) return giveUp(undelivered);
       waitingOctets += octets;
-      lastId += 1;
-      outcomes.set(lastId, { octets, undelivered });
-      tx({ on: "send", ulpdu: { id: lastId, payload } });
+      waiting.push({ vdpdu, octets, undelivered });
+      next();
     },
     ack: (seq: number) => tx({ on: "ack", seq }),
     linkUp: () => tx({ on: "link-up" }),
@@ -188,12 +196,15 @@ export const ecpNoneYet = (): EcpPeerCounters => ({
   givenUp: 0,
 });
 
-const timing = (agreed: EvbAgreed) => ({
-  ackTimeoutMs: vdpTimes(agreed).ackTimeoutMs,
-  maxRetries: agreed.r,
-  minGapMs: MIN_GAP_MS,
-  maxQueue: MAX_QUEUE,
-});
+const timing = (peer: EcpPeer) => {
+  const agreed = peer.agreed();
+  return {
+    ackTimeoutMs: vdpTimes(agreed).ackTimeoutMs,
+    maxRetries: agreed.r,
+    minGapMs: peer.isOurs() ? 0 : MIN_GAP_MS,
+    maxQueue: MAX_QUEUE,
+  };
+};
 
 /** One ack timeout more than the R between the first copy and the last. */
 const repeatMs = (agreed: EvbAgreed): number => (agreed.r + 1) * vdpTimes(agreed).ackTimeoutMs;

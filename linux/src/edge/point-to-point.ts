@@ -1,6 +1,7 @@
 import {
   evbTlvFor,
   findEvbTlv,
+  findExtension,
   GroupAddress,
   type Lldpdu,
   type Mac,
@@ -40,7 +41,11 @@ export function openPointToPoint(shared: Shared): Side {
     () => (peer?.toUs ? peer.source : customerBridge),
     () => evbLldpdu(options, evb.local()),
   );
-  const ecp = openEcp(shared, { agreed: evb.agreed, to: () => bridge ?? customerBridge });
+  const ecp = openEcp(shared, {
+    agreed: evb.agreed,
+    to: () => bridge ?? customerBridge,
+    isOurs: () => peer !== undefined && findExtension(peer.lldpdu.tlvs) !== undefined,
+  });
   const max = maxNeighbours + (isStation ? OTHER_STATIONS : 0);
   const toGroup: Listener = listen(clock, (heard) => perform(heard, toGroup), max);
   const toUs: Listener = listen(clock, (heard) => perform(heard, toUs));

@@ -28,7 +28,7 @@ const big: Vdpdu = {
   })),
 };
 
-function setUp() {
+function setUp(costMs = 0) {
   const clock = fakeClock();
   const wire = cable(clock, { delayMs: [0, 0] });
   let delivered = 0;
@@ -50,6 +50,7 @@ function setUp() {
     },
     onVdpdu: () => {
       delivered += 1;
+      clock.spend(costMs);
     },
     onEvb: () => {},
     onNeighbour: () => {},
@@ -80,37 +81,64 @@ function setUp() {
     );
     clock.advance(0);
   };
-  return { clock, port, request, lldp, delivered: () => delivered, acks: () => acks };
+  return { clock, wire, port, request, lldp, delivered: () => delivered, acks: () => acks };
 }
 
-test("V10: a flood of ECPDUs is taken at 64 KiB a second; the others are not acknowledged, and counted", () => {
-  const { clock, port, request, delivered, acks } = setUp();
+test("V10: a flood of ECPDUs has a seventh of our time in the long run; the others are not acknowledged, and counted", () => {
+  const { clock, port, request, delivered, acks } = setUp(5);
   let sequence = 0;
-  const flood = (count: number) => {
-    for (let i = 0; i < count; i++) request(++sequence, big);
+  const flood = (ms: number) => {
+    for (const end = clock.now() + ms; clock.now() < end; clock.advance(1)) {
+      for (let i = 0; i < 5; i++) request(++sequence, big);
+    }
   };
   flood(1000);
-  const atOnce = delivered();
-  expect(atOnce).toBeGreaterThan(20);
-  expect(atOnce).toBeLessThan(25);
-  for (let i = 0; i < 10; i++) {
-    clock.advance(100);
-    flood(100);
-  }
-  expect(delivered()).toBeGreaterThan(3 * atOnce - 3);
-  expect(delivered()).toBeLessThan(3 * atOnce + 3);
+  const before = delivered();
+  const begun = clock.now();
+  flood(10_000);
+  const share = ((delivered() - before) * 5) / (clock.now() - begun);
+  expect(share).toBeGreaterThan(0.14);
+  expect(share).toBeLessThan(0.16);
   expect(acks()).toBe(delivered());
-  expect(port.counters.ecp).toMatchObject({ requestsIn: 2000, putOff: 2000 - delivered() });
+  const { requestsIn, putOff } = port.counters.ecp;
+  expect(requestsIn).toBe(sequence);
+  expect(requestsIn - putOff - delivered()).toBeLessThanOrEqual(1); // the one that waits
 });
 
-test("a request that was put off is taken when the station sends it again", () => {
-  const { clock, request, delivered, acks } = setUp();
-  for (let sequence = 1; sequence <= 100; sequence++) request(sequence, big);
-  const before = delivered();
-  clock.advance(164); // a station's ack timeout
-  request(100, big);
-  expect(delivered()).toBe(before + 1);
-  expect(acks()).toBe(before + 1);
+test("V10: a thousand requests at once are taken as fast as they come, and between them the others have their turns", () => {
+  const { clock, request, delivered } = setUp(2);
+  const begun = clock.now();
+  const turns: number[] = [];
+  for (let sequence = 1; sequence <= 40; sequence++) {
+    request(sequence, big);
+    const at = clock.now();
+    while (delivered() < sequence) clock.advance(0.1);
+    turns.push(clock.now() - at);
+  }
+  expect(clock.now() - begun).toBeLessThan(40 * 2 * 1.3);
+  expect(turns.slice(1).every((ms) => ms > 0.4)).toBe(true);
+});
+
+test("a request that came while others had their turns is taken after them, unasked; a later one takes its place", () => {
+  const { clock, request, delivered, acks } = setUp(20);
+  request(1, big);
+  request(2, big);
+  request(3, big);
+  expect(delivered()).toBe(1);
+  clock.advance(5);
+  expect(delivered()).toBe(2);
+  expect(acks()).toBe(2);
+  clock.advance(1000);
+  expect(delivered()).toBe(2);
+});
+
+test("what waited for its turn is not done when the link goes down", () => {
+  const { clock, wire, request, delivered } = setUp(20);
+  request(1, big);
+  request(2, big);
+  wire.set("down");
+  clock.advance(1000);
+  expect(delivered()).toBe(1);
 });
 
 test("V10: for a peer that acknowledges nothing no more than 256 KiB wait, what is beyond is given up at once", () => {

@@ -1,0 +1,79 @@
+import { Instant } from "@nve/protocol-spec";
+import type { Clock } from "../clock.ts";
+import { type Budget, budget } from "./budget.ts";
+
+/** Work that a peer makes, with as much of our time as it may have. */
+export type Intake = {
+  /**
+   * Does it now, or as soon as there is time for it. One waits at most: a peer that keeps to ECP has one ECPDU under
+   * way, so that a later one is in place of one that it gave up.
+   * @returns whether nothing was put off for good
+   */
+  take(work: () => void): boolean;
+  /** What waits is not done. */
+  clear(): void;
+};
+
+/**
+ * A peer's share of the event loop, milliseconds of what its ECPDUs cost at once when they come in: 1,000 requests cost
+ * some 50, and about twice that afterwards.
+ */
+const SHARE = { burst: 200, perSecond: 150 };
+/** After work come the others' turns, before the next work of the same peer: so long, in parts of what it took. */
+const REST = 0.25;
+
+export const openShare = (times = 1): Budget =>
+  budget(times * SHARE.burst, times * SHARE.perSecond);
+
+/** @param shares all of them are charged, and each must have room */
+export function openIntake(clock: Clock, shares: readonly Budget[]): Intake {
+  let waiting: (() => void) | undefined;
+  let callOff = (): void => {};
+  let restUntil = clock.now();
+
+  /** 0: now. */
+  function waitMs(now: Instant): number {
+    return Math.max(restUntil - now, ...shares.map((share) => share.waitMs(now)), 0);
+  }
+
+  function run(work: () => void): void {
+    const begun = clock.now();
+    try {
+      work();
+    } finally {
+      const end = clock.now();
+      for (const share of shares) share.spend(end - begun, end);
+      restUntil = Instant(end + REST * (end - begun));
+    }
+  }
+
+  function wake(): void {
+    const work = waiting;
+    if (work === undefined) return;
+    const now = clock.now();
+    const ms = waitMs(now);
+    if (ms > 0) {
+      callOff = clock.at(Instant(now + ms), wake);
+      return;
+    }
+    waiting = undefined;
+    run(work);
+  }
+
+  return {
+    take: (work) => {
+      const first = waiting === undefined;
+      if (first && waitMs(clock.now()) === 0) {
+        run(work);
+      } else {
+        waiting = work;
+        if (first) wake();
+      }
+      return first;
+    },
+    clear: () => {
+      waiting = undefined;
+      callOff();
+    },
+  };
+}
