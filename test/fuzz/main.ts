@@ -1,0 +1,64 @@
+import { createHash } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { agents } from "./agents.ts";
+import { startCoverage } from "./coverage.ts";
+import { decoders } from "./decoders.ts";
+import { type Find, fuzz } from "./fuzz.ts";
+import type { Target } from "./target.ts";
+
+// What scripts/fuzz.mjs runs: `main.js <finds folder> <seed> <seconds> [target]`.
+
+const [, , folder = ".", seed = "1", seconds = "60", wanted] = process.argv;
+const all = [...decoders, ...agents];
+const targets = all.filter(({ name }) => wanted === undefined || name === wanted);
+if (targets.length === 0) {
+  process.stderr.write(
+    `error: no target ${wanted}; there are ${all.map((t) => t.name).join(", ")}\n`,
+  );
+  process.exit(2);
+}
+
+// What a promise throws that nobody waits for is a find, too: of the input that runs just then.
+process.on("unhandledRejection", (error) => {
+  process.stderr.write(`unhandled: ${error instanceof Error ? error.stack : error}\n`);
+  process.exit(1);
+});
+
+const coverage = startCoverage(import.meta.url);
+let finds = 0;
+for (const target of targets) finds += await one(target);
+process.exit(finds > 0 ? 1 : 0);
+
+async function one(target: Target): Promise<number> {
+  const end = performance.now() + (Number(seconds) * 1000) / targets.length;
+  const enough = () => performance.now() > end;
+  const earlier = findsOf(target.name);
+  const seeds = () => [...target.seeds(), ...earlier];
+  const outcome = await fuzz({ ...target, seeds }, { seed: Number(seed), enough, coverage });
+  const { executions, corpus, finds } = outcome;
+  const what = `${executions} executions, ${corpus.length} inputs that ran something new`;
+  process.stdout.write(`${target.name}: ${what}, ${finds.length} finds\n`);
+  for (const find of finds) keep(target.name, find);
+  return finds.length;
+}
+
+function keep(name: string, { octets, error }: Find): void {
+  const hash = createHash("sha256").update(octets).digest("hex").slice(0, 12);
+  mkdirSync(join(folder, name), { recursive: true });
+  const file = join(folder, name, `${hash}.hex`);
+  writeFileSync(file, `${Buffer.from(octets).toString("hex")}\n`);
+  process.stdout.write(`  ${file}: ${error.stack}\n`);
+}
+
+/** Finds of earlier runs: they are tried first. */
+function findsOf(name: string): Uint8Array[] {
+  try {
+    return readdirSync(join(folder, name))
+      .filter((file) => file.endsWith(".hex"))
+      .map((file) => readFileSync(join(folder, name, file), "utf8").trim())
+      .map((hex) => Uint8Array.from(Buffer.from(hex, "hex")));
+  } catch {
+    return []; // none yet
+  }
+}
