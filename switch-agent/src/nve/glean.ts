@@ -70,7 +70,12 @@ export type GleanCount =
   | "malformed";
 
 type Entry = GleanedMac & { ips: Map<IpAddress, Provenance> };
-type Vn = { macs: Map<Mac, Entry>; conflicts: Map<Mac, Conflict & { logged: Instant }> };
+type Vn = {
+  macs: Map<Mac, Entry>;
+  /** Which MAC has it: one. */
+  ips: Map<IpAddress, Mac>;
+  conflicts: Map<Mac, Conflict & { logged: Instant }>;
+};
 type Log = (what: string, fields: Readonly<Record<string, unknown>>) => void;
 
 /**
@@ -178,7 +183,9 @@ export class Gleaner {
       return false;
     }
     if (entry.ips.size >= MAX_IPS) return this.#refused(entry.at.port, "over-limit");
-    for (const other of this.#vns.get(vn)?.macs.values() ?? []) other.ips.delete(ip);
+    const { macs, ips } = this.#vn(vn);
+    macs.get(ips.get(ip) ?? mac)?.ips.delete(ip);
+    ips.set(ip, mac);
     entry.ips.set(ip, { by: said.by, since: now, seen: now, until });
     this.count(entry.at.port, "ips");
     return true;
@@ -220,10 +227,10 @@ export class Gleaner {
     const touched = new Set<VnId>();
     const isOver = (until: Instant): boolean => until <= now || this.#later(until) <= now;
     this.#deadline = undefined;
-    for (const [vn, { macs, conflicts }] of this.#vns) {
+    for (const [vn, { macs, ips: owned, conflicts }] of this.#vns) {
       for (const [mac, { is, at, ips }] of macs) {
         for (const [ip, { until }] of ips) {
-          if (isOver(until) && ips.delete(ip)) touched.add(vn);
+          if (isOver(until) && ips.delete(ip) && owned.delete(ip)) touched.add(vn);
         }
         if (!isOver(is.until)) continue;
         this.#remove(vn, mac);
@@ -278,24 +285,34 @@ export class Gleaner {
   }
 
   #put(vn: VnId, entry: Entry): void {
-    this.#remove(vn, entry.mac);
-    this.#vn(vn).macs.set(entry.mac, entry);
-    this.#perPort.set(entry.at.port, this.at(entry.at.port) + 1);
+    const { macs } = this.#vn(vn);
+    const known = macs.get(entry.mac);
+    if (known !== undefined) this.#countAt(known.at.port, -1);
+    this.#countAt(entry.at.port, 1);
+    macs.set(entry.mac, entry);
   }
 
   #remove(vn: VnId, mac: Mac): void {
-    const macs = this.#vns.get(vn)?.macs;
-    const entry = macs?.get(mac);
+    const { macs, ips } = this.#vn(vn);
+    const entry = macs.get(mac);
     if (entry === undefined) return;
-    macs?.delete(mac);
-    const { port } = entry.at;
-    const left = this.at(port) - 1;
-    if (left === 0) this.#perPort.delete(port);
-    else this.#perPort.set(port, left);
+    for (const ip of entry.ips.keys()) ips.delete(ip);
+    macs.delete(mac);
+    this.#countAt(entry.at.port, -1);
+  }
+
+  #countAt(port: string, by: 1 | -1): void {
+    const count = this.at(port) + by;
+    if (count === 0) this.#perPort.delete(port);
+    else this.#perPort.set(port, count);
   }
 
   #vn(vn: VnId): Vn {
-    const known = this.#vns.get(vn) ?? { macs: new Map(), conflicts: new Map() };
+    const known = this.#vns.get(vn) ?? {
+      macs: new Map(),
+      ips: new Map(),
+      conflicts: new Map(),
+    };
     this.#vns.set(vn, known);
     return known;
   }

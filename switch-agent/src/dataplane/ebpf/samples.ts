@@ -12,9 +12,11 @@ type Surroundings = {
 
 /** How often the queue is looked at: a system call of two microseconds when it is empty. */
 const PAUSE_MS = 100;
-/** So many at a time; when as many came, the next look is not far: the agent has other things to do, too. */
+/** So many at a time; when as many came, the next look is not far, but the agent has other things to do, too. */
 const BATCH = 256;
 const SHORT_PAUSE_MS = 10;
+/** Of its time, one part goes into samples and this many into all else, however much there is to be seen. */
+const REST = 4;
 
 /** What the programs put into the queue, given to the agent. */
 export class Samples {
@@ -56,9 +58,11 @@ export class Samples {
     if (!this.#around.wanted()) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
+      const begun = performance.now();
       const samples = this.#take();
-      this.#again(samples.length === BATCH ? SHORT_PAUSE_MS : PAUSE_MS);
       if (samples.length > 0) this.#hear?.(samples);
+      const rest = REST * (performance.now() - begun);
+      this.#again(samples.length === BATCH ? Math.max(SHORT_PAUSE_MS, rest) : PAUSE_MS);
     }, pauseMs);
     this.#timer.unref();
   }
