@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Clock, drive } from "@nve/linux";
 import { NotFound, Refused } from "@nve/program/errors";
 import type { Log } from "@nve/program/log";
-import { Instant, Uuid, type VnId } from "@nve/protocol-spec";
+import { Instant, Uuid, type Vid, type VnId } from "@nve/protocol-spec";
 import { binder } from "./binder.ts";
 import { minus, type NodePath, plus, type Tree, type VnRef } from "./stations/tree.ts";
 import { mtuWarning, notReady, type VnicState } from "./stations/vnic.ts";
@@ -58,7 +58,8 @@ export type VnicView = {
   reason: string | undefined;
   vm: string | undefined;
   tree: Tree;
-  tagged: readonly TaggedLeaf[];
+  /** 0: untagged, where no tag is lent. */
+  tagged: readonly (Omit<TaggedLeaf, "vid"> & { vid: Vid | 0 })[];
   /** Octets, of the VNs that are granted, as far as the NVE told. */
   mtus: ReadonlyMap<VnId, number>;
 };
@@ -292,7 +293,11 @@ export function startAgent(options: AgentOptions): {
 }
 
 /** The whole tree after a change. @throws Refused, NotFound */
-function changed({ wanted, name }: Nic, add: Tree, remove: readonly NodePath[]): Tree {
+export function changed(
+  { wanted, name }: Pick<Nic, "wanted" | "name">,
+  add: Tree,
+  remove: readonly NodePath[],
+): Tree {
   const added = plus(wanted, add);
   const tree = remove.reduce<Tree>((rest, path) => {
     const smaller = minus(rest, path);

@@ -3,12 +3,15 @@ import { checked } from "@nve/program/config";
 import { evbConfig, InterfaceName, lldpConfig, within } from "@nve/program/edge-config";
 import { type EvbPolicy, HypervisorId, type IpAddress, OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
+import { type LocalNveConfig, localNve } from "./local-nve/config.ts";
 import { DEFAULT_SOCKET } from "./socket.ts";
 import type { VdpSettings } from "./stations/vsi.ts";
 
 export type Config = {
   hypervisor: HypervisorId;
+  /** None where the server is its own NVE. */
   uplinks: readonly UplinkConfig[];
+  nve?: LocalNveConfig | undefined;
   /** How long an uplink is well before its VNs come back, milliseconds; Infinity: never. */
   failbackMs: number;
   evb: EvbPolicy;
@@ -67,7 +70,9 @@ export const configSchema: z.ZodType<Config> = z
               path: [at],
             });
         }
-      }),
+      })
+      .optional(),
+    nve: localNve.optional(),
     failback: z
       .union([within("failback", 0, 86_400), z.literal("never")], {
         error: "failback is a whole number of seconds, 0 to 86400, or never",
@@ -87,11 +92,33 @@ export const configSchema: z.ZodType<Config> = z
       })
       .default("info"),
   })
-  .transform(({ failback, virtualSwitch: { driver, attach }, ...rest }) => ({
+  .refine((config) => wayOf(config) !== "none", {
+    error:
+      "uplinks: at least the name of one NIC, e.g. [{ name: eth0 }]; or nve, on a server that is its own NVE",
+    path: ["uplinks"],
+    when: anyway,
+  })
+  .refine((config) => wayOf(config) !== "both", {
+    error: "uplinks or nve: a server that is its own NVE asks no switch",
+    path: ["nve"],
+    when: anyway,
+  })
+  .transform(({ failback, uplinks = [], virtualSwitch: { driver, attach }, ...rest }) => ({
     ...rest,
+    uplinks,
     failbackMs: failback === "never" ? Number.POSITIVE_INFINITY : failback * 1000,
     virtualSwitch: { driver, ...(attach !== undefined && { attach }) },
   }));
+
+/** What is checked though something else is wrong; `value` may be anything. */
+function anyway({ value }: { value: unknown }): boolean {
+  return typeof value === "object" && value !== null;
+}
+
+function wayOf({ uplinks, nve }: { uplinks?: unknown; nve?: unknown }) {
+  if (uplinks === undefined) return nve === undefined ? "none" : "nve";
+  return nve === undefined ? "uplinks" : "both";
+}
 
 /** 32 hex digits (dashes allowed) are the 16 octets; up to 15 letters, digits, `.`, `_`, `-` are padded with zeros. */
 function managerId(text: string): Uint8Array {

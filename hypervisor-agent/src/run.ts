@@ -23,6 +23,7 @@ import { type Agent, startAgent } from "./agent.ts";
 import { type Config, configSchema, type UplinkConfig } from "./config.ts";
 import { controlService } from "./control.ts";
 import { uplinkStatusOf } from "./convert.ts";
+import { runLocal } from "./local-nve/run.ts";
 import { checkRights } from "./rights.ts";
 import { openUplink, type Uplink, type UplinkOptions } from "./uplink.ts";
 import { version } from "./version.ts";
@@ -39,6 +40,9 @@ export async function run(configPath: string): Promise<void> {
   const config = readConfig(configPath, configSchema);
   const log = createLog("hypervisor-agent", config.log);
   checkRights();
+  if (config.nve !== undefined) {
+    return runLocal(config, config.nve, log, { interfaceExists, macBehind });
+  }
   let running: Running | undefined;
   const ready = (): Running => {
     if (running === undefined) throw new Refused("the agent is starting: try again");

@@ -6,7 +6,7 @@ import {
   neighborColumns,
 } from "@nve/program/edge-tables";
 import { type Column, show, showOne, toJson } from "@nve/program/output";
-import type { Neighbor, PortStatus } from "@nve/protocol-spec/proto/agent";
+import type { Neighbor, PortStatus, SwitchStatus } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
 import { asking, type World } from "./world.ts";
 
@@ -17,12 +17,16 @@ export function statusCommand(world: World): Command {
       asking(world, command, async (agent, out) => {
         const status = await agent.status();
         if (out.json) return out.print(toJson(status));
-        const { version, id, startedUnixMs, uplinks } = status;
+        const { version, id, startedUnixMs, uplinks, localNve } = status;
+        const whole = {
+          hypervisor: id,
+          version,
+          "started at": new Date(Number(startedUnixMs)).toISOString(),
+        };
+        if (localNve !== undefined) return showOne({ ...whole, ...ownNve(localNve) }, out);
         showOne(
           {
-            hypervisor: id,
-            version,
-            "started at": new Date(Number(startedUnixMs)).toISOString(),
+            ...whole,
             uplinks: uplinks.map(summary).join("; "),
             vnics: String(uplinks.reduce((n, { vnics }) => n + vnics, 0)),
             "tags lent": String(uplinks.reduce((n, { tagsLent }) => n + tagsLent, 0)),
@@ -40,7 +44,7 @@ export function showCommand(world: World): Command {
     .description("link state and what was agreed with the NVE (EVB; exponents of 10 µs)")
     .action((_: object, command: Command) =>
       asking(world, command, async (agent, out) =>
-        show((await agent.status()).uplinks, UPLINK, out),
+        show((await agent.status()).uplinks, UPLINK, out, "no uplinks: the NVE is on this server"),
       ),
     );
   command
@@ -69,6 +73,18 @@ export function showCommand(world: World): Command {
       }),
     );
   return command;
+}
+
+/** Of a server that is its own NVE (A8). */
+function ownNve(nve: SwitchStatus) {
+  const { nvaState, nvaAddress, nvaReason } = nve;
+  const why = nvaReason === "" ? "" : ` (${nvaReason})`;
+  return {
+    nve: `${nve.nveId}, on this server, VTEP ${nve.vtep}`,
+    nva: `${nvaState}, ${nvaAddress}${why}`,
+    dataplane: `${nve.dataplane}, ${nve.dataplaneState}`,
+    vnics: String(nve.vnics),
+  };
 }
 
 function summary({ interface: name, state, evb, groupId }: PortStatus): string {

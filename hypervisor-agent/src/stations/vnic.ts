@@ -91,6 +91,9 @@ export const bindingsOf = (vnics: Iterable<Vnic>): VnicBinding[] =>
 export function mtuWarning({ interface: of, granted, mtus }: Vnic, mtu = 0): string | undefined {
   const narrow = granted?.tagged.find(({ vn }) => (mtus?.get(vn) ?? mtu) < mtu);
   const room = narrow && mtus?.get(narrow.vn);
-  if (narrow === undefined || room === undefined) return undefined;
-  return `${of} has MTU ${mtu} and VN ${narrow.vn} takes ${room}: longer packets are dropped, set ${room} in the VM`;
+  return narrow === undefined || room === undefined ? undefined : mtuText(of, mtu, narrow.vn, room);
+}
+
+export function mtuText(of: string, mtu: number, vn: VnId, room: number): string {
+  return `${of} has MTU ${mtu} and VN ${vn} takes ${room}: longer packets are dropped, set ${room} in the VM`;
 }

@@ -60,6 +60,12 @@ export class FixedAsks implements Asker {
     return decision.is === "granted" ? { ...decision, vns: vns.map(({ vn }) => vn) } : decision;
   }
 
+  /** What was asked last is off; what was granted before stays. */
+  cancel(vsi: string): void {
+    this.#settle(vsi, { is: "off" });
+    this.#nve.feed({ on: "cancel", vsi });
+  }
+
   /** At once; what was never granted is gone. */
   release(vsi: string, why: string): void {
     this.#settle(vsi, { is: "off" });

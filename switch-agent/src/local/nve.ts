@@ -154,18 +154,31 @@ export class Nve {
     }
   }
 
+  /** A port that was not there from the start. */
+  openPort(port: PortOptions, asker: Asker): void {
+    this.askers.set(port.name, asker);
+    this.feed({ on: "port", port });
+  }
+
+  /** All that is on it is released, at once and untold; its interface is let go. */
+  closePort(name: string): void {
+    this.feed({ on: "port-gone", name });
+    this.feed({ on: "settle" });
+    this.dataplane.portDown(name).catch((error: unknown) => this.#portFault(name, error));
+    for (const known of [this.askers, this.portStates, this.#gates]) known.delete(name);
+  }
+
   /** The interface of a port came, went, or was made anew. */
   portState(name: string, state: LinkState): void {
     const { dataplane } = this;
     this.portStates.set(name, state);
     this.feed({ on: "link", port: name, up: state === "up" });
     const done = state === "absent" ? dataplane.portDown(name) : dataplane.portUp(name);
-    done.catch((error: unknown) => {
-      this.#log.error(
-        { port: name, reason: reasonOf(error) },
-        "the dataplane did not take the port",
-      );
-    });
+    done.catch((error: unknown) => this.#portFault(name, error));
+  }
+
+  #portFault(port: string, error: unknown): void {
+    this.#log.error({ port, reason: reasonOf(error) }, "the dataplane did not take the port");
   }
 
   /** Which VN has this name, and may this VNIC join it (H4)? */

@@ -128,3 +128,32 @@ test("the README's config is a good one, and says the defaults", () => {
     virtualSwitch: { driver: "ebpf", attach: "auto" },
   });
 });
+
+const own = `{ vtep: 192.0.2.21, nva: { addresses: ["nva:7470"], insecure: true } }`;
+
+test("A8: a server that is its own NVE names VTEP and NVA in place of uplinks", () => {
+  const config = parse(`{ hypervisor: server1, nve: ${own} }`);
+  expect(config).toMatchObject({
+    uplinks: [],
+    nve: { vtep: "192.0.2.21", nva: { addresses: ["nva:7470"] }, dataplane: { attach: "auto" } },
+  });
+  expect(config.nve?.id).toBeUndefined();
+  const named = own.replace("{ vtep", "{ id: nve7, dataplane: { attach: clsact }, vtep");
+  expect(parse(`{ nve: ${named} }`).nve).toMatchObject({
+    id: "nve7",
+    dataplane: { attach: "clsact" },
+  });
+});
+
+test.each([
+  [`{ nve: ${own}, uplinks: [{ name: eth0 }] }`, "nve: uplinks or nve"],
+  [`{ nve: ${own}, uplinks: [] }`, "nve: uplinks or nve"],
+  ["{ hypervisor: server1 }", "or nve, on a server that is its own NVE"],
+  [`{ nve: { vtep: 192.0.2.21 } }`, "nve.nva"],
+  [`{ nve: ${own.replace("192.0.2.21", "224.0.0.1")} }`, "224.0.0.1 is no address of one host"],
+  [`{ nve: ${own.replace("insecure: true", "insecure: false")} }`, "nve.nva.insecure"],
+  [`{ nve: ${own.replace("nva:7470", "nva")} }`, '"nva" is no address like'],
+  [`{ nve: ${own.replace("{ vtep", "{ ports: [], vtep")} }`, 'unknown key "ports"'],
+])("%s is refused: %s", (text, fault) => {
+  expect(() => parse(text)).toThrow(fault);
+});

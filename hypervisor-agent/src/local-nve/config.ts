@@ -1,0 +1,25 @@
+import { checked } from "@nve/program/config";
+import { type IpAddress, NveId } from "@nve/protocol-spec";
+import {
+  type DataplaneConfig,
+  dataplaneConfig,
+  nvaConfig,
+  vtepConfig,
+} from "@nve/switch-agent/local";
+import { z } from "zod";
+
+/** The NVE on the server itself (A8). `id`: absent: that of the hypervisor. */
+export type LocalNveConfig = {
+  id?: NveId | undefined;
+  vtep: IpAddress;
+  nva: { addresses: string[]; insecure: true };
+  dataplane: DataplaneConfig;
+};
+
+/** `nve: {id?, vtep, nva, dataplane?}`, in place of `uplinks`. */
+export const localNve: z.ZodType<LocalNveConfig> = z.strictObject({
+  id: z.string().transform(checked(NveId)).optional(),
+  vtep: vtepConfig,
+  nva: nvaConfig,
+  dataplane: dataplaneConfig,
+});

@@ -1,0 +1,105 @@
+import { linkMonitor, systemClock } from "@nve/linux";
+import { Refused } from "@nve/program/errors";
+import type { Log } from "@nve/program/log";
+import { untilSignal } from "@nve/program/program";
+import { serve } from "@nve/program/rpc";
+import { type Mac, NveId } from "@nve/protocol-spec";
+import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
+import {
+  type Nve,
+  nveService,
+  statusOf as nveStatusOf,
+  openNve,
+  plainPort,
+  watchInterface,
+} from "@nve/switch-agent/local";
+import type { Config } from "../config.ts";
+import { controlService } from "../control.ts";
+import { version } from "../version.ts";
+import type { LocalNveConfig } from "./config.ts";
+import { LocalAgent } from "./local-agent.ts";
+
+/** How long the NVA has to confirm that all VNICs are gone when the agent ends. */
+const FAREWELL_MS = 1000;
+
+/** What the agent asks of the machine's interfaces. */
+type Interfaces = {
+  interfaceExists(name: string): boolean;
+  macBehind(name: string): Promise<Mac | undefined>;
+};
+
+type Local = { agent: LocalAgent; nve: Nve; startedUnixMs: number };
+
+/**
+ * The agent of a server that is its own NVE (A8), until a signal: the control socket has the services of both.
+ * @throws Refused
+ */
+export async function runLocal(
+  config: Config,
+  own: LocalNveConfig,
+  log: Log,
+  parts: Interfaces,
+): Promise<void> {
+  let running: Local | undefined;
+  let tellStarted: (local: Local) => void = () => {};
+  const started = new Promise<Local>((resolve) => {
+    tellStarted = resolve;
+  });
+  const ready = (): Local => {
+    if (running === undefined) throw new Refused("the agent is starting: try again");
+    return running;
+  };
+  const controlled = started.then(({ nve }) => ({ nve, ports: () => portsOf(nve) }));
+  const serving = await serve(config.socket, [
+    controlService(
+      () => ready().agent,
+      () => statusOf(config, ready()),
+      parts.macBehind,
+    ),
+    nveService(controlled),
+  ]);
+  try {
+    running = await open(config, own, log, parts);
+    tellStarted(running);
+    const { nve, vtep } = running.nve.self;
+    log.info({ socket: serving.address, nve, vtep }, "running");
+    const signal = await untilSignal();
+    log.info({ signal }, "ending");
+  } finally {
+    await serving.close();
+    await running?.agent.stop(FAREWELL_MS);
+    await running?.nve.close();
+  }
+}
+
+async function open(
+  { hypervisor }: Config,
+  { id = NveId(hypervisor), vtep, nva, dataplane }: LocalNveConfig,
+  log: Log,
+  { interfaceExists }: Interfaces,
+): Promise<Local> {
+  const { addresses } = nva;
+  const nve = await openNve({ self: { nve: id, vtep }, addresses, dataplane, version, log });
+  const clock = systemClock;
+  const mtuOf = (name: string) => linkMonitor().find(name)?.mtu;
+  const options = { hypervisor, nve, clock, log, interfaceExists, mtuOf, watchInterface };
+  return { agent: new LocalAgent(options), nve, startedUnixMs: Date.now() };
+}
+
+const portsOf = (nve: Nve) => [...nve.core.ports.keys()].map((name) => plainPort(nve, name));
+
+async function statusOf(
+  { hypervisor }: Config,
+  { nve, startedUnixMs }: Local,
+): Promise<HypervisorStatus> {
+  const { drops } = await nve.dataplane.counters();
+  return {
+    version,
+    id: hypervisor,
+    startedUnixMs: BigInt(startedUnixMs),
+    uplinks: [],
+    interfaces: [],
+    drops: Object.fromEntries(Object.entries(drops).map(([why, n]) => [why, BigInt(n)])),
+    localNve: nveStatusOf({ nve, ports: () => portsOf(nve) }),
+  };
+}

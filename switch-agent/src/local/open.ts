@@ -1,0 +1,44 @@
+import { randomBytes } from "node:crypto";
+import { linkMonitor, systemClock } from "@nve/linux";
+import type { Log } from "@nve/program/log";
+import { openEbpfDataplane } from "../dataplane/ebpf/driver.ts";
+import { NvaClient } from "../nva-client/client.ts";
+import type { Self } from "../nva-client/convert.ts";
+import type { DataplaneConfig } from "./config.ts";
+import { Nve } from "./nve.ts";
+
+export type OpenNveOptions = {
+  self: Self;
+  /** Of the NVA, `host:port`. */
+  addresses: readonly string[];
+  dataplane: DataplaneConfig;
+  version: string;
+  log: Log;
+};
+
+/**
+ * An NVE that has no port yet, with the kernel and an NVA. What an earlier run left in the kernel is replaced.
+ * @throws Refused when BPF or the tunnel device is not to be had
+ */
+export async function openNve({
+  self,
+  addresses,
+  dataplane,
+  version,
+  log,
+}: OpenNveOptions): Promise<Nve> {
+  const { driver, attach } = dataplane;
+  const opened = await openEbpfDataplane({ vtep: self.vtep, attach, log });
+  try {
+    await linkMonitor().ready; // until then every interface would count as absent
+    const clock = systemClock;
+    const incarnation = randomBytes(16);
+    const { random } = Math;
+    const openNva: ConstructorParameters<typeof Nve>[0]["openNva"] = (wiring) =>
+      new NvaClient({ ...wiring, addresses, self, incarnation, clock, log, random });
+    return new Nve({ self, version, driver, ports: [], clock, log, dataplane: opened, openNva });
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}
