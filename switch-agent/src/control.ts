@@ -1,7 +1,7 @@
 import type { EdgePeer } from "@nve/linux";
 import { NotFound, type Service, unary } from "@nve/program";
 import { portStatusOf, type Station } from "@nve/program/edge-status";
-import { type EvbAgreed, type Mac, textOf, VnId } from "@nve/protocol-spec";
+import { type EvbAgreed, textOf, VnId } from "@nve/protocol-spec";
 import {
   type CountersResponse,
   type FdbEntry,
@@ -16,6 +16,7 @@ import {
 } from "@nve/protocol-spec/proto/agent";
 import type { Vsi } from "@nve/switch-agent/nve";
 import type { SwitchAgent } from "./agent.ts";
+import { fdbEntries, localMacs } from "./fdb-entries.ts";
 import type { Nve } from "./local/nve.ts";
 import type { AccessPort } from "./port/access-port.ts";
 import { bindingMethods } from "./static/control.ts";
@@ -73,7 +74,7 @@ export function statusOf({ nve, ports }: Controlled): SwitchStatus {
     ports: ports().length,
     vns: vns.length,
     vnics: core.vsis.size,
-    localMacs: count((vn) => core.owners(vn).size),
+    localMacs: count((vn) => localMacs(nve, vn)),
     remoteMacs: count((vn) => core.fdb.remotes(vn).size),
   };
 }
@@ -96,7 +97,7 @@ function portStatus(
     state,
     evb: edge.evb,
     neighbours: edge.neighbours,
-    counters: { lldp, ecp, vdp, malformed, link: dropped },
+    counters: { lldp, ecp, vdp, malformed, link: dropped, ...gleaned(agent, name) },
     vnics: nve?.vsis.size ?? 0,
     tagsLent: nve?.pool.lent.size ?? 0,
     tagsFree: nve?.pool.free ?? 0,
@@ -124,12 +125,16 @@ export function plainPort(nve: Nve, name: string): PortStatus {
     state: nve.portStates.get(name) ?? "absent",
     evb: noEvb,
     neighbours: [],
-    counters: {},
+    counters: gleaned(nve, name),
     vnics: vsis?.size ?? 0,
     tagsLent: pool?.lent.size ?? 0,
     tagsFree: 0, // it lends none
   });
 }
+
+/** `glean.macs`, `glean.conflicts`, …: of a port that gleans. */
+const gleaned = ({ core }: Nve, name: string) =>
+  core.ports.get(name)?.rules.glean ? { glean: core.gleaned.counters(name) } : {};
 
 const noEvb: EvbAgreed = { peer: false, groupId: false, r: 0, rte: 0, rwd: 0, rka: 0 };
 
@@ -162,7 +167,8 @@ function vnic(nve: Nve, { ask, granted, pending }: Vsi): SwitchVnic {
   return { vnic: name, port, station, state, vns, sinceUnixMs, hypervisor, vmName, origin };
 }
 
-function switchVn({ core }: Nve, vn: VnId): SwitchVn {
+function switchVn(nve: Nve, vn: VnId): SwitchVn {
+  const { core } = nve;
   const info = core.infos.get(vn);
   const tags = [...core.ports].flatMap(([port, { pool }]) => {
     const lent = pool.lent.get(vn);
@@ -175,51 +181,17 @@ function switchVn({ core }: Nve, vn: VnId): SwitchVn {
     name: info?.name ?? "",
     tags,
     remoteNves: [...core.fdb.members(vn).values()].map(({ nve, vtep }) => `${nve} ${vtep}`),
-    localMacs: core.owners(vn).size,
+    localMacs: localMacs(nve, vn),
     remoteMacs: core.fdb.remotes(vn).size,
   };
 }
 
 function fdb(nve: Nve, vnId: number): FdbEntry[] {
-  if (vnId === 0) return nve.core.watched().flatMap((vn) => fdbOf(nve, vn));
+  nve.gleaning.refresh();
+  if (vnId === 0) return nve.core.watched().flatMap((vn) => fdbEntries(nve, vn));
   const vn = VnId(vnId);
   if (!nve.core.watched().includes(vn)) throw new NotFound(`VN ${vn} has no members here`);
-  return fdbOf(nve, vn);
-}
-
-function fdbOf(nve: Nve, vn: VnId): FdbEntry[] {
-  const { core } = nve;
-  const vni = core.infos.get(vn)?.vni;
-  if (vni === undefined) return [];
-  const entry = (mac: Mac, ips: Iterable<string>): FdbEntry => ({
-    vnId: vn,
-    vni,
-    mac,
-    ips: [...ips],
-    where: "remote",
-    port: "",
-    tag: 0,
-    vtep: "",
-    nveId: "",
-    vnic: "",
-    applied: nve.applier.has(`mac ${vni} ${mac}`),
-    provenance: undefined,
-    ipProvenance: {},
-  });
-  const owners = core.owners(vn);
-  const local = [...owners].map(
-    ([mac, { macs, port, vid, vnic }]): FdbEntry => ({
-      ...entry(mac, macs.get(mac) ?? []),
-      where: "local",
-      port,
-      tag: vid,
-      vnic,
-    }),
-  );
-  const remote = [...core.fdb.remotes(vn).values()]
-    .filter(({ mac }) => !owners.has(mac))
-    .map(({ mac, ips, vtep, nve }): FdbEntry => ({ ...entry(mac, ips), vtep, nveId: nve }));
-  return [...local, ...remote];
+  return fdbEntries(nve, vn);
 }
 
 const refusals = (nve: Nve): Refusal[] =>

@@ -72,6 +72,20 @@ export function showCommand(world: World): Command {
   );
   table("counters", "frames by VN, drops by reason, and what each port heard and sent", counters);
   fdbCommand(world, command);
+  table(
+    "conflicts",
+    "MACs that are seen at a port and said to be elsewhere, where they stay",
+    async (agent, out) => {
+      const all = await agent.fdb(0);
+      const rows = all.filter(({ where }) => where === "conflict");
+      show(
+        rows.map((row) => ({ ...row, said: saidAt(row, all) })),
+        CONFLICT,
+        out,
+        "no conflict",
+      );
+    },
+  );
   return command;
 }
 
@@ -82,10 +96,27 @@ function fdbCommand(world: World, parent: Command): void {
     .option("--vn <id>", "of this VN only", argument(VnId))
     .action(({ vn }: { vn?: VnId }, self: Command) =>
       asking(world, self, async (agent, out) =>
-        show(await agent.fdb(vn ?? 0), FDB, out, "no address is known"),
+        show((await agent.fdb(vn ?? 0)).filter(isBelieved), FDB, out, "no address is known"),
       ),
     );
 }
+
+const isBelieved = ({ where }: FdbEntry): boolean => where !== "conflict";
+
+type Conflict = FdbEntry & { said: string };
+
+function saidAt({ vnId, mac }: FdbEntry, all: readonly FdbEntry[]): string {
+  const one = all.filter(isBelieved).find((entry) => entry.vnId === vnId && entry.mac === mac);
+  if (one === undefined) return "";
+  return one.where === "local" ? `${one.port}:${one.tag}` : one.nveId;
+}
+
+/** With who says so, where that is not who says the MAC. */
+const ipTexts = ({ ips, ipProvenance, provenance }: FdbEntry): string[] =>
+  ips.map((ip) => {
+    const by = ipProvenance[ip]?.by;
+    return by === undefined || by === provenance?.by ? ip : `${ip}(${by})`;
+  });
 
 async function counters(agent: AgentClient, out: Output): Promise<void> {
   const [frames, ports] = await Promise.all([agent.counters(), agent.ports()]);
@@ -195,12 +226,24 @@ const FDB: readonly Column<FdbEntry>[] = [
   { head: "VN", of: ({ vnId }) => vnId },
   { head: "VNI", of: ({ vni }) => vni },
   { head: "MAC", of: ({ mac }) => mac },
-  { head: "IP", of: ({ ips }) => few(ips, " ") },
+  { head: "IP", of: (entry) => few(ipTexts(entry), " ") },
   { head: "WHERE", of: ({ where }) => where },
   { head: "AT", of: ({ where, port, tag, vtep }) => (where === "local" ? `${port}:${tag}` : vtep) },
   { head: "NVE", of: ({ nveId }) => nveId },
   { head: "VNIC", of: ({ vnic }) => vnic },
   { head: "APPLIED", of: ({ applied }) => (applied ? "yes" : "no") },
+  { head: "BY", of: ({ provenance }) => provenance?.by },
+  { head: "SINCE", of: ({ provenance }) => time(provenance?.sinceUnixMs ?? 0n) },
+  { head: "UNTIL", of: ({ provenance }) => time(provenance?.untilUnixMs ?? 0n) },
+];
+
+const CONFLICT: readonly Column<Conflict>[] = [
+  { head: "VN", of: ({ vnId }) => vnId },
+  { head: "MAC", of: ({ mac }) => mac },
+  { head: "SEEN-AT", of: ({ port, tag }) => `${port}:${tag}` },
+  { head: "SAID-AT", of: ({ said }) => said },
+  { head: "SINCE", of: ({ provenance }) => time(provenance?.sinceUnixMs ?? 0n) },
+  { head: "UNTIL", of: ({ provenance }) => time(provenance?.untilUnixMs ?? 0n) },
 ];
 
 const NEIGHBOR: readonly Column<Neighbor & { port: string }>[] = [
