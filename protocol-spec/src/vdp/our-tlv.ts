@@ -60,10 +60,22 @@ export const ofVsi = <T extends { vsiId: VsiId }>(
   tlvs: readonly VdpTlv[],
   read: (tlv: Organizational) => T | undefined,
 ): T[] =>
-  tlvs.flatMap((tlv) => {
-    const said = tlv.is === "organizational" ? read(tlv) : undefined;
-    return said !== undefined && sameVsi(said.vsiId, vsiId) ? [said] : [];
-  });
+  tlvs
+    .filter((tlv) => tlv.is === "organizational" && beginsWith(tlv, vsiId))
+    .flatMap((tlv) => {
+      const said = tlv.is === "organizational" ? read(tlv) : undefined;
+      return said !== undefined && sameVsi(said.vsiId, vsiId) ? [said] : [];
+    });
+
+/**
+ * All that is said of one VSI begins with its ID, Cisco's TLVs too. Looked at first: of a ULPDU full of VSIs and TLVs each
+ * TLV would else be read for each VSI.
+ */
+function beginsWith({ octets }: Organizational, { format, octets: id }: VsiId): boolean {
+  if (octets[0] !== format) return false;
+  for (let i = 0; i < id.length; i++) if (octets[i + 1] !== id[i]) return false;
+  return true;
+}
 
 /** In order, each chunk of `room` octets at most. The first may be empty: it then says so. */
 export function chunks(parts: readonly Uint8Array[], room: number): Uint8Array[][] {
