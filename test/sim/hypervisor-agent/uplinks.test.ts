@@ -200,6 +200,16 @@ describe("Req-3: several uplinks", () => {
     expect(it.bound()).toEqual([`${overA} eth0`]);
   });
 
+  test("a change that takes on one what the other refuses to have: it stays where it was, without a gap", async () => {
+    await attach(treeOf(A, macA));
+    nves.eth1.verdict = () => ({ code: VdpError.invalidVidGroupOrMac });
+    const change = { vnic, add: treeOf(B, macB), remove: [{ vn: VnId(A) }] };
+    await expect(within(clock, 30_000, it.agent.change(change, limit))).rejects.toThrow(/error 5/);
+    await run(clock, 100);
+    expect(heard("eth0")).toEqual([`associate ${A} ${macA} -`]);
+    expect(it.bound()).toEqual([`${overA} eth0`]);
+  });
+
   test("detach tells all", async () => {
     await attach();
     await within(clock, 1000, it.agent.detach(vnic));

@@ -1,3 +1,5 @@
+import { plus, type Tree } from "@nve/hypervisor-agent/stations/tree";
+import { VdpError } from "@nve/protocol-spec";
 import { describe, expect, test } from "vitest";
 import {
   agreed,
@@ -47,6 +49,56 @@ describe("the uplink", () => {
     it.at(11_000, { on: "peer", evb: alone, reads: new Set() });
     const back = it.at(12_000, { on: "peer", evb: agreed, reads: new Set() });
     expect(sent(back)).toMatchObject([[{ type: "associate", vnic: vnicA }]]);
+  });
+
+  const part = (...trees: Tree[]) => ({
+    vnic: vnicA,
+    interface: "tap0",
+    tree: trees.reduce(plus, []),
+  });
+  const want = (...trees: Tree[]) => ({ on: "want", parts: [part(...trees)] }) as const;
+
+  test("Req-3: what is wanted for nobody who waits is asked for, changed and taken back", () => {
+    const it = bookAt();
+    const asked = it.at(1, want(treeOf(5)));
+    expect(sent(asked)).toEqual([[{ type: "associate", vnic: vnicA, entries: [`5 ${macA} -`] }]]);
+    it.at(2, answer(firstAssociation(asked)));
+    const more = it.at(3, want(treeOf(5), treeOf(6, macB)));
+    it.at(4, answer(firstAssociation(more)));
+    expect(it.tags()).toEqual([
+      [5, 105],
+      [6, 106],
+    ]);
+    expect(sent(it.at(5, want()))).toMatchObject([[{ type: "de-associate" }]]);
+  });
+
+  test("Req-3: refused, it is told as trouble each time, and asked for again after a while", () => {
+    const it = bookAt();
+    const asked = it.at(1, want(treeOf(5)));
+    const refused = it.at(
+      2,
+      answer(firstAssociation(asked), { code: VdpError.insufficientResources }),
+    );
+    expect(refused).toContainEqual({ do: "trouble", vnic: vnicA, is: "resources" });
+    expect(it.state()).toBe("refused");
+    expect(sent(it.at(30_002, { on: "tick" }))).toHaveLength(1);
+  });
+
+  test("Req-3: what has gone elsewhere while the link was down is not said again when it is up", () => {
+    const it = bookAt();
+    it.at(2, answer(firstAssociation(it.at(1, want(treeOf(5), treeOf(6, macB))))));
+    it.at(10, { on: "link", state: "down" });
+    it.at(11, want(treeOf(6, macB)));
+    expect(sent(it.at(20, { on: "link", state: "up" }))).toEqual([
+      [{ type: "associate", vnic: vnicA, entries: [`6 ${macB} -`] }],
+    ]);
+  });
+
+  test("Req-3: ECP gives up: that is told of the uplink, and what is granted stays", () => {
+    const it = associated();
+    const given = it.at(10, { on: "undelivered", vnics: [vnicA] });
+    expect(given).toContainEqual({ do: "trouble", vnic: vnicA, is: "unheard" });
+    expect(it.tags()).toEqual([[5, 105]]);
   });
 
   test("as many VNICs as 1493 octets hold go in one ECPDU", () => {

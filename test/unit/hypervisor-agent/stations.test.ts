@@ -285,12 +285,27 @@ describe("detach", () => {
     ]);
   });
 
-  test("with the uplink down it is gone at once: the NVE's keepalive timeout does the rest", () => {
+  test("with the uplink down it is gone at once, and the NVE is told when the link is up", () => {
     const it = associated();
     it.at(5, { on: "link", state: "down" });
     const actions = it.at(10, { on: "detach", call: 2, vnic: vnicA });
     expect(sent(actions)).toEqual([]);
     expect(outcomes(actions)).toEqual([{ do: "done", call: 2 }]);
+    expect(sent(it.at(20, { on: "link", state: "up" }))).toEqual([
+      [{ type: "de-associate", vnic: vnicA, entries: [`5 ${macA} 105`] }],
+    ]);
+    it.at(30, { on: "link", state: "down" });
+    expect(sent(it.at(40, { on: "link", state: "up" }))).toEqual([]);
+  });
+
+  test("with the uplink down, and there again before it is up: the NVE is told that alone", () => {
+    const it = associated();
+    it.at(5, { on: "link", state: "down" });
+    it.at(10, { on: "detach", call: 2, vnic: vnicA });
+    it.attach(11, 3, treeOf(6));
+    expect(sent(it.at(20, { on: "link", state: "up" }))).toEqual([
+      [{ type: "associate", vnic: vnicA, entries: [`6 ${macA} -`] }],
+    ]);
   });
 
   test("ends an attach that is still waiting", () => {
