@@ -1,5 +1,5 @@
 import { runProgram } from "@nve/program/program";
-import type { StaticBinding, StationStatus } from "@nve/protocol-spec/proto/agent";
+import type { FdbEntry, StaticBinding, StationStatus } from "@nve/protocol-spec/proto/agent";
 import { switchAgent } from "@nve/switch-agent/cli/switch-agent";
 import type { AgentClient } from "@nve/switch-agent/cli/world";
 import type { Command } from "commander";
@@ -199,6 +199,41 @@ test("show fdb takes a VN ID, and one that is none is a usage error", async () =
   expect(asked).toBe(5001);
   await lines("show", "fdb", "--vn", "0");
   expect(process.exitCode).toBe(2);
+});
+
+test("H17: show fdb says who says so, of an IP where that is another; show conflicts what is not believed", async () => {
+  const entry: FdbEntry = {
+    vnId: 5001,
+    vni: 15001,
+    mac: "02:00:00:00:00:0a",
+    ips: ["10.0.0.1", "10.0.0.2"],
+    where: "local",
+    port: "swp5",
+    tag: 0,
+    vtep: "",
+    nveId: "",
+    vnic: "",
+    applied: true,
+    provenance: { by: "static", sinceUnixMs: 0n, untilUnixMs: 0n },
+    ipProvenance: {
+      "10.0.0.1": { by: "static", sinceUnixMs: 0n, untilUnixMs: 0n },
+      "10.0.0.2": { by: "arp", sinceUnixMs: 1000n, untilUnixMs: 301_000n },
+    },
+  };
+  const seen = { by: "source", sinceUnixMs: 1000n, untilUnixMs: 301_000n };
+  const conflict = { ...entry, where: "conflict", port: "swp6", ips: [], provenance: seen };
+  const entries = [entry, conflict];
+  const fdb = await linesOf({ ...agent, fdb: async () => entries }, "show", "fdb");
+  expect(fdb.map((line) => line.split(/ {2,}/).slice(2))).toEqual([
+    ["MAC", "IP", "WHERE", "AT", "NVE", "VNIC", "APPLIED", "BY", "SINCE", "UNTIL"],
+    [entry.mac, "10.0.0.1 10.0.0.2(arp)", "local", "swp5:0", "-", "-", "yes", "static", "-", "-"],
+  ]);
+  const shown = await linesOf({ ...agent, fdb: async () => entries }, "show", "conflicts");
+  expect(shown.map((line) => line.split(/ {2,}/))).toEqual([
+    ["VN", "MAC", "SEEN-AT", "SAID-AT", "SINCE", "UNTIL"],
+    ["5001", entry.mac, "swp6:0", "swp5:0", "1970-01-01T00:00:01.000Z", "1970-01-01T00:05:01.000Z"],
+  ]);
+  expect(await lines("show", "conflicts")).toEqual(["no conflict"]);
 });
 
 test.each(["ports", "vns", "tags", "neighbors", "fdb"])(
