@@ -16,6 +16,7 @@ import {
 import type { Clock } from "./clock.ts";
 import { openAccessNetwork } from "./edge/access-network.ts";
 import { ecpNoneYet, readVdpEcpdu } from "./edge/ecp.ts";
+import type { Guard } from "./edge/guard.ts";
 import { type Lldp, openLldp } from "./edge/lldp.ts";
 import { openPointToPoint } from "./edge/point-to-point.ts";
 import type { Shared, Side } from "./edge/side.ts";
@@ -75,8 +76,10 @@ export type EdgePortOptions = {
    * address; several are reached at their own.
    */
   stations?: number;
-  /** @param octets of the ULPDU, as they came */
-  onVdpdu(vdpdu: Vdpdu, source: Mac, octets: Uint8Array): void;
+  /** Seals what is sent and opens what comes; without it nothing is sealed, and seals are not looked at. */
+  guard?: Guard | undefined;
+  /** @param proven whether `guard` has found the sender's seal, and that it is right */
+  onVdpdu(vdpdu: Vdpdu, source: Mac, proven: boolean): void;
   /** @param peer with whom; undefined: it is gone, and was the only one */
   onEvb(agreed: EvbAgreed, peer: Mac | undefined): void;
   /** The peer was started anew, though its neighbour entry is the same: it knows nothing of before. */

@@ -1,4 +1,5 @@
 import { doctorCommand } from "@nve/program/doctor";
+import { keyCommand } from "@nve/program/key-command";
 import { Command } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 import { version } from "../version.ts";
@@ -25,6 +26,7 @@ export function hypervisorAgent(world: World): Command {
   program.addCommand(statusCommand(world));
   program.addCommand(showCommand(world));
   program.addCommand(doctorCommand(features, world.print));
+  program.addCommand(keyCommand(world.print));
   return program;
 }
 
@@ -38,4 +40,5 @@ Examples:
   hypervisor-agent vnic list
   hypervisor-agent vnic detach tap0
   hypervisor-agent show neighbors --json
+  hypervisor-agent key new /etc/split-nve/eth0.key
 `;

@@ -72,7 +72,8 @@ export function openAccessNetwork(shared: Shared, max: number): Side {
     const listener = listen(clock, (heard) => hear(station, heard), NAMES);
     const isOurs = () =>
       listener.neighbours().some(({ lldpdu: { tlvs } }) => findExtension(tlvs) !== undefined);
-    const peer = { agreed: evb.agreed, to: () => mac, isOurs, firstSequence, intake };
+    const lldpdu = () => listener.neighbours().at(-1)?.lldpdu;
+    const peer = { agreed: evb.agreed, to: () => mac, lldpdu, isOurs, firstSequence, intake };
     const ecp = openEcp(shared, peer);
     const station: Station = { mac, heardAt: clock.now(), listener, tx, evb, ecp };
     stations.set(mac, station);

@@ -12,11 +12,13 @@ import {
   ecpduOctets,
   ecpRxStart,
   ecpTxStart,
+  type Lldpdu,
   type Mac,
   OutOfRange,
   type Reader,
   readEcpdu,
   readVdpdu,
+  SEAL_OCTETS,
   stepEcpRx,
   stepEcpTx,
   type Vdpdu,
@@ -45,6 +47,8 @@ export type Ecp = {
 export type EcpPeer = {
   agreed(): EvbAgreed;
   to(): Mac;
+  /** Its newest. */
+  lldpdu(): Lldpdu | undefined;
   /** Where the port's differs from it. */
   firstSequence?: number;
   /** Whether two ECPDUs may go without a distance between them. */
@@ -102,6 +106,8 @@ function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
   let underWay: readonly Outgoing[] = [];
   let waitingOctets = 0;
   let lastSequence: number | undefined;
+  let lastOctets: Uint8Array = none;
+  const maxLength = MAX_ULPDU_LENGTH - (options.guard === undefined ? 0 : SEAL_OCTETS);
   const tx = drive<EcpTx, EcpTxEvent, EcpTxAction>(
     ecpTxStart(peer.firstSequence ?? options.firstSequence),
     (tx, event, now) => stepEcpTx(tx, event, now, timing(peer)),
@@ -114,8 +120,13 @@ function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
 
   function transmit(sequence: number, ulpdu: Uint8Array): void {
     const what = sequence === lastSequence ? "retransmitted" : "requestsOut";
+    // Sealed once, when its turn has come: so counters rise, and the peer's nonce is the newest.
+    if (sequence !== lastSequence) {
+      lastOctets = options.guard?.seal(ulpdu, peer.to(), peer.lldpdu()) ?? ulpdu;
+    }
     lastSequence = sequence;
-    const ecpdu: Ecpdu = { op: "request", subtype: EcpSubtype.vdp, sequence, ulpdu };
+    const { vdp: subtype } = EcpSubtype;
+    const ecpdu: Ecpdu = { op: "request", subtype, sequence, ulpdu: lastOctets };
     if (sendPdu(options.link, "ecp", ecpduOctets(ecpdu), peer.to())) count(what);
   }
 
@@ -136,17 +147,17 @@ function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
 
   function next(): void {
     if (underWay.length > 0) return;
-    underWay = together(waiting, MAX_ULPDU_LENGTH);
+    underWay = together(waiting, maxLength);
     const [first, ...others] = underWay.map(({ vdpdu }) => vdpdu);
     if (first === undefined) return;
     waiting = waiting.slice(underWay.length);
-    const payload = ulpduOctets(joined([first, ...others]));
+    const payload = ulpduOctets(joined([first, ...others]), maxLength);
     tx({ on: "send", ulpdu: { id: 0, payload } });
   }
 
   return {
     send: (vdpdu: Vdpdu, undelivered: () => void) => {
-      const { length: octets } = ulpduOctets(vdpdu);
+      const { length: octets } = ulpduOctets(vdpdu, maxLength);
       if (waitingOctets + octets > MAX_QUEUE_OCTETS) return giveUp(undelivered);
       waitingOctets += octets;
       waiting.push({ vdpdu, octets, undelivered });
@@ -181,8 +192,12 @@ function openReceiver(
   }
 
   function deliver({ ulpdu, source }: Extract<EcpRxAction, { do: "deliver" }>): void {
-    const hand = (vdpdu: Vdpdu): void => options.onVdpdu(vdpdu, source, ulpdu);
-    receive("vdp", readVdpdu, hand, drops)(ulpdu);
+    const { guard } = options;
+    const opened = guard === undefined ? { body: ulpdu, proven: false } : guard.open(ulpdu, source);
+    if (opened === undefined) return;
+    const { body, proven } = opened;
+    const hand = (vdpdu: Vdpdu): void => options.onVdpdu(vdpdu, source, proven);
+    receive("vdp", readVdpdu, hand, drops)(body);
   }
 }
 
@@ -218,8 +233,8 @@ export function readVdpEcpdu(r: Reader): Ecpdu {
   throw new DecodeError("unsupported", `ECP subtype ${ecpdu.subtype}`);
 }
 
-function ulpduOctets(vdpdu: Vdpdu): Uint8Array {
+function ulpduOctets(vdpdu: Vdpdu, max: number): Uint8Array {
   const octets = vdpduOctets(vdpdu);
-  if (octets.length <= MAX_ULPDU_LENGTH) return octets;
-  throw new OutOfRange(`a ULPDU has ${MAX_ULPDU_LENGTH} octets at most, not ${octets.length}`);
+  if (octets.length <= max) return octets;
+  throw new OutOfRange(`a ULPDU has ${max} octets at most, not ${octets.length}`);
 }

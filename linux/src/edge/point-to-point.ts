@@ -44,6 +44,7 @@ export function openPointToPoint(shared: Shared): Side {
   const ecp = openEcp(shared, {
     agreed: evb.agreed,
     to: () => bridge ?? customerBridge,
+    lldpdu: () => peer?.lldpdu,
     isOurs: () => peer !== undefined && findExtension(peer.lldpdu.tlvs) !== undefined,
   });
   const max = maxNeighbours + (isStation ? OTHER_STATIONS : 0);

@@ -1,4 +1,5 @@
 import { doctorCommand } from "@nve/program/doctor";
+import { keyCommand } from "@nve/program/key-command";
 import { Command, Option } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 import { version } from "../version.ts";
@@ -35,6 +36,7 @@ export function switchAgent(world: World): Command {
   program.addCommand(bindCommand(world));
   program.addCommand(unbindCommand(world));
   program.addCommand(doctorCommand(features, world.print));
+  program.addCommand(keyCommand(world.print));
   return program;
 }
 
@@ -49,4 +51,5 @@ Examples:
   switch-agent show fdb --vn 5001 --json
   switch-agent bind swp5 --vn 5001           a bare-metal server, without protocol
   switch-agent show refusals                 why a VM was not let in
+  switch-agent key new /etc/split-nve/swp1.keys
 `;
