@@ -11,6 +11,7 @@ import {
 } from "../tlv.ts";
 import { EVB_OUI, EVB_SUBTYPE } from "./evb-tlv.ts";
 import { EXTENSION_SUBTYPE } from "./extension-tlv.ts";
+import { NONCE_SUBTYPE } from "./nonce-tlv.ts";
 import { type OptionalTlv, optionalTlv, optionalTlvOctets, within } from "./optional-tlv.ts";
 
 /** LLDPDU (802.1AB clause 8; ../spec): the three mandatory TLVs first, then the optional ones in wire order. */
@@ -98,6 +99,6 @@ function standsOnce({ type, value }: Tlv): string | undefined {
   const { oui, subtype } = decode(value, readOrganizational);
   const once =
     (oui === EVB_OUI && subtype === EVB_SUBTYPE) ||
-    (oui === NVE_OUI && subtype === EXTENSION_SUBTYPE);
+    (oui === NVE_OUI && (subtype === EXTENSION_SUBTYPE || subtype === NONCE_SUBTYPE));
   return once ? `${oui.toString(16)}/${subtype}` : undefined;
 }
