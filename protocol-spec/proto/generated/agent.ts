@@ -342,7 +342,7 @@ export interface FdbEntry {
   vni: number;
   mac: string;
   ips: string[];
-  /** "local" or "remote" */
+  /** "local", "remote", or "conflict": seen there, and said to be elsewhere, where it stays */
   where: string;
   port: string;
   tag: number;
