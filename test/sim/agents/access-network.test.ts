@@ -18,12 +18,15 @@ const vnicOf = (n: number) => Uuid(`aaaaaaaa-0000-4000-8000-00000000000${n}`);
 
 type World = { clock: FakeClock; net: Hub; nve: Tor; hosts: Host[] };
 
-async function world(count: number): Promise<World> {
+async function world(count: number, rka: readonly number[] = []): Promise<World> {
   const clock = fakeClock();
   const net = hub(clock);
   const nve = tor(net.link(torMac), clock, policy, random(1), 8);
   const hosts = Array.from({ length: count }, (_, i) =>
-    host(net.link(macOf(i + 1)), clock, { policy, firstSequence: 7 }),
+    host(net.link(macOf(i + 1)), clock, {
+      policy: { ...policy, rka: rka[i] ?? policy.rka },
+      firstSequence: 7,
+    }),
   );
   await run(clock, 1000, 10);
   return { clock, net, nve, hosts };
@@ -83,6 +86,17 @@ test("Req-2: a station that dies takes its own VSIs with it, and the tag stays w
   await run(all.clock, 2000, 20);
   expect(held(all)).toEqual(["1 1", "2 2"]);
   expect(tagsOf(all.hosts)[0]).toEqual(tagsOf(all.hosts)[1]);
+});
+
+test("Req-2: each station has the keepalive timeout that was agreed with it", async () => {
+  const all = await world(2, [17, 20]);
+  await attach(all, 1, 1, 5, 1);
+  await attach(all, 2, 2, 5, 2);
+  for (const n of [1, 2]) all.net.set(macOf(n), "down");
+  await run(all.clock, 5000, 20);
+  expect(held(all)).toEqual(["2 2"]);
+  await run(all.clock, 20_000, 20);
+  expect(held(all)).toEqual([]);
 });
 
 test("Req-2: a VN that is deleted: each station is told to de-associate what is its own", async () => {
