@@ -5,6 +5,8 @@ export const limits = {
   claimsPerNve: 200_000,
   /** Addresses and VNs in one report: it is decided in one piece, and everybody else waits meanwhile. */
   entriesPerReport: 10_000,
+  /** Questions in one message. */
+  admissions: 256,
   /** Watched VNs, of all NVEs together: some hundred octets each. */
   watchedVns: 2_000_000,
   claimsPerVn: 1_000_000,

@@ -1,10 +1,8 @@
 import type grpc from "@grpc/grpc-js";
 import { NotFound, type Service, unary } from "@nve/program";
-import { isGroup, NveId, OutOfRange, VnId } from "@nve/protocol-spec";
+import { OutOfRange, VnId } from "@nve/protocol-spec";
 import {
   type AdmitRequest,
-  type AdmitResponse,
-  DenialCode,
   type LookupRequest,
   type LookupResponse,
   type NvaMessage,
@@ -13,7 +11,8 @@ import {
 } from "@nve/protocol-spec/proto/nve";
 import type { Authority } from "../authority/authority.ts";
 import type { Mapping } from "../authority/records.ts";
-import { fromIp, fromMac, fromPrefix, fromUuid, toMapping, toVn } from "./convert.ts";
+import { admit } from "./admit.ts";
+import { fromIp, fromMac, toMapping } from "./convert.ts";
 import type { Hub } from "./hub.ts";
 import { Session } from "./session.ts";
 import { type WatchCall, Watcher } from "./watcher.ts";
@@ -43,40 +42,6 @@ export function nveService(hub: Hub): Service {
     },
   };
 }
-
-function admit(authority: Authority, request: AdmitRequest): AdmitResponse {
-  NveId(request.nveId);
-  if (request.vnic.length > 0) fromUuid(request.vnic, "vnic");
-  const macs = request.addresses.map(({ mac, ips, prefixes }) => {
-    ips.forEach(fromIp);
-    prefixes.forEach(fromPrefix);
-    return fromMac(mac);
-  });
-  const [vn, asked] = wanted(authority, request.vn);
-  if (vn === undefined)
-    return denied(
-      DenialCode.DENIAL_CODE_NO_SUCH_VN,
-      `no VN with ${asked}: create it with \`nva vn create\`, or correct the request`,
-    );
-  const group = macs.find(isGroup);
-  if (group !== undefined)
-    return denied(DenialCode.DENIAL_CODE_ADDRESS, `${group} is a group address: no VNIC has it`);
-  return { verdict: { $case: "granted", value: toVn(vn.vn, vn.revision) } };
-}
-
-function wanted(authority: Authority, vn: AdmitRequest["vn"]) {
-  if (vn === undefined) throw new OutOfRange("vn: neither VN ID nor VN Name");
-  if (vn.$case === "vnId") {
-    const vnId = VnId(vn.value);
-    return [authority.vn(vnId), `VN ID ${vnId}`] as const;
-  }
-  const name = fromUuid(vn.value, "vn_name");
-  return [authority.vnByName(name), `the name ${name}`] as const;
-}
-
-const denied = (code: DenialCode, reason: string): AdmitResponse => ({
-  verdict: { $case: "denied", value: { code, reason } },
-});
 
 function lookup(authority: Authority, request: LookupRequest, revision: number): LookupResponse {
   const vnId = VnId(request.vnId);

@@ -1,9 +1,16 @@
 import grpc from "@grpc/grpc-js";
 import { Refused, statusOf } from "@nve/program";
 import { Instant, type NveId, OutOfRange } from "@nve/protocol-spec";
-import type { Hello, NvaMessage, NveMessage, Report } from "@nve/protocol-spec/proto/nve";
+import type {
+  Admissions,
+  Hello,
+  NvaMessage,
+  NveMessage,
+  Report,
+} from "@nve/protocol-spec/proto/nve";
 import { limits } from "../authority/limits.ts";
 import type { Session as SessionKey } from "../authority/nve-state.ts";
+import { admitEach } from "./admit.ts";
 import { fromLocation, fromReport, fromUuid, toRefusal, toUuid } from "./convert.ts";
 import type { Closable, Hub } from "./hub.ts";
 
@@ -14,8 +21,8 @@ const version = 1;
 const aliveMs = 1_000;
 /** Beats of our own clock without a word from the NVE after which it is lost. */
 const silentBeats = 3;
-/** Reports that are not acknowledged yet, at which we read no further. */
-const unacknowledged = 8;
+/** Reports and questions that are not answered yet, at which we read no further. */
+const unanswered = 16;
 
 /** One Connect call: the session of an NVE. */
 export class Session implements Closable {
@@ -76,6 +83,9 @@ export class Session implements Closable {
         case "report":
           this.#report(message.value);
           break;
+        case "admissions":
+          this.#admissions(message.value);
+          break;
         default: // alive, or newer than us (A16)
           break;
       }
@@ -114,7 +124,10 @@ export class Session implements Closable {
         log.info({ nve: location.nveId, vteps: location.vteps, incarnation }, "session began");
         keeper.rewind();
         const storeId = toUuid(keeper.store.id);
-        this.#send({ $case: "welcome", value: { version, storeId, holdMs: this.#hub.holdMs } });
+        this.#send({
+          $case: "welcome",
+          value: { version, storeId, holdMs: this.#hub.holdMs, admissions: true },
+        });
         this.#call.resume();
       },
     );
@@ -131,8 +144,7 @@ export class Session implements Closable {
     if (entries > limits.entriesPerReport)
       throw new OutOfRange(`Report: ${entries} entries, not ${limits.entriesPerReport} at most`);
     const said = fromReport(report);
-    this.#open += 1;
-    if (this.#open >= unacknowledged) this.#call.pause();
+    this.#begin();
     this.#do(
       this.#hub.keeper.change((authority, now) => authority.report(key, said, now)),
       ({ result, revision }) => {
@@ -140,12 +152,37 @@ export class Session implements Closable {
         this.#silent = 0; // it may have waited for us
         const { serial } = report;
         const refused = result.map(toRefusal);
-        this.#send({ $case: "ack", value: { serial, revision: BigInt(revision), refused } }, () => {
-          this.#open -= 1;
-          if (this.#open < unacknowledged) this.#call.resume();
-        });
+        const value = { serial, revision: BigInt(revision), refused };
+        this.#send({ $case: "ack", value }, () => this.#end());
       },
     );
+  }
+
+  #admissions({ serial, requests }: Admissions): void {
+    if (this.#key === undefined) throw new OutOfRange("Admissions before Hello");
+    if (requests.length > limits.admissions)
+      throw new OutOfRange(
+        `Admissions: ${requests.length} requests, not ${limits.admissions} at most`,
+      );
+    this.#begin();
+    this.#do(
+      this.#hub.keeper.ask((authority) => admitEach(authority, requests)),
+      (responses) => {
+        this.#silent = 0; // it may have waited for us
+        this.#send({ $case: "verdicts", value: { serial, responses } }, () => this.#end());
+      },
+    );
+  }
+
+  /** No more than so many of its messages are under way at a time. */
+  #begin(): void {
+    this.#open += 1;
+    if (this.#open >= unanswered) this.#call.pause();
+  }
+
+  #end(): void {
+    this.#open -= 1;
+    if (this.#open < unanswered) this.#call.resume();
   }
 
   #beat(): void {

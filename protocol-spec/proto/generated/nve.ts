@@ -44,11 +44,9 @@ export enum DenialCode {
 }
 
 export interface NveMessage {
-  message:
-    | { $case: "hello"; value: Hello }
-    | { $case: "report"; value: Report }
-    | { $case: "alive"; value: Alive }
-    | undefined;
+  message: { $case: "hello"; value: Hello } | { $case: "report"; value: Report } | { $case: "alive"; value: Alive } | //
+  /** to an NVA whose Welcome says that it takes them */
+  { $case: "admissions"; value: Admissions } | undefined;
 }
 
 export interface NvaMessage {
@@ -56,6 +54,7 @@ export interface NvaMessage {
     | { $case: "welcome"; value: Welcome }
     | { $case: "ack"; value: ReportAck }
     | { $case: "alive"; value: Alive }
+    | { $case: "verdicts"; value: Verdicts }
     | undefined;
 }
 
@@ -75,9 +74,24 @@ export interface Welcome {
   storeId: Buffer;
   /** How long the claims of a lost NVE are served, milliseconds. */
   holdMs: number;
+  /** It takes Admissions. If not, Admit is asked for each. */
+  admissions: boolean;
 }
 
 export interface Alive {
+}
+
+/** What several calls of Admit would ask, in one message: 256 at most. Answered by Verdicts. */
+export interface Admissions {
+  /** the NVE's, given back with the answer */
+  serial: bigint;
+  requests: AdmitRequest[];
+}
+
+export interface Verdicts {
+  serial: bigint;
+  /** as many as requests, in their order */
+  responses: AdmitResponse[];
 }
 
 /** A batch of changes of what this NVE serves (H18). It is applied whole, at one revision. */
@@ -183,7 +197,9 @@ export interface VnicAddress {
 }
 
 export interface AdmitResponse {
-  verdict: { $case: "granted"; value: Vn } | { $case: "denied"; value: Denial } | undefined;
+  verdict: { $case: "granted"; value: Vn } | { $case: "denied"; value: Denial } | //
+  /** in Verdicts: the request cannot be, and why */
+  { $case: "unusable"; value: string } | undefined;
 }
 
 export interface Denial {
@@ -222,6 +238,9 @@ export const NveMessage: MessageFns<NveMessage> = {
         break;
       case "alive":
         Alive.encode(message.message.value, writer.uint32(26).fork()).join();
+        break;
+      case "admissions":
+        Admissions.encode(message.message.value, writer.uint32(34).fork()).join();
         break;
     }
     return writer;
@@ -264,6 +283,14 @@ export const NveMessage: MessageFns<NveMessage> = {
             message.message = { $case: "alive", value: Alive.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = { $case: "admissions", value: Admissions.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -300,6 +327,12 @@ export const NveMessage: MessageFns<NveMessage> = {
         }
         break;
       }
+      case "admissions": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "admissions", value: Admissions.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -320,6 +353,9 @@ export const NvaMessage: MessageFns<NvaMessage> = {
         break;
       case "alive":
         Alive.encode(message.message.value, writer.uint32(26).fork()).join();
+        break;
+      case "verdicts":
+        Verdicts.encode(message.message.value, writer.uint32(34).fork()).join();
         break;
     }
     return writer;
@@ -362,6 +398,14 @@ export const NvaMessage: MessageFns<NvaMessage> = {
             message.message = { $case: "alive", value: Alive.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = { $case: "verdicts", value: Verdicts.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -395,6 +439,12 @@ export const NvaMessage: MessageFns<NvaMessage> = {
       case "alive": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "alive", value: Alive.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "verdicts": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "verdicts", value: Verdicts.fromPartial(object.message.value) };
         }
         break;
       }
@@ -497,7 +547,7 @@ export const Hello: MessageFns<Hello> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { version: 0, storeId: Buffer.alloc(0), holdMs: 0 };
+  return { version: 0, storeId: Buffer.alloc(0), holdMs: 0, admissions: false };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -510,6 +560,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.holdMs !== 0) {
       writer.uint32(24).uint32(message.holdMs);
+    }
+    if (message.admissions !== false) {
+      writer.uint32(32).bool(message.admissions);
     }
     return writer;
   },
@@ -551,6 +604,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.holdMs = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.admissions = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -571,6 +632,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.version = object.version ?? 0;
     message.storeId = object.storeId ?? Buffer.alloc(0);
     message.holdMs = object.holdMs ?? 0;
+    message.admissions = object.admissions ?? false;
     return message;
   },
 };
@@ -614,6 +676,146 @@ export const Alive: MessageFns<Alive> = {
   },
   fromPartial(_: DeepPartial<Alive>): Alive {
     const message = createBaseAlive();
+    return message;
+  },
+};
+
+function createBaseAdmissions(): Admissions {
+  return { serial: 0n, requests: [] };
+}
+
+export const Admissions: MessageFns<Admissions> = {
+  encode(message: Admissions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.serial !== 0n) {
+      if (BigInt.asUintN(64, message.serial) !== message.serial) {
+        throw new globalThis.Error("value provided for field message.serial of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.serial);
+    }
+    for (const v of message.requests) {
+      AdmitRequest.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Admissions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdmissions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.serial = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requests.push(AdmitRequest.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Admissions>): Admissions {
+    return Admissions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Admissions>): Admissions {
+    const message = createBaseAdmissions();
+    message.serial = (object.serial !== undefined && object.serial !== null) ? BigInt(object.serial) : 0n;
+    message.requests = object.requests?.map((e) => AdmitRequest.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseVerdicts(): Verdicts {
+  return { serial: 0n, responses: [] };
+}
+
+export const Verdicts: MessageFns<Verdicts> = {
+  encode(message: Verdicts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.serial !== 0n) {
+      if (BigInt.asUintN(64, message.serial) !== message.serial) {
+        throw new globalThis.Error("value provided for field message.serial of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.serial);
+    }
+    for (const v of message.responses) {
+      AdmitResponse.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Verdicts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVerdicts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.serial = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.responses.push(AdmitResponse.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Verdicts>): Verdicts {
+    return Verdicts.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Verdicts>): Verdicts {
+    const message = createBaseVerdicts();
+    message.serial = (object.serial !== undefined && object.serial !== null) ? BigInt(object.serial) : 0n;
+    message.responses = object.responses?.map((e) => AdmitResponse.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1797,6 +1999,9 @@ export const AdmitResponse: MessageFns<AdmitResponse> = {
       case "denied":
         Denial.encode(message.verdict.value, writer.uint32(18).fork()).join();
         break;
+      case "unusable":
+        writer.uint32(26).string(message.verdict.value);
+        break;
     }
     return writer;
   },
@@ -1830,6 +2035,14 @@ export const AdmitResponse: MessageFns<AdmitResponse> = {
             message.verdict = { $case: "denied", value: Denial.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.verdict = { $case: "unusable", value: reader.string() };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1857,6 +2070,12 @@ export const AdmitResponse: MessageFns<AdmitResponse> = {
       case "denied": {
         if (object.verdict?.value !== undefined && object.verdict?.value !== null) {
           message.verdict = { $case: "denied", value: Denial.fromPartial(object.verdict.value) };
+        }
+        break;
+      }
+      case "unusable": {
+        if (object.verdict?.value !== undefined && object.verdict?.value !== null) {
+          message.verdict = { $case: "unusable", value: object.verdict.value };
         }
         break;
       }

@@ -1,11 +1,12 @@
 import { Metadata } from "@grpc/grpc-js";
 import type { Clock } from "@nve/linux";
 import { connect, type Log } from "@nve/program";
-import { Instant, OutOfRange, type VnId } from "@nve/protocol-spec";
+import { Instant, type VnId } from "@nve/protocol-spec";
 import { NveClient } from "@nve/protocol-spec/proto/nve";
 import type { NveEvent, Report, Verdict } from "@nve/switch-agent/nve";
-import { type Admission, admitRequest, type Self, verdictOf } from "./convert.ts";
+import { type Admission, admitRequest, type Self } from "./convert.ts";
 import { Failover } from "./failover.ts";
+import { readVerdict } from "./questions.ts";
 import { reasonOf, Session } from "./session.ts";
 import { Watcher } from "./watch.ts";
 
@@ -82,10 +83,12 @@ export class NvaClient implements Nva {
       return { is: "unreachable", reason: this.#reason };
     }
     const request = admitRequest(this.#options.self, ask);
+    const together = this.#session?.admit(request, deadline - Date.now());
+    if (together !== undefined) return together;
     return new Promise((resolve) => {
       client.admit(request, new Metadata(), { deadline }, (error, response) => {
         if (error !== null) resolve({ is: "unreachable", reason: reasonOf(error) });
-        else resolve(readVerdict(() => verdictOf(response)));
+        else resolve(readVerdict(response));
       });
     });
   }
@@ -179,14 +182,5 @@ export class NvaClient implements Nva {
     this.#session = undefined;
     this.#client?.close();
     this.#client = undefined;
-  }
-}
-
-function readVerdict(read: () => Verdict): Verdict {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof OutOfRange)) throw error;
-    return { is: "unreachable", reason: `the NVA said what cannot be: ${error.message}` };
   }
 }

@@ -51,12 +51,16 @@ import type {
 import type { Parcel } from "./outbox.ts";
 
 export type {
+  AdmitRequest,
+  AdmitResponse,
   NvaMessage,
   NveClient,
   NveMessage,
   ReportAck,
+  Verdicts,
   WatchEvent,
   WatchRequest,
+  Welcome,
 } from "@nve/protocol-spec/proto/nve";
 export type { Cursor } from "@nve/protocol-spec/proto/types";
 
@@ -132,6 +136,11 @@ export const reportOf = (serial: bigint, parcel: Parcel): NveMessage => ({
   },
 });
 
+/** @param serial of the session's questions */
+export const admissionsOf = (serial: bigint, requests: AdmitRequest[]): NveMessage => ({
+  message: { $case: "admissions", value: { serial, requests } },
+});
+
 /** What the NVE wants to be told of, or no more (A17). Without a cursor a VN begins with a snapshot. */
 export const watchOf = (
   self: Self,
@@ -182,6 +191,8 @@ export function verdictOf({ verdict }: AdmitResponse): Verdict {
       return { is: "granted", info: infoOf(verdict.value) };
     case "denied":
       return denied(verdict.value);
+    case "unusable":
+      throw new OutOfRange(verdict.value);
     case undefined:
       throw new OutOfRange("neither granted nor denied");
   }

@@ -24,6 +24,11 @@ export class Outbox {
     return this.#complete && this.#claims.size + this.#vns.size === 0;
   }
 
+  /** MACs that wait. */
+  get size(): number {
+    return this.#claims.size;
+  }
+
   add({ claims, withdrawn, joined, left }: Report): void {
     for (const claim of claims) {
       this.#put({ vn: claim.vn, mac: claim.mac, claim });

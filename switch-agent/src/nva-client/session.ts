@@ -1,8 +1,10 @@
 import type { Clock } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import { Instant } from "@nve/protocol-spec";
-import type { Report } from "@nve/switch-agent/nve";
+import type { Report, Verdict } from "@nve/switch-agent/nve";
 import {
+  type AdmitRequest,
+  admissionsOf,
   alive,
   helloOf,
   type NvaMessage,
@@ -11,8 +13,10 @@ import {
   type ReportAck,
   reportOf,
   type Self,
+  type Welcome,
 } from "./convert.ts";
 import { Outbox } from "./outbox.ts";
+import { Questions } from "./questions.ts";
 
 /** One side of a gRPC stream, as much as is needed of it. */
 export type Stream<Out, In> = {
@@ -54,10 +58,14 @@ export class Session {
   readonly #callOffs = new Set<() => void>();
   #outbox: Outbox | undefined;
   #serial = 0n;
-  #unacknowledged = 0;
   #heard: Instant;
   #over = false;
-  #idle: (() => void)[] = [];
+  /** Undefined: this NVA does not take them in this stream. */
+  #questions: Questions | undefined;
+  /** MACs sent, and acknowledged, since the beginning. */
+  #sent = 0;
+  readonly #underWay: { sent: number; serial: bigint }[] = [];
+  #waiting: { sent: number; serial: bigint; resolve: () => void }[] = [];
 
   constructor(options: SessionOptions) {
     const { stream, clock } = options;
@@ -83,63 +91,75 @@ export class Session {
 
   /** When the NVA has stored all that was reported until now, or is lost. */
   reported(): Promise<void> {
-    if (this.#over || this.#isIdle()) return Promise.resolve();
-    return new Promise((resolve) => this.#idle.push(resolve));
+    const outbox = this.#outbox;
+    const isIdle = outbox?.empty === true && this.#underWay.length === 0;
+    if (this.#over || isIdle) return Promise.resolve();
+    const sent = this.#sent + (outbox?.size ?? 0);
+    const serial = outbox?.empty === true ? this.#serial : this.#serial + 1n;
+    return new Promise((resolve) => this.#waiting.push({ sent, serial, resolve }));
   }
 
-  close(): void {
+  /** Undefined: it must be asked another way. */
+  admit(request: AdmitRequest, timeoutMs: number): Promise<Verdict> | undefined {
+    return this.#questions?.ask(request, timeoutMs);
+  }
+
+  close(reason = "the session has ended"): void {
     if (this.#over) return;
     this.#over = true;
     for (const callOff of this.#callOffs) callOff();
     this.#options.stream.cancel();
-    this.#wake();
+    this.#questions?.close(reason);
+    for (const { resolve } of this.#waiting) resolve();
+    this.#waiting = [];
   }
 
   #hear({ message }: NvaMessage): void {
     if (this.#over) return;
     this.heard();
-    if (message?.$case === "welcome") this.#welcome(message.value.version);
+    if (message?.$case === "welcome") this.#welcome(message.value);
     else if (message?.$case === "ack") this.#ack(message.value);
+    else if (message?.$case === "verdicts") this.#questions?.heard(message.value);
   }
 
-  #welcome(version: number): void {
+  #welcome({ version, admissions }: Welcome): void {
     if (version !== PROTOCOL_VERSION) {
       this.#lost(`the NVA speaks version ${version} of the protocol, this NVE ${PROTOCOL_VERSION}`);
       return;
     }
+    const { clock, stream } = this.#options;
+    if (admissions)
+      this.#questions = new Questions(clock, (serial, requests) =>
+        stream.write(admissionsOf(serial, requests)),
+      );
     this.#options.onWelcome();
     this.#outbox = new Outbox(this.#options.all());
     this.#flush();
   }
 
   #ack({ refused }: ReportAck): void {
-    this.#unacknowledged -= 1;
+    const acknowledged = this.#underWay.shift();
     for (const { key, reason } of refused) {
       const mac = Buffer.from(key?.mac ?? []).toString("hex");
       this.#options.log.warn({ vn: key?.vnId, mac, reason }, "the NVA refused an address");
     }
     this.#flush();
-    if (this.#isIdle()) this.#wake();
+    if (acknowledged === undefined) return;
+    const { sent, serial } = acknowledged;
+    const stored = this.#waiting.filter((one) => one.sent <= sent && one.serial <= serial);
+    this.#waiting = this.#waiting.filter((one) => !stored.includes(one));
+    for (const { resolve } of stored) resolve();
   }
 
   #flush(): void {
-    while (!this.#over && this.#unacknowledged < WINDOW) {
+    while (!this.#over && this.#underWay.length < WINDOW) {
       const parcel = this.#outbox?.take(REPORT_SIZE, REPORT_IPS);
       if (parcel === undefined) return;
       this.#serial += 1n;
-      this.#unacknowledged += 1;
+      this.#sent += parcel.claims.length + parcel.withdrawn.length;
+      this.#underWay.push({ sent: this.#sent, serial: this.#serial });
       this.#options.stream.write(reportOf(this.#serial, parcel));
     }
-  }
-
-  #isIdle(): boolean {
-    return this.#outbox?.empty === true && this.#unacknowledged === 0;
-  }
-
-  #wake(): void {
-    const waiting = this.#idle;
-    this.#idle = [];
-    for (const resolve of waiting) resolve();
   }
 
   #check(): void {
@@ -149,7 +169,7 @@ export class Session {
 
   #lost(reason: string): void {
     if (this.#over) return;
-    this.close();
+    this.close(reason);
     this.#options.onLost(reason);
   }
 

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import {
+  cpuMs,
   port,
   profiled,
   run,
@@ -45,8 +46,10 @@ export async function runCase(rig, { station, bridge, vsis, vns }) {
     const wire = await listen(rig, mac.address);
     running.push(wire);
     const ask = await stations[station](rig, running, bridge);
+    const before = cpuMs(program);
     ask({ first: 0, count: vsis, vns });
     await wire.answers(vsis, QUIET_MS);
+    const cpu = cpuMs(program) - before;
     const burst = wire.take();
     // With all of them there, some more, one by one.
     const single = [];
@@ -60,7 +63,7 @@ export async function runCase(rig, { station, bridge, vsis, vns }) {
       bridge,
       vsis,
       vns,
-      burst: summary(burst),
+      burst: { ...summary(burst), cpuUsPerVsi: Math.round((cpu * 1000) / vsis) },
       single: figures(single),
     };
   } finally {
@@ -68,7 +71,7 @@ export async function runCase(rig, { station, bridge, vsis, vns }) {
   }
 }
 
-const QUIET_MS = 3000;
+const QUIET_MS = 10_000;
 const SINGLES = 50;
 
 /** Each asks for VSIs, once it and the bridge know each other. */

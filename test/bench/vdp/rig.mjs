@@ -1,6 +1,14 @@
 // The bench's own lab: a server and a bridge with cables between them, and no program until one is started.
 import { once } from "node:events";
-import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -123,6 +131,13 @@ export function profiled([program, ...words]) {
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 const bin = (name) => profiled([file(`../../../${name}/bin/${name}.js`)]);
+
+/** What a process has used of the processors, all its threads together, milliseconds. Other load does not count. */
+export function cpuMs({ child }) {
+  const tasks = `/proc/${child.pid}/task`;
+  const ns = readdirSync(tasks).map((task) => readFileSync(`${tasks}/${task}/schedstat`, "utf8"));
+  return ns.reduce((sum, line) => sum + Number(line.split(" ")[0]), 0) / 1e6;
+}
 
 export async function run({ lab }, node, ...command) {
   const { code, stdout, stderr } = await execIn(lab, node, command);

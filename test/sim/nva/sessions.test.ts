@@ -1,5 +1,6 @@
 import { call } from "@nve/program";
 import { CreateVnRequest, NveState } from "@nve/protocol-spec/proto/northbound";
+import { AdmitRequest, DenialCode } from "@nve/protocol-spec/proto/nve";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { claim, ip, macOf, type Rig, rig, uuid } from "./rig.ts";
 
@@ -33,7 +34,7 @@ describe("a session", () => {
     const status = await call(nva.northbound, nva.northbound.status, {});
     expect(message).toEqual({
       $case: "welcome",
-      value: { version: 1, storeId: status.storeId, holdMs: 10_000 },
+      value: { version: 1, storeId: status.storeId, holdMs: 10_000, admissions: true },
     });
     expect(await nves()).toMatchObject([
       { location: { nveId: "tor1" }, state: NveState.NVE_STATE_CONNECTED },
@@ -52,6 +53,35 @@ describe("a session", () => {
     const revisions = acks.map(({ revision }) => revision);
     expect(revisions).toEqual([...revisions].sort((a, b) => Number(a - b)));
     expect(await claims()).toHaveLength(100);
+  });
+
+  test("A7: questions in one message are answered in one, each by itself", async () => {
+    const tor = await nva.nve("tor1", "10.0.0.1");
+    const ask = (vn: AdmitRequest["vn"]) => AdmitRequest.create({ nveId: "tor1", vn });
+    const requests = [
+      ask({ $case: "vnId", value: 1 }),
+      ask(undefined),
+      ask({ $case: "vnId", value: 77 }),
+    ];
+    tor.send({ $case: "admissions", value: { serial: 7n, requests } });
+    const { message } = await tor.inbox.next(({ message: m }) => m?.$case === "verdicts");
+    expect(message).toMatchObject({
+      value: {
+        serial: 7n,
+        responses: [
+          { verdict: { $case: "granted", value: { vnId: 1 } } },
+          { verdict: { $case: "unusable", value: expect.stringContaining("neither VN ID") } },
+          { verdict: { $case: "denied", value: { code: DenialCode.DENIAL_CODE_NO_SUCH_VN } } },
+        ],
+      },
+    });
+  });
+
+  test("V10: more questions in one message than there may be end the session, with the reason", async () => {
+    const tor = await nva.nve("tor1", "10.0.0.1");
+    const requests = Array.from({ length: 257 }, () => AdmitRequest.create({ nveId: "tor1" }));
+    tor.send({ $case: "admissions", value: { serial: 1n, requests } });
+    expect(await tor.inbox.ended).toContain("257 requests, not 256 at most");
   });
 
   test("a claim in an unknown VN is refused by itself", async () => {

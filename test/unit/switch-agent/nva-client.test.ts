@@ -51,6 +51,10 @@ class FakeNva {
   watch: Watch | undefined;
   version = 1;
   acknowledging = true;
+  /** How many questions there were in each message. */
+  readonly questions: number[] = [];
+  admissions = true;
+  answering = true;
   serving: Serving | undefined;
 
   async open(address: string): Promise<void> {
@@ -82,8 +86,14 @@ class FakeNva {
       const { message } = said;
       if (message?.$case === "hello") {
         this.hellos.push(said);
-        const welcome = { version: this.version, storeId, holdMs: 1000 };
+        const { version, admissions } = this;
+        const welcome = { version, storeId, holdMs: 1000, admissions };
         call.write({ message: { $case: "welcome", value: welcome } });
+      } else if (message?.$case === "admissions") {
+        this.questions.push(message.value.requests.length);
+        const responses = message.value.requests.map((request) => this.#admit(request));
+        const value = { serial: message.value.serial, responses };
+        if (this.answering) call.write({ message: { $case: "verdicts", value } });
       } else if (message?.$case === "report") {
         this.reports.push(message.value);
         const ack = { serial: message.value.serial, revision: 1n, refused: [] };
@@ -215,6 +225,51 @@ test("A7: the NVA grants or denies, with its reason", async () => {
     code: 5,
     reason: "the NVA says no: no such VN",
   });
+});
+
+test("A7: what is asked in one turn is one message; an NVA that takes none is asked one by one", async () => {
+  await connected();
+  const three = () => Promise.all([1, 2, 3].map(() => client.admit(ask, 1000)));
+  for (const verdict of await three()) expect(verdict.is).toBe("granted");
+  expect(nva.questions).toEqual([3]);
+  client.close();
+  nva.admissions = false;
+  open("one");
+  await until("connected", () => client.state.is === "connected");
+  for (const verdict of await three()) expect(verdict.is).toBe("granted");
+  expect(nva.questions).toEqual([3]);
+  expect(nva.asked).toHaveLength(6);
+});
+
+test("A7: questions that are not answered are over with their time, or with the session", async () => {
+  await connected();
+  nva.answering = false;
+  expect(await client.admit(ask, 50)).toEqual({ is: "unreachable", reason: "no answer in time" });
+  const verdict = client.admit(ask, 10_000);
+  await until("asked", () => nva.questions.length === 2);
+  nva.connect?.end();
+  expect(await verdict).toMatchObject({ is: "unreachable", reason: "the NVA ended the session" });
+});
+
+test("an answer waits for what was reported until then, not for what was reported later", async () => {
+  await connected();
+  await client.synced([]);
+  nva.acknowledging = false;
+  client.report({ ...nothing, claims: [claim(a)] });
+  const first = client.synced([]).then(() => "stored");
+  await until("reported", () => nva.reports.length === 2);
+  client.report({ ...nothing, claims: [claim(b)] });
+  const second = client.synced([]).then(() => "stored");
+  const ack = (serial: bigint) =>
+    nva.connect?.write({
+      message: { $case: "ack", value: { serial, revision: 1n, refused: [] } },
+    });
+  ack(2n);
+  expect(await first).toBe("stored");
+  const soon = new Promise((resolve) => setTimeout(() => resolve("waits"), 50));
+  expect(await Promise.race([second, soon])).toBe("waits");
+  ack(3n);
+  expect(await second).toBe("stored");
 });
 
 test("A7: an NVA that is away is unreachable, after the time that there is", async () => {
