@@ -104,8 +104,10 @@ test("no protocol is on a static port: nothing is sent there, and LLDP that come
   expect(ports).toMatchObject(
     ["eth1", "eth2", "eth3"].map((port) => ({ interface: port, state: "up", evb: false })),
   );
-  const counters = ports.map((port) => (port as unknown as { counters: object }).counters);
-  expect(counters).toEqual([{}, {}, {}]);
+  const counted = ports.flatMap((port) =>
+    Object.keys((port as unknown as { counters: object }).counters),
+  );
+  expect(counted.filter((name) => !name.startsWith("glean."))).toEqual([]);
   const quiet = await lab.capture("bare3", "eth0", "ether proto 0x88cc or ether proto 0x8940");
   const sockets = async (tor: string) =>
     (await lab.run(tor, "ss", "-0", "-n")).split("\n").filter((line) => /:eth1\b/.test(line))
