@@ -82,7 +82,7 @@ const stations = {
       /bgid/.test(await run(rig, "station", ...neighbourEvb)),
     );
     await settled();
-    return (await child(rig, running, "lldpad-client", port(0))).tell;
+    return (await child(rig, running, "lldpad-client", { name: port(0) })).tell;
   },
   scripted: async (rig, running) => {
     const { tell } = await child(rig, running, "scripted", what);
@@ -100,7 +100,7 @@ const stations = {
 };
 
 const neighbourEvb = ["lldptool", "-t", "-n", "-i", port(0), "-g", "ncb", "-V", "evb"];
-const what = JSON.stringify({ name: port(0), ports: [port(0)], timers: { ...timers, rte: 14 } });
+const what = { name: port(0), ports: [port(0)], timers: { ...timers, rte: 14 } };
 /** lldpad takes requests with GroupIDs about a second after it has heard the other end. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 3500));
 
@@ -108,7 +108,7 @@ const settled = () => new Promise((resolve) => setTimeout(resolve, 3500));
 export async function child(rig, running, name, argument) {
   const words = [
     process.execPath,
-    ...profiled([file(name), argument]).filter((word) => word !== process.execPath),
+    ...profiled([file(name), JSON.stringify(argument)]).filter((word) => word !== process.execPath),
   ];
   const program = start(rig, "station", name, words, { stdio: ["pipe", "pipe", "inherit"] });
   const told = lines(program.child.stdout);

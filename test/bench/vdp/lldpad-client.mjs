@@ -3,7 +3,7 @@
 import { createInterface } from "node:readline";
 import { NativeSocket } from "@nve/linux/native";
 
-const [interfaceName] = process.argv.slice(2);
+const { name: interfaceName } = JSON.parse(process.argv[2] ?? "{}");
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const abstract = (name) =>

@@ -99,14 +99,14 @@ export async function startNva(rig, store) {
   return { ...program, client, createVns };
 }
 
-export async function startSwitchAgent(rig, ports) {
+export async function startSwitchAgent(rig, ports, evb = timers) {
   const socket = join(rig.folder, "switch-agent.sock");
   const config = {
     nve: "tor1",
     vtep: "192.0.2.1",
     nva: { addresses: ["127.0.0.1:7470"], insecure: true },
     ports: Array.from({ length: ports }, (_, n) => ({ name: port(n) })),
-    evb: timers,
+    evb,
     socket: `unix:${socket}`,
     log: "info",
   };

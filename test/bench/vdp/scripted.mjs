@@ -4,6 +4,7 @@
 import { createInterface } from "node:readline";
 import { linkMonitor, openPacketLink } from "@nve/linux";
 import {
+  announcing,
   decode,
   EtherType,
   ecpduOctets,
@@ -60,7 +61,7 @@ const lldpdu = lldpduOctets({
   chassisId: { subtype: 7, octets: text.encode("scripted") },
   portId: { subtype: 5, octets: text.encode(name) },
   ttl: 120,
-  tlvs: [evbOptionalTlv(evb)],
+  tlvs: [evbOptionalTlv(evb), announcing()],
 });
 const announce = () => link.send(frame(EtherType.lldp, lldpdu));
 
@@ -86,11 +87,14 @@ function send() {
   transmit(inFlight, 0);
 }
 
-/** Again after each ack timeout, more often than the standard: it counts what a bridge loses. */
+/** 802.1Q clause 43: again after each ack timeout. */
 function transmit(one, copies) {
-  if (copies > 20) return say({ on: "given-up" });
+  if (copies > r) {
+    inFlight = undefined;
+    return send();
+  }
   link.send(one.octets);
-  one.timer = setTimeout(() => transmit(one, copies + 1), 10.24);
+  one.timer = setTimeout(() => transmit(one, copies + 1), 2 ** rte / 100);
 }
 
 link.onFrame((octets) => {

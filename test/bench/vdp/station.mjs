@@ -1,5 +1,5 @@
 // Runs in the station's node: stations of our own code, one for each port: LLDP, EVB, ECP, and the book of VNICs with
-// its VDP machines, as in the hypervisor-agent. What a virtual switch would be told is left out. A line of JSON in is a
+// its VDP machines, as in the hypervisor-agent, without the virtual switch. A line of JSON in is a
 // command, a line out says what happened.
 import { createInterface } from "node:readline";
 import { openUplink } from "@nve/hypervisor-agent/uplink";
@@ -27,28 +27,43 @@ function openStation(name, at) {
       retryMs: { first: 500, max: 10_000, refused: 30_000 },
     },
     firstSequence: 1 + at,
-    openEdgePort,
-    perform: (action) => {
-      if (action.do !== "report") return;
-      const { vnic, state } = action;
-      if (state === "associated") associated.add(vnic);
-      else associated.delete(vnic);
-      changed();
-    },
+    openEdgePort: (options) =>
+      openEdgePort({
+        ...options,
+        onVdpdu: (vdpdu, ...more) => {
+          options.onVdpdu(vdpdu, ...more);
+          for (const tlv of vdpdu.tlvs) if (tlv.is === "association") hear(associated, tlv);
+        },
+      }),
+    perform: () => {}, // what a virtual switch and an operator would be told
     log: createLog("station", "silent"),
   });
   return { uplink, associated };
 }
 
 let wanted = Number.POSITIVE_INFINITY;
+let count = 0;
+let times = [];
 
-function changed() {
-  const all = stations.reduce((sum, { associated }) => sum + associated.size, 0);
-  if (all === wanted) {
-    say({ on: "associated", count: all, unixMs: performance.timeOrigin + performance.now() });
-    wanted = Number.POSITIVE_INFINITY;
-  }
+/** An Associate was answered with success, the first time since the links came, or since it was asked. */
+function hear(associated, { type, association: { vsiId, status } }) {
+  if (type !== "associate" || status.is !== "response" || status.code !== 0) return;
+  const before = associated.size;
+  associated.add(Buffer.from(vsiId.octets).toString("hex"));
+  if (associated.size === before) return;
+  count += 1;
+  times.push(unixMs());
+  if (count === wanted) say({ on: "associated", unixMs: unixMs(), times });
 }
+
+function want(total) {
+  wanted = total;
+  count = 0;
+  times = [];
+  for (const { associated } of stations) associated.clear();
+}
+
+const unixMs = () => performance.timeOrigin + performance.now();
 
 const hex = (n) => n.toString(16).padStart(8, "0");
 
@@ -80,11 +95,10 @@ const counters = () =>
 
 createInterface({ input: process.stdin }).on("line", (line) => {
   const command = JSON.parse(line);
-  if (command.wanted !== undefined) wanted = command.wanted;
+  if (command.wanted !== undefined) want(command.wanted);
   if (command.do === "ready") say({ on: "ready", ready: ready() });
   if (command.do === "attach") attach(command);
   if (command.do === "counters") say({ on: "counters", ...counters() });
-  if (command.do === "watch") changed();
 });
 process.stdin.on("end", () => process.exit());
 say({ on: "started" });
