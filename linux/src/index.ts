@@ -56,3 +56,4 @@ export {
 } from "./rtnetlink/link.ts";
 export { type LinkEvent, openRtnetlink, type Rtnetlink } from "./rtnetlink/rtnetlink.ts";
 export { NetlinkError } from "./rtnetlink/socket.ts";
+export { seldom } from "./seldom.ts";

@@ -1,13 +1,15 @@
 import type { Clock, Link } from "@nve/linux";
+import { readKeyFile } from "@nve/program/key-file";
 import type { Log } from "@nve/program/log";
 import type { EvbPolicy, Vid } from "@nve/protocol-spec";
-import type { Ask, StationAsk } from "@nve/switch-agent/nve";
+import type { StationAsk } from "@nve/switch-agent/nve";
 import type { Config } from "./config.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
 import type { WatchInterface } from "./local/interfaces.ts";
 import { Nve } from "./local/nve.ts";
 import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
 import { AccessPort } from "./port/access-port.ts";
+import type { PortAuth } from "./port/authentic.ts";
 import { type Names, withVnIds } from "./port/vn-names.ts";
 import { StaticPorts } from "./static/static-ports.ts";
 import type { BindingStore } from "./static/store.ts";
@@ -37,13 +39,14 @@ export class SwitchAgent extends Nve {
   readonly #naming = new Map<string, StationAsk>();
   readonly #unwatch: (() => void)[];
 
-  /** @throws Refused when the bindings that were kept cannot be read */
+  /** @throws Refused when the bindings that were kept, or keys, cannot be read */
   constructor(options: AgentOptions) {
     const { config, random, watchInterface, bindings: store } = options;
     const ports = config.ports.flatMap(({ name, static: vns }) =>
       vns === undefined ? [] : [{ name, static: vns }],
     );
     const kept = ports.length === 0 ? [] : store.load(); // before anything is opened
+    const auths = new Map(config.ports.map(({ name, auth }) => [name, auth && authOf(auth)]));
     super({
       ...options,
       self: { nve: config.nve, vtep: config.vtep },
@@ -66,7 +69,7 @@ export class SwitchAgent extends Nve {
       watchInterface(name, (state) => this.portState(name, state)),
     );
     for (const port of config.ports) {
-      if (port.static === undefined) this.#openPort(port, config.evb);
+      if (port.static === undefined) this.#openPort(port, config.evb, auths.get(port.name));
     }
   }
 
@@ -79,7 +82,11 @@ export class SwitchAgent extends Nve {
     await super.close();
   }
 
-  #openPort({ name, maxAddresses, stations }: Config["ports"][number], policy: EvbPolicy): void {
+  #openPort(
+    { name, maxAddresses, stations, policy: access }: Config["ports"][number],
+    policy: EvbPolicy,
+    auth: PortAuth | undefined,
+  ): void {
     const { clock, log, random, version, openLink, config } = this.#options;
     const link = openLink(name);
     const port = new AccessPort({
@@ -90,6 +97,8 @@ export class SwitchAgent extends Nve {
       link,
       clock,
       policy,
+      access,
+      auth,
       stations,
       maxAddresses,
       firstSequence: Math.floor(random() * 65536),
@@ -98,7 +107,7 @@ export class SwitchAgent extends Nve {
         if (names.size === 0) this.feed({ on: "ask", ask });
         else void this.#name(ask, names);
       },
-      onRefused: (ask: Ask, refusal) => this.refused(ask, refusal),
+      onRefused: (ask, refusal) => this.refused(ask, refusal),
       onAddresses: (vsi, addresses) => this.feed({ on: "addresses", vsi, addresses }),
       onCancel: (vsi) => {
         this.#naming.delete(vsi);
@@ -116,6 +125,7 @@ export class SwitchAgent extends Nve {
       get resourceWaitMs() {
         return port.resourceWaitMs;
       },
+      refusalOf: (vn) => port.door.vn(vn),
       grant: (vsi, inForce) => inForce.by !== "fixed" && port.grant(vsi, inForce),
       refuse: (vsi, refusal) => port.refuse(vsi, refusal),
       withdraw: (vsi, why) => port.withdraw(vsi, why),
@@ -137,6 +147,12 @@ export class SwitchAgent extends Nve {
     this.ports.get(port)?.refuse(vsi, outcome);
   }
 }
+
+/** @throws Refused when the keys cannot be read */
+const authOf = ({ keys, required }: NonNullable<Config["ports"][number]["auth"]>): PortAuth => ({
+  keys: readKeyFile(keys),
+  required,
+});
 
 /** After a restart lending starts elsewhere: the tags that stations still hold from before are left for them. */
 function startTag([first, last]: readonly [Vid, Vid], random: number): Vid {

@@ -5,6 +5,12 @@ import { type IpAddress, NveId, Vid } from "@nve/protocol-spec";
 import { allTags, gleanDefaults, MAX_GLEANED } from "@nve/switch-agent/nve";
 import { z } from "zod";
 import { anyway, dataplaneConfig, nvaConfig, twice, vtepConfig } from "./local/config.ts";
+import {
+  policiesConfig,
+  portAuthConfig,
+  portPolicyConfig,
+  withPolicy,
+} from "./port/policy-config.ts";
 import { DEFAULT_SOCKET } from "./socket.ts";
 import { staticVns } from "./static/config.ts";
 
@@ -22,19 +28,27 @@ const tags = z
   .refine(([first, last]) => first <= last, "the first tag is greater than the last")
   .refine(([first]) => first >= 2, "tag 1 cannot be lent: stations refuse it; begin with 2");
 
-const port = z.strictObject({
-  name: z.string().transform(checked(InterfaceName)),
-  tags: tags.default([...allTags]),
-  maxVnics: z.number().int().min(1).max(65_536).default(MAX_VNICS),
-  /** With more than one a bridge stands between (H3): each is spoken to at its own address. */
-  stations: z.number().int().min(1).max(MAX_STATIONS).default(1),
-  /** There: the port speaks no protocol, and these VNs are on it (A11). */
-  static: staticVns.optional(),
-  /** What is seen in frames is believed (H16); if not said, on ports without protocol. */
-  glean: z.boolean().optional(),
-  maxGleaned: z.number().int().min(1).max(65_536).default(MAX_GLEANED),
-  maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).default(MAX_ADDRESSES.default),
-});
+const port = z
+  .strictObject({
+    name: z.string().transform(checked(InterfaceName)),
+    tags: tags.default([...allTags]),
+    maxVnics: z.number().int().min(1).max(65_536).default(MAX_VNICS),
+    /** With more than one a bridge stands between (H3): each is spoken to at its own address. */
+    stations: z.number().int().min(1).max(MAX_STATIONS).default(1),
+    /** There: the port speaks no protocol, and these VNs are on it (A11). */
+    static: staticVns.optional(),
+    /** What is seen in frames is believed (H16); if not said, on ports without protocol. */
+    glean: z.boolean().optional(),
+    maxGleaned: z.number().int().min(1).max(65_536).default(MAX_GLEANED),
+    maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).default(MAX_ADDRESSES.default),
+    /** Who and what may be on it (H26). */
+    policy: portPolicyConfig.optional(),
+    /** Its stations prove who they are (RFC 8394 Req-11). */
+    auth: portAuthConfig.optional(),
+  })
+  .refine(({ static: vns, policy, auth }) => vns === undefined || (policy ?? auth) === undefined, {
+    error: "a port without protocol has no stations: neither policy nor auth goes with static",
+  });
 
 const seconds = z
   .number()
@@ -71,6 +85,7 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
           error: ({ input }) => `port ${twice(namesOf(input)).join(", ")} is named twice`,
           when: anyway,
         }),
+      policies: policiesConfig,
       evb: evbConfig,
       lldp: lldpConfig,
       dataplane: dataplaneConfig,
@@ -93,7 +108,16 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
       },
       path: ["ports"],
       when: anyway,
-    });
+    })
+    .transform(({ ports, policies, ...rest }, ctx) => ({
+      ...rest,
+      ports: ports.flatMap((port, at) => {
+        const whole = withPolicy(port, policies);
+        if (typeof whole !== "string") return [whole];
+        ctx.addIssue({ code: "custom", message: whole, path: ["ports", at, "policy"] });
+        return [];
+      }),
+    }));
 
 export type Config = z.output<ReturnType<typeof configSchema>>;
 

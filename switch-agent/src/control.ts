@@ -88,7 +88,7 @@ const portsOf = (agent: SwitchAgent): PortStatus[] => [
 /** Counters: `lldp.in`, `ecp.requests-out`, `vdp.refused`, `malformed.vdp.short`, `link.dropped-in`, … */
 function portStatus(
   agent: SwitchAgent,
-  { name, state, edge, vdp, dropped, isAccessNetwork }: AccessPort,
+  { name, state, edge, vdp, door, authentic, dropped, isAccessNetwork }: AccessPort,
 ): PortStatus {
   const nve = agent.core.ports.get(name);
   const { lldp, ecp, malformed } = edge.counters;
@@ -97,7 +97,11 @@ function portStatus(
     state,
     evb: edge.evb,
     neighbours: edge.neighbours,
-    counters: { lldp, ecp, vdp, malformed, link: dropped, ...gleaned(agent, name) },
+    counters: {
+      ...{ lldp, ecp, vdp, malformed, link: dropped, refused: door.refused },
+      ...(authentic.guard && { auth: authentic.guard.counters }),
+      ...gleaned(agent, name),
+    },
     vnics: nve?.vsis.size ?? 0,
     tagsLent: nve?.pool.lent.size ?? 0,
     tagsFree: nve?.pool.free ?? 0,
@@ -163,8 +167,9 @@ function vnic(nve: Nve, { ask, granted, pending }: Vsi): SwitchVnic {
   );
   const { port, station = "", vnic: name, hypervisor, vm: vmName = "" } = shown;
   const sinceUnixMs = BigInt(since);
-  const { origin = "vdp" } = shown;
-  return { vnic: name, port, station, state, vns, sinceUnixMs, hypervisor, vmName, origin };
+  const { origin = "vdp", authenticated = false } = shown;
+  const who = { hypervisor, vmName, origin, authenticated };
+  return { vnic: name, port, station, state, vns, sinceUnixMs, ...who };
 }
 
 function switchVn(nve: Nve, vn: VnId): SwitchVn {

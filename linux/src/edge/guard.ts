@@ -15,6 +15,8 @@ import {
 
 /** Proves to the peer what we say in VDP, and has the peer prove what it says (H26, RFC 8394 Req-11). */
 export type Guard = {
+  /** ULPDUs that were opened, since the start. As of now: a copy. */
+  readonly counters: GuardCounters;
   /**
    * A ULPDU as it goes out; without a nonce of the peer, as it is.
    * @param to where it goes: the peer's own address, or a group's
@@ -28,8 +30,11 @@ export type Guard = {
 /** `proven`: whoever said it has one of our keys. */
 export type Opened = { body: Uint8Array; proven: boolean };
 
-/** Why a ULPDU does not count. `crowded`: more senders than counters are kept for. */
+/** Why a ULPDU does not count. */
 export type SealFault = "missing" | "bad" | "replayed" | "unknownKey" | "crowded";
+
+/** `proven` and why not; `crowded`: more senders than counters are kept for. */
+export type GuardCounters = Record<"proven" | SealFault, number>;
 
 export type GuardOptions = {
   role: EvbRole;
@@ -59,6 +64,7 @@ export function openGuard(options: GuardOptions): Guard {
   const spoken = new Map<Mac, AuthKey>();
   let lastSpoken: AuthKey | undefined;
   let counter = 0;
+  const counters = { proven: 0, missing: 0, bad: 0, replayed: 0, unknownKey: 0, crowded: 0 };
 
   function seal(ulpdu: Uint8Array, to: Mac, peer: Lldpdu | undefined): Uint8Array {
     const sender = options.mac();
@@ -71,15 +77,18 @@ export function openGuard(options: GuardOptions): Guard {
 
   function open(ulpdu: Uint8Array, from: Mac): Opened | undefined {
     const found = read(ulpdu);
-    if (found === "none") {
-      if (!required) return { body: ulpdu, proven: false };
-      options.onRefused(from, "missing");
-      return undefined;
-    }
-    const fault = found === "bad" ? found : faultOf(found, from);
-    if (found !== "bad" && fault === undefined) return { body: found.body, proven: true };
-    options.onRefused(from, fault ?? "bad");
-    return undefined;
+    if (found === "none")
+      return required ? refused(from, "missing") : { body: ulpdu, proven: false };
+    if (found === "bad") return refused(from, found);
+    const fault = faultOf(found, from);
+    if (fault !== undefined) return refused(from, fault);
+    counters.proven += 1;
+    return { body: found.body, proven: true };
+  }
+
+  function refused(from: Mac, why: SealFault): undefined {
+    counters[why] += 1;
+    options.onRefused(from, why);
   }
 
   function faultOf({ body, seal }: Sealed, from: Mac): SealFault | undefined {
@@ -98,7 +107,13 @@ export function openGuard(options: GuardOptions): Guard {
     return undefined;
   }
 
-  return { seal, open };
+  return {
+    seal,
+    open,
+    get counters() {
+      return { ...counters };
+    },
+  };
 }
 
 type Sealed = { body: Uint8Array; seal: Seal };

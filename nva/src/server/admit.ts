@@ -7,6 +7,7 @@ import { fromIp, fromMac, fromPrefix, fromUuid, toVn } from "./convert.ts";
 export function admit(authority: Authority, request: AdmitRequest): AdmitResponse {
   NveId(request.nveId);
   if (request.vnic.length > 0) fromUuid(request.vnic, "vnic");
+  if (request.station.length > 0) fromMac(request.station, "station");
   const macs = request.addresses.map(({ mac, ips, prefixes }) => {
     ips.forEach(fromIp);
     prefixes.forEach(fromPrefix);

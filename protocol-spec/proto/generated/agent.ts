@@ -301,6 +301,8 @@ export interface SwitchVnic {
   vmName: string;
   /** "vdp", "static", "local" (co-located hypervisor) */
   origin: string;
+  /** its station has proven that it has a key of the port's */
+  authenticated: boolean;
 }
 
 export interface ListSwitchVnsRequest {
@@ -3328,6 +3330,7 @@ function createBaseSwitchVnic(): SwitchVnic {
     hypervisor: "",
     vmName: "",
     origin: "",
+    authenticated: false,
   };
 }
 
@@ -3362,6 +3365,9 @@ export const SwitchVnic: MessageFns<SwitchVnic> = {
     }
     if (message.origin !== "") {
       writer.uint32(74).string(message.origin);
+    }
+    if (message.authenticated !== false) {
+      writer.uint32(80).bool(message.authenticated);
     }
     return writer;
   },
@@ -3451,6 +3457,14 @@ export const SwitchVnic: MessageFns<SwitchVnic> = {
             message.origin = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.authenticated = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3479,6 +3493,7 @@ export const SwitchVnic: MessageFns<SwitchVnic> = {
     message.hypervisor = object.hypervisor ?? "";
     message.vmName = object.vmName ?? "";
     message.origin = object.origin ?? "";
+    message.authenticated = object.authenticated ?? false;
     return message;
   },
 };

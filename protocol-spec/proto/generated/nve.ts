@@ -188,6 +188,10 @@ export interface AdmitRequest {
   hypervisor: string;
   port: string;
   addresses: VnicAddress[];
+  /** source MAC of its VDP; empty: no station asked */
+  station: Buffer;
+  /** the station has proven that it has a key of its port's */
+  authenticated: boolean;
 }
 
 export interface VnicAddress {
@@ -1767,7 +1771,16 @@ export const Delta: MessageFns<Delta> = {
 };
 
 function createBaseAdmitRequest(): AdmitRequest {
-  return { nveId: "", vn: undefined, vnic: Buffer.alloc(0), hypervisor: "", port: "", addresses: [] };
+  return {
+    nveId: "",
+    vn: undefined,
+    vnic: Buffer.alloc(0),
+    hypervisor: "",
+    port: "",
+    addresses: [],
+    station: Buffer.alloc(0),
+    authenticated: false,
+  };
 }
 
 export const AdmitRequest: MessageFns<AdmitRequest> = {
@@ -1794,6 +1807,12 @@ export const AdmitRequest: MessageFns<AdmitRequest> = {
     }
     for (const v of message.addresses) {
       VnicAddress.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.station.length !== 0) {
+      writer.uint32(66).bytes(message.station);
+    }
+    if (message.authenticated !== false) {
+      writer.uint32(72).bool(message.authenticated);
     }
     return writer;
   },
@@ -1867,6 +1886,22 @@ export const AdmitRequest: MessageFns<AdmitRequest> = {
             message.addresses.push(VnicAddress.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.station = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.authenticated = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1903,6 +1938,8 @@ export const AdmitRequest: MessageFns<AdmitRequest> = {
     message.hypervisor = object.hypervisor ?? "";
     message.port = object.port ?? "";
     message.addresses = object.addresses?.map((e) => VnicAddress.fromPartial(e)) || [];
+    message.station = object.station ?? Buffer.alloc(0);
+    message.authenticated = object.authenticated ?? false;
     return message;
   },
 };

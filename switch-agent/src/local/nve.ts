@@ -13,6 +13,7 @@ import {
   type PortOptions,
   type Refusal,
   type Verdict,
+  type VnInfo,
 } from "@nve/switch-agent/nve";
 import { Applier } from "../applier.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
@@ -29,6 +30,8 @@ export interface Asker {
   readonly resourceWaitMs: number;
   /** @param inForce what was asked for, with every tag filled in */
   grant(vsi: string, inForce: Filters | Fixed): void;
+  /** What the port has against a VN that the NVA knows (H26). */
+  refusalOf?(vn: VnInfo): Refusal | undefined;
   refuse(vsi: string, refusal: Refusal): void;
   /** The VSI is no more, whatever was granted. */
   withdraw(vsi: string, why: string): void;
@@ -194,7 +197,7 @@ export class Nve {
   }
 
   /** For the record. */
-  refused(ask: Ask, refusal: Refusal): void {
+  refused(ask: Pick<Ask, "port" | "vnic" | "filters">, refusal: Refusal): void {
     const { port, vnic } = ask;
     const vns = groupsOf(ask.filters);
     const { code, hard, detail } = refusal;
@@ -281,9 +284,11 @@ export class Nve {
       vns.map(async (vn): Promise<[VnId, Verdict]> => {
         const { is, reason } = this.nva.state;
         const fromMemory = is !== "connected" && this.core.infos.has(vn);
-        if (fromMemory) return [vn, { is: "unreachable", reason }]; // what is known is enough
-        const verdict = () => this.#verdict(ask, serial, vn, deadline);
-        return [vn, await this.#gate(ask.port).through(verdict)];
+        const verdict = (): Verdict | Promise<Verdict> =>
+          fromMemory // what is known is enough
+            ? { is: "unreachable", reason }
+            : this.#gate(ask.port).through(() => this.#verdict(ask, serial, vn, deadline));
+        return [vn, this.#atPort(ask.port, vn, await verdict())];
       }),
     );
     this.feed({ on: "verdicts", vsi, serial, verdicts: new Map(verdicts) });
@@ -296,11 +301,20 @@ export class Nve {
       const { is, reason } = this.nva.state;
       return { is: "unreachable", reason: is === "connected" ? "no answer in time" : reason };
     }
-    const { vnic, hypervisor, port } = ask;
+    const { vnic, hypervisor, port, station, authenticated } = ask;
     const pool = this.core.ports.get(port)?.pool;
     const entries = entriesOf(ask.filters, (vid) => pool?.vnOf(vid));
     const content = contentOf("code" in entries ? [] : entries, ask.addresses);
-    return this.nva.admit({ vn, vnic, hypervisor, port, content }, timeoutMs);
+    const by = { ...(station && { station }), ...(authenticated && { authenticated }) };
+    return this.nva.admit({ vn, vnic, hypervisor, port, ...by, content }, timeoutMs);
+  }
+
+  /** What the NVA grants the port may yet refuse. */
+  #atPort(port: string, vn: VnId, verdict: Verdict): Verdict {
+    const info = verdict.is === "granted" ? verdict.info : this.core.infos.get(vn);
+    if (verdict.is === "denied" || info === undefined) return verdict;
+    const refusal = this.askers.get(port)?.refusalOf?.(info);
+    return refusal === undefined ? verdict : { ...refusal, is: "denied" };
   }
 
   #gate(port: string): Gate {

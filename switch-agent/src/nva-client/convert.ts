@@ -163,6 +163,10 @@ export type Admission = {
   vnic: Uuid;
   hypervisor: string;
   port: string;
+  /** Source address of its VDP, where a station asked. */
+  station?: Mac;
+  /** The station has proven that it has a key of the port's. */
+  authenticated?: boolean;
   content: VnicContent;
 };
 
@@ -176,6 +180,8 @@ export const admitRequest = (self: Self, ask: Admission): AdmitRequest => ({
   hypervisor: ask.hypervisor,
   port: ask.port,
   addresses: addressesIn(ask),
+  station: Buffer.from(ask.station === undefined ? [] : macOctets(ask.station)),
+  authenticated: ask.authenticated ?? false,
 });
 
 const addressesIn = ({ vn, content }: Admission): VnicAddress[] =>

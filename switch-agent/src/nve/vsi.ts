@@ -36,6 +36,8 @@ export type Ask = {
   vnic: Uuid;
   /** Source address of its VDP. */
   station?: Mac;
+  /** It has proven that it has a key of the port's (RFC 8394 Req-11). */
+  authenticated?: boolean;
   hypervisor: string;
   /** Who asked when no station did: an administrator (A11), or the hypervisor on this machine (A8). */
   origin?: "static" | "local";

@@ -21,26 +21,19 @@ import {
 import type { Refusal } from "@nve/switch-agent/nve";
 import { firstOf, saidBeside, wholeOf } from "./addresses.ts";
 import { type Answer, Answers } from "./answers.ts";
+import { type Authentic, openAuthentic } from "./authentic.ts";
 import { mtusBeside, reasonBeside } from "./beside.ts";
+import { Door } from "./door.ts";
 import { announcementOf, vsiKey } from "./names.ts";
 import type { PortOptions } from "./options.ts";
 import { Orders } from "./orders.ts";
 import { PortLog } from "./port-log.ts";
-import { isRefusal, type SetCounters, Sets, type Whose } from "./sets.ts";
+import { isRefusal, Sets, type Whose } from "./sets.ts";
+import { turnedAway } from "./turn-away.ts";
 import { ulpdusOf } from "./ulpdus.ts";
+import { noneYet, type VdpCounters } from "./vdp-counters.ts";
 import { inItsWords } from "./vn-names.ts";
 import { askOf, openVsi, remember, type Vsi } from "./vsi.ts";
-
-/** Frames and requests since the start. */
-export type VdpCounters = {
-  requestsIn: number;
-  responsesOut: number;
-  refused: number;
-  orders: number;
-  undelivered: number;
-  /** Responses, which only a station gets. */
-  unexpected: number;
-} & SetCounters;
 
 /** How long an answer waits for others of the same ECPDU. */
 const PATIENCE_MS = 50;
@@ -56,6 +49,8 @@ export class AccessPort {
   readonly name: string;
   readonly edge: EdgePort;
   readonly vdp: VdpCounters;
+  readonly door: Door;
+  readonly authentic: Authentic;
   readonly #options: PortOptions;
   readonly #log: PortLog;
   readonly #vsis = new Map<string, Vsi>();
@@ -68,7 +63,11 @@ export class AccessPort {
   constructor(options: PortOptions) {
     this.name = options.name;
     this.#options = options;
-    this.#log = new PortLog(options.log.child({ port: options.name }), options.stations);
+    const { link, clock } = options;
+    const log = options.log.child({ port: options.name });
+    this.#log = new PortLog(log, options.stations);
+    this.door = new Door(options.access, clock, log);
+    this.authentic = openAuthentic(options.auth, link, clock, log);
     this.#state = options.link.state;
     this.#sets = new Sets({
       clock: options.clock,
@@ -83,8 +82,12 @@ export class AccessPort {
       policy: options.policy,
       firstSequence: options.firstSequence,
       stations: options.stations,
-      lldp: announcementOf(options),
-      onVdpdu: (vdpdu, source) => this.#vdpdu(vdpdu, source),
+      lldp: announcementOf(options, this.authentic.tlvs),
+      guard: this.authentic.guard,
+      onVdpdu: (vdpdu, source, proven) => {
+        if (this.door.lets(source)) this.#vdpdu(vdpdu, source, proven);
+        else this.#turnAway(vdpdu, source);
+      },
       onEvb: (agreed, station) => this.#evb(agreed, station),
       onTooMany: (station) => this.#log.tooMany(station),
       onNeighbour: (what, neighbour) =>
@@ -151,7 +154,18 @@ export class AccessPort {
     this.edge.close();
   }
 
-  #vdpdu(vdpdu: Vdpdu, source: Mac): void {
+  #turnAway(vdpdu: Vdpdu, station: Mac): void {
+    const refusal = this.door.turnAway(station);
+    if (refusal === undefined) return;
+    const { manager } = vdpdu;
+    const isHeld = (one: Association) => this.#vsis.has(this.#key(manager, one, station));
+    const port = { name: this.name, neighbours: this.edge.neighboursAt(station) };
+    const { answers, refused } = turnedAway(vdpdu, station, refusal, isHeld, port);
+    for (const ask of refused) this.#options.onRefused(ask, refusal);
+    this.#send(station, manager, answers);
+  }
+
+  #vdpdu(vdpdu: Vdpdu, source: Mac, proven: boolean): void {
     const { manager, tlvs } = vdpdu;
     this.#sets.hear(source, manager, tlvs);
     const answers = new Answers(this.#options.clock, PATIENCE_MS, (ready) => {
@@ -161,7 +175,7 @@ export class AccessPort {
     for (const tlv of tlvs) {
       if (tlv.is !== "association") continue;
       if (tlv.association.status.is === "response") this.vdp.unexpected += 1;
-      else this.#request(tlv, vdpdu, source, answers.place());
+      else this.#request(tlv, vdpdu, { station: source, proven }, answers.place());
     }
     answers.close();
   }
@@ -169,12 +183,18 @@ export class AccessPort {
   #request(
     { type, association }: VdpTlv & { is: "association" },
     { manager, tlvs }: Vdpdu,
-    source: Mac,
+    { station: source, proven }: { station: Mac; proven: boolean },
     answer: Answer,
   ): void {
     this.vdp.requestsIn += 1;
-    const among = this.isAccessNetwork ? source : undefined;
-    const vsi = this.#vsi(vsiKey(this.name, manager, association, among), manager, source);
+    const vsi = this.#vsi(this.#key(manager, association, source), manager, source);
+    const stolen = this.door.owner(vsi, source, proven, this.edge.neighboursAt(source));
+    if (stolen !== undefined) {
+      const ask = askOf(vsi, { type: "associate", association }, this.name, []);
+      if (stolen.told) this.#options.onRefused(ask, stolen.refusal);
+      answer();
+      return;
+    }
     if (type === "de-associate") {
       this.#sets.forget({ station: source, manager, vsiId: association.vsiId });
       vsi.answer?.();
@@ -209,7 +229,7 @@ export class AccessPort {
     vsi.entries = filters.entries.length;
     vsi.names = namesOf(vsiId, tlvs);
     vsi.labels = labelsOf(vsiId, tlvs);
-    const whole = wholeOf(association, said, this.#options.maxAddresses);
+    const whole = this.door.checked(vsi, wholeOf(association, said, this.#options.maxAddresses));
     if (isRefusal(whole)) {
       this.#refuseAtOnce(vsi, { type, association }, whole);
       return;
@@ -240,6 +260,11 @@ export class AccessPort {
     this.#send(station, manager, [[setTlv(set)]]);
   }
 
+  /** On an access network each station has VSIs of its own. */
+  #key(manager: Uint8Array, association: Association, station: Mac): string {
+    return vsiKey(this.name, manager, association, this.isAccessNetwork ? station : undefined);
+  }
+
   #vsi(key: string, manager: Uint8Array, station: Mac): Vsi {
     const known = this.#vsis.get(key);
     if (known !== undefined) return known;
@@ -264,8 +289,9 @@ export class AccessPort {
   }
 
   #forgetIfOver(vsi: Vsi): void {
-    const over = vsi.machine.state().is === "none";
-    if (over && this.#vsis.get(vsi.key) === vsi) this.#vsis.delete(vsi.key);
+    if (vsi.machine.state().is !== "none") return;
+    this.door.forget(vsi);
+    if (this.#vsis.get(vsi.key) === vsi) this.#vsis.delete(vsi.key);
   }
 
   #perform(vsi: Vsi, action: BridgeAction): void {
@@ -309,6 +335,7 @@ export class AccessPort {
     }
     const { code } = association.status;
     if (code !== VdpError.success) this.vdp.refused += 1;
+    this.door.settle(vsi, code === VdpError.success);
     const tlvs: VdpTlv[] = [
       { is: "association", type, association },
       ...(code === VdpError.success ? vsi.beside : this.#reason(vsi, association, LATE)),
@@ -366,16 +393,8 @@ export class AccessPort {
   #linkState(state: LinkState): void {
     if (state === this.#state) return;
     this.#state = state;
+    for (const vsi of state === "up" ? [] : this.#vsis.values()) vsi.owner = undefined;
     this.#log.link(state);
     this.#options.onState(state);
   }
 }
-
-const noneYet = () => ({
-  requestsIn: 0,
-  responsesOut: 0,
-  refused: 0,
-  orders: 0,
-  undelivered: 0,
-  unexpected: 0,
-});

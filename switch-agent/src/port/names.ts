@@ -6,6 +6,7 @@ import {
   hexPairs,
   type Mac,
   type Neighbour,
+  type OptionalTlv,
   portText,
   textOf,
 } from "@nve/protocol-spec";
@@ -26,8 +27,12 @@ export function vsiKey(
   return [...parts, filters.by, ...(station === undefined ? [] : [station])].join(" ");
 }
 
-export const announcementOf = ({ name, nve, version, managementAddress }: PortOptions) =>
-  announcement({
+/** @param more TLVs of ours */
+export function announcementOf(
+  { name, nve, version, managementAddress }: PortOptions,
+  more: readonly OptionalTlv[],
+): Lldp {
+  const { tlvs, ...ids } = announcement({
     system: nve,
     description: `split-nve switch-agent ${version}`,
     capability: "bridge",
@@ -36,6 +41,10 @@ export const announcementOf = ({ name, nve, version, managementAddress }: PortOp
     managementAddress,
     reads: ["addresses", "names", "labels", "prefixes", "sets"],
   });
+  return { ...ids, tlvs: [...tlvs, ...more] };
+}
+
+type Lldp = ReturnType<typeof announcement>;
 
 /** The neighbour with this address; or the only neighbour, which may use another address for LLDP. */
 export function neighbourOf(neighbours: readonly Neighbour[], station: Mac): Neighbour | undefined {

@@ -38,11 +38,16 @@ export type Vsi = {
   /** What the VNs of its request are called, where that is no VN ID. */
   names: Names;
   labels: VsiLabels | undefined;
+  /** Whose it is (door.ts). */
+  owner: Owner | undefined;
   /** Why it is refused or withdrawn, in words: for what the station is told next. */
   why: string | undefined;
   /** What goes beside the answer to be given next. */
   beside: readonly VdpTlv[];
 };
+
+/** `neighbour`: as LLDP named it at this address. `proven`: authenticated. */
+export type Owner = { station: Mac; neighbour: string | undefined; proven: boolean };
 
 export type VsiOptions = {
   key: string;
@@ -72,6 +77,7 @@ export function openVsi({ key, manager, station, clock, times, perform }: VsiOpt
     answer: undefined,
     names: new Map(),
     labels: undefined,
+    owner: undefined,
     why: undefined,
     beside: [],
   };
@@ -92,13 +98,14 @@ export function askOf(
   neighbours: readonly Neighbour[],
 ): StationAsk {
   const { status, vsiId, filters } = association;
-  const { key, station, labels, addresses } = vsi;
+  const { key, station, labels, addresses, owner } = vsi;
   const vm = printable(labels?.vm ?? "");
   return {
     vsi: key,
     port,
     vnic: uuidFrom(vsiId.octets),
     station,
+    ...(owner?.proven && { authenticated: true }),
     hypervisor: hypervisorOf(neighbours, station, labels?.hypervisor),
     ...(vm !== "" && { vm }),
     mode: type,

@@ -237,6 +237,8 @@ describe("Admit and Lookup", () => {
       hypervisor: "",
       port: "",
       addresses,
+      station: Buffer.alloc(0),
+      authenticated: false,
     };
     return call(client, client.admit, request);
   };

@@ -52,6 +52,7 @@ const agent: AgentClient = {
       hypervisor: "server1",
       vmName: "db1",
       origin: "vdp",
+      authenticated: false,
       vns: [
         {
           vnId: 5001,
