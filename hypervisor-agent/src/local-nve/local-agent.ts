@@ -208,7 +208,7 @@ export class LocalAgent implements Agent {
 
   /** What was attached before, in the background, until it is again. */
   async #pursue(vnic: LocalVnic): Promise<void> {
-    if (vnic.gone || vnic.busy || vnic.granted !== undefined) return;
+    if (vnic.gone || vnic.busy) return;
     vnic.callOff();
     const decision = await this.#ask(vnic);
     if (vnic.gone || vnic.busy || decision.is !== "refused") return;

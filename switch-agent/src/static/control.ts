@@ -12,11 +12,12 @@ import type { Binding, BindingView } from "./binding.ts";
 import { staticVnFrom } from "./config.ts";
 import type { StaticPorts } from "./static-ports.ts";
 
+type Statics = Pick<StaticPorts, "bind" | "unbind" | "list">;
 type Methods = Pick<SwitchAgentServer, "bindPort" | "unbindPort" | "listBindings">;
 
 /** BindPort, UnbindPort and ListBindings of agent.proto. @param statics undefined: an NVE that has no such ports */
-export function bindingMethods(statics: () => Promise<StaticPorts | undefined>): Methods {
-  const some = async (): Promise<StaticPorts> => {
+export function bindingMethods(statics: () => Promise<Statics | undefined>): Methods {
+  const some = async (): Promise<Statics> => {
     const found = await statics();
     if (found !== undefined) return found;
     throw new Refused("this NVE is on a server: its VNICs are bound with `hypervisor-agent vnic`");

@@ -211,6 +211,21 @@ test("unbound while it is being decided, it does not come up after all", async (
   expect(it.agent.core.vsis.size).toBe(0);
 });
 
+test("unbound while its VN Name is asked for, it is not asked for any more", async () => {
+  await start();
+  it.nva.names.set(redName, red);
+  let open = (): void => {};
+  it.nva.gate = new Promise((resolve) => {
+    open = resolve;
+  });
+  void it.agent.statics.bind(binding({ vn: redName }));
+  await pass(it.clock, 5);
+  it.agent.statics.unbind({ port: "swp2", tag: 0 });
+  open();
+  await pass(it.clock, 5000, 100);
+  expect([it.agent.core.vsis.size, keysOf(), it.nva.admitted.length]).toEqual([0, [], 1]);
+});
+
 test("bind answers after 3 s when there is no decision", async () => {
   await start();
   it.nva.gate = new Promise(() => {});
