@@ -441,6 +441,32 @@ describe("status and show", () => {
     expect(text).toMatch(/^vnics: +1$/m);
   });
 
+  test("A8: on a server that is its own NVE, status says how that is, and there is no uplink", async () => {
+    const localNve = {
+      version: "0.1.0",
+      nveId: "server1",
+      vtep: "192.0.2.21",
+      startedUnixMs: 0n,
+      nvaState: "lost",
+      nvaAddress: "nva:7470",
+      nvaReason: "connect ECONNREFUSED",
+      nvaRevision: 7n,
+      dataplane: "ebpf",
+      dataplaneState: "in sync",
+      ports: 2,
+      vns: 1,
+      vnics: 2,
+      localMacs: 2,
+      remoteMacs: 0,
+    };
+    const own = { status: async () => ({ ...status, uplinks: [], localNve }) };
+    const { text } = await cli("status", own);
+    expect(text).toContain("server1, on this server, VTEP 192.0.2.21");
+    expect(text).toContain("lost, nva:7470 (connect ECONNREFUSED)");
+    expect(text).toMatch(/vnics: +2/);
+    expect((await cli("show uplinks", own)).text).toBe("no uplinks: the NVE is on this server");
+  });
+
   test("status --json is what the agent said", async () => {
     const said = JSON.parse((await cli("status --json")).text);
     expect(said).toMatchObject({ id: "server1", drops: { "not-bound": 2 } });
