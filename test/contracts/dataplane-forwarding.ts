@@ -1,6 +1,7 @@
+import { EtherType, frameOctets } from "@nve/protocol-spec";
 import { describe, expect, test } from "vitest";
 import { type Bench, local, remote, vn } from "./dataplane-bench.ts";
-import { testFrame } from "./wires.ts";
+import { station, testFrame } from "./wires.ts";
 
 /** A5, V6, V8: known unicast. */
 export function unicast(bench: Bench): void {
@@ -185,6 +186,10 @@ export function isolation(bench: Bench): void {
     test("untagged control frames are neither forwarded nor dropped", async () => {
       bench.at("p1", "", "0a", "01:80:c2:00:00:00");
       bench.at("p1", "", "0a", "01:80:c2:00:00:0e");
+      for (const etherType of [EtherType.lldp, EtherType.ecp]) {
+        const frame = { source: station("0a"), destination: station("0b"), etherType };
+        bench.rig.send("p1", frameOctets({ ...frame, payload: new Uint8Array(46) }));
+      }
       expect(await bench.rig.seen()).toEqual([]);
       expect(await bench.dropped()).toEqual({});
     });

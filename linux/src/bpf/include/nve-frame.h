@@ -8,6 +8,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#define ETH_P_ECP 0x8940 /* 802.1Q clause 43 */
 #define memcpy __builtin_memcpy
 #define memset __builtin_memset
 

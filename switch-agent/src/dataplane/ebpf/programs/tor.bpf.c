@@ -152,9 +152,11 @@ static __always_inline int is_at_home(const struct ethhdr *eth, const struct ing
 }
 
 /* Frames with no tag, and those with a priority tag (802.1Q 9.6), are of the VN that has vid 0 on the port. */
-static __always_inline int no_access(struct __sk_buff *skb, __u16 vid)
+static __always_inline int no_access(struct __sk_buff *skb, const struct ethhdr *eth, __u16 vid)
 {
 	if (vid) return DROP(NO_SUCH_TAG);
+	/* On an access network stations speak to the port's own address. */
+	if (eth->h_proto == bpf_htons(ETH_P_LLDP) || eth->h_proto == bpf_htons(ETH_P_ECP)) return TC_ACT_OK;
 	return skb->vlan_present ? DROP(PRIORITY_TAGGED) : DROP(UNTAGGED);
 }
 
@@ -174,7 +176,7 @@ int tor_access(struct __sk_buff *skb)
 	if (!skb->vlan_present && is_link_local(eth->h_dest)) return TC_ACT_OK;
 	if (skb->vlan_present) from.vid = key.vid = vid_of(skb);
 	access = bpf_map_lookup_elem(&access_map, &key);
-	if (!access) return no_access(skb, key.vid);
+	if (!access) return no_access(skb, eth, key.vid);
 	if (skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) return DROP(NO_SUCH_TAG);
 	from.vni = access->vni;
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
