@@ -1,4 +1,4 @@
-import { hexPairs } from "./bytes.ts";
+import { hexOctets, hexPairs } from "./bytes.ts";
 import { OutOfRange } from "./errors.ts";
 
 declare const brand: unique symbol;
@@ -32,10 +32,13 @@ export const Mac = (text: string): Mac => {
 /** Group addresses (broadcast and multicast) have the lowest bit of the first octet set (802 §8.2). */
 export const isGroup = (mac: Mac): boolean => (Number.parseInt(mac.slice(0, 2), 16) & 1) === 1;
 
-export const macOctets = (mac: Mac): Uint8Array =>
-  Uint8Array.from(mac.split(":"), (pair) => Number.parseInt(pair, 16));
+export const macOctets = (mac: Mac): Uint8Array => hexOctets(mac, 6);
 
-export const macFrom = (octets: Uint8Array): Mac => Mac(hexPairs(octets).join(":"));
+/** @throws OutOfRange when they are not six */
+export const macFrom = (octets: Uint8Array): Mac => {
+  const text = hexPairs(octets).join(":");
+  return octets.length === 6 ? (text as Mac) : Mac(text);
+};
 
 /** UUID, lower case (RFC 9562 §4). A VNIC Name (H5) and a VN Name (H4) are UUIDs. */
 export type Uuid = Text<"Uuid">;
@@ -45,12 +48,7 @@ export const Uuid = (text: string): Uuid => {
   throw new OutOfRange(`"${text}" is not a UUID`);
 };
 
-export const uuidOctets = (uuid: Uuid): Uint8Array => {
-  const digits = uuid.replaceAll("-", "");
-  return Uint8Array.from({ length: 16 }, (_, i) =>
-    Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16),
-  );
-};
+export const uuidOctets = (uuid: Uuid): Uint8Array => hexOctets(uuid, 16);
 
 export const uuidFrom = (octets: Uint8Array): Uuid =>
   Uuid(

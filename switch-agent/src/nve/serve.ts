@@ -9,6 +9,7 @@ import {
   intentChange,
   intentKey,
   type LocalPlace,
+  type MacIntent,
   type Place,
   placeKey,
 } from "./intents.ts";
@@ -44,8 +45,19 @@ export function localVnic(
   if (ask.mode !== "associate" || vid === undefined) return undefined;
   const { vnic, port, hypervisor, suspended, rules = ofPort } = ask;
   const by = filters.by === "fixed" ? "static" : "signalled";
-  return { vnic, port, vid, rules, up, hypervisor, suspended, order, by, since, macs };
+  const seen = { vnic, port, vid, rules, up };
+  const now: LocalVnic = { ...seen, hypervisor, suspended, order, by, since, macs };
+  const before = made.get(macs);
+  if (before !== undefined && isSame(before, now)) return before;
+  made.set(macs, now);
+  return now;
 }
+
+/** One object as long as nothing is different, so that what was computed of it serves again. */
+const made = new WeakMap<LocalVnic["macs"], LocalVnic>();
+
+const isSame = (a: LocalVnic, b: LocalVnic): boolean =>
+  (Object.keys(a) as (keyof LocalVnic)[]).every((key) => a[key] === b[key]);
 
 /** All that the NVE does for one VN. It is computed anew after each change, and compared with what was. */
 export type Served = {
@@ -128,25 +140,43 @@ function intentsOf(info: VnInfo, here: Here, fdb: Fdb, nva: boolean): Map<string
   const { vnics, owners, places, gleaned } = here;
   const flood = floodOf([...places.values()], vn, fdb);
   const floodUnknown = !nva || !fdb.complete(vn) || hasSilent(vnics, vn, fdb);
-  const intents: Intent[] = [{ is: "vn", vni, flood, floodUnknown }];
+  const intents = new Map<string, Intent>();
+  const add = (intent: Intent): unknown => intents.set(intentKey(intent), intent);
+  add({ is: "vn", vni, flood, floodUnknown });
   for (const { port, vid, rules } of places.values()) {
-    intents.push({ is: "access", port, vid, vni, ...rules });
+    add({ is: "access", port, vid, vni, ...rules });
   }
   const remotes = fdb.remotes(vn);
   // Behind a dead link it is not reached: its server has another uplink (RFC 8394 Req-3), or it has moved.
   const isAway = (mac: Mac) => owners.get(mac)?.up === false && remotes.has(mac);
   for (const [mac, owner] of owners) {
-    if (!isAway(mac)) intents.push({ is: "mac", vni, mac, at: localPlace(owner) });
+    if (!isAway(mac)) intents.set(...macIntent(owner, vni, mac, () => localPlace(owner)));
   }
-  for (const { mac, vtep } of remotes.values()) {
+  for (const remote of remotes.values()) {
+    const { mac, vtep } = remote;
     if (owners.has(mac) && !isAway(mac)) continue;
-    intents.push({ is: "mac", vni, mac, at: { is: "remote", vtep } });
+    intents.set(...macIntent(remote, vni, mac, () => ({ is: "remote", vtep })));
   }
   for (const { mac, at } of gleaned.values()) {
-    if (!owners.has(mac) && !remotes.has(mac)) intents.push({ is: "mac", vni, mac, at });
+    if (!owners.has(mac) && !remotes.has(mac)) add({ is: "mac", vni, mac, at });
   }
-  return new Map(intents.map((intent) => [intentKey(intent), intent]));
+  return intents;
 }
+
+type Keyed = readonly [key: string, intent: MacIntent];
+
+/** With its key, as it was made the last time. @param source what it is computed of: another one when that changes */
+function macIntent(source: object, vni: Vni, mac: Mac, place: () => Place): Keyed {
+  const ofSource = keyed.get(source) ?? new Map<Mac, Keyed>();
+  const before = ofSource.get(mac);
+  if (before?.[1].vni === vni) return before;
+  const intent: MacIntent = { is: "mac", vni, mac, at: place() };
+  const now: Keyed = [intentKey(intent), intent];
+  keyed.set(source, ofSource.set(mac, now));
+  return now;
+}
+
+const keyed = new WeakMap<object, Map<Mac, Keyed>>();
 
 /** Sorted, so that the same members always make the same list; an underlay address once (A10, P8). */
 function floodOf(locals: readonly LocalVnic[], vn: VnId, fdb: Fdb): Place[] {
@@ -172,8 +202,10 @@ function claimsOf(vn: VnId, { owners, places, gleaned }: Here): Map<Mac, LocalCl
   const claims = new Map<Mac, LocalClaim>();
   for (const [mac, vnic] of owners) {
     const said = vnic.macs.get(mac) ?? none;
-    const ips = said.size > 0 ? said : (gleaned.get(mac)?.ips.keys() ?? none);
-    claims.set(mac, claimOf(vn, mac, vnic, ips));
+    const seen = said.size > 0 ? undefined : gleaned.get(mac)?.ips.keys();
+    const claim =
+      seen === undefined ? saidClaim(vn, mac, vnic, said) : claimOf(vn, mac, vnic, seen);
+    claims.set(mac, claim);
   }
   for (const { mac, at, ips } of gleaned.values()) {
     const vnic = places.get(placeKey(at));
@@ -184,6 +216,16 @@ function claimsOf(vn: VnId, { owners, places, gleaned }: Here): Map<Mac, LocalCl
 }
 
 const none: ReadonlySet<IpPrefix> = new Set();
+
+/** As it was made the last time. */
+function saidClaim(vn: VnId, mac: Mac, vnic: LocalVnic, said: Iterable<IpPrefix>): LocalClaim {
+  const ofVnic = saidClaims.get(vnic) ?? new Map<Mac, LocalClaim>();
+  const claim = ofVnic.get(mac) ?? claimOf(vn, mac, vnic, said);
+  saidClaims.set(vnic, ofVnic.set(mac, claim));
+  return claim;
+}
+
+const saidClaims = new WeakMap<LocalVnic, Map<Mac, LocalClaim>>();
 
 function claimOf(vn: VnId, mac: Mac, vnic: LocalVnic, ips: Iterable<IpPrefix>): LocalClaim {
   const { vnic: name, hypervisor, port, suspended } = vnic;
@@ -226,10 +268,15 @@ export class Difference {
   }
 
   #compare(vn: VnId, was: Served, is: Served): void {
-    for (const [key, intent] of was.intents) this.#before.set(key, intent);
-    for (const [key, intent] of is.intents) this.#after.set(key, intent);
+    for (const [key, intent] of is.intents) {
+      if (was.intents.get(key) !== intent) this.#after.set(key, intent);
+    }
+    for (const [key, intent] of was.intents) {
+      if (is.intents.get(key) !== intent) this.#before.set(key, intent);
+    }
     for (const [mac, claim] of is.claims) {
       const old = was.claims.get(mac);
+      if (old === claim) continue;
       if (old === undefined || !sameClaim(old, claim)) this.report.claims.push(claim);
     }
     for (const mac of was.claims.keys()) {
