@@ -46,12 +46,13 @@ import {
 } from "@nve/protocol-spec";
 import * as seeds from "./seeds.ts";
 import type { Target } from "./target.ts";
+import { mustBeWellFormed } from "./well-formed.ts";
 
 /** Payload of a frame, and a bit more. */
 const MAX_PAYLOAD = 1600;
 const BATCH = 1000;
 
-/** Any octets are a value, which written and read again is the same, or a DecodeError. */
+/** Any octets are a well-formed value, which written and read again is the same, or a DecodeError. */
 function codec<T>(
   name: string,
   seedsOf: () => readonly Uint8Array[],
@@ -62,6 +63,7 @@ function codec<T>(
   const run = (octets: Uint8Array): void => {
     const value = valueFrom(() => decode(octets, read));
     if (value === undefined) return;
+    mustBeWellFormed(value);
     use?.(value);
     const again = write === undefined ? undefined : written(write, value);
     if (again !== undefined && !isDeepStrictEqual(decode(again, read), value))
