@@ -183,7 +183,8 @@ export class NveCore {
     const older = vsi.granted;
     const order = this.#orderOf(ask, older);
     const since = older?.ask.mode === ask.mode ? older.since : now;
-    this.#grantNow(vsi, { ask, entries, filters: withVids(ask.filters, vids), order, since });
+    const filters = withVids(ask.filters, vids);
+    this.#grantNow(vsi, { ask, entries, filters, order, since, locals: new Map() });
     vsi.pending = { is: "applying", serial, older };
     return { vsi: ask.vsi, serial };
   }
@@ -244,7 +245,8 @@ export class NveCore {
     const vsi = this.vsis.get(key);
     if (vsi?.granted === undefined || vsi.pending !== undefined) return;
     const { granted } = vsi;
-    this.#grantNow(vsi, { ...granted, ask: { ...granted.ask, addresses } });
+    const ask = { ...granted.ask, addresses };
+    this.#grantNow(vsi, { ...granted, ask, locals: new Map() });
   }
 
   #release(key: string, why: string): undefined {

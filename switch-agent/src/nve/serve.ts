@@ -32,32 +32,38 @@ export type LocalVnic = {
   by: "signalled" | "static";
   since: Instant;
   macs: ReadonlyMap<Mac, ReadonlySet<IpPrefix>>;
+  /** What was computed of it, good for as long as it is this object. */
+  made: { intents: Map<Mac, Keyed>; claims: Map<Mac, LocalClaim> };
 };
 
 /** @returns undefined: it is not active there */
 export function localVnic(
   vn: VnId,
-  { ask, order, since, filters }: Granted,
+  { ask, order, since, filters, locals }: Granted,
   { pool, rules: ofPort, up }: Port,
   macs: LocalVnic["macs"],
 ): LocalVnic | undefined {
   const vid = pool.tagOf(vn);
   if (ask.mode !== "associate" || vid === undefined) return undefined;
   const { vnic, port, hypervisor, suspended, rules = ofPort } = ask;
+  const before = locals.get(vn);
+  if (before?.macs === macs && before.vid === vid && before.up === up && before.rules === rules) {
+    return before;
+  }
   const by = filters.by === "fixed" ? "static" : "signalled";
-  const seen = { vnic, port, vid, rules, up };
-  const now: LocalVnic = { ...seen, hypervisor, suspended, order, by, since, macs };
-  const before = made.get(macs);
-  if (before !== undefined && isSame(before, now)) return before;
-  made.set(macs, now);
+  const seen = {
+    vnic,
+    port,
+    vid,
+    rules,
+    up,
+    macs,
+    made: { intents: new Map(), claims: new Map() },
+  };
+  const now: LocalVnic = { ...seen, hypervisor, suspended, order, by, since };
+  locals.set(vn, now);
   return now;
 }
-
-/** One object as long as nothing is different, so that what was computed of it serves again. */
-const made = new WeakMap<LocalVnic["macs"], LocalVnic>();
-
-const isSame = (a: LocalVnic, b: LocalVnic): boolean =>
-  (Object.keys(a) as (keyof LocalVnic)[]).every((key) => a[key] === b[key]);
 
 /** All that the NVE does for one VN. It is computed anew after each change, and compared with what was. */
 export type Served = {
@@ -150,12 +156,11 @@ function intentsOf(info: VnInfo, here: Here, fdb: Fdb, nva: boolean): Map<string
   // Behind a dead link it is not reached: its server has another uplink (RFC 8394 Req-3), or it has moved.
   const isAway = (mac: Mac) => owners.get(mac)?.up === false && remotes.has(mac);
   for (const [mac, owner] of owners) {
-    if (!isAway(mac)) intents.set(...macIntent(owner, vni, mac, () => localPlace(owner)));
+    if (!isAway(mac)) intents.set(...ownIntent(owner, vni, mac));
   }
-  for (const remote of remotes.values()) {
-    const { mac, vtep } = remote;
+  for (const { mac, vtep } of remotes.values()) {
     if (owners.has(mac) && !isAway(mac)) continue;
-    intents.set(...macIntent(remote, vni, mac, () => ({ is: "remote", vtep })));
+    add({ is: "mac", vni, mac, at: { is: "remote", vtep } });
   }
   for (const { mac, at } of gleaned.values()) {
     if (!owners.has(mac) && !remotes.has(mac)) add({ is: "mac", vni, mac, at });
@@ -163,20 +168,17 @@ function intentsOf(info: VnInfo, here: Here, fdb: Fdb, nva: boolean): Map<string
   return intents;
 }
 
+/** An intent with its key. */
 type Keyed = readonly [key: string, intent: MacIntent];
 
-/** With its key, as it was made the last time. @param source what it is computed of: another one when that changes */
-function macIntent(source: object, vni: Vni, mac: Mac, place: () => Place): Keyed {
-  const ofSource = keyed.get(source) ?? new Map<Mac, Keyed>();
-  const before = ofSource.get(mac);
+function ownIntent(owner: LocalVnic, vni: Vni, mac: Mac): Keyed {
+  const before = owner.made.intents.get(mac);
   if (before?.[1].vni === vni) return before;
-  const intent: MacIntent = { is: "mac", vni, mac, at: place() };
+  const intent: MacIntent = { is: "mac", vni, mac, at: localPlace(owner) };
   const now: Keyed = [intentKey(intent), intent];
-  keyed.set(source, ofSource.set(mac, now));
+  owner.made.intents.set(mac, now);
   return now;
 }
-
-const keyed = new WeakMap<object, Map<Mac, Keyed>>();
 
 /** Sorted, so that the same members always make the same list; an underlay address once (A10, P8). */
 function floodOf(locals: readonly LocalVnic[], vn: VnId, fdb: Fdb): Place[] {
@@ -217,15 +219,12 @@ function claimsOf(vn: VnId, { owners, places, gleaned }: Here): Map<Mac, LocalCl
 
 const none: ReadonlySet<IpPrefix> = new Set();
 
-/** As it was made the last time. */
 function saidClaim(vn: VnId, mac: Mac, vnic: LocalVnic, said: Iterable<IpPrefix>): LocalClaim {
-  const ofVnic = saidClaims.get(vnic) ?? new Map<Mac, LocalClaim>();
-  const claim = ofVnic.get(mac) ?? claimOf(vn, mac, vnic, said);
-  saidClaims.set(vnic, ofVnic.set(mac, claim));
+  const { claims } = vnic.made;
+  const claim = claims.get(mac) ?? claimOf(vn, mac, vnic, said);
+  claims.set(mac, claim);
   return claim;
 }
-
-const saidClaims = new WeakMap<LocalVnic, Map<Mac, LocalClaim>>();
 
 function claimOf(vn: VnId, mac: Mac, vnic: LocalVnic, ips: Iterable<IpPrefix>): LocalClaim {
   const { vnic: name, hypervisor, port, suspended } = vnic;

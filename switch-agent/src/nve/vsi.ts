@@ -11,6 +11,7 @@ import type {
   VsiRequest,
 } from "@nve/protocol-spec";
 import type { AccessRules } from "./intents.ts";
+import type { LocalVnic } from "./serve.ts";
 
 /** How far a VSI is: checked, prepared (a tag is lent), or forwarding. */
 export type VsiMode = VsiRequest["type"];
@@ -94,6 +95,8 @@ export type Granted = {
   filters: Filters | Fixed;
   order: number;
   since: Instant;
+  /** In each VN, as it was computed the last time. */
+  locals: Map<VnId, LocalVnic>;
 };
 
 /**
