@@ -6,6 +6,7 @@ import { startCoverage } from "./coverage.ts";
 import { decoders } from "./decoders.ts";
 import { type Find, fuzz } from "./fuzz.ts";
 import type { Target } from "./target.ts";
+import { startWatchdog } from "./watchdog.ts";
 
 // What scripts/fuzz.mjs runs: `main.js <finds folder> <seed> <seconds> [target]`.
 
@@ -26,6 +27,8 @@ process.on("unhandledRejection", (error) => {
 });
 
 const coverage = startCoverage(import.meta.url);
+let running = "";
+const watchdog = startWatchdog(() => join(folder, running, "never-ends.hex"));
 let finds = 0;
 for (const target of targets) finds += await one(target);
 process.exit(finds > 0 ? 1 : 0);
@@ -35,7 +38,12 @@ async function one(target: Target): Promise<number> {
   const enough = () => performance.now() > end;
   const earlier = findsOf(target.name);
   const seeds = () => [...target.seeds(), ...earlier];
-  const outcome = await fuzz({ ...target, seeds }, { seed: Number(seed), enough, coverage });
+  running = target.name;
+  const run = (octets: Uint8Array) => {
+    watchdog.begin(octets);
+    return target.run(octets);
+  };
+  const outcome = await fuzz({ ...target, seeds, run }, { seed: Number(seed), enough, coverage });
   const { executions, corpus, finds } = outcome;
   const what = `${executions} executions, ${corpus.length} inputs that ran something new`;
   process.stdout.write(`${target.name}: ${what}, ${finds.length} finds\n`);
