@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { agents } from "./agents.ts";
 import { startCoverage } from "./coverage.ts";
 import { decoders } from "./decoders.ts";
+import { findsOf } from "./finds.ts";
 import { type Find, fuzz } from "./fuzz.ts";
 import type { Target } from "./target.ts";
 import { startWatchdog } from "./watchdog.ts";
@@ -36,7 +37,7 @@ process.exit(finds > 0 ? 1 : 0);
 async function one(target: Target): Promise<number> {
   const end = performance.now() + (Number(seconds) * 1000) / targets.length;
   const enough = () => performance.now() > end;
-  const earlier = findsOf(target.name);
+  const earlier = findsOf(folder, target.name);
   const seeds = () => [...target.seeds(), ...earlier];
   running = target.name;
   const run = (octets: Uint8Array) => {
@@ -57,16 +58,4 @@ function keep(name: string, { octets, error }: Find): void {
   const file = join(folder, name, `${hash}.hex`);
   writeFileSync(file, `${Buffer.from(octets).toString("hex")}\n`);
   process.stdout.write(`  ${file}: ${error.stack}\n`);
-}
-
-/** Finds of earlier runs: they are tried first. */
-function findsOf(name: string): Uint8Array[] {
-  try {
-    return readdirSync(join(folder, name))
-      .filter((file) => file.endsWith(".hex"))
-      .map((file) => readFileSync(join(folder, name, file), "utf8").trim())
-      .map((hex) => Uint8Array.from(Buffer.from(hex, "hex")));
-  } catch {
-    return []; // none yet
-  }
 }

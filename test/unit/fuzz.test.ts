@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { agents } from "../fuzz/agents.ts";
 import { decoders } from "../fuzz/decoders.ts";
-import { fuzz, type Outcome } from "../fuzz/fuzz.ts";
+import { findsOf } from "../fuzz/finds.ts";
+import { faultOf, fuzz, type Outcome } from "../fuzz/fuzz.ts";
 import { hex } from "../support/octets.ts";
 
 const report = ({ finds }: Outcome): string[] =>
@@ -16,6 +18,17 @@ describe("whatever comes from the wire", () => {
     }, 60_000);
   }
 });
+
+const folder = join(import.meta.dirname, "../fuzz/finds");
+
+test("what fuzzing has found is mended", async () => {
+  for (const target of [...decoders, ...agents])
+    for (const octets of findsOf(folder, target.name))
+      expect(
+        (await faultOf(target, octets))?.stack,
+        `${target.name} ${hex(octets)}`,
+      ).toBeUndefined();
+}, 60_000);
 
 describe("whatever comes at one port", () => {
   for (const target of agents) {
