@@ -58,7 +58,7 @@ test("H26, V10: 100,000 hostile frames a second at one port: at another VNICs co
     await annotate(`tor1 eth1: ${JSON.stringify(difference(before.eth1, after.eth1))}`);
 
     expect(beside.failed).toEqual([]);
-    expect(beside.count).toBeGreaterThan(0);
+    expect(beside.count).toBeGreaterThan(FLOOD.seconds); // else they were not served, only not refused
     if (quiet.p99 <= QUIET_P99_MS) expect(beside.p99).toBeLessThanOrEqual(P99_MS);
     expect(perSecond).toBeGreaterThan(FLOOD.perSecond / 2); // else this was no flood
     expect(peak - before.mib).toBeLessThan(MEMORY_MIB);
