@@ -58,6 +58,8 @@ const ADMIT_MS = 2000;
 const SYNC_MS = 250;
 /** When settling takes so long, what happens meanwhile is settled together. */
 const MANY_MS = 2;
+/** An answer waits no longer for settling, unless that takes longer itself. */
+const LONG_MS = 20;
 /** Events of which many come at once. */
 const TOGETHER: ReadonlySet<string> = new Set(["release", "sample", "verdicts"]);
 /** Decisions of one port that the NVA is asked for at a time: the other ports, and our own CLI, get their turn. */
@@ -234,10 +236,11 @@ export class Nve {
     });
   }
 
-  /** Not sooner than in what the last settling took: at the most half of our time goes there. */
+  /** The longer settling takes, the more is settled together: at the most a fifth of our time goes there. */
   #settleSoon(): void {
     const clock = this.#clock;
-    this.#callOffSettle ??= clock.at(Instant(clock.now() + this.#settleMs), () => {
+    const pauseMs = Math.min(4 * this.#settleMs, Math.max(LONG_MS, this.#settleMs));
+    this.#callOffSettle ??= clock.at(Instant(clock.now() + pauseMs), () => {
       this.#callOffSettle = undefined;
       this.feed({ on: "settle" });
     });

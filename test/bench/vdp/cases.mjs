@@ -34,7 +34,7 @@ export function cases(counts, vns) {
 }
 
 /** One pair, with programs of its own, so that nothing is known from the case before. */
-export async function runCase(rig, { station, bridge, vsis, vns }) {
+export async function runCase(rig, { name, station, bridge, vsis, vns }) {
   const running = [];
   try {
     const program =
@@ -52,27 +52,45 @@ export async function runCase(rig, { station, bridge, vsis, vns }) {
     const cpu = cpuMs(program) - before;
     const burst = wire.take();
     // With all of them there, some more, one by one.
-    const single = [];
-    for (let n = 0; n < SINGLES; n++) {
-      ask({ first: 40_000 + n, count: 1, vns });
-      await wire.answers(1, 1000);
-      single.push(...wire.take().latencies);
-    }
+    const single = await oneByOne(wire, (n) => ask({ first: 40_000 + n, count: 1, vns }));
     return {
-      station,
-      bridge,
-      vsis,
-      vns,
+      ...{ name, station, bridge, vsis, vns },
       burst: { ...summary(burst), cpuUsPerVsi: Math.round((cpu * 1000) / vsis) },
       single: figures(single),
+      note: noteOn(burst, vsis),
     };
   } finally {
     for (const program of running.reverse()) await program.stop();
   }
 }
 
+/** Where a bridge falls short. */
+function noteOn({ asked, answered, refused, repeats }, vsis) {
+  return [
+    asked < vsis ? `${vsis - asked} never asked for` : "",
+    answered < asked ? `${asked - answered} never answered` : "",
+    refused > 0 ? `${refused} refused` : "",
+    repeats > 0 ? `${repeats} ECPDUs sent again` : "",
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+/** Each after the answer to the one before; those at the beginning warm up the programs and do not count. */
+async function oneByOne(wire, ask) {
+  const times = [];
+  for (let n = 0; n < WARM_UP + SINGLES; n++) {
+    ask(n);
+    await wire.answers(1, 1000);
+    const { latencies } = wire.take();
+    if (n >= WARM_UP) times.push(...latencies);
+  }
+  return times;
+}
+
 const QUIET_MS = 10_000;
-const SINGLES = 50;
+const WARM_UP = 100;
+const SINGLES = 200;
 
 /** Each asks for VSIs, once it and the bridge know each other. */
 const stations = {
