@@ -63,17 +63,14 @@ export class AccessPort {
   constructor(options: PortOptions) {
     this.name = options.name;
     this.#options = options;
-    const { link, clock } = options;
+    const { link, clock, stations, maxAddresses } = options;
     const log = options.log.child({ port: options.name });
     this.#log = new PortLog(log, options.stations);
     this.door = new Door(options.access, clock, log);
     this.authentic = openAuthentic(options.auth, link, clock, log);
     this.#state = options.link.state;
-    this.#sets = new Sets({
-      clock: options.clock,
-      maxAddresses: options.maxAddresses,
-      ask: (whose, set) => this.#askFor(whose, set),
-    });
+    const ask = (whose: Whose, set: VsiSet): void => this.#askFor(whose, set);
+    this.#sets = new Sets({ clock, stations, maxAddresses, ask });
     this.vdp = Object.assign(this.#sets.counters, noneYet());
     this.edge = openEdgePort({
       link: options.link,

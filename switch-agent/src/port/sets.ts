@@ -43,6 +43,8 @@ export type SetCounters = {
 
 type SetsOptions = {
   clock: Clock;
+  /** How many may be on the port: with more than one, each has its share, and none waits for another's sets (H3). */
+  stations: number;
   /** Of one VSI: IP addresses, prefixes and MACs beyond its filter entries. */
   maxAddresses: number;
   /** Tells the station that its set is not known here. */
@@ -59,8 +61,9 @@ type Slot = {
   callOff: () => void;
 };
 
-/** Sets that are asked for at a time; others wait for their turn. */
-const WINDOW = 4;
+/** Sets that are asked for at a time, of the only station or of each of several; others wait for their turn. */
+const WINDOW = { alone: 4, each: 1 };
+/** Of all stations together. */
 const MAX_WAITING = 4096;
 /** Without a part, or without the request, that long: forgotten. */
 const PATIENCE_MS = 5000;
@@ -132,17 +135,35 @@ export class Sets {
   }
 
   #queue(key: string, whose: Whose, set: VsiSet): void {
-    if (this.#slots.size < WINDOW) this.#open(key, whose, set);
-    else if (this.#waiting.has(key) || this.#waiting.size < MAX_WAITING)
+    const { stations } = this.#options;
+    if (this.#free(this.#slots, whose, this.#window)) this.#open(key, whose, set);
+    else if (
+      this.#waiting.has(key) ||
+      this.#free(this.#waiting, whose, Math.floor(MAX_WAITING / stations))
+    )
       this.#waiting.set(key, { whose: kept(whose), set: keptSet(set) });
   }
 
   #next(): void {
     for (const [key, { whose, set }] of this.#waiting) {
-      if (this.#slots.size >= WINDOW) return;
+      if (!this.#free(this.#slots, whose, this.#window)) continue;
       this.#waiting.delete(key);
       this.#open(key, whose, set);
     }
+  }
+
+  get #window(): number {
+    return this.#options.stations > 1 ? WINDOW.each : WINDOW.alone;
+  }
+
+  /** Is there room for one more, of this station and of all? Where one is expected, its address does not matter. */
+  #free(held: ReadonlyMap<string, { whose: Whose }>, { station }: Whose, each: number): boolean {
+    const { stations } = this.#options;
+    if (held.size >= each * stations) return false;
+    if (stations === 1) return true;
+    let mine = 0;
+    for (const { whose } of held.values()) if (whose.station === station) mine += 1;
+    return mine < each;
   }
 
   #open(key: string, whose: Whose, set: VsiSet): void {
