@@ -22,7 +22,12 @@ export type Config = {
   log: string;
 };
 
-export type UplinkConfig = { name: string; link: "packet" | "pcap" };
+export type UplinkConfig = {
+  name: string;
+  link: "packet" | "pcap";
+  /** The path of a key file. */
+  auth?: { key: string; required: boolean } | undefined;
+};
 
 /** As many as a server has NICs; each VN looks at all of them. */
 const MAX_UPLINKS = 8;
@@ -34,6 +39,13 @@ const uplink = z.strictObject({
   link: z
     .enum(["packet", "pcap"], { error: "link is packet (the default) or pcap" })
     .default("packet"),
+  /** We and the NVE prove to each other who we are (RFC 8394 Req-11). */
+  auth: z
+    .strictObject({
+      key: z.string().regex(/^\//, "auth.key is the full path of a key file"),
+      required: z.boolean().default(true),
+    })
+    .optional(),
 });
 
 const vdp = z

@@ -94,7 +94,7 @@ export function vnicOf({
 }
 
 /** Counters: `lldp.in`, `ecp.requests-out`, `malformed.vdp.short`, `link.dropped-in`, … */
-export function uplinkStatusOf({ name, link, port, book }: Uplink): PortStatus {
+export function uplinkStatusOf({ name, link, port, book, guard }: Uplink): PortStatus {
   const { lldp, ecp, malformed } = port.counters;
   const tags = new Set([...book.vnics.values()].flatMap((vnic) => tagsOf(vnic.granted?.tagged)));
   const { in: droppedIn, out: droppedOut, ...reasons } = link.dropped;
@@ -103,7 +103,10 @@ export function uplinkStatusOf({ name, link, port, book }: Uplink): PortStatus {
     state: link.state,
     evb: port.evb,
     neighbours: port.neighbours,
-    counters: { lldp, ecp, malformed, link: { droppedIn, droppedOut, ...reasons } },
+    counters: {
+      ...{ lldp, ecp, malformed, link: { droppedIn, droppedOut, ...reasons } },
+      ...(guard && { auth: guard.counters }),
+    },
     vnics: book.vnics.size,
     tagsLent: tags.size,
     tagsFree: 0, // the NVE's business

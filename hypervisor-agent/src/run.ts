@@ -14,6 +14,7 @@ import {
 } from "@nve/linux";
 import { readConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
+import { readKeyFile } from "@nve/program/key-file";
 import { createLog, type Log } from "@nve/program/log";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
@@ -127,8 +128,9 @@ function openVirtualSwitch(config: Config, log: Log): Promise<VirtualSwitch> {
 const namesOf = ({ uplinks }: Config): string[] => uplinks.map(({ name }) => name);
 
 function uplinkOptions(config: Config, name: string, log: Log): Omit<UplinkOptions, "perform"> {
-  const { link = "packet" } = config.uplinks.find((one) => one.name === name) ?? {};
+  const { link = "packet", auth } = config.uplinks.find((one) => one.name === name) ?? {};
   return {
+    ...(auth && { auth: { keys: readKeyFile(auth.key), required: auth.required } }),
     hypervisor: config.hypervisor,
     version,
     ...config.lldp,

@@ -4,6 +4,7 @@ import {
   drive,
   type EdgePort,
   type EdgePortOptions,
+  type Guard,
   type Link,
 } from "@nve/linux";
 import type { Log } from "@nve/program/log";
@@ -15,6 +16,7 @@ import {
   type IpAddress,
   mtusOf,
   namesOf,
+  type OptionalTlv,
   printable,
   readSet,
   readsOurs,
@@ -28,6 +30,7 @@ import {
 import { emptyBook, stepBook } from "./stations/book.ts";
 import { hashText } from "./stations/set.ts";
 import type { Book, BookAction, BookEvent, BookSettings } from "./stations/turn.ts";
+import { openUplinkGuard, type UplinkAuth } from "./uplink-auth.ts";
 
 /** One NIC towards a ToR: LLDP with EVB, ECP, and the VSIs of this host in VDP, wired. */
 export interface Uplink {
@@ -35,6 +38,8 @@ export interface Uplink {
   readonly link: Link;
   readonly port: EdgePort;
   readonly book: Book;
+  /** There where it has a key. */
+  readonly guard?: Guard;
   feed(event: BookEvent): void;
   /** LLDP shutdown; the link is let go. */
   close(): void;
@@ -48,6 +53,7 @@ export type UplinkOptions = {
   clock: Clock;
   policy: EvbPolicy;
   settings: BookSettings;
+  auth?: UplinkAuth;
   /** Anything in 0 … 65535, best random (spec/ecp.md 4). */
   firstSequence: number;
   openEdgePort(options: EdgePortOptions): EdgePort;
@@ -62,6 +68,7 @@ const SENT: readonly ExtensionKind[] = ["addresses", "names", "labels", "prefixe
 export function openUplink(options: UplinkOptions): Uplink {
   const { link, clock, policy, settings, log, openEdgePort, perform } = options;
   const { r, rte, rwd, rka } = policy;
+  const { guard, tlvs } = openUplinkGuard(options.auth, link, clock, log);
   let reads: ReadonlySet<ExtensionKind> = new Set();
   let told = "";
 
@@ -81,7 +88,8 @@ export function openUplink(options: UplinkOptions): Uplink {
     role: "station",
     policy,
     firstSequence: options.firstSequence,
-    lldp: announcementOf(options),
+    lldp: announcementOf(options, tlvs),
+    guard,
     onVdpdu: hear,
     onEvb: (evb) => {
       log.info({ uplink: link.name, ...evb }, evb.peer ? "EVB agreed" : "EVB peer gone");
@@ -149,6 +157,7 @@ export function openUplink(options: UplinkOptions): Uplink {
     name: link.name,
     link,
     port,
+    ...(guard && { guard }),
     get book() {
       return feed.state();
     },
@@ -160,8 +169,11 @@ export function openUplink(options: UplinkOptions): Uplink {
   };
 }
 
-const announcementOf = ({ hypervisor, version, managementAddress, link }: UplinkOptions) =>
-  announcement({
+function announcementOf(
+  { hypervisor, version, managementAddress, link }: UplinkOptions,
+  more: readonly OptionalTlv[],
+): EdgePortOptions["lldp"] {
+  const { tlvs, ...ids } = announcement({
     system: hypervisor,
     description: `split-nve hypervisor-agent ${version}`,
     capability: "station",
@@ -170,3 +182,5 @@ const announcementOf = ({ hypervisor, version, managementAddress, link }: Uplink
     managementAddress,
     reads: ["reasons", "mtus"],
   });
+  return { ...ids, tlvs: [...tlvs, ...more] };
+}

@@ -6,6 +6,7 @@ import {
   maxEntries,
   nameTlvs,
   placeholder,
+  SEAL_OCTETS,
   type Uuid,
   type Vdpdu,
   VdpError,
@@ -145,8 +146,11 @@ export function labelTlvs(vnic: Uuid, { hypervisor = "" }: VdpSettings, vm = "")
   return [labelTlv({ vsiId: vsiIdOf(vnic), hypervisor, vm })];
 }
 
-/** Longest ULPDU: what fits an Ethernet frame (spec: 802.1Q clause 43; 1500 less the ECP header, as lldpad counts). */
-export const MAX_ULPDU = 1493;
+/**
+ * Longest ULPDU: what fits an Ethernet frame (spec: 802.1Q clause 43; 1500 less the ECP header, as lldpad counts), less
+ * the seal where there are keys.
+ */
+export const MAX_ULPDU = 1493 - SEAL_OCTETS;
 
 /** As few ULPDUs as it takes, in the order given. Each message is in one piece, and none has two of one VSI. */
 export function batched(

@@ -3,13 +3,14 @@ import { Believer } from "./believer.ts";
 import type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 import { Fdb, type RemoteChange } from "./fdb.ts";
 import { Gleaner, type GleanOptions, gleanDefaults, MAX_GLEANED } from "./glean.ts";
+import { Holders } from "./holders.ts";
 import type { Intent } from "./intents.ts";
 import { Port } from "./ports.ts";
 import { contentOf, named, reasons, withVids } from "./request.ts";
 import { Difference, type LocalVnic, localVnic, ownersOf, type Served, serve } from "./serve.ts";
 import { Tree } from "./tree.ts";
 import { refusalIn, VnInfos } from "./vn-infos.ts";
-import type { Ask, Granted, Pending, Refusal, VnInfo, Vsi } from "./vsi.ts";
+import type { Ask, Entry, Granted, Pending, Refusal, VnInfo, Vsi } from "./vsi.ts";
 
 /**
  * The NVE: who is attached, which tag each VN has on each port, and what follows from it for the dataplane
@@ -24,6 +25,7 @@ export class NveCore {
   readonly fdb = new Fdb();
   readonly gleaned: Gleaner;
   readonly #believer: Believer;
+  readonly #holders = new Holders();
   readonly #served = new Map<VnId, Served>();
   readonly #dirty = new Set<VnId>();
   #nva = false;
@@ -159,7 +161,7 @@ export class NveCore {
     const vsi = this.vsis.get(ask.vsi);
     const full = vsi === undefined ? port.full(ask.port) : undefined;
     if (full !== undefined) return this.#refuse(ask, full);
-    const entries = port.check(ask);
+    const entries = this.#check(ask);
     if (!isList(entries)) return this.#refuse(ask, entries);
     const serial = this.#next();
     const pending: Pending = { is: "admitting", serial, ask };
@@ -176,7 +178,7 @@ export class NveCore {
     const refusal = refusalIn(event.verdicts, this.infos, (info) => this.#learn(info));
     if (refusal !== undefined) return this.#denied(vsi, ask, refusal);
     const port = this.#port(ask.port);
-    const entries = port.check(ask); // once more: tags were lent meanwhile
+    const entries = this.#check(ask); // once more: tags and MACs are others' meanwhile
     const vids = isList(entries) ? port.lend(ask, entries) : entries;
     if (!isList(entries)) return this.#denied(vsi, ask, entries);
     if (!isList(vids)) return this.#denied(vsi, ask, vids);
@@ -187,6 +189,13 @@ export class NveCore {
     this.#grantNow(vsi, { ask, entries, filters, order, since, locals: new Map() });
     vsi.pending = { is: "applying", serial, older };
     return { vsi: ask.vsi, serial };
+  }
+
+  #check(ask: Ask): readonly Entry[] | Refusal {
+    const entries = this.#port(ask.port).check(ask);
+    if (!isList(entries)) return entries;
+    const portOf = (name: string) => this.ports.get(name);
+    return this.#holders.refusalOf(ask, entries, this.vsis, portOf) ?? entries;
   }
 
   /** A VSI that was active and stays so keeps its place among those that have the same MAC. */
@@ -295,6 +304,7 @@ export class NveCore {
     this.#keepTags(vsi, granted);
     if (granted !== undefined) return;
     delete vsi.granted;
+    this.#holders.put(vsi.ask.vsi, this.tree.content(vsi.ask.vsi), undefined);
     for (const vn of this.tree.remove({ vnic: vsi.ask.vsi })) this.#dirty.add(vn);
     this.vsis.delete(vsi.ask.vsi);
     this.#port(vsi.ask.port).vsis.delete(vsi.ask.vsi);
@@ -303,6 +313,7 @@ export class NveCore {
   #grantNow(vsi: Vsi, granted: Granted): void {
     vsi.granted = granted;
     const content = contentOf(granted.entries, granted.ask.addresses);
+    this.#holders.put(granted.ask.vsi, this.tree.content(granted.ask.vsi), content);
     for (const vn of this.tree.put(granted.ask.vsi, content)) this.#dirty.add(vn);
   }
 

@@ -35,8 +35,17 @@ export type Policy = z.output<typeof policyConfig>;
 export const policiesConfig = z.record(z.string().min(1).max(64), policyConfig).default({});
 
 /** `ports[].policy:` one of them by its name, or the port's own. */
-export const portPolicyConfig = z.union([z.string(), policyConfig], {
-  error: "policy is the name of one of `policies`, or a policy itself",
+export const portPolicyConfig = z.unknown().transform((value, ctx): string | Policy => {
+  if (typeof value === "string") return value;
+  const { success, data, error } = policyConfig.safeParse(value);
+  if (success) return data;
+  for (const issue of error.issues) {
+    const { path } = issue;
+    const unknown = issue.code === "unrecognized_keys" ? issue.keys.join('", "') : undefined;
+    const message = unknown === undefined ? issue.message : `unknown key "${unknown}"`;
+    ctx.addIssue({ code: "custom", path, message });
+  }
+  return z.NEVER;
 });
 
 /** `ports[].auth:` the stations must prove who they are (RFC 8394 Req-11). */

@@ -1,5 +1,5 @@
 import { Refused } from "@nve/program/errors";
-import { IpAddress, NveId, Uuid, Vid, VnId } from "@nve/protocol-spec";
+import { IpAddress, NveId, Uuid, VdpError, Vid, VnId } from "@nve/protocol-spec";
 import { type Binding, vnicNameOf } from "@nve/switch-agent/static/binding";
 import { beforeEach, expect, test } from "vitest";
 import { request } from "./station.ts";
@@ -234,14 +234,18 @@ test("bind answers after 3 s when there is no decision", async () => {
   expect(await outcome).toMatchObject({ state: "deciding", reason: "" });
 });
 
-test("A11: a static port and one with VDP are in one VN, and a MAC that moves belongs to who says so last", async () => {
+test("A11: a static port and one with VDP are in one VN; a MAC that an administrator has bound is no station's (H26)", async () => {
   await start("[{ vn: 5001, macs: [{ mac: 02:00:00:00:00:0b }] }]");
   const [station] = it.stations;
   station.lldp(true);
   await pass(it.clock, 5);
   station.ask(request("associate", vm1, group([5001, b])));
   await pass(it.clock, 30);
-  expect(it.dataplane.intents.get(`mac 15001 ${b}`)).toMatchObject({ at: { port: "swp1" } });
+  expect(station.last?.status).toMatchObject({ code: VdpError.invalidVidGroupOrMac, hard: false });
+  expect(it.agent.refusals.newestFirst[0]?.reason).toMatch(/in use by another VNIC.* on port swp2/);
+  expect(it.dataplane.intents.get(`mac 15001 ${b}`)).toMatchObject({ at: { port: "swp2" } });
+  station.ask(request("associate", vm1, group([5001, a])));
+  await pass(it.clock, 30);
   expect(it.dataplane.intents.get("vn 15001")).toMatchObject({
     flood: [
       { port: "swp1", vid: 2 },

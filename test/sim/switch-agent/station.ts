@@ -55,11 +55,18 @@ export class Station {
   readonly asked: VsiSet[] = [];
   acks = 0;
   acknowledging = true;
-  #sequence = 100;
+  /** Stations that share a link begin apart. */
+  #sequence: number;
   readonly #link: Link;
+  readonly #mac: Mac;
+  readonly #name: string;
 
-  constructor(link: Link) {
+  /** @param name chassis ID and system name, as LLDP has them */
+  constructor(link: Link, address: Mac = mac, name = "server1") {
     this.#link = link;
+    this.#mac = address;
+    this.#sequence = 100 * Number.parseInt(address.slice(-2), 16);
+    this.#name = name;
     link.onFrame((octets) => this.#hear(octets));
   }
 
@@ -90,10 +97,10 @@ export class Station {
     };
     const text = new TextEncoder();
     const payload = lldpduOctets({
-      chassisId: { subtype: 7, octets: text.encode("server1") },
+      chassisId: { subtype: 7, octets: text.encode(this.#name) },
       portId: { subtype: 5, octets: text.encode("eth0") },
       ttl: 120,
-      tlvs: [{ is: "system-name", text: "server1" }, evbOptionalTlv(evb), announcing(...reads)],
+      tlvs: [{ is: "system-name", text: this.#name }, evbOptionalTlv(evb), announcing(...reads)],
     });
     this.#frame(EtherType.lldp, payload);
   }
@@ -146,7 +153,7 @@ export class Station {
 
   #frame(etherType: number, payload: Uint8Array): void {
     const destination = GroupAddress.nearestCustomerBridge;
-    this.#link.send(frameOctets({ destination, source: mac, etherType, payload }));
+    this.#link.send(frameOctets({ destination, source: this.#mac, etherType, payload }));
   }
 }
 

@@ -41,8 +41,8 @@ const speaker = (...reads: ExtensionKind[]) => ({ vnic, vdp, reads: new Set(read
 
 describe("what one message holds, for an NVE that knows no sets", () => {
   test.each([
-    ["97 IPv4 addresses", ipv4(97), ipv4(98)],
-    ["52 IPv6 addresses", ipv6(52), ipv6(53)],
+    ["95 IPv4 addresses", ipv4(95), ipv4(96)],
+    ["51 IPv6 addresses", ipv6(51), ipv6(52)],
   ])("%s fit beside one pair of VN and MAC, one more does not", (_, most, tooMany) => {
     const all = speaker("addresses", "prefixes");
     expect(unsayable(all, [pair(0, most)])).toBeUndefined();

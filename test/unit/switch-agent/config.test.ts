@@ -100,3 +100,59 @@ test.each(["", "[]", "text", "ports: {}", "ports: [1, null]", "vtep: [1]"])(
     expect(faultsOf(text)).toContain("config:");
   },
 );
+
+const withPort = (port: string, more = ""): string =>
+  `vtep: 192.0.2.1\nnva: { addresses: ["nva:7470"], insecure: true }\nports: [${port}]\n${more}`;
+
+test("H26: a policy of the port's own, and one that several share; the smaller limit counts", () => {
+  const shared =
+    'policies: { tenants: { vns: [5001, "66571c6d-f315-4e20-ac2f-1c85d8413f03"], maxVnics: 8, maxAddresses: 10 } }';
+  const own =
+    '{ name: swp2, policy: { stations: ["52:54:00:AA:00:01"], macs: ["02:00:00:00:00:00/24"], ips: [10.0.0.0/8], maxMacs: 4, maxIps: 9 } }';
+  const { ports } = parseConfig(
+    withPort(`{ name: swp1, maxVnics: 5, policy: tenants }, ${own}, { name: swp3 }`, shared),
+    schema,
+  );
+  expect(ports).toMatchObject([
+    {
+      maxVnics: 5,
+      maxAddresses: 10,
+      policy: { vns: new Set([5001, "66571c6d-f315-4e20-ac2f-1c85d8413f03"]) },
+    },
+    {
+      maxVnics: 4096,
+      policy: {
+        stations: new Set(["52:54:00:aa:00:01"]),
+        macs: [{ length: 24 }],
+        ips: ["10.0.0.0/8"],
+        maxMacs: 4,
+        maxIps: 9,
+      },
+    },
+    { maxVnics: 4096, maxAddresses: 4096 },
+  ]);
+  expect(ports[2]).not.toHaveProperty("policy");
+});
+
+test.each([
+  ["{ name: swp1, policy: nobody }", 'ports.0.policy: there is no policy "nobody"'],
+  ["{ name: swp1, policy: toString }", 'there is no policy "toString"'],
+  ["{ name: swp1, policy: 7 }", "ports.0.policy: Invalid input"],
+  ["{ name: swp1, policy: { maxMacs: 0 } }", "ports.0.policy.maxMacs: Too small"],
+  ["{ name: swp1, policy: { colour: red } }", 'ports.0.policy: unknown key "colour"'],
+  ["{ name: swp1, static: [], policy: {} }", "neither policy nor auth goes with static"],
+  ["{ name: swp1, auth: { keys: swp1.keys } }", "auth.keys is the full path of a key file"],
+])("what is wrong with a policy or auth is said: %s", (port, fault) => {
+  expect(faultsOf(withPort(port))).toContain(fault);
+});
+
+test("faults of a shared policy are named with their place", () => {
+  const faults = faultsOf(
+    withPort(
+      "{ name: swp1, policy: p }",
+      "policies: { p: { vns: [0, x], macs: [02:00:00:00:00:01/8], ips: [nowhere], stations: [01:80:c2:00:00:00], colour: red } }",
+    ),
+  );
+  for (const place of ["vns.0", "vns.1", "macs.0", "ips.0", "stations.0", "colour"])
+    expect(faults).toContain(place);
+});
