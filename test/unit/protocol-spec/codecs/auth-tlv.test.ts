@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
 import {
   DecodeError,
   decode,
@@ -105,4 +106,26 @@ test("a nonce goes through LLDP and is 16 octets", () => {
   expect(nonceOf([])).toBeUndefined();
   expect(nonceOf([{ ...nonceTlv(nonce), octets: nonce.subarray(1) }])).toBeUndefined();
   expect(() => nonceTlv(nonce.subarray(1))).toThrow(OutOfRange);
+});
+
+test("the example in protocol-spec/README.md is, octet for octet, what is written and read", () => {
+  const readme = readFileSync("protocol-spec/README.md", "utf8");
+  const [, chapter = ""] = readme.split("### 08: authentication");
+  const [, example = ""] = chapter.split("```");
+  const lines = example.trim().split(/\n+/);
+  const [said, ...ulpdu] = lines.map((line) => octets(line.replace(/ {4,}.*/, "")));
+  if (said === undefined) throw new Error("no example");
+  const nonce = said.subarray(6);
+  const { octets: value } = nonceTlv(nonce);
+  expect(hex(said)).toBe(`fe144e564502${hex(value)}`);
+  const secret = octets(/key 1: ([0-9A-F]+)/.exec(example)?.[1] ?? "");
+  const sender = Mac(/station ([0-9A-F:]{17})/.exec(example)?.[1]?.toLowerCase() ?? "");
+  const whole = octets(ulpdu.map(hex).join(""));
+  const opened = unsealed(whole);
+  if (opened === undefined) throw new Error("not sealed");
+  const { body, seal } = opened;
+  const key = { id: 1, secret };
+  expect(isAuthentic(body, seal, key, { from: "station", sender, nonce })).toBe(true);
+  expect(hex(sealed(body, key, seal.counter, { from: "station", sender, nonce }))).toBe(hex(whole));
+  expect(decode(body, readVdpdu).tlvs).toMatchObject([{ type: "associate" }]);
 });
