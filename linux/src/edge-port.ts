@@ -1,14 +1,17 @@
 import {
+  DecodeError,
   EtherType,
   type EvbAgreed,
   type EvbPolicy,
   type EvbRole,
   type Frame,
   GroupAddress,
+  isGroup,
   type Lldpdu,
   type Mac,
   type Neighbour,
   type OptionalTlv,
+  type Reader,
   readFrame,
   type TypedId,
   type Vdpdu,
@@ -84,6 +87,8 @@ export type EdgePortOptions = {
   onEvb(agreed: EvbAgreed, peer: Mac | undefined): void;
   /** The peer was started anew, though its neighbour entry is the same: it knows nothing of before. */
   onPeerAnew?(peer: Mac | undefined): void;
+  /** Of several `stations`, who may be here: one of whom it is not so makes room for one of whom it is. */
+  isAllowed?(station: Mac): boolean;
   /** A frame of one station more than `stations` was dropped. */
   onTooMany?(station: Mac): void;
   onNeighbour(what: "new" | "changed" | "gone", neighbour: Neighbour): void;
@@ -161,7 +166,7 @@ export function openEdgePort(options: EdgePortOptions): EdgePort {
     }
   }
 
-  link.onFrame(receive("ethernet", readFrame, dispatch, malformed));
+  link.onFrame(receive("ethernet", readFrameOfOne, dispatch, malformed));
   link.onState((state) => {
     if (closed) return;
     tell(state);
@@ -198,4 +203,11 @@ export function openEdgePort(options: EdgePortOptions): EdgePort {
       link.close();
     },
   };
+}
+
+/** From a group nobody sends (802.3 §3.2.3): what answers would be said to all. */
+function readFrameOfOne(r: Reader): Frame {
+  const frame = readFrame(r);
+  if (!isGroup(frame.source)) return frame;
+  throw new DecodeError("bad-value", `source ${frame.source} is a group`);
 }

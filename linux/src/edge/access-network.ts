@@ -90,14 +90,18 @@ export function openAccessNetwork(shared: Shared, max: number): Side {
     report(heard, listener);
   }
 
+  const isAllowed = (mac: Mac): boolean => options.isAllowed?.(mac) ?? true;
+
   /** @param speaksEvb has said so in LLDP: it goes before those that have not */
   function admit(mac: Mac, speaksEvb: boolean): Station | undefined {
     if (stations.size >= max) {
       const now = clock.now();
+      const allowed = isAllowed(mac);
       const [silent] = [...stations.values()]
-        .filter(
-          ({ evb, heardAt }) => now - heardAt > SILENT_MS || (speaksEvb && !evb.agreed().peer),
-        )
+        .filter(({ mac: other, evb, heardAt }) => {
+          if (isAllowed(other) !== allowed) return allowed;
+          return now - heardAt > SILENT_MS || (speaksEvb && !evb.agreed().peer);
+        })
         .sort((a, b) => a.heardAt - b.heardAt);
       if (silent === undefined) {
         options.onTooMany?.(mac);

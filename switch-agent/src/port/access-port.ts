@@ -86,6 +86,7 @@ export class AccessPort {
         else this.#turnAway(vdpdu, source);
       },
       onEvb: (agreed, station) => this.#evb(agreed, station),
+      isAllowed: (station) => this.door.lets(station),
       onTooMany: (station) => this.#log.tooMany(station),
       onNeighbour: (what, neighbour) =>
         this.#log.neighbour(what, neighbour, () => this.edge.neighbours),
