@@ -31,16 +31,16 @@ const tags = z
 const port = z
   .strictObject({
     name: z.string().transform(checked(InterfaceName)),
-    tags: tags.default([...allTags]),
+    tags: tags.optional(),
     maxVnics: z.number().int().min(1).max(65_536).default(MAX_VNICS),
     /** With more than one a bridge stands between (H3): each is spoken to at its own address. */
-    stations: z.number().int().min(1).max(MAX_STATIONS).default(1),
+    stations: z.number().int().min(1).max(MAX_STATIONS).optional(),
     /** There: the port speaks no protocol, and these VNs are on it (A11). */
     static: staticVns.optional(),
     /** What is seen in frames is believed (H16); if not said, on ports without protocol. */
     glean: z.boolean().optional(),
     maxGleaned: z.number().int().min(1).max(65_536).default(MAX_GLEANED),
-    maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).default(MAX_ADDRESSES.default),
+    maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).optional(),
     /** Who and what may be on it (H26). */
     policy: portPolicyConfig.optional(),
     /** Its stations prove who they are (RFC 8394 Req-11). */
@@ -48,7 +48,24 @@ const port = z
   })
   .refine(({ static: vns, policy, auth }) => vns === undefined || (policy ?? auth) === undefined, {
     error: "a port without protocol has no stations: neither policy nor auth goes with static",
-  });
+  })
+  .refine((port) => idleBeside(port).length === 0, {
+    error: ({ input }) =>
+      `a port without protocol has no stations and lends no tags: ${idleBeside(input).join(", ")} would do nothing beside static`,
+    when: anyway,
+  })
+  .transform(({ tags, stations = 1, maxAddresses = MAX_ADDRESSES.default, ...rest }) => ({
+    ...rest,
+    tags: tags ?? [...allTags],
+    stations,
+    maxAddresses,
+  }));
+
+/** What is said of a port without protocol, and is of stations alone. */
+function idleBeside(port: unknown): readonly string[] {
+  if (!isRecord(port) || !("static" in port) || port.static === undefined) return [];
+  return ["stations", "tags", "maxAddresses"].filter((key) => Object.hasOwn(port, key));
+}
 
 const seconds = z
   .number()

@@ -91,6 +91,16 @@ describe("config", () => {
   ])("%s is refused: %s", (vns, fault) => {
     expect(faults(`{ name: swp5, static: ${vns} }`)).toContain(fault);
   });
+
+  test.each(["stations: 4", "tags: [100, 200]", "maxAddresses: 10"])(
+    "%s beside static is refused: it would do nothing",
+    (more) => {
+      expect(faults(`{ name: swp5, static: [], ${more} }`)).toContain(
+        `${more.split(":")[0]} would do nothing beside static`,
+      );
+      expect(withPort(`{ name: swp5, ${more} }`)?.static).toBeUndefined();
+    },
+  );
 });
 
 describe("state file", () => {
