@@ -1,4 +1,12 @@
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { checked } from "@nve/program/config";
 import { InterfaceName } from "@nve/program/edge-config";
@@ -18,8 +26,8 @@ export interface BindingStore {
 }
 
 const FILE = "bindings.json";
-/** Of the whole file, octets: more was not written by us. */
-const MAX_SIZE = 64 * 1024 * 1024;
+/** Of the whole file, octets: each change writes it anew, and everybody waits meanwhile. More was not written by us. */
+const MAX_SIZE = 16 * 1024 * 1024;
 
 const schema = z.strictObject({
   version: z.literal(1),
@@ -41,8 +49,10 @@ export function bindingFile(folder: string, nve: NveId): BindingStore {
     load: () => bindingsIn(path, nve),
     save: (bindings) => {
       try {
+        const text = textOf(nve, bindings);
+        checkSize(Buffer.byteLength(text));
         makeFolder(folder);
-        replaceFile(path, textOf(nve, bindings));
+        replaceFile(path, text);
       } catch (cause) {
         const why = cause instanceof Error ? cause.message : String(cause);
         throw new Refused(`the binding cannot be kept: ${why}`, { cause });
@@ -76,9 +86,10 @@ function bindingsIn(path: string, nve: NveId): readonly Binding[] {
 
 function textIn(path: string): string | undefined {
   try {
-    const octets = readFileSync(path);
-    if (octets.length > MAX_SIZE) throw new Error(`${octets.length} octets are too many`);
-    return octets.toString("utf8");
+    const stat = statSync(path);
+    if (!stat.isFile()) throw new Error("it is no file");
+    checkSize(stat.size);
+    return readFileSync(path, "utf8");
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return undefined;
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -86,11 +97,17 @@ function textIn(path: string): string | undefined {
   }
 }
 
+function checkSize(octets: number): void {
+  if (octets <= MAX_SIZE) return;
+  throw new Error(`${octets} octets of bindings are too many, ${MAX_SIZE} are the most`);
+}
+
 function textOf(nve: NveId, bindings: readonly Binding[]): string {
   const ports = new Map<string, object[]>();
   for (const { port, tag, ...rest } of bindings) {
     const vns = ports.get(port) ?? [];
-    ports.set(port, [...vns, { ...rest, ...(tag !== 0 && { vlan: tag }) }]);
+    vns.push({ ...rest, ...(tag !== 0 && { vlan: tag }) });
+    ports.set(port, vns);
   }
   const all = [...ports].map(([port, vns]) => ({ port, static: vns }));
   return `${JSON.stringify({ version: 1, nve, ports: all }, undefined, 2)}\n`;

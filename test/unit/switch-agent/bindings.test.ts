@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -6,6 +7,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -169,4 +171,30 @@ describe("state file", () => {
     expect(() => store.save([])).toThrow("the binding cannot be kept: EISDIR");
     expect(store.load()).toEqual(bindings);
   });
+
+  test("more than the file may hold is refused when it is bound, not at the next start", () => {
+    const store = bindingFile(folder, tor1);
+    store.save(bindings);
+    const mac = (n: number) => Mac(`02:00:00:00:${hex(n >> 8)}:${hex(n & 255)}`);
+    const ips = Array.from({ length: 256 }, (_, n) => IpPrefix(`2001:db8::${n.toString(16)}`));
+    const macs = Array.from({ length: 1024 }, (_, n) => ({ mac: mac(n), ips }));
+    const many = [2, 3, 4].map(
+      (tag): Binding => ({ port: "swp7", tag: Vid(tag), vn: VnId(tag), macs, strict: false }),
+    );
+    expect(() => store.save([...bindings, ...many])).toThrow(
+      /^the binding cannot be kept: \d+ octets of bindings are too many, 16777216 are the most$/,
+    );
+    expect(store.load()).toEqual(bindings);
+  });
+
+  test("a file that is too long is not read, nor is what is no file waited for", () => {
+    writeFileSync(path, "");
+    truncateSync(path, 3 * 1024 ** 3);
+    expect(() => bindingFile(folder, tor1).load()).toThrow("octets of bindings are too many");
+    rmSync(path);
+    execFileSync("mkfifo", [path]);
+    expect(() => bindingFile(folder, tor1).load()).toThrow(`${path}: it is no file`);
+  });
 });
+
+const hex = (n: number): string => n.toString(16).padStart(2, "0");
