@@ -8,6 +8,8 @@ import type { Binding } from "./binding.ts";
 /** Addresses that one binding lists at most: MACs, and IPs of each. */
 const MAX_MACS = 1024;
 const MAX_IPS = 256;
+/** Of all its MACs together: what the NVA takes of one VNIC; more hold up the agent until the NVA gives it up. */
+const MAX_IPS_IN_ALL = 16_384;
 
 /** As the config and the state file have it: of one port. */
 export type StaticVn = Omit<Binding, "port">;
@@ -30,6 +32,9 @@ const staticVn = z
       .max(MAX_MACS, `a binding lists ${MAX_MACS} MACs at most`)
       .refine((macs) => new Set(macs.map(({ mac }) => mac)).size === macs.length, {
         error: "a MAC is named twice",
+      })
+      .refine((macs) => macs.reduce((sum, { ips }) => sum + ips.length, 0) <= MAX_IPS_IN_ALL, {
+        error: `a binding lists ${MAX_IPS_IN_ALL} IPs at most, of all its MACs together`,
       })
       .default([]),
     strict: z.boolean().default(false),
