@@ -94,6 +94,17 @@ describe("config", () => {
     expect(faults(`{ name: swp5, static: ${vns} }`)).toContain(fault);
   });
 
+  test("a binding of more addresses than the NVA takes of one VNIC is refused", () => {
+    const macs = (count: number) =>
+      Array.from({ length: count }, (_, n) => {
+        const ips = Array.from({ length: 256 }, (_, m) => `10.${n}.${m}.1`);
+        return `{ mac: 02:00:00:00:00:${hex(n)}, ips: [${ips.join()}] }`;
+      });
+    const vn = (count: number) => `{ name: swp5, static: [{ vn: 1, macs: [${macs(count)}] }] }`;
+    expect(withPort(vn(64))?.static?.[0]?.macs).toHaveLength(64);
+    expect(faults(vn(65))).toContain("a binding lists 16384 IPs at most");
+  });
+
   test.each(["stations: 4", "tags: [100, 200]", "maxAddresses: 10"])(
     "%s beside static is refused: it would do nothing",
     (more) => {
