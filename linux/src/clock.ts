@@ -5,6 +5,8 @@ export interface Clock {
   now(): Instant;
   /** Calls `wake` once, at `deadline` or as soon after it as it can; returns how to call it off. */
   at(deadline: Instant, wake: () => void): () => void;
+  /** Processor time that this process has used, milliseconds; absent: as `now`. */
+  used?(): number;
 }
 
 export const systemClock: Clock = {
@@ -12,5 +14,9 @@ export const systemClock: Clock = {
   at: (deadline, wake) => {
     const timer = setTimeout(wake, Math.max(0, deadline - performance.now()));
     return () => clearTimeout(timer);
+  },
+  used: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
   },
 };

@@ -15,8 +15,8 @@ export type Intake = {
 };
 
 /**
- * A peer's share of the event loop, milliseconds of what its ECPDUs cost at once when they come in: 1,000 requests cost
- * some 50, and about twice that afterwards.
+ * A peer's share of our processor time, milliseconds of what its ECPDUs cost at once when they come in: 1,000 requests
+ * cost some 50 to 100, and about twice that afterwards.
  */
 const SHARE = { burst: 200, perSecond: 150 };
 /** After work come the others' turns, before the next work of the same peer: so long, in parts of what it took. */
@@ -36,14 +36,18 @@ export function openIntake(clock: Clock, shares: readonly Budget[]): Intake {
     return Math.max(restUntil - now, ...shares.map((share) => share.waitMs(now)), 0);
   }
 
+  /** What other processes take of the processor in between is not the peer's. */
+  const used = (): number => clock.used?.() ?? clock.now();
+
   function run(work: () => void): void {
-    const begun = clock.now();
+    const before = used();
     try {
       work();
     } finally {
-      const end = clock.now();
-      for (const share of shares) share.spend(end - begun, end);
-      restUntil = Instant(end + REST * (end - begun));
+      const spentMs = used() - before;
+      const now = clock.now();
+      for (const share of shares) share.spend(spentMs, now);
+      restUntil = Instant(now + REST * spentMs);
     }
   }
 

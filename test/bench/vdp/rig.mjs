@@ -24,6 +24,9 @@ import { NorthboundClient } from "@nve/protocol-spec/proto/northbound";
 export const timers = { r: 3, rte: 10, rwd: 20, rka: 22 };
 export const port = (n) => `p${n}`;
 
+/** Nothing is left in the kernel, however the bench ends. */
+const signals = ["SIGINT", "SIGTERM"];
+
 const lldpadConf = (mode) => `nearest_customer_bridge : { ${port(0)} : { adminStatus = 3;
   tlvid0080c20d : { enableTx = true; evbmode = "${mode}"; evbgpid = true; evbrrreq = false;
     ecpretries = ${timers.r}; ecprte = ${timers.rte}; vdprwd = ${timers.rwd}; vdprka = ${timers.rka}; }; }; };
@@ -45,9 +48,12 @@ export async function openRig(ports) {
   const bridge = { ...node, exec: [...node.exec, "ip addr add 192.0.2.1/24 dev u0"] };
   const topology = { nodes: { station: node, bridge }, links: [...links, underlay] };
   const close = async () => {
+    for (const signal of signals) process.off(signal, stop);
     await down(lab);
     rmSync(folder, { recursive: true, force: true });
   };
+  const stop = () => void close().then(() => process.exit(1));
+  for (const signal of signals) process.on(signal, stop);
   try {
     await up(parseTopology(JSON.stringify({ name: lab, topology }), folder, lab), folder);
   } catch (error) {
