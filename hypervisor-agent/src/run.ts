@@ -16,6 +16,7 @@ import { readConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
 import { readKeyFile } from "@nve/program/key-file";
 import { createLog, type Log } from "@nve/program/log";
+import { giveMemoryBack } from "@nve/program/memory";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
 import type { Mac } from "@nve/protocol-spec";
@@ -59,6 +60,7 @@ export async function run(configPath: string): Promise<void> {
   try {
     running = await start(config, log);
     log.info({ socket: serving.address, uplinks: namesOf(config) }, "running");
+    giveMemoryBack();
     const signal = await untilSignal();
     log.info({ signal }, "ending");
   } finally {

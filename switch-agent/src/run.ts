@@ -11,6 +11,7 @@ import {
 } from "@nve/linux";
 import { Refused } from "@nve/program/errors";
 import { createLog, type Log } from "@nve/program/log";
+import { giveMemoryBack } from "@nve/program/memory";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
 import { SwitchAgent } from "./agent.ts";
@@ -45,6 +46,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
     tellStarted(agent);
     const ports = config.ports.map(({ name }) => name);
     log.info({ nve: config.nve, vtep: config.vtep, ports, socket: serving.address }, "running");
+    giveMemoryBack();
     const signal = await untilSignal();
     log.info({ signal }, "ending");
   } finally {

@@ -19,6 +19,9 @@ const QUIET_P99_MS = 25;
 
 const lab = useTwoRacks();
 const red2 = vm("red2");
+/** What the process may keep for good: caches, and code that was compiled. */
+const KEPT_MIB = 10;
+let memoryBefore = 0;
 let agent: Awaited<ReturnType<typeof connectAgent>>;
 
 beforeAll(async () => {
@@ -37,6 +40,7 @@ test("H26, V10: 100,000 hostile frames a second at one port: at another VNICs co
   try {
     const quiet = await attachments(5000);
     const before = await snapshot();
+    memoryBefore = before.mib;
     const memory = watchMemory();
     const sendFor = (seconds: number) =>
       lab.run("srv1", ...flood.command("eth1", FLOOD.perSecond, seconds));
@@ -93,6 +97,8 @@ test("after the flood the hostile port serves again, and nothing of the flood is
     60_000,
   );
   expect(await lab.tags("tor1")).toEqual([expect.objectContaining({ vn: VN.red, vnics: 1 })]);
+  const given = async () => rssMib() <= memoryBefore + KEPT_MIB || undefined;
+  await until("the memory of the flood to be given back", given, 30_000);
 }, 90_000);
 
 type Times = { count: number; failed: string[]; p50: number; p99: number };

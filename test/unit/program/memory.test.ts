@@ -1,0 +1,56 @@
+import { tidier } from "@nve/program/memory";
+import { expect, test } from "vitest";
+
+const MIB = 1 << 20;
+
+/** A process of so many MiB that a collection brings down to `live`. */
+function world(live = 80) {
+  const state = { mib: live, live, busy: 0, collected: 0 };
+  const tidy = tidier({
+    rss: () => state.mib * MIB,
+    busy: () => state.busy,
+    collect: () => {
+      state.collected += 1;
+      state.mib = state.live;
+    },
+  });
+  return { state, tidy };
+}
+
+test("V10: what a storm has cost is given back once it is over, and not while it lasts", () => {
+  const { state, tidy } = world();
+  Object.assign(state, { mib: 120, busy: 0.9 });
+  tidy();
+  expect(state).toMatchObject({ mib: 120, collected: 0 });
+  state.busy = 0.01;
+  tidy();
+  expect(state).toMatchObject({ mib: 80, collected: 1 });
+});
+
+test("what grows a little is left alone", () => {
+  const { state, tidy } = world();
+  state.mib += 7;
+  tidy();
+  expect(state.collected).toBe(0);
+});
+
+test("what is in use is not collected again and again", () => {
+  const { state, tidy } = world();
+  Object.assign(state, { mib: 130, live: 125 });
+  for (let i = 0; i < 10; i++) tidy();
+  expect(state.collected).toBe(1);
+  state.mib += 9;
+  tidy();
+  expect(state.collected).toBe(2);
+});
+
+test("what has shrunk by itself counts from there", () => {
+  const { state, tidy } = world(60);
+  Object.assign(state, { mib: 68, live: 68 });
+  tidy();
+  state.mib = 50;
+  tidy();
+  state.mib = 59;
+  tidy();
+  expect(state.collected).toBe(2);
+});
