@@ -34,8 +34,7 @@ export function bindCommand(world: World): Command {
       if (strict && macs.length === 0) {
         command.error("error: --strict needs --mac: it lets nothing in but what is named");
       }
-      const named =
-        typeof vn === "number" ? { vnId: vn, vnName: "" } : { vnId: 0, vnName: vn };
+      const named = typeof vn === "number" ? { vnId: vn, vnName: "" } : { vnId: 0, vnName: vn };
       const request = { port, tag: vlan, ...named, macs, strict };
       return asking(world, command, async (agent, out) => {
         const binding = await agent.bind(request);
