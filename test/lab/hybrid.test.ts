@@ -192,6 +192,19 @@ test("A7: what is refused says why, as behind a switch, and leaves nothing", asy
   expect(await local("show", "refusals")).toMatchObject([{ port: "tap-blue2", vnId: 7777 }]);
 });
 
+test("A8: the NIC that carries the VTEP, and loopback, are no VM's: the server would cut itself off", async () => {
+  for (const [name, why] of [
+    ["eth1", "carries the VTEP 10.0.2.12"],
+    ["lo", "is the loopback interface"],
+  ] as const) {
+    const words = ["vnic", "attach", name, "--vn", String(VN.red), "--mac", macOf(9)];
+    expect(await lab.exec("srv2", "hypervisor-agent", ...words)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(why),
+    });
+  }
+});
+
 test("H2, A7: with the last VNIC of a VN all of it is gone from the server", async () => {
   expect(JSON.stringify(await local("show", "vns"))).not.toContain(String(VN.blue));
   await attach(blue2);

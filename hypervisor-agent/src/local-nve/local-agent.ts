@@ -39,6 +39,8 @@ export type LocalAgentOptions = {
   clock: Clock;
   log: Log;
   interfaceExists(name: string): boolean;
+  /** Why that interface cannot be a VM's; undefined: it may be. */
+  notOfVm(name: string): string | undefined;
   /** Octets; undefined for an interface that is not there. */
   mtuOf(name: string): number | undefined;
   watchInterface: WatchInterface;
@@ -73,7 +75,10 @@ export class LocalAgent implements Agent {
     if (!this.#options.interfaceExists(of)) {
       throw new Refused(`there is no interface ${of} here: create it first, then attach it`);
     }
-    const fault = taken(this.#vnics, name, of) ?? objection(this.#vnics, name, tree);
+    const fault =
+      this.#options.notOfVm(of) ??
+      taken(this.#vnics, name, of) ??
+      objection(this.#vnics, name, tree);
     if (fault !== undefined) throw new Refused(fault);
     const vnic = this.#open(name, of, vm, tree);
     const cancel = () => this.#close(vnic, "nobody waits for it any more");

@@ -1,9 +1,10 @@
+import { networkInterfaces } from "node:os";
 import { linkMonitor, systemClock } from "@nve/linux";
 import { Refused } from "@nve/program/errors";
 import type { Log } from "@nve/program/log";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
-import { type Mac, NveId } from "@nve/protocol-spec";
+import { type IpAddress, type Mac, NveId } from "@nve/protocol-spec";
 import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
 import {
   type Nve,
@@ -82,8 +83,20 @@ async function open(
   const nve = await openNve({ self: { nve: id, vtep }, addresses, dataplane, version, log });
   const clock = systemClock;
   const mtuOf = (name: string) => linkMonitor().find(name)?.mtu;
-  const options = { hypervisor, nve, clock, log, interfaceExists, mtuOf, watchInterface };
+  const notOfVm = (name: string) => hostsOwn(name, vtep);
+  const options = { hypervisor, nve, clock, log, interfaceExists, notOfVm, mtuOf, watchInterface };
   return { agent: new LocalAgent(options), nve, startedUnixMs: Date.now() };
+}
+
+/** What would cut the server off, were it in a VN. */
+function hostsOwn(name: string, vtep: IpAddress): string | undefined {
+  const addresses = networkInterfaces()[name] ?? [];
+  if (addresses.some(({ address }) => address === vtep)) {
+    return `${name} carries the VTEP ${vtep}: a VM's interface is wanted`;
+  }
+  return addresses.some(({ internal }) => internal)
+    ? `${name} is the loopback interface: a VM's is wanted`
+    : undefined;
 }
 
 const portsOf = (nve: Nve) => [...nve.core.ports.keys()].map((name) => plainPort(nve, name));

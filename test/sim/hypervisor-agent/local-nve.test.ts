@@ -48,6 +48,12 @@ test("A8: a VNIC is granted when the NVA has admitted it and the dataplane has i
   ]);
 });
 
+test("A8: the interface that carries the VTEP is no VM's: nothing is opened on it", async () => {
+  await expect(attach(on("tap-vtep", treeOf(5001, a)))).rejects.toThrow("carries the VTEP");
+  expect(it.agent.vnics()).toEqual([]);
+  expect([...it.dataplane.ports]).toEqual([]);
+});
+
 test("A8, H10: the VNs of a trunk VNIC are told by the guest's tags", async () => {
   const [untagged] = treeOf(5001, a);
   const [tagged] = treeOf(5002, a);

@@ -47,6 +47,7 @@ export function localHost(): LocalHost {
     clock,
     log,
     interfaceExists: (name) => name.startsWith("tap"),
+    notOfVm: (name) => (name === "tap-vtep" ? `${name} carries the VTEP` : undefined),
     mtuOf: () => self.mtu,
     watchInterface: watched.watch,
   });
