@@ -205,7 +205,7 @@ test("a slow watcher costs memory by what it watches, not by how often that chan
   watch.ask({ add: [vn(1)] });
   await watch.until("snapshotEnd");
   watch.call.pause();
-  const rounds = 150;
+  const rounds = 90;
   for (let round = 1; round <= rounds; round++) {
     const ips = Array.from({ length: 60 }, (_, i) => ip(`fd00::${round.toString(16)}:${i}`));
     await tor1.told({ claims: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10].map((n) => claim(n, { ips })) });

@@ -28,6 +28,9 @@ const big: Vdpdu = {
   })),
 };
 
+const bigOctets = vdpduOctets(big);
+const smallOctets = vdpduOctets({ ...big, tlvs: big.tlvs.slice(0, 1) });
+
 function setUp(costMs = 0) {
   const clock = fakeClock();
   const wire = cable(clock, { delayMs: [0, 0] });
@@ -56,8 +59,7 @@ function setUp(costMs = 0) {
     onNeighbour: () => {},
     onState: () => {},
   });
-  const request = (sequence: number, vdpdu: Vdpdu): void => {
-    const ulpdu = vdpduOctets(vdpdu);
+  const request = (sequence: number, ulpdu = bigOctets): void => {
     const payload = ecpduOctets({ op: "request", subtype: 1, sequence, ulpdu });
     wire.b.send(
       frameOctets({
@@ -89,13 +91,13 @@ test("V10: a flood of ECPDUs has a seventh of our time in the long run; the othe
   let sequence = 0;
   const flood = (ms: number) => {
     for (const end = clock.now() + ms; clock.now() < end; clock.advance(1)) {
-      for (let i = 0; i < 5; i++) request(++sequence, big);
+      for (let i = 0; i < 2; i++) request(++sequence, smallOctets);
     }
   };
   flood(1000);
   const before = delivered();
   const begun = clock.now();
-  flood(10_000);
+  flood(5000);
   const share = ((delivered() - before) * 5) / (clock.now() - begun);
   expect(share).toBeGreaterThan(0.14);
   expect(share).toBeLessThan(0.16);
@@ -110,7 +112,7 @@ test("V10: a thousand requests at once are taken as fast as they come, and betwe
   const begun = clock.now();
   const turns: number[] = [];
   for (let sequence = 1; sequence <= 40; sequence++) {
-    request(sequence, big);
+    request(sequence);
     const at = clock.now();
     while (delivered() < sequence) clock.advance(0.1);
     turns.push(clock.now() - at);
@@ -121,9 +123,9 @@ test("V10: a thousand requests at once are taken as fast as they come, and betwe
 
 test("a request that came while others had their turns is taken after them, unasked; a later one takes its place", () => {
   const { clock, request, delivered, acks } = setUp(20);
-  request(1, big);
-  request(2, big);
-  request(3, big);
+  request(1);
+  request(2);
+  request(3);
   expect(delivered()).toBe(1);
   clock.advance(5);
   expect(delivered()).toBe(2);
@@ -134,8 +136,8 @@ test("a request that came while others had their turns is taken after them, unas
 
 test("what waited for its turn is not done when the link goes down", () => {
   const { clock, wire, request, delivered } = setUp(20);
-  request(1, big);
-  request(2, big);
+  request(1);
+  request(2);
   wire.set("down");
   clock.advance(1000);
   expect(delivered()).toBe(1);
