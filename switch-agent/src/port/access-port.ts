@@ -65,7 +65,7 @@ export class AccessPort {
     this.#options = options;
     const { link, clock, stations, maxAddresses } = options;
     const log = options.log.child({ port: options.name });
-    this.#log = new PortLog(log, options.stations);
+    this.#log = new PortLog(log, options);
     this.door = new Door(options.access, clock, log);
     this.authentic = openAuthentic(options.auth, link, clock, log);
     this.#state = options.link.state;

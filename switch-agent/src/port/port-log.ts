@@ -1,19 +1,29 @@
 import type { LinkState } from "@nve/linux";
 import type { Log } from "@nve/program/log";
-import { type EvbAgreed, evbTlvFor, type Mac, type Neighbour } from "@nve/protocol-spec";
+import {
+  chassisText,
+  type EvbAgreed,
+  evbTlvFor,
+  type Mac,
+  type Neighbour,
+  type NveId,
+  portText,
+} from "@nve/protocol-spec";
 import { withoutFor } from "./beside.ts";
 import { neighbourFields } from "./names.ts";
 
 /** What a port says of its link and of who is at the other end (RFC 8394 §6). */
 export class PortLog {
   readonly #log: Log;
+  readonly #nve: NveId;
   readonly #stations: number;
   /** That there are too many stations is said once. */
   #warned = false;
 
   /** @param stations how many there may be */
-  constructor(log: Log, stations: number) {
+  constructor(log: Log, { nve, stations }: { nve: NveId; stations: number }) {
     this.#log = log;
+    this.#nve = nve;
     this.#stations = stations;
   }
 
@@ -35,6 +45,7 @@ export class PortLog {
   ): void {
     if (what === "changed") return;
     this.#log.info(neighbourFields(neighbour), `neighbour ${what}`);
+    if (what === "new") this.#ourselves(neighbour);
     if (what === "gone" || !isStation(neighbour)) return;
     if (this.#stations === 1) this.#several(all());
     const without = withoutFor(neighbour).join(", ");
@@ -51,6 +62,14 @@ export class PortLog {
 
   undelivered(station: Mac, tlvs: number): void {
     this.#log.debug({ station, tlvs }, "VDP not delivered: no ECP acknowledgement");
+  }
+
+  /** Each port lends tags of its own: where two are one network, a tag means a VN here and another there (H3, V8). */
+  #ourselves({ lldpdu: { chassisId, portId } }: Neighbour): void {
+    if (chassisText(chassisId) !== this.#nve) return;
+    const what =
+      "this switch hears itself: two of its ports are in one access network and mix their VNs, or there is a loop, or another switch has its name";
+    this.#log.warn({ heard: portText(portId) }, what);
   }
 
   /** With one station expected each takes the other's place, for all answer what one is told. */
