@@ -29,7 +29,7 @@ import {
 } from "@nve/protocol-spec";
 import { emptyBook, stepBook } from "./stations/book.ts";
 import { hashText } from "./stations/set.ts";
-import type { Book, BookAction, BookEvent, BookSettings } from "./stations/turn.ts";
+import type { Book, BookAction, BookEvent, BookSettings, Heard } from "./stations/turn.ts";
 import { openUplinkGuard, type UplinkAuth } from "./uplink-auth.ts";
 
 /** One NIC towards a ToR: LLDP with EVB, ECP, and the VSIs of this host in VDP, wired. */
@@ -129,23 +129,33 @@ export function openUplink(options: UplinkOptions): Uplink {
 
   function hear(vdpdu: Vdpdu): void {
     if (!sameOctets(vdpdu.manager, settings.vdp.manager)) return; // spec/vdp.md 3: part of the key
+    let heard: Heard[] = [];
+    const tell = (): void => {
+      if (heard.length > 0) feed({ on: "heard", all: heard });
+      heard = [];
+    };
     for (const tlv of vdpdu.tlvs) {
-      if (tlv.is === "organizational") hearOfSet(readSet(tlv));
+      const set = tlv.is === "organizational" ? readSet(tlv) : undefined;
+      if (set !== undefined) {
+        tell(); // what stands in front of it comes before it
+        hearOfSet(set);
+      }
       if (tlv.is !== "association") continue;
       const { type, association } = tlv;
       const said = reasonFor(association.vsiId, association.status.code, vdpdu.tlvs);
       const reason = said === undefined ? "" : printable(said);
       const names = namesOf(association.vsiId, vdpdu.tlvs);
       const mtus = mtusOf(association.vsiId, vdpdu.tlvs);
-      feed({ on: "association", type, association, names, mtus, ...(reason !== "" && { reason }) });
+      const beside = { names, mtus, ...(reason !== "" && { reason }) };
+      heard.push({ on: "association", type, association, ...beside });
     }
+    tell();
   }
 
   /** What the NVE says of a set is that it does not have it. */
-  function hearOfSet(set: VsiSet | undefined): void {
-    const vnic = set?.part === 0 ? uuidOfVsi(set.vsiId) : undefined;
-    if (set !== undefined && vnic !== undefined)
-      feed({ on: "set-asked", vnic, hash: hashText(set.hash) });
+  function hearOfSet(set: VsiSet): void {
+    const vnic = set.part === 0 ? uuidOfVsi(set.vsiId) : undefined;
+    if (vnic !== undefined) feed({ on: "set-asked", vnic, hash: hashText(set.hash) });
   }
 
   function send(vdpdu: Vdpdu, vnics: readonly Uuid[]): void {

@@ -17,6 +17,7 @@ const help = `npm run bench -- vdp [options]   (root; needs lldpad, vdptool, tcp
   --store <store>  the NVA's: lmdb (default) or memory
   --json           all figures
 BENCH_PROFILE=<folder>: each of our programs leaves a CPU profile there
+BENCH_NICE=<n>: all programs run at that priority, -20 to 19, on a machine that has other work
 `;
 
 const options = {

@@ -62,8 +62,8 @@ export function stepBook(
     times: vdpTimes(event.on === "peer" ? event.evb : book.peer.evb),
     messages: [],
     outcomes: [],
-    said: event.on === "association" ? event.reason : undefined,
-    ids: event.on === "association" ? idsIn(event) : new Map(),
+    said: undefined,
+    ids: new Map(),
     bind: new Set(),
   };
   handle(turn, event);
@@ -95,6 +95,9 @@ function handle(turn: Turn, event: BookEvent): void {
       break;
     case "association":
       hear(turn, event);
+      break;
+    case "heard":
+      for (const one of event.all) hear(turn, one);
       break;
     case "set-asked":
       onVnic(turn, event.vnic, (vnic) => saySet(turn, vnic, event.hash));
@@ -238,7 +241,10 @@ function shrinks({ granted, asking, wanted }: Vnic): boolean {
 
 // --- what the other end says ---
 
-function hear(turn: Turn, { type, association, names, mtus = new Map() }: Heard): void {
+function hear(turn: Turn, heard: Heard): void {
+  const { type, association, names, mtus = new Map() } = heard;
+  turn.said = heard.reason;
+  turn.ids = idsIn(heard);
   const name = uuidOfVsi(association.vsiId);
   if (name === undefined || !sameKind(association, turn.settings.vdp)) return; // spec/vdp.md 3
   onVnic(turn, name, (vnic) => {

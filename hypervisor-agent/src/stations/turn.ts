@@ -32,6 +32,8 @@ export type BookEvent =
   | { on: "want"; parts: readonly Part[] }
   | { on: "detach"; call: number; vnic: Uuid }
   | Heard
+  /** What one ULPDU says. */
+  | { on: "heard"; all: readonly Heard[] }
   /** The NVE does not have the set that a request named. @param hash as `hashText` */
   | { on: "set-asked"; vnic: Uuid; hash: string }
   | { on: "undelivered"; vnics: readonly Uuid[] }
@@ -100,8 +102,8 @@ export type Turn = {
   readonly messages: VsiMessage[];
   readonly outcomes: BookAction[];
   /** The NVE's own words in what was heard, and the VN IDs that it told. */
-  readonly said: string | undefined;
-  readonly ids: ReadonlyMap<Uuid, VnId>;
+  said: string | undefined;
+  ids: ReadonlyMap<Uuid, VnId>;
   readonly bind: Set<Uuid>;
 };
 

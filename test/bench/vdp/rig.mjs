@@ -63,10 +63,12 @@ export async function openRig(ports) {
   return { lab, folder, close };
 }
 
-/** Starts a program in a node. `stop` resolves when it has ended. */
+/** Starts a program in a node, with BENCH_NICE=<n> at that priority, all alike: where the machine has other work too. `stop` resolves when it has ended. */
 export function start({ lab, folder }, node, name, words, options = {}) {
   const log = openSync(join(folder, `${name}.log`), "a");
-  const child = spawnIn(nodeState(lab, node), words, { stdio: ["pipe", log, log], ...options });
+  const nice = process.env.BENCH_NICE;
+  const command = nice === undefined ? words : ["nice", "-n", nice, ...words];
+  const child = spawnIn(nodeState(lab, node), command, { stdio: ["pipe", log, log], ...options });
   const ended = once(child, "exit");
   const stop = async (signal = "SIGTERM") => {
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
