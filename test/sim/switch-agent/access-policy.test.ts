@@ -102,13 +102,17 @@ test("H26: MACs and IPs are limited over all VNICs of the port, and free again w
   expect(refused()).toMatchObject({ limit: 2 });
 });
 
-test("H26: a limit that a refused request would have used is not used", async () => {
-  await start("maxMacs: 1");
+test("H26: what a refused request would have used is not used, also where an older state stays", async () => {
+  await start("maxMacs: 2");
   it.nva.known.delete(5003);
-  await ask("associate", vm1, [5003, a]);
+  await ask("associate", vm2, [5003, a], [5003, b]);
   expect(station.last).toMatchObject(refusal(VdpError.invalidVidGroupOrMac));
+  await ask("associate", vm1, [5001, a]);
+  await ask("associate", vm1, [5001, a], [5003, a]);
+  expect(station.last).toMatchObject(refusal(VdpError.invalidVidGroupOrMac, { keep: true }));
   await ask("associate", vm2, [5001, b]);
   expect(station.last?.status).toEqual(ok);
+  expect(refused()).toMatchObject({ limit: 0 });
 });
 
 test("H26: a VN that the policy names by its Name is let in by its ID, when the NVA says that it is that", async () => {
