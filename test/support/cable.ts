@@ -1,5 +1,6 @@
 import type { Clock, Link, LinkState } from "@nve/linux";
 import { Instant, Mac } from "@nve/protocol-spec";
+import { type MemoryLink, memoryLink } from "./memory-link.ts";
 
 /** What the cable does to frames; probabilities 0 … 1, each frame on its own. */
 export type Faults = {
@@ -41,11 +42,7 @@ export function cable(
   const a = end("a", Mac("52:54:00:aa:00:01"));
   const b = end("b", Mac("52:54:00:bb:00:02"));
 
-  function end(name: "a" | "b", mac: Mac) {
-    const listeners: ((frame: Uint8Array) => void)[] = [];
-    const watchers: ((state: LinkState) => void)[] = [];
-    const dropped = { in: 0, out: 0 };
-    let closed = false;
+  function end(name: "a" | "b", mac: Mac): MemoryLink {
     let lastArrival = 0;
 
     function carry(frame: Uint8Array): void {
@@ -60,40 +57,11 @@ export function cable(
       });
     }
 
-    const link: Link = {
-      name,
-      get state() {
-        return now;
-      },
-      get mac() {
-        return now === "absent" ? undefined : mac;
-      },
-      send: (frame) => {
-        if (closed || now !== "up") {
-          dropped.out += 1;
-          return false;
-        }
-        for (const see of taps) see(name, frame);
-        if (chance() >= self.faults.loss) carry(frame.slice());
-        if (chance() < self.faults.duplicate) carry(frame.slice());
-        return true;
-      },
-      onFrame: (deliver) => listeners.push(deliver),
-      onState: (changed) => watchers.push(changed),
-      dropped,
-      close: () => {
-        closed = true;
-      },
-    };
-    return {
-      link,
-      receive: (frame: Uint8Array) => {
-        if (!closed) for (const deliver of listeners) deliver(frame);
-      },
-      changed: () => {
-        if (!closed) for (const watch of watchers) watch(now);
-      },
-    };
+    return memoryLink({ name, mac, state: () => now }, (frame) => {
+      for (const see of taps) see(name, frame);
+      if (chance() >= self.faults.loss) carry(frame.slice());
+      if (chance() < self.faults.duplicate) carry(frame.slice());
+    });
   }
 
   const self: Cable = {

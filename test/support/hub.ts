@@ -1,6 +1,7 @@
 import type { Clock, Link, LinkState } from "@nve/linux";
 import { decode, GroupAddress, Instant, type Mac, readFrame } from "@nve/protocol-spec";
 import { random } from "./cable.ts";
+import { memoryLink } from "./memory-link.ts";
 
 /** An access network in memory: what one end sends comes out at all others. */
 export type Hub = {
@@ -59,48 +60,22 @@ type End = {
 };
 
 function newEnd(mac: Mac, carry: (frame: Uint8Array) => void): End {
-  const listeners: ((frame: Uint8Array) => void)[] = [];
-  const watchers: ((state: LinkState) => void)[] = [];
-  const dropped = { in: 0, out: 0 };
   let now: LinkState = "up";
-  let closed = false;
   let flight = 0;
-  const link: Link = {
-    name: "eth1",
-    get state() {
-      return now;
-    },
-    get mac() {
-      return now === "absent" ? undefined : mac;
-    },
-    send: (frame) => {
-      if (!closed && now === "up") {
-        carry(frame.slice());
-        return true;
-      }
-      dropped.out += 1;
-      return false;
-    },
-    onFrame: (deliver) => listeners.push(deliver),
-    onState: (changed) => watchers.push(changed),
-    dropped,
-    close: () => {
-      closed = true;
-    },
-  };
+  const { link, receive, changed } = memoryLink({ name: "eth1", mac, state: () => now }, carry);
   return {
     link,
     get flight() {
       return flight;
     },
     receive: (frame) => {
-      if (!closed && now === "up") for (const deliver of listeners) deliver(frame);
+      if (now === "up") receive(frame);
     },
     set: (state) => {
       if (state === now) return;
       now = state;
       flight += 1;
-      if (!closed) for (const watch of watchers) watch(now);
+      changed();
     },
   };
 }

@@ -1,7 +1,7 @@
 import { Refused } from "@nve/program/errors";
+import { VnRef } from "@nve/program/ids";
 import { textArgument } from "@nve/program/program";
-import { OutOfRange } from "@nve/protocol-spec/errors";
-import { Mac, Uuid, VnId } from "@nve/protocol-spec/ids";
+import { Mac } from "@nve/protocol-spec/ids";
 import { type IpPrefix, prefixesIn } from "@nve/protocol-spec/ip";
 import type { TreeNode, VnAttachment, Vnic } from "@nve/protocol-spec/proto/agent";
 import type { Command } from "commander";
@@ -15,8 +15,6 @@ export type NodeOptions = {
   ip?: IpPrefix[];
   ipFile?: string;
 };
-
-type VnRef = VnId | Uuid;
 
 export const withNode = (command: Command): Command =>
   command
@@ -104,12 +102,6 @@ function namedBy(
   if (macs.length > 1 && ips.length > 0)
     command.error(`error: ${macs.length} MACs and --ip: whose IPs are they? One MAC at a time`);
   return { macs: [...new Set(macs)], ips: [...new Set(ips)] };
-}
-
-function VnRef(text: string): VnRef {
-  if (/^\d+$/.test(text)) return VnId(Number(text));
-  if (text.includes("-")) return Uuid(text);
-  throw new OutOfRange(`"${text}" is neither a VN ID (a number) nor a VN Name (a UUID)`);
 }
 
 const vnOf = (vn: VnRef) =>

@@ -1,13 +1,13 @@
+import { VnRef } from "@nve/program/ids";
 import { type Column, type Output, show, toJson } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
-import { OutOfRange } from "@nve/protocol-spec/errors";
-import { Mac, Uuid, Vid, VnId } from "@nve/protocol-spec/ids";
+import { Mac, Vid } from "@nve/protocol-spec/ids";
 import { type IpPrefix, prefixesIn } from "@nve/protocol-spec/ip";
 import type { StaticBinding } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
 import { asking, type World } from "./world.ts";
 
-type Binding = { vn: VnId | Uuid; vlan?: number; mac?: MacIps[]; strict: boolean };
+type Binding = { vn: VnRef; vlan?: number; mac?: MacIps[]; strict: boolean };
 type MacIps = { mac: Mac; ips: IpPrefix[] };
 
 const EXAMPLES = `
@@ -77,12 +77,6 @@ const macsText = (macs: StaticBinding["macs"], strict: boolean): string =>
   [macs.map(({ mac }) => mac).join(" "), strict ? "(no others)" : ""].filter(Boolean).join(" ");
 
 const tagText = (tag: number): string => (tag === 0 ? "untagged" : `tag ${tag}`);
-
-function VnRef(text: string): VnId | Uuid {
-  if (/^\d+$/.test(text)) return VnId(Number(text));
-  if (text.includes("-")) return Uuid(text);
-  throw new OutOfRange(`"${text}" is neither a VN ID (a number) nor a VN Name (a UUID)`);
-}
 
 const collected = (text: string, before: MacIps[] = []): MacIps[] => [
   ...before,

@@ -1,5 +1,6 @@
 import { checked } from "@nve/program/config";
-import { isGroup, Mac, OutOfRange, prefixesIn, Uuid, VnId } from "@nve/protocol-spec";
+import { StationMac, VnRef } from "@nve/program/ids";
+import { prefixesIn } from "@nve/protocol-spec";
 import { z } from "zod";
 import { MacRange, type PortPolicy } from "./policy.ts";
 
@@ -14,7 +15,7 @@ const count = (max: number) => z.number().int().min(1).max(max).optional();
 export const policyConfig = z
   .strictObject({
     stations: listOf(z.string().transform(checked(StationMac))).optional(),
-    vns: listOf(z.union([z.number(), z.string()]).transform(checked(VnIdOrName))).optional(),
+    vns: listOf(z.union([z.number(), z.string()]).transform(checked(VnRef))).optional(),
     macs: listOf(z.string().transform(checked(MacRange))).optional(),
     ips: listOf(z.string().transform(checked(prefixesIn))).optional(),
     maxVnics: count(65_536),
@@ -75,18 +76,3 @@ export function withPolicy<Port extends PortOf<string | Policy | undefined>>(
 
 const own = <T>(record: Readonly<Record<string, T>>, key: string): T | undefined =>
   Object.hasOwn(record, key) ? record[key] : undefined;
-
-/** @throws OutOfRange */
-function VnIdOrName(vn: number | string): VnId | Uuid {
-  if (typeof vn === "number") return VnId(vn);
-  if (/^\d+$/.test(vn)) return VnId(Number(vn));
-  if (vn.includes("-")) return Uuid(vn);
-  throw new OutOfRange(`"${vn}" is neither a VN ID (a number) nor a VN Name (a UUID)`);
-}
-
-/** @throws OutOfRange */
-function StationMac(text: string): Mac {
-  const mac = Mac(text);
-  if (!isGroup(mac)) return mac;
-  throw new OutOfRange(`${mac} is a group address: no station has it`);
-}

@@ -1,6 +1,7 @@
 import { checked } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
-import { isGroup, Mac, OutOfRange, prefixesIn, Uuid, Vid, VnId } from "@nve/protocol-spec";
+import { StationMac, VnRef } from "@nve/program/ids";
+import { prefixesIn, Vid } from "@nve/protocol-spec";
 import type { PortTag } from "@nve/switch-agent/nve";
 import { z } from "zod";
 import type { Binding } from "./binding.ts";
@@ -25,7 +26,7 @@ const macOf = z.strictObject({
 
 const staticVn = z
   .strictObject({
-    vn: z.union([z.number(), z.string()]).transform(checked(VnIdOrName)),
+    vn: z.union([z.number(), z.string()]).transform(checked(VnRef)),
     vlan: z.number().transform(checked(Vid)).optional(),
     macs: z
       .array(macOf)
@@ -62,21 +63,6 @@ export function staticVnFrom(value: unknown): StaticVn {
   const { success, data, error } = staticVn.safeParse(value);
   if (success) return data;
   throw new Refused(error.issues[0]?.message ?? "it cannot be read");
-}
-
-/** @throws OutOfRange */
-function VnIdOrName(vn: number | string): VnId | Uuid {
-  if (typeof vn === "number") return VnId(vn);
-  if (/^\d+$/.test(vn)) return VnId(Number(vn));
-  if (vn.includes("-")) return Uuid(vn);
-  throw new OutOfRange(`"${vn}" is neither a VN ID (a number) nor a VN Name (a UUID)`);
-}
-
-/** @throws OutOfRange for what is no MAC of one station */
-function StationMac(text: string): Mac {
-  const mac = Mac(text);
-  if (!isGroup(mac) && mac !== "00:00:00:00:00:00") return mac;
-  throw new OutOfRange(`${mac} is no address of a station`);
 }
 
 function twice<T>(values: readonly T[]): T | undefined {
