@@ -28,6 +28,9 @@ export type RefusedCounters = Record<Cause, number>;
 /** A request with all that is said with it. */
 type Whole = { association: Association; said: Said };
 
+/** MACs, and IPs, of all VNICs of a port where the policy says nothing: some 20 MB of what is kept of them. */
+const MAX_ADDRESSES = 65_536;
+
 /** Whoever is turned away hears why so often, and so often it is logged: a flood makes no more of it. */
 const TOLD_EVERY_MS = 1000;
 
@@ -44,8 +47,8 @@ export class Door {
   constructor(policy: PortPolicy = {}, clock: Clock, log: Log) {
     this.#policy = policy;
     this.#log = log;
-    this.#macs = new Tally(policy.maxMacs);
-    this.#ips = new Tally(policy.maxIps);
+    this.#macs = new Tally(policy.maxMacs ?? MAX_ADDRESSES);
+    this.#ips = new Tally(policy.maxIps ?? MAX_ADDRESSES);
     this.#tell = seldom(clock, TOLD_EVERY_MS);
     this.#note = seldom(clock, TOLD_EVERY_MS);
   }

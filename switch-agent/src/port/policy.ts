@@ -25,11 +25,11 @@ export type PortPolicy = {
   /** By VN ID or by VN Name. */
   vns?: ReadonlySet<VnId | Uuid> | undefined;
   macs?: readonly MacRange[] | undefined;
-  /** Pairs of VN and MAC on the port, over all its VNICs. */
+  /** Pairs of VN and MAC on the port, over all its VNICs; absent: 65,536. */
   maxMacs?: number | undefined;
   /** Addresses and prefixes must be in one of these. */
   ips?: readonly IpPrefix[] | undefined;
-  /** IP addresses and prefixes on the port, over all its VNICs. */
+  /** IP addresses and prefixes on the port, over all its VNICs; absent: 65,536. */
   maxIps?: number | undefined;
 };
 
