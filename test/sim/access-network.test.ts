@@ -97,7 +97,7 @@ test("H3, Req-2: a bridge and 64 stations on its segment agree on EVB, each with
   );
   expect(tor.port.counters.lldp).toMatchObject({ putOff: 0, tooMany: 0, strangers: 0 });
   for (const { port } of all) expect(port.counters.lldp.out).toBeLessThan(20); // other stations start no fast LLDP
-});
+}, 30_000);
 
 test("Req-1: to the group no bridge says EVB; once agreed all LLDP with EVB, and all ECP, goes to single addresses", () => {
   const { clock, frames, tor, all } = network(3);

@@ -100,7 +100,7 @@ describe("nva vn", () => {
       ),
     );
     expect(await json("vn", "list")).toHaveLength(1001);
-  });
+  }, 30_000);
 
   test("a VN in use is kept, with its users named, unless forced", async () => {
     await lines("vn", "create", "blue");

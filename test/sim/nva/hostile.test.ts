@@ -24,7 +24,7 @@ test("V10: a report has 10,000 entries at most: more end the session, and nothin
   tor.report({ withdrawn: claims.map(({ vnId, mac }) => ({ vnId, mac })) });
   expect(await tor.inbox.ended).toBe(`${INVALID} Report: 10001 entries, not 10000 at most`);
   expect(await claimsStored()).toBe(10_000);
-});
+}, 30_000);
 
 test.each([
   "224.0.0.1",

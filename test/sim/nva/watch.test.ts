@@ -220,7 +220,7 @@ test("a slow watcher costs memory by what it watches, not by how often that chan
   const octets = watch.inbox.seen.reduce((n, e) => n + WatchEvent.encode(e).finish().length, 0);
   expect(octets).toBeGreaterThan(one);
   expect(octets).toBeLessThan((rounds * one) / 3);
-});
+}, 30_000);
 
 /** What a watcher that follows the rules holds. */
 function held(events: readonly WatchEvent[]): Set<number> {

@@ -49,7 +49,7 @@ test("any history: no claim is lost to another's withdrawal, no sequence goes do
     }),
     { numRuns: 120 },
   );
-});
+}, 30_000);
 
 class Model {
   readonly #world = world();
