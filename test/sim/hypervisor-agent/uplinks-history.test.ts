@@ -114,86 +114,96 @@ function remembering(nve: ScriptedBridge, clock: FakeClock) {
   };
 }
 
+/** What may become of a call while all else changes. */
+const KNOWN =
+  /refused|attached|leaving|changed already|detached|not connected|no VNIC|has no|would be left|free yet|NVE/;
+
+/** A host on two cables, each to an NVE. */
+async function world() {
+  const clock = fakeClock();
+  const wires = { eth0: cable(clock), eth1: cable(clock, { seed: 2 }) };
+  const nves = {
+    eth0: remembering(scriptedBridge(wires.eth0.b, clock), clock),
+    eth1: remembering(scriptedBridge(wires.eth1.b, clock), clock),
+  };
+  const it = host({ eth0: wires.eth0.a, eth1: wires.eth1.a }, clock, { failbackMs: FAILBACK });
+  await run(clock, 3000, 500);
+  return { clock, wires, nves, it, unexpected: [] as unknown[] };
+}
+type World = Awaited<ReturnType<typeof world>>;
+
+const wantedOf = (n: number, vns: readonly number[]): Tree =>
+  vns.flatMap((vn) => treeOf(vn, macOf(n, vn)));
+
+function happen({ wires, nves, it, unexpected }: World, one: Act): void {
+  if (one.act === "link") wires[one.name].set(one.state);
+  else if (one.act === "verdict") nves[one.name].answers(one.verdict);
+  else if (one.act === "order") nves[one.name].order(vnics[one.n]?.vnic ?? "");
+  else {
+    asked(it, one).catch((error: unknown) => {
+      if (!KNOWN.test(String(error))) unexpected.push(error);
+    });
+  }
+}
+
+async function asked(
+  { agent }: World["it"],
+  one: Act & { act: "attach" | "detach" | "change" },
+): Promise<unknown> {
+  const who = vnics[one.n];
+  if (who === undefined) return undefined;
+  const { vnic } = who;
+  if (one.act === "attach") return agent.attach({ ...who, tree: wantedOf(one.n, one.vns) }, LIMIT);
+  if (one.act === "detach") return agent.detach(vnic);
+  const remove = [{ vn: VnId(one.remove) }];
+  return agent.change({ vnic, add: wantedOf(one.n, [one.add]), remove }, LIMIT);
+}
+
+/** Each VN bound at its home, once, and held by no other NVE. */
+function expectAllAtHome({ it, nves, unexpected }: World): void {
+  expect(unexpected).toEqual([]);
+  const shown = it.agent.vnics();
+  expect(shown.map(({ state, reason }) => [state, reason])).toEqual(
+    shown.map(() => ["associated", undefined]),
+  );
+  const expected = (uplink: Name, text: (n: string, vn: number, mac: string) => string) =>
+    shown
+      .flatMap(({ interface: of, tree }) =>
+        tree.flatMap(({ vn, macs }) =>
+          homesOf(String(vn), [...NAMES])[0] === uplink
+            ? macs.map(({ mac }) => text(of, Number(vn), mac))
+            : [],
+        ),
+      )
+      .sort();
+  const bound = NAMES.flatMap((uplink) =>
+    expected(uplink, (of, vn, mac) => `${of} ${mac} ${100 + vn} ${uplink}`),
+  );
+  expect(it.bound()).toEqual(bound.sort());
+  for (const uplink of NAMES) {
+    expect(nves[uplink].has()).toEqual(expected(uplink, (_, vn, mac) => `${vn} ${mac}`));
+  }
+}
+
+const gapMs = fc.constantFrom(0, 1, 20, 600, 7000);
+const histories = fc.array(fc.tuple(act, gapMs), { minLength: 3, maxLength: 25 });
+
 test("Req-3: whatever happened, once it is quiet each VN is bound at its home, once, and held by no other NVE", async () => {
   await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.tuple(act, fc.constantFrom(0, 1, 20, 600, 7000)), {
-        minLength: 3,
-        maxLength: 25,
-      }),
-      async (history) => {
-        const clock = fakeClock();
-        const wires = { eth0: cable(clock), eth1: cable(clock, { seed: 2 }) };
-        const nves = {
-          eth0: remembering(scriptedBridge(wires.eth0.b, clock), clock),
-          eth1: remembering(scriptedBridge(wires.eth1.b, clock), clock),
-        };
-        const it = host({ eth0: wires.eth0.a, eth1: wires.eth1.a }, clock, {
-          failbackMs: FAILBACK,
-        });
-        await run(clock, 3000, 500);
-        const unexpected: unknown[] = [];
-        const known =
-          /refused|attached|leaving|changed already|detached|not connected|no VNIC|has no|would be left|free yet|NVE/;
-        const settledBy = (work: () => Promise<unknown>) => {
-          work().catch((error: unknown) => {
-            if (!known.test(String(error))) unexpected.push(error);
-          });
-        };
-        const wantedOf = (n: number, vns: readonly number[]): Tree =>
-          vns.flatMap((vn) => treeOf(vn, macOf(n, vn)));
-        for (const [one, gapMs] of history) {
-          if (one.act === "link") wires[one.name].set(one.state);
-          else if (one.act === "verdict") nves[one.name].answers(one.verdict);
-          else if (one.act === "order") nves[one.name].order(vnics[one.n]?.vnic ?? "");
-          else {
-            const who = vnics[one.n];
-            if (who === undefined) continue;
-            const { vnic } = who;
-            if (one.act === "attach") {
-              settledBy(() => it.agent.attach({ ...who, tree: wantedOf(one.n, one.vns) }, LIMIT));
-            } else if (one.act === "detach") settledBy(() => it.agent.detach(vnic));
-            else {
-              const change = {
-                vnic,
-                add: wantedOf(one.n, [one.add]),
-                remove: [{ vn: VnId(one.remove) }],
-              };
-              settledBy(async () => it.agent.change(change, LIMIT));
-            }
-          }
-          await run(clock, gapMs, Math.max(1, gapMs / 20));
-        }
-        for (const name of NAMES) {
-          wires[name].set("up");
-          nves[name].answers(0);
-        }
-        await run(clock, 150_000, 500);
-        expect(unexpected).toEqual([]);
-        const shown = it.agent.vnics();
-        expect(shown.map(({ state, reason }) => [state, reason])).toEqual(
-          shown.map(() => ["associated", undefined]),
-        );
-        const expected = (uplink: Name, text: (n: string, vn: number, mac: string) => string) =>
-          shown
-            .flatMap(({ interface: of, tree }) =>
-              tree.flatMap(({ vn, macs }) =>
-                homesOf(String(vn), [...NAMES])[0] === uplink
-                  ? macs.map(({ mac }) => text(of, Number(vn), mac))
-                  : [],
-              ),
-            )
-            .sort();
-        const bound = NAMES.flatMap((uplink) =>
-          expected(uplink, (of, vn, mac) => `${of} ${mac} ${100 + vn} ${uplink}`),
-        );
-        expect(it.bound()).toEqual(bound.sort());
-        for (const uplink of NAMES) {
-          expect(nves[uplink].has()).toEqual(expected(uplink, (_, vn, mac) => `${vn} ${mac}`));
-        }
-        for (const uplink of it.uplinks) uplink.close();
-      },
-    ),
+    fc.asyncProperty(histories, async (history) => {
+      const all = await world();
+      for (const [one, gapMs] of history) {
+        happen(all, one);
+        await run(all.clock, gapMs, Math.max(1, gapMs / 20));
+      }
+      for (const name of NAMES) {
+        all.wires[name].set("up");
+        all.nves[name].answers(0);
+      }
+      await run(all.clock, 150_000, 500);
+      expectAllAtHome(all);
+      for (const uplink of all.it.uplinks) uplink.close();
+    }),
     { numRuns: 50, examples: [[twiceAttached]] },
   );
 }, 60_000);
