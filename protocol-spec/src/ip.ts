@@ -165,8 +165,11 @@ function sixteen(text: string): Uint8Array | undefined {
   if (front === undefined || back === undefined) return undefined;
   const gap = 8 - front.length - back.length;
   if (tail === undefined ? gap !== 0 : gap < 1) return undefined;
-  const all = [...front, ...new Array<number>(gap).fill(0), ...back];
-  return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 0xff]));
+  const octets = new Uint8Array(16);
+  const view = new DataView(octets.buffer);
+  for (const [i, word] of front.entries()) view.setUint16(2 * i, word);
+  for (const [i, word] of back.entries()) view.setUint16(16 - 2 * (back.length - i), word);
+  return octets;
 }
 
 /** 16-bit words; the last two of an address may be written as an IPv4 address (RFC 4291 §2.2). */
