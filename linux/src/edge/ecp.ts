@@ -178,7 +178,9 @@ function openReceiver(
   return drive<EcpRx, EcpRxEvent, EcpRxAction>(
     ecpRxStart,
     (rx, event, now) =>
-      event.on === "tick" ? [rx] : stepEcpRx(rx, event, now, repeatMs(peer.agreed())),
+      event.on === "tick"
+        ? [rx]
+        : stepEcpRx(rx, event, now, repeatMs(peer.agreed()), underWayMs(peer.agreed())),
     options.clock,
     (action) => {
       if (action.do === "ack") acknowledge(action.seq);
@@ -223,6 +225,9 @@ const timing = (peer: EcpPeer) => {
 
 /** One ack timeout more than the R between the first copy and the last. */
 const repeatMs = (agreed: EvbAgreed): number => (agreed.r + 1) * vdpTimes(agreed).ackTimeoutMs;
+
+/** The sender's next copy, if our ack was lost, comes an ack timeout after the last one. */
+const underWayMs = (agreed: EvbAgreed): number => vdpTimes(agreed).ackTimeoutMs / 2;
 
 const none = new Uint8Array();
 

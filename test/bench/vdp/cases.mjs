@@ -53,10 +53,18 @@ export async function runCase(rig, { name, station, bridge, vsis, vns }) {
     const burst = wire.take();
     // With all of them there, some more, one by one.
     const single = await oneByOne(wire, (n) => ask({ first: 40_000 + n, count: 1, vns }));
+    // Once more as many: the programs have run for a while then.
+    let warm;
+    if (vsis > 1 && station !== "lldpad" && bridge === "ours") {
+      ask({ first: 10_000, count: vsis, vns });
+      await wire.answers(vsis, QUIET_MS);
+      warm = summary(wire.take());
+    }
     return {
       ...{ name, station, bridge, vsis, vns },
       burst: { ...summary(burst), cpuUsPerVsi: Math.round((cpu * 1000) / vsis) },
       single: figures(single),
+      warm,
       note: noteOn(burst, vsis),
     };
   } finally {

@@ -30,6 +30,9 @@ const linkHead = [
   "times the baseline's rate",
   "of its p50",
   "CPU µs per VSI",
+  "again: per s",
+  "p50 ms",
+  "p99 ms",
   "note",
 ];
 
@@ -49,6 +52,9 @@ function linkRow(row, all) {
     same ? "1 (baseline)" : ratio(burst.perSecond, base.burst.perSecond),
     same ? "1 (baseline)" : ratio(single.p50Ms, base.single.p50Ms),
     burst.cpuUsPerVsi,
+    row.warm?.perSecond,
+    row.warm?.p50Ms,
+    row.warm?.p99Ms,
     note,
   ];
 }

@@ -271,7 +271,7 @@ describe("LLDP and EVB", () => {
 
 describe("ECP", () => {
   test("capture 10: requests are acked as in the capture, padded, and delivered once", () => {
-    const { peer, take, told, port } = setUp({ role: "bridge" });
+    const { clock, peer, take, told, port } = setUp({ role: "bridge" });
     take(EtherType.lldp);
     const frames = capture("10-vdp-fmt1-vid.pcap").map(({ octets }) => octets);
     const isEcp = (from: Mac, op: "request" | "ack") => (octets: Uint8Array) => {
@@ -281,6 +281,7 @@ describe("ECP", () => {
     };
     for (const octets of frames.filter(isEcp(ours, "request"))) {
       peer(octets);
+      clock.advance(164); // an ack timeout: the ack was lost
       peer(octets);
     }
     const acks = take(EtherType.ecp).map(({ octets }) => octets);

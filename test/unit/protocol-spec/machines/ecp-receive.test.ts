@@ -31,6 +31,18 @@ test("a repeat of the last request is acked and goes no further", () => {
   at(3, request(2), ack(2));
 });
 
+test("a copy that was under way when the ack went is not acked again; one that comes later is", () => {
+  const at = timeline(ecpRxStart, (rx: EcpRx, event: EcpRxEvent, now: Instant) =>
+    stepEcpRx(rx, event, now, repeatMs, 82),
+  );
+  at(0, request(1), ack(1), deliver(1));
+  at(1, request(1));
+  at(81, request(1));
+  at(83, request(1), ack(1));
+  at(84, request(1));
+  at(85, request(2), ack(2), deliver(2));
+});
+
 test("capture 42: only the last number counts, an older one is delivered as new", () => {
   const at = ecp();
   at(0, request(5), ack(5), deliver(5));
