@@ -193,7 +193,7 @@ function objection(turn: Turn, name: Uuid, tree: Tree, vm: string | undefined): 
 }
 
 function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
-  const other = vnics.get(name) ?? [...vnics.values()].find((vnic) => vnic.interface === of);
+  const other = vnics.get(name) ?? at(vnics, of);
   if (other === undefined) return undefined;
   const which = other.name === name ? `VNIC ${name}` : `interface ${of}`;
   if (other.phase === "leaving") {
@@ -201,6 +201,11 @@ function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
   }
   const where = other.name === name ? `to ${other.interface}` : `as VNIC ${other.name}`;
   return `${which} is attached already, ${where}: change or detach that`;
+}
+
+function at(vnics: Turn["vnics"], name: string): Vnic | undefined {
+  for (const vnic of vnics.values()) if (vnic.interface === name) return vnic;
+  return undefined;
 }
 
 function want(turn: Turn, { vnic: name, interface: of, vm, tree }: Part): void {
@@ -356,6 +361,7 @@ function reports(before: Book, vnics: ReadonlyMap<Uuid, Vnic>): BookAction[] {
   const out: BookAction[] = [];
   for (const [vnic, now] of vnics) {
     const was = before.vnics.get(vnic);
+    if (was === now) continue;
     const state = stateOf(now);
     if (was === undefined || stateOf(was) !== state || was.reason !== now.reason) {
       out.push({ do: "report", vnic, state, reason: now.reason });

@@ -143,8 +143,11 @@ export function onAnother(
   tree: Tree,
 ): string | undefined {
   const ours = new Set(leaves(tree).flatMap(keysOf));
+  const macs = new Set(leaves(tree).map(({ mac }) => mac));
+  const shares = (wanted: Tree): boolean =>
+    wanted.some((vn) => vn.macs.some(({ mac }) => macs.has(mac)));
   for (const other of vnics.values()) {
-    if (other.name === name) continue;
+    if (other.name === name || !shares(other.wanted)) continue; // of thousands nearly all
     const both = leaves(other.wanted).find((leaf) => keysOf(leaf).some((key) => ours.has(key)));
     if (both === undefined) continue;
     return `MAC ${both.mac} of VN ${both.vn} is on VNIC ${other.name} (${other.interface}) already`;
