@@ -26,7 +26,7 @@ export function parseConfig<T>(text: string, schema: z.ZodType<T>, where = "conf
     );
   }
   // An empty file is an empty object: the faults then name what is missing.
-  const outcome = schema.safeParse(plainOf(document, where) ?? {});
+  const outcome = schema.safeParse(plainOf(document, where) ?? {}, { error: inWords });
   if (outcome.success) return outcome.data;
   throw faulty(where, outcome.error.issues.map(faultOf));
 
@@ -60,6 +60,39 @@ export function checked<In, T>(make: (value: In) => T) {
     }
   };
 }
+
+/** A fault in the words of who writes the file; undefined: as zod has it. What a schema says itself comes first. */
+export function inWords(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "invalid_type":
+      if (issue.input === undefined) return "is missing";
+      return `is not ${KINDS[issue.expected] ?? issue.expected}`;
+    case "invalid_value":
+      if (issue.input === undefined) return "is missing";
+      return `is not ${issue.values
+        .map(String)
+        .join(", ")
+        .replace(/, ([^,]+)$/, " or $1")}`;
+    case "too_small":
+      return issue.origin === "number" ? `is less than ${issue.minimum}` : undefined;
+    case "too_big":
+      return issue.origin === "number" ? `is more than ${issue.maximum}` : undefined;
+    case "invalid_union":
+      return issue.input === undefined ? "is missing" : "is nothing that can stand here";
+    default:
+      return undefined;
+  }
+}
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: "a text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list: [ … ]",
+  object: "a map of keys and values: { … }",
+  record: "a map of keys and values: { … }",
+};
 
 const unknownKeys = (keys: readonly string[]): string =>
   `unknown key ${keys.map((key) => `"${key}"`).join(", ")}: misspelt, or in the wrong place`;

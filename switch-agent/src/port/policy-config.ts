@@ -1,4 +1,4 @@
-import { checked } from "@nve/program/config";
+import { checked, inWords } from "@nve/program/config";
 import { StationMac, VnRef } from "@nve/program/ids";
 import { prefixesIn } from "@nve/protocol-spec";
 import { z } from "zod";
@@ -38,7 +38,7 @@ export const policiesConfig = z.record(z.string().min(1).max(64), policyConfig).
 /** `ports[].policy:` one of them by its name, or the port's own. */
 export const portPolicyConfig = z.unknown().transform((value, ctx): string | Policy => {
   if (typeof value === "string") return value;
-  const { success, data, error } = policyConfig.safeParse(value);
+  const { success, data, error } = policyConfig.safeParse(value, { error: inWords });
   if (success) return data;
   for (const issue of error.issues) {
     const { path } = issue;

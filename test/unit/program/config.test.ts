@@ -36,6 +36,41 @@ test("all faults are named at once, each with its line", () => {
   expect(message).toMatch(/line 6: unknown key "levl"/);
 });
 
+test("what is wrong with a value is said in plain words, with what is wanted", () => {
+  const Small = z.strictObject({
+    count: z.number().int().min(1).max(9),
+    isOn: z.boolean(),
+    list: z.array(z.string()),
+    level: z.enum(["info", "warn", "debug"]),
+    inner: z.strictObject({ path: z.string() }),
+    either: z.union([z.string(), z.strictObject({})]),
+  });
+  const said = (text: string): string => {
+    try {
+      parseConfig(text, Small);
+    } catch (error) {
+      if (error instanceof Refused) return error.message;
+    }
+    return "";
+  };
+  const wrong = said("{ count: 0, isOn: 1, list: x, level: loud, inner: 7, either: 7 }");
+  expect(wrong.split("\n").slice(1)).toEqual([
+    "  line 1: count: is less than 1",
+    "  line 1: isOn: is not true or false",
+    "  line 1: list: is not a list: [ … ]",
+    "  line 1: level: is not info, warn or debug",
+    "  line 1: inner: is not a map of keys and values: { … }",
+    "  line 1: either: is nothing that can stand here",
+  ]);
+  expect(said("{ count: 10 }")).toContain("count: is more than 9");
+  expect(said("{ count: 1.5 }")).toContain("count: is not a whole number");
+  expect(said("{ count: x }")).toContain("count: is not a number");
+  for (const key of ["count", "isOn", "list", "level", "inner", "either"]) {
+    expect(said("")).toContain(`  ${key}: is missing`);
+  }
+  expect(said("inner: {}")).toContain("line 1: inner.path: is missing");
+});
+
 test("broken YAML, an empty file and a missing file are the operator's faults", () => {
   expect(faults("ports: [")).toMatch(/line 1/);
   expect(faults("")).toMatch(/ports/);

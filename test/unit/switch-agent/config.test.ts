@@ -137,8 +137,8 @@ test("H26: a policy of the port's own, and one that several share; the smaller l
 test.each([
   ["{ name: swp1, policy: nobody }", 'ports.0.policy: there is no policy "nobody"'],
   ["{ name: swp1, policy: toString }", 'there is no policy "toString"'],
-  ["{ name: swp1, policy: 7 }", "ports.0.policy: Invalid input"],
-  ["{ name: swp1, policy: { maxMacs: 0 } }", "ports.0.policy.maxMacs: Too small"],
+  ["{ name: swp1, policy: 7 }", "ports.0.policy: is not a map of keys and values"],
+  ["{ name: swp1, policy: { maxMacs: 0 } }", "ports.0.policy.maxMacs: is less than 1"],
   ["{ name: swp1, policy: { colour: red } }", 'ports.0.policy: unknown key "colour"'],
   ["{ name: swp1, static: [], policy: {} }", "neither policy nor auth goes with static"],
   ["{ name: swp1, auth: { keys: swp1.keys } }", "auth.keys is the full path of a key file"],
