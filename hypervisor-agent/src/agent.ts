@@ -197,7 +197,7 @@ export function startAgent(options: AgentOptions): {
 
   async function attach(request: AttachRequest, limit: Limit): Promise<VnicView> {
     const { vnic = Uuid(randomUUID()), interface: of, tree, vm, uplink: pinned } = request;
-    if (uplinks.has(of)) throw new Refused(`${of} is the uplink: a VM's interface is wanted`);
+    if (uplinks.has(of)) throw new Refused(`${of} is an uplink: a VM's interface is wanted`);
     if (pinned !== undefined && !uplinks.has(pinned)) {
       const all = options.uplinks.join(", ");
       throw new NotFound(`${pinned} is no uplink: the agent's config has ${all}`);

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { closeSync, fstatSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import type { AuthKey } from "@nve/protocol-spec";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { Refused } from "./errors.ts";
@@ -41,12 +42,15 @@ export function makeKeyFile(path: string, id: number): void {
   try {
     writeFileSync(path, `# made ${made}\n${id} ${secret}\n`, { flag: "wx", mode: 0o600 });
   } catch (cause) {
-    const isThere = cause instanceof Error && "code" in cause && cause.code === "EEXIST";
-    const what = isThere
-      ? `${path} is there already: a key is never written over`
-      : `cannot make the key file: ${why(cause)}`;
-    throw new Refused(what, { cause });
+    throw new Refused(notMade(path, cause), { cause });
   }
+}
+
+function notMade(path: string, cause: unknown): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "EEXIST") return `${path} is there already: a key is never written over`;
+  if (code === "ENOENT") return `there is no folder ${dirname(path)}: make it first`;
+  return `cannot make the key file: ${why(cause)}`;
 }
 
 /** @throws OutOfRange */

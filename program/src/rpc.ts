@@ -108,6 +108,11 @@ function refusal(error: grpc.ServiceError, target: string): Refused {
       );
     case grpc.status.DEADLINE_EXCEEDED:
       return new Refused(`no answer from ${where} in time`, { cause: error });
+    case grpc.status.UNIMPLEMENTED:
+      return new Refused(
+        `who answers at ${where} does not know this command: another program, or an older one?`,
+        { cause: error },
+      );
     case grpc.status.NOT_FOUND:
       return new NotFound(error.details, { cause: error });
     default:

@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { Refused } from "@nve/program/errors";
 import { VnRef } from "@nve/program/ids";
 import { textArgument } from "@nve/program/program";
@@ -75,6 +76,12 @@ export function replacement(options: NodeOptions, vnic: Vnic, command: Command) 
   const [mac, ...more] = macs;
   if (mac === undefined || more.length > 0)
     command.error("error: say one --mac: whose IPs are they?");
+  const { ipFile } = options;
+  if (ips.length === 0 && ipFile !== undefined && !isPlainFile(ipFile)) {
+    throw new Refused(
+      `${ipFile} names no IP: nothing is replaced; an empty file means none at all`,
+    );
+  }
   const vn = vnOf(options.vn);
   const now = vnic.vns
     .find(({ vnId, vnName }) => (vn.vnId === 0 ? vnName === vn.vnName : vnId === vn.vnId))
@@ -89,6 +96,9 @@ export function replacement(options: NodeOptions, vnic: Vnic, command: Command) 
     remove: gone.map((ip) => ({ ...vn, mac, ip })),
   };
 }
+
+/** A pipe that is empty is a command that failed before it. */
+const isPlainFile = (path: string): boolean => path !== "-" && statSync(path).isFile();
 
 function namedBy(
   { mac = [], macFile, ip = [], ipFile }: NodeOptions,

@@ -11,7 +11,7 @@ import { asking, type World } from "./world.ts";
 
 type Waiting = { timeout: number };
 type Adding = NodeOptions & Waiting & { guestTag?: Vid };
-type Attaching = Adding & { vnic?: Uuid; vmName: string; uplink: string };
+type Attaching = Adding & { vnic?: Uuid; vmName?: string; uplink?: string };
 
 export function vnicCommand(world: World): Command {
   const vnic = new Command("vnic").description("virtual NICs of this server and their networks");
@@ -33,13 +33,13 @@ function attachCommand(world: World): Command {
   return withGuestTag(withNode(new Command("attach")))
     .description("connect a VM's interface to a VN: returns when frames flow, or says why not")
     .argument("<interface>", "of the VM on this server: tap or veth")
-    .option("--vm-name <text>", "name of the VM, shown here and at the switch", "")
+    .option("--vm-name <text>", "name of the VM, shown here and at the switch")
     .option("--vnic <uuid>", "VNIC Name; without it one is made", textArgument(Uuid))
-    .option("--uplink <name>", "the only uplink for it; without it its VNs are spread over all", "")
+    .option("--uplink <name>", "the only uplink for it; without it its VNs are spread over all")
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
     .addHelpText("after", ATTACH_EXAMPLES)
     .action(async (of: string, options: Attaching, command: Command) => {
-      const { vnic = "", timeout, vmName, uplink } = options;
+      const { vnic = "", timeout, vmName = "", uplink = "" } = options;
       const vns = [attachment(options, command, true)];
       const request = { vnic, interface: of, vns, vmName, uplink };
       await asking(world, command, async (agent, out) =>

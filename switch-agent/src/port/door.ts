@@ -135,7 +135,7 @@ export class Door {
   ): PolicyRefusal | undefined {
     const others = tally.want(vsi, wanted);
     if (others === undefined) return undefined;
-    const reason = `${wanted} ${what} for this VNIC, ${others} on the port are others': it takes ${tally.max} (${name})`;
+    const reason = `${wanted} ${what} of this VNIC and ${others} of others: this port takes ${tally.max} (${name})`;
     return { cause: "limit", code: VdpError.insufficientResources, hard: false, reason };
   }
 

@@ -103,7 +103,7 @@ export class StaticPorts {
     const entry = this.#entries.get(key);
     if (entry === undefined) throw new NotFound(`${placeText(place)}: there is no such binding`);
     if (entry.origin === "config") {
-      throw new Refused(`${placeText(place)} is bound by the config file: change it there`);
+      throw new Refused(`${placeText(place)}, is bound by the config file: change it there`);
     }
     this.#save(this.#api().filter((binding) => keyOf(binding) !== key));
     entry.gone = true;
@@ -182,7 +182,9 @@ export class StaticPorts {
   #objection(binding: Binding): string | undefined {
     const { port } = binding;
     if (!this.ports.includes(port)) {
-      return `port ${port} is none without protocol: give it \`static: []\` in the config`;
+      const these =
+        this.ports.length === 0 ? "there is none" : `these are ${this.ports.join(", ")}`;
+      return `port ${port} is no port without protocol, ${these}: \`static: []\` in the config makes it one`;
     }
     const other =
       this.#entries.get(keyOf(binding)) ??

@@ -66,7 +66,7 @@ describe("attach", () => {
 
   test("the uplink is no VM's interface", async () => {
     await expect(it.agent.attach({ ...tap0, interface: "a" }, limit)).rejects.toThrow(
-      /is the uplink/,
+      /is an uplink/,
     );
   });
 

@@ -79,7 +79,7 @@ test("H26: MACs and IPs are limited over all VNICs of the port, and free again w
   await ask("associate", vm1, [5001, a], [5002, a]);
   await ask("associate", vm2, [5001, b]);
   expect(station.last).toMatchObject(refusal(VdpError.insufficientResources));
-  expect(station.reasons.at(-1)).toContain("it takes 2 (maxMacs)");
+  expect(station.reasons.at(-1)).toContain("this port takes 2 (maxMacs)");
   await ask("associate", vm1, [5001, a]);
   await ask("associate", vm2, [5001, b]);
   expect(station.last?.status).toEqual(ok);

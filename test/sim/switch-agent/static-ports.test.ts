@@ -111,8 +111,8 @@ test("binding twice alike is one binding; another VN, or the same VN again, is r
   await refused(binding({ vn: blue }), "port swp2, untagged, is bound to VN 5001 already: unbind");
   await refused(binding({ tag: Vid(7) }), "port swp2, untagged, is bound to VN 5001 already");
   await refused(binding({ tag: Vid(30) }), "tag 30, is bound to VN 5003 already: the config binds");
-  await refused(binding({ port: "swp1" }), "port swp1 is none without protocol");
-  await refused(binding({ port: "swp9" }), "port swp9 is none without protocol");
+  await refused(binding({ port: "swp1" }), "port swp1 is no port without protocol, these are");
+  await refused(binding({ port: "swp9" }), "port swp9 is no port without protocol, these are");
   expect(it.agent.statics.list()).toHaveLength(2);
   expect(kept.load()).toHaveLength(1);
 });

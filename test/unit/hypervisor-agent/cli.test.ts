@@ -353,6 +353,7 @@ describe("vnic", () => {
       ["tap0 --vn 5001 --ip 10.0.0.1", /say one --mac/, 2],
       ["tap0 --vn 5001 --mac 02:00:00:00:00:0f --ip 10.0.0.1", /no MAC .* `vnic add` adds one/, 2],
       [`tap7 --vn 5001 --mac ${mac} --ip 10.0.0.1`, /no VNIC tap7/, 1],
+      [`tap0 --vn 5001 --mac ${mac} --ip-file /dev/null`, /names no IP: nothing is replaced/, 1],
     ])("replace %s is refused in words", async (options, why, code) => {
       const { errors, exitCode } = await cli(`vnic replace ${options}`);
       expect(errors).toMatch(why);

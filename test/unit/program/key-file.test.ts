@@ -71,7 +71,9 @@ test("a folder or a file that is not there is refused", () => {
   chmodSync(folder, 0o700);
   expect(() => readKeyFile(folder)).toThrow(/is no file/);
   expect(() => readKeyFile(join(folder, "nowhere"))).toThrow(/cannot read the key file/);
-  expect(() => makeKeyFile(join(folder, "no/where"), 1)).toThrow(/cannot make the key file/);
+  expect(() => makeKeyFile(join(folder, "no/where"), 1)).toThrow(
+    /there is no folder .*no: make it first/,
+  );
 });
 
 test("`key new` makes the file and prints its name, not the key", async () => {

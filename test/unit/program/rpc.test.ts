@@ -66,6 +66,17 @@ test("a control socket is for its owner only, and a stale one is taken over", as
   await expect(call(nva, nva.status, {})).rejects.toThrow("second");
 });
 
+test("another program there: the message asks for it, and names no method", async () => {
+  const address = `unix:${folder}/a.sock`;
+  await server(address, () => {
+    throw new Refused("never asked");
+  });
+  const nva = client(address);
+  await expect(call(nva, nva.listNves, {})).rejects.toThrow(
+    /who answers at .*a\.sock does not know this command/,
+  );
+});
+
 test("nobody there: the message says where and what to look at", async () => {
   const nva = client(`unix:${folder}/none.sock`);
   await expect(call(nva, nva.status, {})).rejects.toThrow(
