@@ -69,7 +69,7 @@ export const configSchema: z.ZodType<Config> = z
   .strictObject({
     hypervisor: z.string().default(hostname).transform(checked(HypervisorId)),
     uplinks: z
-      .array(uplink, { error: "uplinks: at least the name of one NIC, e.g. [{ name: eth0 }]" })
+      .array(uplink, { error: "at least the name of one NIC, e.g. [{ name: eth0 }]" })
       .min(1, "name one uplink, e.g. [{ name: eth0 }]")
       .max(MAX_UPLINKS, `${MAX_UPLINKS} uplinks at most`)
       .superRefine((uplinks, ctx) => {
@@ -106,7 +106,7 @@ export const configSchema: z.ZodType<Config> = z
   })
   .refine((config) => wayOf(config) !== "none", {
     error:
-      "uplinks: at least the name of one NIC, e.g. [{ name: eth0 }]; or nve, on a server that is its own NVE",
+      "at least the name of one NIC, e.g. [{ name: eth0 }]; or nve, on a server that is its own NVE",
     path: ["uplinks"],
     when: anyway,
   })
