@@ -226,8 +226,12 @@ const timing = (peer: EcpPeer) => {
 /** One ack timeout more than the R between the first copy and the last. */
 const repeatMs = (agreed: EvbAgreed): number => (agreed.r + 1) * vdpTimes(agreed).ackTimeoutMs;
 
-/** The sender's next copy, if our ack was lost, comes an ack timeout after the last one. */
-const underWayMs = (agreed: EvbAgreed): number => vdpTimes(agreed).ackTimeoutMs / 2;
+/**
+ * The sender's next copy comes an ack timeout after the last one. If our ack was lost the copy after that is acked,
+ * which is the third.
+ */
+const underWayMs = (agreed: EvbAgreed): number =>
+  agreed.r < 2 ? 0 : vdpTimes(agreed).ackTimeoutMs;
 
 const none = new Uint8Array();
 

@@ -281,7 +281,7 @@ describe("ECP", () => {
     };
     for (const octets of frames.filter(isEcp(ours, "request"))) {
       peer(octets);
-      clock.advance(164); // an ack timeout: the ack was lost
+      clock.advance(200); // more than an ack timeout: the ack was lost
       peer(octets);
     }
     const acks = take(EtherType.ecp).map(({ octets }) => octets);
