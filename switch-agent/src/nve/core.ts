@@ -151,8 +151,7 @@ export class NveCore {
     for (const { mac } of change.mappings) {
       if (!before.has(mac)) this.gleaned.movedAway(change.vn, mac, now);
     }
-    this.fdb.apply(change);
-    this.#touch(change.vn);
+    if (this.fdb.apply(change)) this.#touch(change.vn);
   }
 
   #ask(ask: Ask): undefined {
@@ -205,8 +204,9 @@ export class NveCore {
   }
 
   #learn(info: VnInfo): Refusal | undefined {
+    const known = this.infos.get(info.vn)?.vni === info.vni;
     const clash = this.infos.learn(info);
-    if (clash === undefined) this.#dirty.add(info.vn);
+    if (clash === undefined && !known) this.#dirty.add(info.vn);
     return clash;
   }
 

@@ -56,19 +56,24 @@ export class Fdb {
     entry.marked = { macs: new Set(entry.remotes.keys()), nves: new Set(entry.members.keys()) };
   }
 
-  apply(change: RemoteChange): void {
+  /** @returns whether anything is different: not when it tells our own addresses, or the same once more */
+  apply(change: RemoteChange): boolean {
     const entry = this.#vns.get(change.vn);
-    if (entry === undefined) return; // of a VN that we have left meanwhile
+    if (entry === undefined) return false; // of a VN that we have left meanwhile
+    let changed = false;
     for (const remote of change.mappings) {
+      changed ||= !sameRemote(entry.remotes.get(remote.mac), remote);
       entry.remotes.set(remote.mac, remote);
       entry.marked?.macs.delete(remote.mac);
     }
-    for (const mac of change.withdrawn) entry.remotes.delete(mac);
+    for (const mac of change.withdrawn) changed = entry.remotes.delete(mac) || changed;
     for (const member of change.members) {
+      changed ||= entry.members.get(member.nve)?.vtep !== member.vtep;
       entry.members.set(member.nve, member);
       entry.marked?.nves.delete(member.nve);
     }
-    for (const nve of change.membersLeft) entry.members.delete(nve);
+    for (const nve of change.membersLeft) changed = entry.members.delete(nve) || changed;
+    return changed;
   }
 
   /** What the snapshot did not name is gone. */
@@ -81,3 +86,10 @@ export class Fdb {
     entry.complete = true;
   }
 }
+
+const sameRemote = (a: Remote | undefined, b: Remote): boolean =>
+  a !== undefined &&
+  a.nve === b.nve &&
+  a.vtep === b.vtep &&
+  a.ips.length === b.ips.length &&
+  a.ips.every((ip, i) => ip === b.ips[i]);

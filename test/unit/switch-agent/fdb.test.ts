@@ -57,3 +57,16 @@ test("A17: a snapshot that breaks off takes nothing away, and the next one begin
   fdb.endSnapshot(vn);
   expect([...fdb.remotes(vn).keys()]).toEqual([b]);
 });
+
+test("what is told once more, and of ourselves, is no change; all else is", () => {
+  const fdb = watching({ mappings: [at(a)], members: [tor2] });
+  const changes = (change: Partial<RemoteChange>) => fdb.apply({ ...empty, ...change });
+  expect(changes({ mappings: [at(a)], members: [tor2] })).toBe(false);
+  expect(changes({ withdrawn: [b], membersLeft: [tor3.nve] })).toBe(false);
+  expect(changes({ mappings: [{ ...at(a), ips: [IpAddress("10.0.0.1")] }] })).toBe(true);
+  expect(changes({ mappings: [at(a, tor3)] })).toBe(true);
+  expect(changes({ members: [{ ...tor2, vtep: tor3.vtep }] })).toBe(true);
+  expect(changes({ withdrawn: [a] })).toBe(true);
+  expect(changes({ membersLeft: [tor2.nve] })).toBe(true);
+  expect(changes({ mappings: [at(a)], withdrawn: [b] })).toBe(true);
+});
