@@ -13,6 +13,8 @@ export default defineConfig({
         ...source,
         test: {
           name: "unit",
+          // Files share a process: what they import is read once. None leaves anything behind.
+          isolate: false,
           include: ["test/unit/**/*.test.ts", "test/sim/**/*.test.ts"],
         },
       },

@@ -152,7 +152,7 @@ test("a frame with a tag never lent goes nowhere and is counted", async () => {
   expect(await seen.lines()).toEqual([]);
 });
 
-test("malformed LLDP, ECP and VDP are counted by protocol and reason, and the port goes on", async () => {
+test("malformed LLDP, ECP and VDP are counted by protocol and reason, what is too short as stray, and the port goes on", async () => {
   const frame = (etherType: number, payload: Uint8Array) =>
     frameOctets({
       destination: GroupAddress.nearestCustomerBridge,
@@ -181,10 +181,12 @@ test("malformed LLDP, ECP and VDP are counted by protocol and reason, and the po
   await lab.send(
     "srv1",
     "eth1",
-    frame(EtherType.lldp, lldp.subarray(0, 5)), // cut off
+    frame(EtherType.lldp, lldp.subarray(0, 5)), // shorter than any LLDPDU
+    frame(EtherType.lldp, concat(lldp.subarray(0, 8), uint(2, 0x07ff), new Uint8Array(2))), // cut off
     frame(EtherType.lldp, concat(lldp.subarray(3), lldp)), // no chassis ID first
     frame(EtherType.ecp, Uint8Array.of(0x20, 0x01, 0, 1)), // version 2
     frame(EtherType.ecp, Uint8Array.of(0x10)), // half a header
+    frame(EtherType.ecp, Uint8Array.of(0x1c, 0x01, 0, 1)), // neither request nor ack
     vdp(new Uint8Array(4).fill(0xff), 1000), // no manager
     vdp(concat(manager, noEntries), 1001),
     vdp(concat(manager, uint(2, 0x07ff)), 1002), // says 511 octets, has none
@@ -199,6 +201,8 @@ test("malformed LLDP, ECP and VDP are counted by protocol and reason, and the po
     const more = (protocol: string) => malformed(now, protocol) - malformed(before, protocol);
     return (more("lldp") === 2 && more("ecp") === 2 && more("vdp") === 4) || undefined;
   });
+  const stray = async () => (await counters())["link.stray"] ?? 0;
+  expect((await stray()) - (before["link.stray"] ?? 0)).toBe(2); // too short: the kernel lets none of them in
   await lab.attach("blue1");
   expect(await lab.ping("red1", vm("red2").ip)).toBe(true);
 });
