@@ -54,7 +54,10 @@ export class SwitchAgent extends Nve {
       ports: config.ports.map((port) => ({
         ...port,
         startTag: startTag(port.tags, random()),
-        ...((port.glean ?? port.static !== undefined) && { rules: { glean: true } }),
+        rules: {
+          ...((port.glean ?? port.static !== undefined) && { glean: true }),
+          ...(port.checkSource && { checkSource: true }),
+        },
       })),
       glean: {
         macMs: config.glean.macSeconds * 1000,

@@ -39,6 +39,8 @@ const port = z
     static: staticVns.optional(),
     /** What is seen in frames is believed (H16); if not said, on ports without protocol. */
     glean: z.boolean().optional(),
+    /** Frames pass only from MACs that a VNIC of this port has said (P11). */
+    checkSource: z.boolean().optional(),
     maxGleaned: z.number().int().min(1).max(65_536).default(MAX_GLEANED),
     maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).optional(),
     /** Who and what may be on it (H26). */
@@ -48,6 +50,9 @@ const port = z
   })
   .refine(({ static: vns, policy, auth }) => vns === undefined || (policy ?? auth) === undefined, {
     error: "a port without protocol has no stations: neither policy nor auth goes with static",
+  })
+  .refine(({ glean, checkSource }) => !(glean && checkSource), {
+    error: "with checkSource nothing unknown is let in, so that glean would learn nothing",
   })
   .refine((port) => idleBeside(port).length === 0, {
     error: ({ input }) =>
@@ -64,7 +69,9 @@ const port = z
 /** What is said of a port without protocol, and is of stations alone. */
 function idleBeside(port: unknown): readonly string[] {
   if (!isRecord(port) || !("static" in port) || port.static === undefined) return [];
-  return ["stations", "tags", "maxAddresses"].filter((key) => Object.hasOwn(port, key));
+  return ["stations", "tags", "maxAddresses", "checkSource"].filter((key) =>
+    Object.hasOwn(port, key),
+  );
 }
 
 const seconds = z

@@ -12,6 +12,7 @@ import {
   uint,
 } from "@nve/protocol-spec";
 import { afterAll, expect, test } from "vitest";
+import { broadcast, testFrame } from "../support/frames.ts";
 import { until } from "../support/lab.ts";
 import { labPrograms } from "../support/programs.ts";
 import { useTwoRacks, VN, vm } from "../support/two-racks.ts";
@@ -216,7 +217,7 @@ test("with the tags of a port all lent the station is refused for lack of resour
       "nve: tor1",
       "vtep: 10.0.1.11",
       'nva: { addresses: ["198.51.100.1:7470"], insecure: true }',
-      "ports: [{ name: eth1, tags: [100, 100] }, { name: eth2 }, { name: eth9 }]",
+      "ports: [{ name: eth1, tags: [100, 100], checkSource: true }, { name: eth2 }, { name: eth9 }]",
       "",
     ].join("\n"),
   );
@@ -246,6 +247,19 @@ test("V8, H2: where a link has fewer tags than there are VNs, a tag serves one a
   expect(await holder()).toBeUndefined();
   expect((await lab.attach(second)).vns[0]?.tag).toBe(100);
   expect(await holder()).toBe(VN[vm(second).vn]);
+});
+
+test("H26: on a port that checks sources a frame passes only from a MAC that was said there", async () => {
+  const [attached] = (await lab.tags("tor1")).filter(({ port }) => port === "eth1");
+  const who = vm(attached?.vn === VN.red ? "red1" : "blue1");
+  const count = () => lab.dropped("tor1", "unknown-source");
+  const before = await count();
+  await lab.send("srv1", "eth1", testFrame(100, broadcast, Mac(who.mac)));
+  await lab.send("srv1", "eth1", testFrame(100, broadcast, Mac("02:00:00:00:00:77")));
+  await until(
+    "the one that nobody said to be counted",
+    async () => (await count()) === before + 1 || undefined,
+  );
 });
 
 test("a port that does not exist is waited for, and works when it comes", async () => {

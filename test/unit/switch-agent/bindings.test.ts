@@ -105,7 +105,7 @@ describe("config", () => {
     expect(faults(vn(65))).toContain("a binding lists 16384 IPs at most");
   });
 
-  test.each(["stations: 4", "tags: [100, 200]", "maxAddresses: 10"])(
+  test.each(["stations: 4", "tags: [100, 200]", "maxAddresses: 10", "checkSource: true"])(
     "%s beside static is refused: it would do nothing",
     (more) => {
       expect(faults(`{ name: swp5, static: [], ${more} }`)).toContain(

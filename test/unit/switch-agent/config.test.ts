@@ -83,6 +83,13 @@ test("H3: a port is for one station, or up to 64", () => {
   }
 });
 
+test("a port cannot glean what its check of sources drops", () => {
+  const ports = (more: string) =>
+    least.replace("name: swp1", `name: swp1, checkSource: true${more}`);
+  expect(parseConfig(ports(""), schema).ports[0]).toMatchObject({ checkSource: true });
+  expect(faultsOf(ports(", glean: true"))).toContain("glean would learn nothing");
+});
+
 test("V8: tag 1 is refused: stations do not take it", () => {
   const faults = faultsOf(least.replace("name: swp1", "name: swp1, tags: [1, 10]"));
   expect(faults).toContain("tag 1 cannot be lent");
