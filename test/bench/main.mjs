@@ -1,7 +1,7 @@
 // `npm run bench -- <name> [arguments]`. Each prints its figures as JSON.
 const benches = {
   attach: "VNIC attached to first ping answered: p50 and p99 (argument: rounds, 100)",
-  vdp: "Associate to answer, associations per second: our bridge against lldpad's (--json, --help)",
+  vdp: "Associate to answer, associations per second: our bridge against lldpad's, and a rack (--help)",
 };
 
 const [name = "", ...rest] = process.argv.slice(2);
