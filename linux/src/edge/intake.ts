@@ -18,9 +18,9 @@ export type Intake = {
  * A peer's share of our processor time, milliseconds of what its ECPDUs cost at once when they come in: 1,000 requests
  * cost some 50 to 100, and about twice that afterwards.
  */
-const SHARE = { burst: 200, perSecond: 150 };
-/** After work come the others' turns, before the next work of the same peer: so long, in parts of what it took. */
-const REST = 0.25;
+const SHARE = { burst: 150, perSecond: 100 };
+/** After work come the others' turns, before the next work of the same peer: as long as it took, by this factor. */
+const REST = 1;
 
 export const openShare = (times = 1): Budget =>
   budget(times * SHARE.burst, times * SHARE.perSecond);

@@ -14,6 +14,7 @@ import {
   type Refusal,
   type Verdict,
   type VnInfo,
+  type Waiting,
 } from "@nve/switch-agent/nve";
 import { Applier } from "../applier.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
@@ -336,8 +337,23 @@ export class Nve {
       took = owners.filter((owner) => !failed.includes(owner));
       for (const owner of failed) this.feed({ on: "unapplied", ...owner, reason: reasonOf(error) });
     }
-    await this.#synced(took.map(({ vsi }) => vsi));
-    for (const owner of took) this.feed({ on: "applied", ...owner });
+    for (const owners of this.#byPort(took)) {
+      void this.#synced(owners.map(({ vsi }) => vsi)).then(() => {
+        for (const owner of owners) this.feed({ on: "applied", ...owner });
+      });
+    }
+  }
+
+  /** Nobody waits for the VNs of another port. */
+  #byPort(owners: readonly Waiting[]): Iterable<readonly Waiting[]> {
+    const ports = new Map<string | undefined, Waiting[]>();
+    for (const owner of owners) {
+      const port = this.core.vsis.get(owner.vsi)?.ask.port;
+      const others = ports.get(port);
+      if (others === undefined) ports.set(port, [owner]);
+      else others.push(owner);
+    }
+    return ports.values();
   }
 
   /** Of those who asked together only they fail whose VNs or MACs the dataplane did not take. */

@@ -1,5 +1,5 @@
 export { NveCore } from "./core.ts";
-export type { NveEffect, NveEvent, PortOptions, Report } from "./events.ts";
+export type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 export { Fdb, type Member, type Remote, type RemoteChange } from "./fdb.ts";
 export {
   type Conflict,

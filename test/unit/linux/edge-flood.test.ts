@@ -86,7 +86,7 @@ function setUp(costMs = 0) {
   return { clock, wire, port, request, lldp, delivered: () => delivered, acks: () => acks };
 }
 
-test("V10: a flood of ECPDUs has a seventh of our time in the long run; the others are not acknowledged, and counted", () => {
+test("V10: a flood of ECPDUs has a tenth of our time in the long run; the others are not acknowledged, and counted", () => {
   const { clock, port, request, delivered, acks } = setUp(5);
   let sequence = 0;
   const flood = (ms: number) => {
@@ -99,8 +99,8 @@ test("V10: a flood of ECPDUs has a seventh of our time in the long run; the othe
   const begun = clock.now();
   flood(5000);
   const share = ((delivered() - before) * 5) / (clock.now() - begun);
-  expect(share).toBeGreaterThan(0.14);
-  expect(share).toBeLessThan(0.16);
+  expect(share).toBeGreaterThan(0.09);
+  expect(share).toBeLessThan(0.11);
   expect(acks()).toBe(delivered());
   const { requestsIn, putOff } = port.counters.ecp;
   expect(requestsIn).toBe(sequence);
@@ -117,8 +117,8 @@ test("V10: a thousand requests at once are taken as fast as they come, and betwe
     while (delivered() < sequence) clock.advance(0.1);
     turns.push(clock.now() - at);
   }
-  expect(clock.now() - begun).toBeLessThan(40 * 2 * 1.3);
-  expect(turns.slice(1).every((ms) => ms > 0.4)).toBe(true);
+  expect(clock.now() - begun).toBeLessThan(40 * 2 * 2.1);
+  expect(turns.slice(1).every((ms) => ms > 1.9)).toBe(true);
 });
 
 test("a request that came while others had their turns is taken after them, unasked; a later one takes its place", () => {
@@ -127,7 +127,7 @@ test("a request that came while others had their turns is taken after them, unas
   request(2);
   request(3);
   expect(delivered()).toBe(1);
-  clock.advance(5);
+  clock.advance(20);
   expect(delivered()).toBe(2);
   expect(acks()).toBe(2);
   clock.advance(1000);
