@@ -1,4 +1,5 @@
-import type { Refusal } from "@nve/switch-agent/nve";
+import { type Filters, isPlaceholder } from "@nve/protocol-spec";
+import type { Fixed, Refusal } from "@nve/switch-agent/nve";
 
 /** A refusal, as people are told of it. */
 type RefusalRecord = Refusal & {
@@ -27,3 +28,11 @@ export class Refusals {
 
 const alike = (a: RefusalRecord, b: RefusalRecord): boolean =>
   a.port === b.port && a.vnic === b.vnic && a.code === b.code && a.reason === b.reason;
+
+/** The VNs that a request names by number. */
+export const groupsOf = (filters: Filters | Fixed): number[] =>
+  filters.by === "fixed"
+    ? [...new Set(filters.entries.map(({ vn }) => vn))]
+    : [
+        ...new Set(filters.entries.flatMap((entry) => ("groupId" in entry ? [entry.groupId] : []))),
+      ].filter((groupId) => !isPlaceholder(groupId));

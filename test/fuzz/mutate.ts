@@ -1,3 +1,5 @@
+import { concat } from "@nve/protocol-spec";
+
 type Chance = () => number;
 
 /** `input` changed in one to four ways, of at most `maxLength` octets. */
@@ -35,25 +37,25 @@ const cut: Change = (octets, chance) => octets.slice(0, below(octets.length + 1,
 
 const drop: Change = (octets, chance) => {
   const [from, to] = span(octets, chance);
-  return joined(octets.subarray(0, from), octets.subarray(to));
+  return concat(octets.subarray(0, from), octets.subarray(to));
 };
 
 const insert: Change = (octets, chance) => {
   const at = below(octets.length + 1, chance);
   const more = Uint8Array.from({ length: 1 + below(20, chance) }, () => below(256, chance));
-  return joined(octets.subarray(0, at), more, octets.subarray(at));
+  return concat(octets.subarray(0, at), more, octets.subarray(at));
 };
 
 const repeat: Change = (octets, chance) => {
   const [from, to] = span(octets, chance);
-  return joined(octets.subarray(0, to), octets.subarray(from, to), octets.subarray(to));
+  return concat(octets.subarray(0, to), octets.subarray(from, to), octets.subarray(to));
 };
 
 const splice: Change = (octets, chance, corpus) => {
   const other = pick(corpus, chance) ?? octets;
   const [from, to] = span(other, chance);
   const at = below(octets.length + 1, chance);
-  return joined(octets.subarray(0, at), other.subarray(from, to), octets.subarray(at));
+  return concat(octets.subarray(0, at), other.subarray(from, to), octets.subarray(at));
 };
 
 /** Repeats, leaves out, moves or resizes one TLV of 7 + 9 bits, with the others left whole. */
@@ -65,16 +67,16 @@ const tlv: Change = (octets, chance) => {
   const others = tlvs.filter((_, i) => i !== at);
   const to = below(others.length + 1, chance);
   const around = (...between: Uint8Array[]) =>
-    joined(...others.slice(0, to), ...between, ...others.slice(to));
+    concat(...others.slice(0, to), ...between, ...others.slice(to));
   switch (below(4, chance)) {
     case 0:
-      return joined(...tlvs.slice(0, at), one, ...tlvs.slice(at));
+      return concat(...tlvs.slice(0, at), one, ...tlvs.slice(at));
     case 1:
-      return joined(...others);
+      return concat(...others);
     case 2:
       return around(one);
     default:
-      return joined(...tlvs.slice(0, at), resized(one, chance), ...tlvs.slice(at + 1));
+      return concat(...tlvs.slice(0, at), resized(one, chance), ...tlvs.slice(at + 1));
   }
 };
 
@@ -108,7 +110,7 @@ function resized(one: Uint8Array, chance: Chance): Uint8Array {
   const value = one.subarray(2);
   const length = Math.min(511, Math.max(0, value.length + below(9, chance) - 4));
   const filled = Uint8Array.from({ length }, (_, i) => value[i] ?? below(256, chance));
-  return joined(Uint8Array.of(((one[0] ?? 0) & 0xfe) | (length >> 8), length & 0xff), filled);
+  return concat(Uint8Array.of(((one[0] ?? 0) & 0xfe) | (length >> 8), length & 0xff), filled);
 }
 
 function withOctet(octets: Uint8Array, at: number, of: (octet: number) => number): Uint8Array {
@@ -128,13 +130,3 @@ function span(octets: Uint8Array, chance: Chance): [from: number, to: number] {
 const below = (n: number, chance: Chance): number => Math.floor(chance() * n);
 const pick = <T>(from: readonly T[], chance: Chance): T | undefined =>
   from[below(from.length, chance)];
-
-function joined(...parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((n, part) => n + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}

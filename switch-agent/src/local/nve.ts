@@ -1,6 +1,6 @@
 import type { Clock, LinkState } from "@nve/linux";
 import type { Log } from "@nve/program/log";
-import { type Filters, Instant, isPlaceholder, type Uuid, type VnId } from "@nve/protocol-spec";
+import { type Filters, Instant, type Uuid, type VnId } from "@nve/protocol-spec";
 import {
   type Ask,
   contentOf,
@@ -23,7 +23,7 @@ import { Gate } from "../gate.ts";
 import { Gleaning } from "../gleaning.ts";
 import type { Nva, NvaClientOptions } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
-import { Refusals } from "../refusals.ts";
+import { groupsOf, Refusals } from "../refusals.ts";
 
 /** Who asked for VSIs on a port, and is told what became of them. */
 export interface Asker {
@@ -395,13 +395,6 @@ export class Nve {
     return this.askers.get(port)?.resourceWaitMs ?? Number.POSITIVE_INFINITY;
   }
 }
-
-const groupsOf = (filters: Filters | Fixed): number[] =>
-  filters.by === "fixed"
-    ? [...new Set(filters.entries.map(({ vn }) => vn))]
-    : [
-        ...new Set(filters.entries.flatMap((entry) => ("groupId" in entry ? [entry.groupId] : []))),
-      ].filter((groupId) => !isPlaceholder(groupId));
 
 const reasonOf = (error: unknown): string =>
   error instanceof Error ? error.message : String(error);
