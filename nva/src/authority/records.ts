@@ -8,6 +8,14 @@ import type {
   VnId,
   Vni,
 } from "@nve/protocol-spec";
+import type {
+  Admission,
+  DuplicateRule,
+  ExpectedVnic,
+  Policy,
+  Profile,
+  Tenant,
+} from "./declared.ts";
 
 /** A virtual network (H4). The VNI is for NVEs only. */
 export type Vn = {
@@ -21,6 +29,12 @@ export type Vn = {
   /** Octets of a tenant's frame without its Ethernet header; 0: not set. */
   mtu: number;
   flood: "head-end" | "multicast";
+  /** Who may attach (H26). */
+  admission?: Admission;
+  /** Of a profile that there is. */
+  profile?: string;
+  duplicates?: DuplicateRule;
+  description?: string;
 };
 
 export type Encapsulation = "vxlan" | "nvgre" | "mpls-over-gre";
@@ -78,8 +92,32 @@ type MemberRow = { vnId: VnId; nveId: NveId };
 /** The highest sequence that a {VN, MAC} ever had: outlives its claims, so that it never goes down. */
 type HistoryRow = { vnId: VnId; mac: Mac; sequence: number };
 
+/** Something that somebody may be asked about later: never changed. `revision` is that of its row. */
+export type EventRow = {
+  /** Counts up, over restarts too. */
+  id: number;
+  atUnixMs: number;
+  /** "unix:<uid>", "cert:<name>", "nve:<id>", "nva:<id>" */
+  actor: string;
+  /** "vn.create", "vnic.attach", "vnic.refuse", …: docs/events.md */
+  action: string;
+  /** The key of what it was done to. */
+  object: string;
+  /** Why it was refused, if it was. */
+  refused?: string;
+  detail?: Readonly<Record<string, unknown>>;
+};
+
+/** These may be attached no more: their NVE is to let go of them (H26). */
+export type Disconnect = { nveId: NveId; vnId: VnId; vnics: readonly Uuid[]; reason: string };
+
 /** One row put (`row` there) or deleted. */
 export type Change =
+  | { table: "tenant"; key: string; row?: Tenant }
+  | { table: "profile"; key: string; row?: Profile }
+  | { table: "policy"; key: string; row?: Policy }
+  | { table: "vnic"; key: string; row?: ExpectedVnic }
+  | { table: "event"; key: string; row?: EventRow }
   | { table: "vn"; key: string; row?: Vn }
   | { table: "nve"; key: string; row?: NveRow }
   | { table: "member"; key: string; row?: MemberRow }
@@ -88,12 +126,18 @@ export type Change =
 
 /** All rows, as a store holds them. `revision` is that of the row. */
 export type Tables = {
-  vn: readonly { row: Vn; revision: number }[];
+  vn: readonly Revised<Vn>[];
   nve: readonly NveRow[];
   member: readonly MemberRow[];
   claim: readonly Claim[];
   history: readonly HistoryRow[];
+  tenant: readonly Revised<Tenant>[];
+  profile: readonly Revised<Profile>[];
+  policy: readonly Revised<Policy>[];
+  vnic: readonly Revised<ExpectedVnic>[];
 };
+
+export type Revised<T> = { row: T; revision: number };
 
 const hex = (vnId: VnId): string => vnId.toString(16).padStart(6, "0");
 export const vnKey = (vnId: VnId): string => hex(vnId);
@@ -115,19 +159,26 @@ export function touchOf(touched: Touched, vnId: VnId): Touch {
   return touch;
 }
 
-/** What one event came to: rows to store, keys to tell the watchers of, and the answer. */
-export type Step<T> = { changes: readonly Change[]; touched: Touched; result: T };
+/** What one event came to: rows to store, keys to tell the watchers of, whom to disconnect, and the answer. */
+export type Step<T> = {
+  changes: readonly Change[];
+  touched: Touched;
+  disconnect?: readonly Disconnect[];
+  result: T;
+};
 
 /** Collects what one event changes. */
 export class Effects {
   readonly changes: Change[] = [];
   readonly touched: Touched = new Map();
+  readonly disconnect: Disconnect[] = [];
 
   touch(vnId: VnId): Touch {
     return touchOf(this.touched, vnId);
   }
 
   step<T>(result: T): Step<T> {
-    return { changes: this.changes, touched: this.touched, result };
+    const { changes, touched, disconnect } = this;
+    return { changes, touched, result, ...(disconnect.length > 0 && { disconnect }) };
   }
 }

@@ -145,6 +145,7 @@ export function toVn(vn: Vn, revision: number): wire.Vn {
         ? wire.FloodMode.FLOOD_MODE_HEAD_END
         : wire.FloodMode.FLOOD_MODE_MULTICAST,
     revision: BigInt(revision),
+    profile: undefined,
   };
 }
 

@@ -93,7 +93,7 @@ function touchedBy({ table, key }: RowChange, authority: Authority, touched: Tou
         for (const mac of macs) touchOf(touched, vnId).macs.add(mac);
       return;
     }
-    case "history":
+    default: // no watcher sees them
       return;
   }
 }

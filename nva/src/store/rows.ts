@@ -1,7 +1,7 @@
 import { checked, Refused } from "@nve/program";
 import { HypervisorId, IpAddress, IpPrefix, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import { z } from "zod";
-import type { Change, Source, Tables } from "../authority/records.ts";
+import type { Change, Revised, Source, Tables } from "../authority/records.ts";
 import type { Row, RowChange, Store, Table } from "./store.ts";
 
 // How rows look in a store: JSON. What is read back is checked like any other input.
@@ -22,6 +22,72 @@ const vn = z.strictObject({
   service: z.enum(["l2", "l3"]),
   mtu: count,
   flood: z.enum(["head-end", "multicast"]),
+  admission: z.enum(["open", "registered", "strict"]).optional(),
+  profile: z.string().optional(),
+  duplicates: z
+    .strictObject({
+      moves: count,
+      windowMs: count,
+      action: z.enum(["warn", "freeze"]),
+      freezeMs: count,
+    })
+    .optional(),
+  description: z.string().max(1024).optional(),
+});
+const text = z.string().max(1024).optional();
+const tenant = z.strictObject({ name: z.string(), description: text, maxVns: count.optional() });
+const range = z.tuple([count, count]).readonly().optional();
+const profile = z.strictObject({
+  name: z.string(),
+  description: text,
+  acl: z.array(
+    z.strictObject({
+      action: z.enum(["allow", "deny"]),
+      direction: z.enum(["both", "from-vnic", "to-vnic"]),
+      etherType: count.optional(),
+      source: prefix.optional(),
+      destination: prefix.optional(),
+      protocol: count.optional(),
+      sourcePorts: range,
+      destinationPorts: range,
+    }),
+  ),
+  qos: z
+    .strictObject({
+      policeKbps: count.optional(),
+      burstOctets: count.optional(),
+      dscp: count.optional(),
+    })
+    .optional(),
+  limits: z
+    .strictObject({
+      vnicsPerNve: count.optional(),
+      macsPerVnic: count.optional(),
+      ipsPerMac: count.optional(),
+    })
+    .optional(),
+});
+const patterns = z.array(z.string());
+const policy = z.strictObject({
+  name: z.string(),
+  description: text,
+  order: z.number().int(),
+  deny: z.boolean(),
+  vns: patterns,
+  hypervisors: patterns,
+  nves: patterns,
+  ports: patterns,
+  vnics: patterns,
+  stations: patterns,
+  authenticated: z.boolean(),
+});
+const vnic = z.strictObject({
+  vnic: uuid,
+  description: text,
+  vns: z.array(
+    z.strictObject({ vnId, macs: z.array(z.strictObject({ mac, ips: z.array(prefix) })) }),
+  ),
+  hypervisors: patterns,
 });
 const nve = z.strictObject({
   location: z.strictObject({
@@ -61,20 +127,39 @@ const history = z.strictObject({ vnId, mac, sequence: count });
 
 /** Everything that a store holds. @throws Refused that names a row which is not as it was written */
 export async function loadTables(store: Store): Promise<Tables> {
-  const vns: { row: z.infer<typeof vn>; revision: number }[] = [];
-  for await (const row of store.list("vn"))
-    vns.push({ row: parsed("vn", vn, row), revision: row.revision });
   return {
-    vn: vns,
+    vn: await revised(store, "vn", vn),
     nve: await all(store, "nve", nve),
     member: await all(store, "member", member),
     claim: await all(store, "claim", claim),
     history: await all(store, "history", history),
+    tenant: await revised(store, "tenant", tenant),
+    profile: await revised(store, "profile", profile),
+    policy: await revised(store, "policy", policy),
+    vnic: await revised(store, "vnic", vnic),
   };
 }
 
 export const rowChange = ({ table, key, row }: Change): RowChange =>
   row === undefined ? { table, key } : { table, key, value: JSON.stringify(row) };
+
+/** zod's optional keys may be there and undefined; JSON has no such thing. */
+type Defined<T> = T extends string | number
+  ? T
+  : T extends object
+    ? { [K in keyof T]: Defined<Exclude<T[K], undefined>> }
+    : T;
+
+async function revised<T>(
+  store: Store,
+  table: Table,
+  schema: z.ZodType<T>,
+): Promise<Revised<Defined<T>>[]> {
+  const rows: Revised<Defined<T>>[] = [];
+  for await (const row of store.list(table))
+    rows.push({ row: parsed(table, schema, row) as Defined<T>, revision: row.revision });
+  return rows;
+}
 
 async function all<T>(store: Store, table: Table, schema: z.ZodType<T>): Promise<T[]> {
   const rows: T[] = [];

@@ -1,7 +1,18 @@
 import { Refused } from "@nve/program";
 import type { Uuid } from "@nve/protocol-spec";
 
-export const tables = ["vn", "nve", "member", "claim", "history"] as const;
+export const tables = [
+  "vn",
+  "nve",
+  "member",
+  "claim",
+  "history",
+  "tenant",
+  "profile",
+  "policy",
+  "vnic",
+  "event",
+] as const;
 export type Table = (typeof tables)[number];
 
 /** A row put (`value` there) or deleted. Keys: 1 … 512 printable ASCII characters, so that all stores sort alike. */

@@ -11,14 +11,27 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Claim, Location, Mapping, Vn } from "./types.ts";
+import {
+  Admission,
+  Claim,
+  DuplicatePolicy,
+  FloodMode,
+  Location,
+  Mapping,
+  Prefix,
+  Service,
+  Vn,
+  VnProfile,
+} from "./types.ts";
 
 export const protobufPackage = "split_nve.v1";
 
@@ -26,11 +39,271 @@ export const protobufFileName = "northbound.proto";
 
 /** Orchestration -> NVA (A13, P1). */
 
+export enum Kind {
+  KIND_UNSPECIFIED = 0,
+  KIND_TENANT = 1,
+  KIND_PROFILE = 2,
+  KIND_POLICY = 3,
+  KIND_VN = 4,
+  KIND_VNIC = 5,
+  KIND_BINDING = 6,
+}
+
 export enum NveState {
   NVE_STATE_UNSPECIFIED = 0,
   NVE_STATE_CONNECTED = 1,
   /** NVE_STATE_STALE - lost; its claims are served until the hold time ends */
   NVE_STATE_STALE = 2,
+}
+
+/**
+ * What names a resource: "name" of a tenant, profile or policy; "tenant/alias" of a VN (its VN ID and Name do as
+ * well in requests); the UUID of a VNIC; "tenant/alias/mac" of a binding.
+ */
+export interface ResourceKey {
+  kind: Kind;
+  key: string;
+}
+
+export interface Resource {
+  key:
+    | ResourceKey
+    | undefined;
+  /** of its last change */
+  revision: bigint;
+  of:
+    | { $case: "tenant"; value: Tenant }
+    | { $case: "profile"; value: Profile }
+    | { $case: "policy"; value: Policy }
+    | { $case: "vn"; value: VnSpec }
+    | { $case: "vnic"; value: VnicSpec }
+    | { $case: "binding"; value: Binding }
+    | undefined;
+}
+
+/** Names are 1 .. 64 letters, digits, ".", "_" or "-". */
+export interface Tenant {
+  name: string;
+  description: string;
+  /** 0: no limit */
+  maxVns: number;
+}
+
+export interface Profile {
+  name: string;
+  description: string;
+  profile: VnProfile | undefined;
+}
+
+/**
+ * Who may attach what where (H26). Policies are asked in the order of `order`, then name; the first that matches
+ * counts, and where none does the VN's admission decides. Patterns are literal but for "*", any characters; an empty list: any.
+ */
+export interface Policy {
+  name: string;
+  description: string;
+  order: number;
+  deny: boolean;
+  /** patterns of "tenant/alias" */
+  vns: string[];
+  hypervisors: string[];
+  nves: string[];
+  ports: string[];
+  /** patterns of UUIDs */
+  vnics: string[];
+  /** patterns of MACs */
+  stations: string[];
+  /** only stations that have proven a key */
+  authenticated: boolean;
+}
+
+/** A VN as it is wanted; of what is left out (0 or empty) the NVA keeps what there is, or chooses. */
+export interface VnSpec {
+  /** empty: "default" */
+  tenant: string;
+  alias: string;
+  name: Buffer;
+  vnId: number;
+  vni?: number | undefined;
+  mtu: number;
+  service: Service;
+  flood: FloodMode;
+  admission: Admission;
+  profile: string;
+  duplicates: DuplicatePolicy | undefined;
+  description: string;
+}
+
+/** A VNIC that orchestration expects. */
+export interface VnicSpec {
+  /** UUID: VNIC Name */
+  vnic: Buffer;
+  description: string;
+  vns: VnicVn[];
+  /** patterns; empty: any */
+  hypervisors: string[];
+}
+
+export interface VnicVn {
+  /** "tenant/alias" */
+  vn: string;
+  macs: VnicMac[];
+}
+
+export interface VnicMac {
+  mac: Buffer;
+  ips: Buffer[];
+  prefixes: Prefix[];
+}
+
+/** A mapping that an administrator declares: it comes before what NVEs say (source "static"). */
+export interface Binding {
+  /** "tenant/alias" */
+  vn: string;
+  mac: Buffer;
+  ips: Buffer[];
+  prefixes: Prefix[];
+  nveId: string;
+  description: string;
+}
+
+export interface PutResourceRequest {
+  resource:
+    | Resource
+    | undefined;
+  /** The revision that the resource must have; 0: it must not be there. Absent: whatever. */
+  expected?: bigint | undefined;
+}
+
+export interface ListResourcesRequest {
+  /** unspecified: all, in the order in which they can be applied */
+  kind: Kind;
+  /** of VNs, bindings and VNICs; empty: all */
+  tenant: string;
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ListResourcesResponse {
+  resources: Resource[];
+  nextPageToken: string;
+}
+
+export interface DeleteResourceRequest {
+  key: ResourceKey | undefined;
+  force: boolean;
+  expected?: bigint | undefined;
+}
+
+export interface DeleteResourceResponse {
+  revision: bigint;
+}
+
+export interface ApplyRequest {
+  /** 10,000 at most */
+  resources: Resource[];
+  prune: boolean;
+  /** also where VNICs are attached */
+  force: boolean;
+  dryRun: boolean;
+  /** the store's revision that a dry run told: nothing has changed since */
+  expected?: bigint | undefined;
+}
+
+export interface ApplyResponse {
+  /** in the order in which they are made */
+  changes: ResourceChange[];
+  unchanged: number;
+  /** of the store, after them */
+  revision: bigint;
+}
+
+export interface ResourceChange {
+  key:
+    | ResourceKey
+    | undefined;
+  /** absent: created */
+  before:
+    | Resource
+    | undefined;
+  /** absent: deleted */
+  after: Resource | undefined;
+}
+
+export interface ListDuplicatesRequest {
+  /** absent: all VNs */
+  vn: VnRef | undefined;
+}
+
+export interface ListDuplicatesResponse {
+  duplicates: Duplicate[];
+}
+
+export interface Duplicate {
+  vnId: number;
+  mac: Buffer;
+  /** set where the address at issue is an IP address that several MACs have */
+  ips: Buffer[];
+  moves: number;
+  sinceUnixMs: bigint;
+  frozen: boolean;
+  /** 0: until it is cleared */
+  untilUnixMs: bigint;
+  sources: string[];
+}
+
+export interface ClearDuplicateRequest {
+  vn: VnRef | undefined;
+  mac: Buffer;
+}
+
+export interface ClearDuplicateResponse {
+  revision: bigint;
+}
+
+/**
+ * Something that somebody may be asked about later. Never changed and never reordered; the oldest go when there are
+ * more than the NVA keeps.
+ */
+export interface Event {
+  /** counts up */
+  id: bigint;
+  atUnixMs: bigint;
+  /** "unix:<uid>", "cert:<name>", "nve:<id>", "nva:<id>" */
+  actor: string;
+  /** "vn.create", "vnic.attach", "vnic.refuse", … (docs/events.md) */
+  action: string;
+  /** the key of what it was done to */
+  object: string;
+  refused: boolean;
+  reason: string;
+  /** JSON */
+  detail: string;
+  /** of the store */
+  revision: bigint;
+}
+
+export interface ListEventsRequest {
+  /** event id; 0: from the oldest kept */
+  after: bigint;
+  pageSize: number;
+  /** begins with; empty: all */
+  action: string;
+  /** begins with */
+  object: string;
+}
+
+export interface ListEventsResponse {
+  events: Event[];
+  /** the newest event's id */
+  last: bigint;
+}
+
+export interface FollowEventsRequest {
+  /** event id; 0: from now on */
+  after: bigint;
+  action: string;
+  object: string;
 }
 
 export interface CreateVnRequest {
@@ -140,6 +413,2606 @@ export interface NvaStatus {
   watchers: number;
   startedUnixMs: bigint;
 }
+
+function createBaseResourceKey(): ResourceKey {
+  return { kind: 0, key: "" };
+}
+
+export const ResourceKey: MessageFns<ResourceKey> = {
+  encode(message: ResourceKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResourceKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResourceKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResourceKey>): ResourceKey {
+    return ResourceKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResourceKey>): ResourceKey {
+    const message = createBaseResourceKey();
+    message.kind = object.kind ?? 0;
+    message.key = object.key ?? "";
+    return message;
+  },
+};
+
+function createBaseResource(): Resource {
+  return { key: undefined, revision: 0n, of: undefined };
+}
+
+export const Resource: MessageFns<Resource> = {
+  encode(message: Resource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      ResourceKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.revision);
+    }
+    switch (message.of?.$case) {
+      case "tenant":
+        Tenant.encode(message.of.value, writer.uint32(26).fork()).join();
+        break;
+      case "profile":
+        Profile.encode(message.of.value, writer.uint32(34).fork()).join();
+        break;
+      case "policy":
+        Policy.encode(message.of.value, writer.uint32(42).fork()).join();
+        break;
+      case "vn":
+        VnSpec.encode(message.of.value, writer.uint32(50).fork()).join();
+        break;
+      case "vnic":
+        VnicSpec.encode(message.of.value, writer.uint32(58).fork()).join();
+        break;
+      case "binding":
+        Binding.encode(message.of.value, writer.uint32(66).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Resource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = ResourceKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.of = { $case: "tenant", value: Tenant.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.of = { $case: "profile", value: Profile.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.of = { $case: "policy", value: Policy.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.of = { $case: "vn", value: VnSpec.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.of = { $case: "vnic", value: VnicSpec.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.of = { $case: "binding", value: Binding.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Resource>): Resource {
+    return Resource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Resource>): Resource {
+    const message = createBaseResource();
+    message.key = (object.key !== undefined && object.key !== null) ? ResourceKey.fromPartial(object.key) : undefined;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    switch (object.of?.$case) {
+      case "tenant": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "tenant", value: Tenant.fromPartial(object.of.value) };
+        }
+        break;
+      }
+      case "profile": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "profile", value: Profile.fromPartial(object.of.value) };
+        }
+        break;
+      }
+      case "policy": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "policy", value: Policy.fromPartial(object.of.value) };
+        }
+        break;
+      }
+      case "vn": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "vn", value: VnSpec.fromPartial(object.of.value) };
+        }
+        break;
+      }
+      case "vnic": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "vnic", value: VnicSpec.fromPartial(object.of.value) };
+        }
+        break;
+      }
+      case "binding": {
+        if (object.of?.value !== undefined && object.of?.value !== null) {
+          message.of = { $case: "binding", value: Binding.fromPartial(object.of.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseTenant(): Tenant {
+  return { name: "", description: "", maxVns: 0 };
+}
+
+export const Tenant: MessageFns<Tenant> = {
+  encode(message: Tenant, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    if (message.maxVns !== 0) {
+      writer.uint32(24).uint32(message.maxVns);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Tenant {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTenant();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxVns = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Tenant>): Tenant {
+    return Tenant.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Tenant>): Tenant {
+    const message = createBaseTenant();
+    message.name = object.name ?? "";
+    message.description = object.description ?? "";
+    message.maxVns = object.maxVns ?? 0;
+    return message;
+  },
+};
+
+function createBaseProfile(): Profile {
+  return { name: "", description: "", profile: undefined };
+}
+
+export const Profile: MessageFns<Profile> = {
+  encode(message: Profile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    if (message.profile !== undefined) {
+      VnProfile.encode(message.profile, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Profile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseProfile();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.profile = VnProfile.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Profile>): Profile {
+    return Profile.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Profile>): Profile {
+    const message = createBaseProfile();
+    message.name = object.name ?? "";
+    message.description = object.description ?? "";
+    message.profile = (object.profile !== undefined && object.profile !== null)
+      ? VnProfile.fromPartial(object.profile)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePolicy(): Policy {
+  return {
+    name: "",
+    description: "",
+    order: 0,
+    deny: false,
+    vns: [],
+    hypervisors: [],
+    nves: [],
+    ports: [],
+    vnics: [],
+    stations: [],
+    authenticated: false,
+  };
+}
+
+export const Policy: MessageFns<Policy> = {
+  encode(message: Policy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    if (message.order !== 0) {
+      writer.uint32(24).uint32(message.order);
+    }
+    if (message.deny !== false) {
+      writer.uint32(32).bool(message.deny);
+    }
+    for (const v of message.vns) {
+      writer.uint32(42).string(v!);
+    }
+    for (const v of message.hypervisors) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.nves) {
+      writer.uint32(58).string(v!);
+    }
+    for (const v of message.ports) {
+      writer.uint32(66).string(v!);
+    }
+    for (const v of message.vnics) {
+      writer.uint32(74).string(v!);
+    }
+    for (const v of message.stations) {
+      writer.uint32(82).string(v!);
+    }
+    if (message.authenticated !== false) {
+      writer.uint32(88).bool(message.authenticated);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Policy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.order = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.deny = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.vns.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.hypervisors.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.nves.push(reader.string());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.ports.push(reader.string());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.vnics.push(reader.string());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.stations.push(reader.string());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.authenticated = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Policy>): Policy {
+    return Policy.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Policy>): Policy {
+    const message = createBasePolicy();
+    message.name = object.name ?? "";
+    message.description = object.description ?? "";
+    message.order = object.order ?? 0;
+    message.deny = object.deny ?? false;
+    message.vns = object.vns?.map((e) => e) || [];
+    message.hypervisors = object.hypervisors?.map((e) => e) || [];
+    message.nves = object.nves?.map((e) => e) || [];
+    message.ports = object.ports?.map((e) => e) || [];
+    message.vnics = object.vnics?.map((e) => e) || [];
+    message.stations = object.stations?.map((e) => e) || [];
+    message.authenticated = object.authenticated ?? false;
+    return message;
+  },
+};
+
+function createBaseVnSpec(): VnSpec {
+  return {
+    tenant: "",
+    alias: "",
+    name: Buffer.alloc(0),
+    vnId: 0,
+    vni: undefined,
+    mtu: 0,
+    service: 0,
+    flood: 0,
+    admission: 0,
+    profile: "",
+    duplicates: undefined,
+    description: "",
+  };
+}
+
+export const VnSpec: MessageFns<VnSpec> = {
+  encode(message: VnSpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.tenant !== "") {
+      writer.uint32(10).string(message.tenant);
+    }
+    if (message.alias !== "") {
+      writer.uint32(18).string(message.alias);
+    }
+    if (message.name.length !== 0) {
+      writer.uint32(26).bytes(message.name);
+    }
+    if (message.vnId !== 0) {
+      writer.uint32(32).uint32(message.vnId);
+    }
+    if (message.vni !== undefined) {
+      writer.uint32(40).uint32(message.vni);
+    }
+    if (message.mtu !== 0) {
+      writer.uint32(48).uint32(message.mtu);
+    }
+    if (message.service !== 0) {
+      writer.uint32(56).int32(message.service);
+    }
+    if (message.flood !== 0) {
+      writer.uint32(64).int32(message.flood);
+    }
+    if (message.admission !== 0) {
+      writer.uint32(72).int32(message.admission);
+    }
+    if (message.profile !== "") {
+      writer.uint32(82).string(message.profile);
+    }
+    if (message.duplicates !== undefined) {
+      DuplicatePolicy.encode(message.duplicates, writer.uint32(90).fork()).join();
+    }
+    if (message.description !== "") {
+      writer.uint32(98).string(message.description);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VnSpec {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVnSpec();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.alias = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.name = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.vni = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.mtu = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.service = reader.int32() as any;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.flood = reader.int32() as any;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.admission = reader.int32() as any;
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.profile = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.duplicates = DuplicatePolicy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VnSpec>): VnSpec {
+    return VnSpec.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VnSpec>): VnSpec {
+    const message = createBaseVnSpec();
+    message.tenant = object.tenant ?? "";
+    message.alias = object.alias ?? "";
+    message.name = object.name ?? Buffer.alloc(0);
+    message.vnId = object.vnId ?? 0;
+    message.vni = object.vni ?? undefined;
+    message.mtu = object.mtu ?? 0;
+    message.service = object.service ?? 0;
+    message.flood = object.flood ?? 0;
+    message.admission = object.admission ?? 0;
+    message.profile = object.profile ?? "";
+    message.duplicates = (object.duplicates !== undefined && object.duplicates !== null)
+      ? DuplicatePolicy.fromPartial(object.duplicates)
+      : undefined;
+    message.description = object.description ?? "";
+    return message;
+  },
+};
+
+function createBaseVnicSpec(): VnicSpec {
+  return { vnic: Buffer.alloc(0), description: "", vns: [], hypervisors: [] };
+}
+
+export const VnicSpec: MessageFns<VnicSpec> = {
+  encode(message: VnicSpec, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnic.length !== 0) {
+      writer.uint32(10).bytes(message.vnic);
+    }
+    if (message.description !== "") {
+      writer.uint32(18).string(message.description);
+    }
+    for (const v of message.vns) {
+      VnicVn.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.hypervisors) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VnicSpec {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVnicSpec();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vnic = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.vns.push(VnicVn.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.hypervisors.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VnicSpec>): VnicSpec {
+    return VnicSpec.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VnicSpec>): VnicSpec {
+    const message = createBaseVnicSpec();
+    message.vnic = object.vnic ?? Buffer.alloc(0);
+    message.description = object.description ?? "";
+    message.vns = object.vns?.map((e) => VnicVn.fromPartial(e)) || [];
+    message.hypervisors = object.hypervisors?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseVnicVn(): VnicVn {
+  return { vn: "", macs: [] };
+}
+
+export const VnicVn: MessageFns<VnicVn> = {
+  encode(message: VnicVn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vn !== "") {
+      writer.uint32(10).string(message.vn);
+    }
+    for (const v of message.macs) {
+      VnicMac.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VnicVn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVnicVn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vn = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.macs.push(VnicMac.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VnicVn>): VnicVn {
+    return VnicVn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VnicVn>): VnicVn {
+    const message = createBaseVnicVn();
+    message.vn = object.vn ?? "";
+    message.macs = object.macs?.map((e) => VnicMac.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseVnicMac(): VnicMac {
+  return { mac: Buffer.alloc(0), ips: [], prefixes: [] };
+}
+
+export const VnicMac: MessageFns<VnicMac> = {
+  encode(message: VnicMac, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mac.length !== 0) {
+      writer.uint32(10).bytes(message.mac);
+    }
+    for (const v of message.ips) {
+      writer.uint32(18).bytes(v!);
+    }
+    for (const v of message.prefixes) {
+      Prefix.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VnicMac {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVnicMac();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mac = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ips.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.prefixes.push(Prefix.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VnicMac>): VnicMac {
+    return VnicMac.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VnicMac>): VnicMac {
+    const message = createBaseVnicMac();
+    message.mac = object.mac ?? Buffer.alloc(0);
+    message.ips = object.ips?.map((e) => e) || [];
+    message.prefixes = object.prefixes?.map((e) => Prefix.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseBinding(): Binding {
+  return { vn: "", mac: Buffer.alloc(0), ips: [], prefixes: [], nveId: "", description: "" };
+}
+
+export const Binding: MessageFns<Binding> = {
+  encode(message: Binding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vn !== "") {
+      writer.uint32(10).string(message.vn);
+    }
+    if (message.mac.length !== 0) {
+      writer.uint32(18).bytes(message.mac);
+    }
+    for (const v of message.ips) {
+      writer.uint32(26).bytes(v!);
+    }
+    for (const v of message.prefixes) {
+      Prefix.encode(v!, writer.uint32(34).fork()).join();
+    }
+    if (message.nveId !== "") {
+      writer.uint32(42).string(message.nveId);
+    }
+    if (message.description !== "") {
+      writer.uint32(50).string(message.description);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Binding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBinding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vn = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mac = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ips.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.prefixes.push(Prefix.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.nveId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.description = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Binding>): Binding {
+    return Binding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Binding>): Binding {
+    const message = createBaseBinding();
+    message.vn = object.vn ?? "";
+    message.mac = object.mac ?? Buffer.alloc(0);
+    message.ips = object.ips?.map((e) => e) || [];
+    message.prefixes = object.prefixes?.map((e) => Prefix.fromPartial(e)) || [];
+    message.nveId = object.nveId ?? "";
+    message.description = object.description ?? "";
+    return message;
+  },
+};
+
+function createBasePutResourceRequest(): PutResourceRequest {
+  return { resource: undefined, expected: undefined };
+}
+
+export const PutResourceRequest: MessageFns<PutResourceRequest> = {
+  encode(message: PutResourceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.resource !== undefined) {
+      Resource.encode(message.resource, writer.uint32(10).fork()).join();
+    }
+    if (message.expected !== undefined) {
+      if (BigInt.asUintN(64, message.expected) !== message.expected) {
+        throw new globalThis.Error("value provided for field message.expected of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.expected);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutResourceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutResourceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.resource = Resource.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.expected = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PutResourceRequest>): PutResourceRequest {
+    return PutResourceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutResourceRequest>): PutResourceRequest {
+    const message = createBasePutResourceRequest();
+    message.resource = (object.resource !== undefined && object.resource !== null)
+      ? Resource.fromPartial(object.resource)
+      : undefined;
+    message.expected = (object.expected !== undefined && object.expected !== null)
+      ? BigInt(object.expected)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListResourcesRequest(): ListResourcesRequest {
+  return { kind: 0, tenant: "", pageSize: 0, pageToken: "" };
+}
+
+export const ListResourcesRequest: MessageFns<ListResourcesRequest> = {
+  encode(message: ListResourcesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.tenant !== "") {
+      writer.uint32(18).string(message.tenant);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListResourcesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListResourcesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.tenant = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListResourcesRequest>): ListResourcesRequest {
+    return ListResourcesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListResourcesRequest>): ListResourcesRequest {
+    const message = createBaseListResourcesRequest();
+    message.kind = object.kind ?? 0;
+    message.tenant = object.tenant ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListResourcesResponse(): ListResourcesResponse {
+  return { resources: [], nextPageToken: "" };
+}
+
+export const ListResourcesResponse: MessageFns<ListResourcesResponse> = {
+  encode(message: ListResourcesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.resources) {
+      Resource.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListResourcesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListResourcesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.resources.push(Resource.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListResourcesResponse>): ListResourcesResponse {
+    return ListResourcesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListResourcesResponse>): ListResourcesResponse {
+    const message = createBaseListResourcesResponse();
+    message.resources = object.resources?.map((e) => Resource.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseDeleteResourceRequest(): DeleteResourceRequest {
+  return { key: undefined, force: false, expected: undefined };
+}
+
+export const DeleteResourceRequest: MessageFns<DeleteResourceRequest> = {
+  encode(message: DeleteResourceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      ResourceKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    if (message.force !== false) {
+      writer.uint32(16).bool(message.force);
+    }
+    if (message.expected !== undefined) {
+      if (BigInt.asUintN(64, message.expected) !== message.expected) {
+        throw new globalThis.Error("value provided for field message.expected of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.expected);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteResourceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteResourceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = ResourceKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expected = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeleteResourceRequest>): DeleteResourceRequest {
+    return DeleteResourceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteResourceRequest>): DeleteResourceRequest {
+    const message = createBaseDeleteResourceRequest();
+    message.key = (object.key !== undefined && object.key !== null) ? ResourceKey.fromPartial(object.key) : undefined;
+    message.force = object.force ?? false;
+    message.expected = (object.expected !== undefined && object.expected !== null)
+      ? BigInt(object.expected)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDeleteResourceResponse(): DeleteResourceResponse {
+  return { revision: 0n };
+}
+
+export const DeleteResourceResponse: MessageFns<DeleteResourceResponse> = {
+  encode(message: DeleteResourceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteResourceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteResourceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DeleteResourceResponse>): DeleteResourceResponse {
+    return DeleteResourceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeleteResourceResponse>): DeleteResourceResponse {
+    const message = createBaseDeleteResourceResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
+  },
+};
+
+function createBaseApplyRequest(): ApplyRequest {
+  return { resources: [], prune: false, force: false, dryRun: false, expected: undefined };
+}
+
+export const ApplyRequest: MessageFns<ApplyRequest> = {
+  encode(message: ApplyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.resources) {
+      Resource.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.prune !== false) {
+      writer.uint32(16).bool(message.prune);
+    }
+    if (message.force !== false) {
+      writer.uint32(24).bool(message.force);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(32).bool(message.dryRun);
+    }
+    if (message.expected !== undefined) {
+      if (BigInt.asUintN(64, message.expected) !== message.expected) {
+        throw new globalThis.Error("value provided for field message.expected of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.expected);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.resources.push(Resource.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.prune = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.expected = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ApplyRequest>): ApplyRequest {
+    return ApplyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyRequest>): ApplyRequest {
+    const message = createBaseApplyRequest();
+    message.resources = object.resources?.map((e) => Resource.fromPartial(e)) || [];
+    message.prune = object.prune ?? false;
+    message.force = object.force ?? false;
+    message.dryRun = object.dryRun ?? false;
+    message.expected = (object.expected !== undefined && object.expected !== null)
+      ? BigInt(object.expected)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseApplyResponse(): ApplyResponse {
+  return { changes: [], unchanged: 0, revision: 0n };
+}
+
+export const ApplyResponse: MessageFns<ApplyResponse> = {
+  encode(message: ApplyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      ResourceChange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.unchanged !== 0) {
+      writer.uint32(16).uint32(message.unchanged);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(ResourceChange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.unchanged = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ApplyResponse>): ApplyResponse {
+    return ApplyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyResponse>): ApplyResponse {
+    const message = createBaseApplyResponse();
+    message.changes = object.changes?.map((e) => ResourceChange.fromPartial(e)) || [];
+    message.unchanged = object.unchanged ?? 0;
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
+  },
+};
+
+function createBaseResourceChange(): ResourceChange {
+  return { key: undefined, before: undefined, after: undefined };
+}
+
+export const ResourceChange: MessageFns<ResourceChange> = {
+  encode(message: ResourceChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      ResourceKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    if (message.before !== undefined) {
+      Resource.encode(message.before, writer.uint32(18).fork()).join();
+    }
+    if (message.after !== undefined) {
+      Resource.encode(message.after, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResourceChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResourceChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = ResourceKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.before = Resource.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.after = Resource.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ResourceChange>): ResourceChange {
+    return ResourceChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResourceChange>): ResourceChange {
+    const message = createBaseResourceChange();
+    message.key = (object.key !== undefined && object.key !== null) ? ResourceKey.fromPartial(object.key) : undefined;
+    message.before = (object.before !== undefined && object.before !== null)
+      ? Resource.fromPartial(object.before)
+      : undefined;
+    message.after = (object.after !== undefined && object.after !== null)
+      ? Resource.fromPartial(object.after)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseListDuplicatesRequest(): ListDuplicatesRequest {
+  return { vn: undefined };
+}
+
+export const ListDuplicatesRequest: MessageFns<ListDuplicatesRequest> = {
+  encode(message: ListDuplicatesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vn !== undefined) {
+      VnRef.encode(message.vn, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDuplicatesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDuplicatesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vn = VnRef.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListDuplicatesRequest>): ListDuplicatesRequest {
+    return ListDuplicatesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDuplicatesRequest>): ListDuplicatesRequest {
+    const message = createBaseListDuplicatesRequest();
+    message.vn = (object.vn !== undefined && object.vn !== null) ? VnRef.fromPartial(object.vn) : undefined;
+    return message;
+  },
+};
+
+function createBaseListDuplicatesResponse(): ListDuplicatesResponse {
+  return { duplicates: [] };
+}
+
+export const ListDuplicatesResponse: MessageFns<ListDuplicatesResponse> = {
+  encode(message: ListDuplicatesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.duplicates) {
+      Duplicate.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListDuplicatesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListDuplicatesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.duplicates.push(Duplicate.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListDuplicatesResponse>): ListDuplicatesResponse {
+    return ListDuplicatesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListDuplicatesResponse>): ListDuplicatesResponse {
+    const message = createBaseListDuplicatesResponse();
+    message.duplicates = object.duplicates?.map((e) => Duplicate.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDuplicate(): Duplicate {
+  return {
+    vnId: 0,
+    mac: Buffer.alloc(0),
+    ips: [],
+    moves: 0,
+    sinceUnixMs: 0n,
+    frozen: false,
+    untilUnixMs: 0n,
+    sources: [],
+  };
+}
+
+export const Duplicate: MessageFns<Duplicate> = {
+  encode(message: Duplicate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnId !== 0) {
+      writer.uint32(8).uint32(message.vnId);
+    }
+    if (message.mac.length !== 0) {
+      writer.uint32(18).bytes(message.mac);
+    }
+    for (const v of message.ips) {
+      writer.uint32(26).bytes(v!);
+    }
+    if (message.moves !== 0) {
+      writer.uint32(32).uint32(message.moves);
+    }
+    if (message.sinceUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceUnixMs) !== message.sinceUnixMs) {
+        throw new globalThis.Error("value provided for field message.sinceUnixMs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.sinceUnixMs);
+    }
+    if (message.frozen !== false) {
+      writer.uint32(48).bool(message.frozen);
+    }
+    if (message.untilUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilUnixMs) !== message.untilUnixMs) {
+        throw new globalThis.Error("value provided for field message.untilUnixMs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.untilUnixMs);
+    }
+    for (const v of message.sources) {
+      writer.uint32(66).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Duplicate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDuplicate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mac = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ips.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.moves = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.sinceUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.frozen = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.untilUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.sources.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Duplicate>): Duplicate {
+    return Duplicate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Duplicate>): Duplicate {
+    const message = createBaseDuplicate();
+    message.vnId = object.vnId ?? 0;
+    message.mac = object.mac ?? Buffer.alloc(0);
+    message.ips = object.ips?.map((e) => e) || [];
+    message.moves = object.moves ?? 0;
+    message.sinceUnixMs = (object.sinceUnixMs !== undefined && object.sinceUnixMs !== null)
+      ? BigInt(object.sinceUnixMs)
+      : 0n;
+    message.frozen = object.frozen ?? false;
+    message.untilUnixMs = (object.untilUnixMs !== undefined && object.untilUnixMs !== null)
+      ? BigInt(object.untilUnixMs)
+      : 0n;
+    message.sources = object.sources?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseClearDuplicateRequest(): ClearDuplicateRequest {
+  return { vn: undefined, mac: Buffer.alloc(0) };
+}
+
+export const ClearDuplicateRequest: MessageFns<ClearDuplicateRequest> = {
+  encode(message: ClearDuplicateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vn !== undefined) {
+      VnRef.encode(message.vn, writer.uint32(10).fork()).join();
+    }
+    if (message.mac.length !== 0) {
+      writer.uint32(18).bytes(message.mac);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClearDuplicateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClearDuplicateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vn = VnRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mac = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ClearDuplicateRequest>): ClearDuplicateRequest {
+    return ClearDuplicateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClearDuplicateRequest>): ClearDuplicateRequest {
+    const message = createBaseClearDuplicateRequest();
+    message.vn = (object.vn !== undefined && object.vn !== null) ? VnRef.fromPartial(object.vn) : undefined;
+    message.mac = object.mac ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseClearDuplicateResponse(): ClearDuplicateResponse {
+  return { revision: 0n };
+}
+
+export const ClearDuplicateResponse: MessageFns<ClearDuplicateResponse> = {
+  encode(message: ClearDuplicateResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClearDuplicateResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClearDuplicateResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ClearDuplicateResponse>): ClearDuplicateResponse {
+    return ClearDuplicateResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClearDuplicateResponse>): ClearDuplicateResponse {
+    const message = createBaseClearDuplicateResponse();
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
+  },
+};
+
+function createBaseEvent(): Event {
+  return {
+    id: 0n,
+    atUnixMs: 0n,
+    actor: "",
+    action: "",
+    object: "",
+    refused: false,
+    reason: "",
+    detail: "",
+    revision: 0n,
+  };
+}
+
+export const Event: MessageFns<Event> = {
+  encode(message: Event, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== 0n) {
+      if (BigInt.asUintN(64, message.id) !== message.id) {
+        throw new globalThis.Error("value provided for field message.id of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.id);
+    }
+    if (message.atUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.atUnixMs) !== message.atUnixMs) {
+        throw new globalThis.Error("value provided for field message.atUnixMs of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.atUnixMs);
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.action !== "") {
+      writer.uint32(34).string(message.action);
+    }
+    if (message.object !== "") {
+      writer.uint32(42).string(message.object);
+    }
+    if (message.refused !== false) {
+      writer.uint32(48).bool(message.refused);
+    }
+    if (message.reason !== "") {
+      writer.uint32(58).string(message.reason);
+    }
+    if (message.detail !== "") {
+      writer.uint32(66).string(message.detail);
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Event {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEvent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.id = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.atUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.object = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.refused = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Event>): Event {
+    return Event.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Event>): Event {
+    const message = createBaseEvent();
+    message.id = (object.id !== undefined && object.id !== null) ? BigInt(object.id) : 0n;
+    message.atUnixMs = (object.atUnixMs !== undefined && object.atUnixMs !== null) ? BigInt(object.atUnixMs) : 0n;
+    message.actor = object.actor ?? "";
+    message.action = object.action ?? "";
+    message.object = object.object ?? "";
+    message.refused = object.refused ?? false;
+    message.reason = object.reason ?? "";
+    message.detail = object.detail ?? "";
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
+  },
+};
+
+function createBaseListEventsRequest(): ListEventsRequest {
+  return { after: 0n, pageSize: 0, action: "", object: "" };
+}
+
+export const ListEventsRequest: MessageFns<ListEventsRequest> = {
+  encode(message: ListEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.after !== 0n) {
+      if (BigInt.asUintN(64, message.after) !== message.after) {
+        throw new globalThis.Error("value provided for field message.after of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.after);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.action !== "") {
+      writer.uint32(26).string(message.action);
+    }
+    if (message.object !== "") {
+      writer.uint32(34).string(message.object);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEventsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.after = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.object = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListEventsRequest>): ListEventsRequest {
+    return ListEventsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListEventsRequest>): ListEventsRequest {
+    const message = createBaseListEventsRequest();
+    message.after = (object.after !== undefined && object.after !== null) ? BigInt(object.after) : 0n;
+    message.pageSize = object.pageSize ?? 0;
+    message.action = object.action ?? "";
+    message.object = object.object ?? "";
+    return message;
+  },
+};
+
+function createBaseListEventsResponse(): ListEventsResponse {
+  return { events: [], last: 0n };
+}
+
+export const ListEventsResponse: MessageFns<ListEventsResponse> = {
+  encode(message: ListEventsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.events) {
+      Event.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.last !== 0n) {
+      if (BigInt.asUintN(64, message.last) !== message.last) {
+        throw new globalThis.Error("value provided for field message.last of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.last);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListEventsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListEventsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.events.push(Event.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.last = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListEventsResponse>): ListEventsResponse {
+    return ListEventsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListEventsResponse>): ListEventsResponse {
+    const message = createBaseListEventsResponse();
+    message.events = object.events?.map((e) => Event.fromPartial(e)) || [];
+    message.last = (object.last !== undefined && object.last !== null) ? BigInt(object.last) : 0n;
+    return message;
+  },
+};
+
+function createBaseFollowEventsRequest(): FollowEventsRequest {
+  return { after: 0n, action: "", object: "" };
+}
+
+export const FollowEventsRequest: MessageFns<FollowEventsRequest> = {
+  encode(message: FollowEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.after !== 0n) {
+      if (BigInt.asUintN(64, message.after) !== message.after) {
+        throw new globalThis.Error("value provided for field message.after of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.after);
+    }
+    if (message.action !== "") {
+      writer.uint32(18).string(message.action);
+    }
+    if (message.object !== "") {
+      writer.uint32(26).string(message.object);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowEventsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowEventsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.after = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.action = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.object = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FollowEventsRequest>): FollowEventsRequest {
+    return FollowEventsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FollowEventsRequest>): FollowEventsRequest {
+    const message = createBaseFollowEventsRequest();
+    message.after = (object.after !== undefined && object.after !== null) ? BigInt(object.after) : 0n;
+    message.action = object.action ?? "";
+    message.object = object.object ?? "";
+    return message;
+  },
+};
 
 function createBaseCreateVnRequest(): CreateVnRequest {
   return { alias: "", tenant: "", name: Buffer.alloc(0), vnId: 0, vni: undefined, mtu: 0 };
@@ -1540,6 +4413,103 @@ export const NorthboundService = {
     responseSerialize: (value: NvaStatus): Buffer => Buffer.from(NvaStatus.encode(value).finish()),
     responseDeserialize: (value: Buffer): NvaStatus => NvaStatus.decode(value),
   },
+  /**
+   * --- Everything that an administrator declares, kind by kind (A13, P1) ---
+   * Creates or replaces. ABORTED when the revision is not the one expected.
+   */
+  putResource: {
+    path: "/split_nve.v1.Northbound/PutResource" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PutResourceRequest): Buffer => Buffer.from(PutResourceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PutResourceRequest => PutResourceRequest.decode(value),
+    responseSerialize: (value: Resource): Buffer => Buffer.from(Resource.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Resource => Resource.decode(value),
+  },
+  getResource: {
+    path: "/split_nve.v1.Northbound/GetResource" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResourceKey): Buffer => Buffer.from(ResourceKey.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResourceKey => ResourceKey.decode(value),
+    responseSerialize: (value: Resource): Buffer => Buffer.from(Resource.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Resource => Resource.decode(value),
+  },
+  listResources: {
+    path: "/split_nve.v1.Northbound/ListResources" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListResourcesRequest): Buffer => Buffer.from(ListResourcesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListResourcesRequest => ListResourcesRequest.decode(value),
+    responseSerialize: (value: ListResourcesResponse): Buffer =>
+      Buffer.from(ListResourcesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListResourcesResponse => ListResourcesResponse.decode(value),
+  },
+  /** FAILED_PRECONDITION with the list of users while others refer to it, unless `force`: then they go with it. */
+  deleteResource: {
+    path: "/split_nve.v1.Northbound/DeleteResource" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteResourceRequest): Buffer =>
+      Buffer.from(DeleteResourceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteResourceRequest => DeleteResourceRequest.decode(value),
+    responseSerialize: (value: DeleteResourceResponse): Buffer =>
+      Buffer.from(DeleteResourceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteResourceResponse => DeleteResourceResponse.decode(value),
+  },
+  /** All or nothing, at one revision. What is there and not named is deleted only with `prune`. */
+  apply: {
+    path: "/split_nve.v1.Northbound/Apply" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ApplyRequest): Buffer => Buffer.from(ApplyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ApplyRequest => ApplyRequest.decode(value),
+    responseSerialize: (value: ApplyResponse): Buffer => Buffer.from(ApplyResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ApplyResponse => ApplyResponse.decode(value),
+  },
+  /** --- Duplicate addresses (A19) --- */
+  listDuplicates: {
+    path: "/split_nve.v1.Northbound/ListDuplicates" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListDuplicatesRequest): Buffer =>
+      Buffer.from(ListDuplicatesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListDuplicatesRequest => ListDuplicatesRequest.decode(value),
+    responseSerialize: (value: ListDuplicatesResponse): Buffer =>
+      Buffer.from(ListDuplicatesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListDuplicatesResponse => ListDuplicatesResponse.decode(value),
+  },
+  clearDuplicate: {
+    path: "/split_nve.v1.Northbound/ClearDuplicate" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ClearDuplicateRequest): Buffer =>
+      Buffer.from(ClearDuplicateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ClearDuplicateRequest => ClearDuplicateRequest.decode(value),
+    responseSerialize: (value: ClearDuplicateResponse): Buffer =>
+      Buffer.from(ClearDuplicateResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ClearDuplicateResponse => ClearDuplicateResponse.decode(value),
+  },
+  /** --- Audit: who changed or attached what, and what was refused and why; oldest first --- */
+  listEvents: {
+    path: "/split_nve.v1.Northbound/ListEvents" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListEventsRequest): Buffer => Buffer.from(ListEventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListEventsRequest => ListEventsRequest.decode(value),
+    responseSerialize: (value: ListEventsResponse): Buffer => Buffer.from(ListEventsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListEventsResponse => ListEventsResponse.decode(value),
+  },
+  /** From the event after `after` on, and then as they happen. */
+  followEvents: {
+    path: "/split_nve.v1.Northbound/FollowEvents" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: FollowEventsRequest): Buffer => Buffer.from(FollowEventsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FollowEventsRequest => FollowEventsRequest.decode(value),
+    responseSerialize: (value: Event): Buffer => Buffer.from(Event.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Event => Event.decode(value),
+  },
 } as const;
 
 export interface NorthboundServer extends UntypedServiceImplementation {
@@ -1552,6 +4522,24 @@ export interface NorthboundServer extends UntypedServiceImplementation {
   listMappings: handleUnaryCall<ListMappingsRequest, ListMappingsResponse>;
   listClaims: handleUnaryCall<ListClaimsRequest, ListClaimsResponse>;
   status: handleUnaryCall<StatusRequest, NvaStatus>;
+  /**
+   * --- Everything that an administrator declares, kind by kind (A13, P1) ---
+   * Creates or replaces. ABORTED when the revision is not the one expected.
+   */
+  putResource: handleUnaryCall<PutResourceRequest, Resource>;
+  getResource: handleUnaryCall<ResourceKey, Resource>;
+  listResources: handleUnaryCall<ListResourcesRequest, ListResourcesResponse>;
+  /** FAILED_PRECONDITION with the list of users while others refer to it, unless `force`: then they go with it. */
+  deleteResource: handleUnaryCall<DeleteResourceRequest, DeleteResourceResponse>;
+  /** All or nothing, at one revision. What is there and not named is deleted only with `prune`. */
+  apply: handleUnaryCall<ApplyRequest, ApplyResponse>;
+  /** --- Duplicate addresses (A19) --- */
+  listDuplicates: handleUnaryCall<ListDuplicatesRequest, ListDuplicatesResponse>;
+  clearDuplicate: handleUnaryCall<ClearDuplicateRequest, ClearDuplicateResponse>;
+  /** --- Audit: who changed or attached what, and what was refused and why; oldest first --- */
+  listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
+  /** From the event after `after` on, and then as they happen. */
+  followEvents: handleServerStreamingCall<FollowEventsRequest, Event>;
 }
 
 export interface NorthboundClient extends Client {
@@ -1667,6 +4655,141 @@ export interface NorthboundClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: NvaStatus) => void,
   ): ClientUnaryCall;
+  /**
+   * --- Everything that an administrator declares, kind by kind (A13, P1) ---
+   * Creates or replaces. ABORTED when the revision is not the one expected.
+   */
+  putResource(
+    request: PutResourceRequest,
+    callback: (error: ServiceError | null, response: Resource) => void,
+  ): ClientUnaryCall;
+  putResource(
+    request: PutResourceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Resource) => void,
+  ): ClientUnaryCall;
+  putResource(
+    request: PutResourceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Resource) => void,
+  ): ClientUnaryCall;
+  getResource(
+    request: ResourceKey,
+    callback: (error: ServiceError | null, response: Resource) => void,
+  ): ClientUnaryCall;
+  getResource(
+    request: ResourceKey,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Resource) => void,
+  ): ClientUnaryCall;
+  getResource(
+    request: ResourceKey,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Resource) => void,
+  ): ClientUnaryCall;
+  listResources(
+    request: ListResourcesRequest,
+    callback: (error: ServiceError | null, response: ListResourcesResponse) => void,
+  ): ClientUnaryCall;
+  listResources(
+    request: ListResourcesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListResourcesResponse) => void,
+  ): ClientUnaryCall;
+  listResources(
+    request: ListResourcesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListResourcesResponse) => void,
+  ): ClientUnaryCall;
+  /** FAILED_PRECONDITION with the list of users while others refer to it, unless `force`: then they go with it. */
+  deleteResource(
+    request: DeleteResourceRequest,
+    callback: (error: ServiceError | null, response: DeleteResourceResponse) => void,
+  ): ClientUnaryCall;
+  deleteResource(
+    request: DeleteResourceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteResourceResponse) => void,
+  ): ClientUnaryCall;
+  deleteResource(
+    request: DeleteResourceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteResourceResponse) => void,
+  ): ClientUnaryCall;
+  /** All or nothing, at one revision. What is there and not named is deleted only with `prune`. */
+  apply(
+    request: ApplyRequest,
+    callback: (error: ServiceError | null, response: ApplyResponse) => void,
+  ): ClientUnaryCall;
+  apply(
+    request: ApplyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ApplyResponse) => void,
+  ): ClientUnaryCall;
+  apply(
+    request: ApplyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ApplyResponse) => void,
+  ): ClientUnaryCall;
+  /** --- Duplicate addresses (A19) --- */
+  listDuplicates(
+    request: ListDuplicatesRequest,
+    callback: (error: ServiceError | null, response: ListDuplicatesResponse) => void,
+  ): ClientUnaryCall;
+  listDuplicates(
+    request: ListDuplicatesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListDuplicatesResponse) => void,
+  ): ClientUnaryCall;
+  listDuplicates(
+    request: ListDuplicatesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListDuplicatesResponse) => void,
+  ): ClientUnaryCall;
+  clearDuplicate(
+    request: ClearDuplicateRequest,
+    callback: (error: ServiceError | null, response: ClearDuplicateResponse) => void,
+  ): ClientUnaryCall;
+  clearDuplicate(
+    request: ClearDuplicateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ClearDuplicateResponse) => void,
+  ): ClientUnaryCall;
+  clearDuplicate(
+    request: ClearDuplicateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ClearDuplicateResponse) => void,
+  ): ClientUnaryCall;
+  /** --- Audit: who changed or attached what, and what was refused and why; oldest first --- */
+  listEvents(
+    request: ListEventsRequest,
+    callback: (error: ServiceError | null, response: ListEventsResponse) => void,
+  ): ClientUnaryCall;
+  listEvents(
+    request: ListEventsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListEventsResponse) => void,
+  ): ClientUnaryCall;
+  listEvents(
+    request: ListEventsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListEventsResponse) => void,
+  ): ClientUnaryCall;
+  /** From the event after `after` on, and then as they happen. */
+  followEvents(request: FollowEventsRequest, options?: Partial<CallOptions>): ClientReadableStream<Event>;
+  followEvents(
+    request: FollowEventsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<Event>;
 }
 
 export const NorthboundClient = makeGenericClientConstructor(

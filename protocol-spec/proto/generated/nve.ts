@@ -55,7 +55,18 @@ export interface NvaMessage {
     | { $case: "ack"; value: ReportAck }
     | { $case: "alive"; value: Alive }
     | { $case: "verdicts"; value: Verdicts }
+    | { $case: "disconnect"; value: Disconnect }
     | undefined;
+}
+
+/**
+ * These may be attached no more (H26): deleted, or forbidden by a change of policy. The NVE orders their stations to
+ * let go (VDP De-Associate) with the reason, and withdraws what it claims for them.
+ */
+export interface Disconnect {
+  vnId: number;
+  vnics: Buffer[];
+  reason: string;
 }
 
 export interface Hello {
@@ -227,6 +238,25 @@ export interface NoSuchAddress {
   lifetimeMs: number;
 }
 
+export interface DigestsRequest {
+  /** 1000 at most */
+  vnIds: number[];
+}
+
+export interface DigestsResponse {
+  /** of those VNs that there are */
+  digests: VnDigest[];
+  revision: bigint;
+}
+
+/** XOR of the first 8 octets of SHA-256 over each mapping's key and value (protocol-spec/README.md), and their number. */
+export interface VnDigest {
+  vnId: number;
+  mappings: number;
+  members: number;
+  digest: bigint;
+}
+
 function createBaseNveMessage(): NveMessage {
   return { message: undefined };
 }
@@ -361,6 +391,9 @@ export const NvaMessage: MessageFns<NvaMessage> = {
       case "verdicts":
         Verdicts.encode(message.message.value, writer.uint32(34).fork()).join();
         break;
+      case "disconnect":
+        Disconnect.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -410,6 +443,14 @@ export const NvaMessage: MessageFns<NvaMessage> = {
             message.message = { $case: "verdicts", value: Verdicts.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "disconnect", value: Disconnect.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -452,7 +493,92 @@ export const NvaMessage: MessageFns<NvaMessage> = {
         }
         break;
       }
+      case "disconnect": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "disconnect", value: Disconnect.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseDisconnect(): Disconnect {
+  return { vnId: 0, vnics: [], reason: "" };
+}
+
+export const Disconnect: MessageFns<Disconnect> = {
+  encode(message: Disconnect, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnId !== 0) {
+      writer.uint32(8).uint32(message.vnId);
+    }
+    for (const v of message.vnics) {
+      writer.uint32(18).bytes(v!);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Disconnect {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDisconnect();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.vnics.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Disconnect>): Disconnect {
+    return Disconnect.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Disconnect>): Disconnect {
+    const message = createBaseDisconnect();
+    message.vnId = object.vnId ?? 0;
+    message.vnics = object.vnics?.map((e) => e) || [];
+    message.reason = object.reason ?? "";
     return message;
   },
 };
@@ -2432,6 +2558,239 @@ export const NoSuchAddress: MessageFns<NoSuchAddress> = {
   },
 };
 
+function createBaseDigestsRequest(): DigestsRequest {
+  return { vnIds: [] };
+}
+
+export const DigestsRequest: MessageFns<DigestsRequest> = {
+  encode(message: DigestsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnIds.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.vnIds) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DigestsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDigestsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.vnIds.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.vnIds.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DigestsRequest>): DigestsRequest {
+    return DigestsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DigestsRequest>): DigestsRequest {
+    const message = createBaseDigestsRequest();
+    message.vnIds = object.vnIds?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseDigestsResponse(): DigestsResponse {
+  return { digests: [], revision: 0n };
+}
+
+export const DigestsResponse: MessageFns<DigestsResponse> = {
+  encode(message: DigestsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.digests) {
+      VnDigest.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.revision !== 0n) {
+      if (BigInt.asUintN(64, message.revision) !== message.revision) {
+        throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DigestsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDigestsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digests.push(VnDigest.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DigestsResponse>): DigestsResponse {
+    return DigestsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DigestsResponse>): DigestsResponse {
+    const message = createBaseDigestsResponse();
+    message.digests = object.digests?.map((e) => VnDigest.fromPartial(e)) || [];
+    message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    return message;
+  },
+};
+
+function createBaseVnDigest(): VnDigest {
+  return { vnId: 0, mappings: 0, members: 0, digest: 0n };
+}
+
+export const VnDigest: MessageFns<VnDigest> = {
+  encode(message: VnDigest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnId !== 0) {
+      writer.uint32(8).uint32(message.vnId);
+    }
+    if (message.mappings !== 0) {
+      writer.uint32(16).uint32(message.mappings);
+    }
+    if (message.members !== 0) {
+      writer.uint32(24).uint32(message.members);
+    }
+    if (message.digest !== 0n) {
+      if (BigInt.asUintN(64, message.digest) !== message.digest) {
+        throw new globalThis.Error("value provided for field message.digest of type fixed64 too large");
+      }
+      writer.uint32(33).fixed64(message.digest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VnDigest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVnDigest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.mappings = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.members = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.digest = reader.fixed64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VnDigest>): VnDigest {
+    return VnDigest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VnDigest>): VnDigest {
+    const message = createBaseVnDigest();
+    message.vnId = object.vnId ?? 0;
+    message.mappings = object.mappings ?? 0;
+    message.members = object.members ?? 0;
+    message.digest = (object.digest !== undefined && object.digest !== null) ? BigInt(object.digest) : 0n;
+    return message;
+  },
+};
+
 export type NveService = typeof NveService;
 export const NveService = {
   /**
@@ -2481,6 +2840,19 @@ export const NveService = {
     responseSerialize: (value: LookupResponse): Buffer => Buffer.from(LookupResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): LookupResponse => LookupResponse.decode(value),
   },
+  /**
+   * What the mappings and members of VNs come to, against silent divergence: an NVE that holds another digest at the
+   * same revision asks for a snapshot.
+   */
+  digests: {
+    path: "/split_nve.v1.Nve/Digests" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DigestsRequest): Buffer => Buffer.from(DigestsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DigestsRequest => DigestsRequest.decode(value),
+    responseSerialize: (value: DigestsResponse): Buffer => Buffer.from(DigestsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DigestsResponse => DigestsResponse.decode(value),
+  },
 } as const;
 
 export interface NveServer extends UntypedServiceImplementation {
@@ -2499,6 +2871,11 @@ export interface NveServer extends UntypedServiceImplementation {
   admit: handleUnaryCall<AdmitRequest, AdmitResponse>;
   /** Pull (A18): one address, with a definite "none" and how long that holds. */
   lookup: handleUnaryCall<LookupRequest, LookupResponse>;
+  /**
+   * What the mappings and members of VNs come to, against silent divergence: an NVE that holds another digest at the
+   * same revision asks for a snapshot.
+   */
+  digests: handleUnaryCall<DigestsRequest, DigestsResponse>;
 }
 
 export interface NveClient extends Client {
@@ -2548,6 +2925,25 @@ export interface NveClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LookupResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * What the mappings and members of VNs come to, against silent divergence: an NVE that holds another digest at the
+   * same revision asks for a snapshot.
+   */
+  digests(
+    request: DigestsRequest,
+    callback: (error: ServiceError | null, response: DigestsResponse) => void,
+  ): ClientUnaryCall;
+  digests(
+    request: DigestsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DigestsResponse) => void,
+  ): ClientUnaryCall;
+  digests(
+    request: DigestsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DigestsResponse) => void,
   ): ClientUnaryCall;
 }
 

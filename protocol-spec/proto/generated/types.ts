@@ -18,6 +18,39 @@ export const protobufFileName = "types.proto";
  * a receiver ignores fields it does not know (A16).
  */
 
+/** Who may attach to a VN (H26, A19). */
+export enum Admission {
+  /** ADMISSION_UNSPECIFIED - open */
+  ADMISSION_UNSPECIFIED = 0,
+  /** ADMISSION_OPEN - whoever the policies do not keep out */
+  ADMISSION_OPEN = 1,
+  /** ADMISSION_REGISTERED - VNICs that orchestration has registered */
+  ADMISSION_REGISTERED = 2,
+  /** ADMISSION_STRICT - and with their registered addresses only */
+  ADMISSION_STRICT = 3,
+}
+
+export enum DuplicateAction {
+  /** DUPLICATE_ACTION_UNSPECIFIED - warn */
+  DUPLICATE_ACTION_UNSPECIFIED = 0,
+  DUPLICATE_ACTION_WARN = 1,
+  /** DUPLICATE_ACTION_FREEZE - it stays where it was when it was found out */
+  DUPLICATE_ACTION_FREEZE = 2,
+}
+
+export enum AclAction {
+  ACL_ACTION_UNSPECIFIED = 0,
+  ACL_ACTION_ALLOW = 1,
+  ACL_ACTION_DENY = 2,
+}
+
+export enum AclDirection {
+  /** ACL_DIRECTION_UNSPECIFIED - both */
+  ACL_DIRECTION_UNSPECIFIED = 0,
+  ACL_DIRECTION_FROM_VNIC = 1,
+  ACL_DIRECTION_TO_VNIC = 2,
+}
+
 export enum Service {
   SERVICE_UNSPECIFIED = 0,
   SERVICE_L2 = 1,
@@ -56,6 +89,70 @@ export interface Vn {
   flood: FloodMode;
   /** of the store, when this was last changed */
   revision: bigint;
+  /** what its NVEs enforce; absent: nothing */
+  profile:
+    | VnProfile
+    | undefined;
+  /** absent: open */
+  admission?:
+    | Admission
+    | undefined;
+  /** northbound only: which profile `profile` is */
+  profileName?: string | undefined;
+  duplicates?: DuplicatePolicy | undefined;
+}
+
+/** A MAC or IP address of a VN that moves too often is a duplicate: `moves` within `window_ms`. 0 of either: 5 in 180 s. */
+export interface DuplicatePolicy {
+  moves: number;
+  windowMs: number;
+  action: DuplicateAction;
+  /** 0: until somebody clears it */
+  freezeMs: number;
+}
+
+/** What NVEs enforce for every VNIC of a VN (A19): fetched with the VN, pushed when it changes. */
+export interface VnProfile {
+  /** the first that matches counts; what none matches passes */
+  acl: AclRule[];
+  qos: Qos | undefined;
+  limits: Limits | undefined;
+}
+
+export interface AclRule {
+  action: AclAction;
+  direction: AclDirection;
+  /** 0: any */
+  etherType: number;
+  /** absent: any */
+  source: Prefix | undefined;
+  destination:
+    | Prefix
+    | undefined;
+  /** of IP; 0: any */
+  protocol: number;
+  sourcePorts: PortRange | undefined;
+  destinationPorts: PortRange | undefined;
+}
+
+export interface PortRange {
+  first: number;
+  last: number;
+}
+
+export interface Qos {
+  /** of each VNIC's own frames; 0: no limit */
+  policeKbps: number;
+  burstOctets: number;
+  /** 0 .. 63, set in its packets */
+  dscp?: number | undefined;
+}
+
+/** 0: no limit beyond the NVE's own. */
+export interface Limits {
+  vnicsPerNve: number;
+  macsPerVnic: number;
+  ipsPerMac: number;
 }
 
 /** Where an NVE is in the underlay and what it understands (A24). */
@@ -72,7 +169,7 @@ export interface Cursor {
   revision: bigint;
 }
 
-/** `ip` is 4 or 16 octets with no bits behind `length`, which is less than all of them. */
+/** `ip` is 4 or 16 octets with no bits behind `length`. In claims and mappings `length` is less than all of them. */
 export interface Prefix {
   ip: Buffer;
   length: number;
@@ -117,7 +214,21 @@ export interface Mapping {
 }
 
 function createBaseVn(): Vn {
-  return { vnId: 0, name: Buffer.alloc(0), alias: "", vni: 0, tenant: "", service: 0, mtu: 0, flood: 0, revision: 0n };
+  return {
+    vnId: 0,
+    name: Buffer.alloc(0),
+    alias: "",
+    vni: 0,
+    tenant: "",
+    service: 0,
+    mtu: 0,
+    flood: 0,
+    revision: 0n,
+    profile: undefined,
+    admission: undefined,
+    profileName: undefined,
+    duplicates: undefined,
+  };
 }
 
 export const Vn: MessageFns<Vn> = {
@@ -151,6 +262,18 @@ export const Vn: MessageFns<Vn> = {
         throw new globalThis.Error("value provided for field message.revision of type uint64 too large");
       }
       writer.uint32(72).uint64(message.revision);
+    }
+    if (message.profile !== undefined) {
+      VnProfile.encode(message.profile, writer.uint32(82).fork()).join();
+    }
+    if (message.admission !== undefined) {
+      writer.uint32(88).int32(message.admission);
+    }
+    if (message.profileName !== undefined) {
+      writer.uint32(98).string(message.profileName);
+    }
+    if (message.duplicates !== undefined) {
+      DuplicatePolicy.encode(message.duplicates, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -240,6 +363,38 @@ export const Vn: MessageFns<Vn> = {
             message.revision = reader.uint64() as bigint;
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.profile = VnProfile.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.admission = reader.int32() as any;
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.profileName = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.duplicates = DuplicatePolicy.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -266,6 +421,567 @@ export const Vn: MessageFns<Vn> = {
     message.mtu = object.mtu ?? 0;
     message.flood = object.flood ?? 0;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
+    message.profile = (object.profile !== undefined && object.profile !== null)
+      ? VnProfile.fromPartial(object.profile)
+      : undefined;
+    message.admission = object.admission ?? undefined;
+    message.profileName = object.profileName ?? undefined;
+    message.duplicates = (object.duplicates !== undefined && object.duplicates !== null)
+      ? DuplicatePolicy.fromPartial(object.duplicates)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDuplicatePolicy(): DuplicatePolicy {
+  return { moves: 0, windowMs: 0, action: 0, freezeMs: 0 };
+}
+
+export const DuplicatePolicy: MessageFns<DuplicatePolicy> = {
+  encode(message: DuplicatePolicy, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.moves !== 0) {
+      writer.uint32(8).uint32(message.moves);
+    }
+    if (message.windowMs !== 0) {
+      writer.uint32(16).uint32(message.windowMs);
+    }
+    if (message.action !== 0) {
+      writer.uint32(24).int32(message.action);
+    }
+    if (message.freezeMs !== 0) {
+      writer.uint32(32).uint32(message.freezeMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DuplicatePolicy {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDuplicatePolicy();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.moves = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.windowMs = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.action = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.freezeMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DuplicatePolicy>): DuplicatePolicy {
+    return DuplicatePolicy.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DuplicatePolicy>): DuplicatePolicy {
+    const message = createBaseDuplicatePolicy();
+    message.moves = object.moves ?? 0;
+    message.windowMs = object.windowMs ?? 0;
+    message.action = object.action ?? 0;
+    message.freezeMs = object.freezeMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseVnProfile(): VnProfile {
+  return { acl: [], qos: undefined, limits: undefined };
+}
+
+export const VnProfile: MessageFns<VnProfile> = {
+  encode(message: VnProfile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.acl) {
+      AclRule.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.qos !== undefined) {
+      Qos.encode(message.qos, writer.uint32(18).fork()).join();
+    }
+    if (message.limits !== undefined) {
+      Limits.encode(message.limits, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VnProfile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVnProfile();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.acl.push(AclRule.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.qos = Qos.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.limits = Limits.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VnProfile>): VnProfile {
+    return VnProfile.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VnProfile>): VnProfile {
+    const message = createBaseVnProfile();
+    message.acl = object.acl?.map((e) => AclRule.fromPartial(e)) || [];
+    message.qos = (object.qos !== undefined && object.qos !== null) ? Qos.fromPartial(object.qos) : undefined;
+    message.limits = (object.limits !== undefined && object.limits !== null)
+      ? Limits.fromPartial(object.limits)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAclRule(): AclRule {
+  return {
+    action: 0,
+    direction: 0,
+    etherType: 0,
+    source: undefined,
+    destination: undefined,
+    protocol: 0,
+    sourcePorts: undefined,
+    destinationPorts: undefined,
+  };
+}
+
+export const AclRule: MessageFns<AclRule> = {
+  encode(message: AclRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.action !== 0) {
+      writer.uint32(8).int32(message.action);
+    }
+    if (message.direction !== 0) {
+      writer.uint32(16).int32(message.direction);
+    }
+    if (message.etherType !== 0) {
+      writer.uint32(24).uint32(message.etherType);
+    }
+    if (message.source !== undefined) {
+      Prefix.encode(message.source, writer.uint32(34).fork()).join();
+    }
+    if (message.destination !== undefined) {
+      Prefix.encode(message.destination, writer.uint32(42).fork()).join();
+    }
+    if (message.protocol !== 0) {
+      writer.uint32(48).uint32(message.protocol);
+    }
+    if (message.sourcePorts !== undefined) {
+      PortRange.encode(message.sourcePorts, writer.uint32(58).fork()).join();
+    }
+    if (message.destinationPorts !== undefined) {
+      PortRange.encode(message.destinationPorts, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AclRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAclRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.action = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.direction = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.etherType = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.source = Prefix.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.destination = Prefix.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.protocol = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.sourcePorts = PortRange.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.destinationPorts = PortRange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<AclRule>): AclRule {
+    return AclRule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AclRule>): AclRule {
+    const message = createBaseAclRule();
+    message.action = object.action ?? 0;
+    message.direction = object.direction ?? 0;
+    message.etherType = object.etherType ?? 0;
+    message.source = (object.source !== undefined && object.source !== null)
+      ? Prefix.fromPartial(object.source)
+      : undefined;
+    message.destination = (object.destination !== undefined && object.destination !== null)
+      ? Prefix.fromPartial(object.destination)
+      : undefined;
+    message.protocol = object.protocol ?? 0;
+    message.sourcePorts = (object.sourcePorts !== undefined && object.sourcePorts !== null)
+      ? PortRange.fromPartial(object.sourcePorts)
+      : undefined;
+    message.destinationPorts = (object.destinationPorts !== undefined && object.destinationPorts !== null)
+      ? PortRange.fromPartial(object.destinationPorts)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePortRange(): PortRange {
+  return { first: 0, last: 0 };
+}
+
+export const PortRange: MessageFns<PortRange> = {
+  encode(message: PortRange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.first !== 0) {
+      writer.uint32(8).uint32(message.first);
+    }
+    if (message.last !== 0) {
+      writer.uint32(16).uint32(message.last);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PortRange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePortRange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.first = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.last = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<PortRange>): PortRange {
+    return PortRange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PortRange>): PortRange {
+    const message = createBasePortRange();
+    message.first = object.first ?? 0;
+    message.last = object.last ?? 0;
+    return message;
+  },
+};
+
+function createBaseQos(): Qos {
+  return { policeKbps: 0, burstOctets: 0, dscp: undefined };
+}
+
+export const Qos: MessageFns<Qos> = {
+  encode(message: Qos, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.policeKbps !== 0) {
+      writer.uint32(8).uint32(message.policeKbps);
+    }
+    if (message.burstOctets !== 0) {
+      writer.uint32(16).uint32(message.burstOctets);
+    }
+    if (message.dscp !== undefined) {
+      writer.uint32(24).uint32(message.dscp);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Qos {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQos();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.policeKbps = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.burstOctets = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dscp = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Qos>): Qos {
+    return Qos.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Qos>): Qos {
+    const message = createBaseQos();
+    message.policeKbps = object.policeKbps ?? 0;
+    message.burstOctets = object.burstOctets ?? 0;
+    message.dscp = object.dscp ?? undefined;
+    return message;
+  },
+};
+
+function createBaseLimits(): Limits {
+  return { vnicsPerNve: 0, macsPerVnic: 0, ipsPerMac: 0 };
+}
+
+export const Limits: MessageFns<Limits> = {
+  encode(message: Limits, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnicsPerNve !== 0) {
+      writer.uint32(8).uint32(message.vnicsPerNve);
+    }
+    if (message.macsPerVnic !== 0) {
+      writer.uint32(16).uint32(message.macsPerVnic);
+    }
+    if (message.ipsPerMac !== 0) {
+      writer.uint32(24).uint32(message.ipsPerMac);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Limits {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLimits();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.vnicsPerNve = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.macsPerVnic = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.ipsPerMac = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Limits>): Limits {
+    return Limits.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Limits>): Limits {
+    const message = createBaseLimits();
+    message.vnicsPerNve = object.vnicsPerNve ?? 0;
+    message.macsPerVnic = object.macsPerVnic ?? 0;
+    message.ipsPerMac = object.ipsPerMac ?? 0;
     return message;
   },
 };

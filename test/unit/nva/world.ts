@@ -10,7 +10,17 @@ export const blue = VnId(1);
 export const red = VnId(2);
 export const holdMs = 120_000;
 /** Of a store with nothing in it. */
-export const noTables: Tables = { vn: [], nve: [], member: [], claim: [], history: [] };
+export const noTables: Tables = {
+  vn: [],
+  nve: [],
+  member: [],
+  claim: [],
+  history: [],
+  tenant: [],
+  profile: [],
+  policy: [],
+  vnic: [],
+};
 
 export const location = (id: string, vtep: string): Location => ({
   nveId: NveId(id),
@@ -104,5 +114,15 @@ function tablesOf(changes: Iterable<Change>): Tables {
     member: all.flatMap((c) => (c.table === "member" && c.row ? [c.row] : [])),
     claim: all.flatMap((c) => (c.table === "claim" && c.row ? [c.row] : [])),
     history: all.flatMap((c) => (c.table === "history" && c.row ? [c.row] : [])),
+    tenant: all.flatMap((c) =>
+      c.table === "tenant" && c.row ? [{ row: c.row, revision: 1 }] : [],
+    ),
+    profile: all.flatMap((c) =>
+      c.table === "profile" && c.row ? [{ row: c.row, revision: 1 }] : [],
+    ),
+    policy: all.flatMap((c) =>
+      c.table === "policy" && c.row ? [{ row: c.row, revision: 1 }] : [],
+    ),
+    vnic: all.flatMap((c) => (c.table === "vnic" && c.row ? [{ row: c.row, revision: 1 }] : [])),
   };
 }

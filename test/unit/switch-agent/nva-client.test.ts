@@ -122,6 +122,7 @@ const wireVn = {
   mtu: 0,
   flood: 1,
   revision: 1n,
+  profile: undefined,
 };
 const location = (nveId: string, vtep: string) => ({
   nveId,
