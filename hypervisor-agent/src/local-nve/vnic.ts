@@ -69,7 +69,8 @@ export const objection = (
   vnics: ReadonlyMap<Uuid, LocalVnic>,
   name: Uuid,
   tree: Tree,
-): string | undefined => faultOf(tree) ?? untaggedTwice(tree) ?? onAnother({ vnics }, name, tree);
+): string | undefined =>
+  faultOf(tree) ?? untaggedTwice(tree) ?? onAnother(vnics.values(), name, tree);
 
 /** Here a VN is told by the guest's tag, not by the MAC, too. */
 function untaggedTwice(tree: Tree): string | undefined {

@@ -29,12 +29,13 @@ import {
   type Turn,
 } from "./turn.ts";
 import { notReady, type Peer, stateOf, type Vnic } from "./vnic.ts";
+import { Vnics } from "./vnics.ts";
 import { batched, sameKind, withVnIds } from "./vsi.ts";
 
 export const emptyBook = (link: LinkState, evb: EvbAgreed): Book => ({
   is: "book",
   peer: { link, evb, reads: new Set() },
-  vnics: new Map(),
+  vnics: new Vnics(),
   owed: new Map(),
 });
 
@@ -46,6 +47,9 @@ export const emptyBook = (link: LinkState, evb: EvbAgreed): Book => ({
  *      ▲ ▲                  │  └─refused─► refused, or forgotten when it was to be attached
  *      │ └──no answer───────┘
  *      └──────lost, or disconnected by the NVE──────associated ─detach─► leaving ─► gone
+ *
+ * A step costs as much as it touches. For that the book is handed over: it is changed in its place, and only the
+ * one that is given back may be used afterwards.
  */
 export function stepBook(
   book: Book,
@@ -55,8 +59,9 @@ export function stepBook(
 ): readonly [Book, ...BookAction[]] {
   const turn: Turn = {
     peer: book.peer,
-    vnics: new Map(book.vnics),
-    owed: new Map(book.owed),
+    vnics: book.vnics,
+    owed: book.owed,
+    before: new Map(),
     now,
     settings,
     times: vdpTimes(event.on === "peer" ? event.evb : book.peer.evb),
@@ -68,14 +73,16 @@ export function stepBook(
   };
   handle(turn, event);
   const { peer, vnics, owed, bind, messages, outcomes } = turn;
-  const deadline = deadlineOf(turn);
+  schedule(turn, book.peer);
+  const first = vnics.firstDue;
+  const deadline = first === Number.NEGATIVE_INFINITY ? now : Instant(first);
   return [
-    { is: "book", peer, vnics, owed, ...(deadline !== undefined && { deadline }) },
+    { is: "book", peer, vnics, owed, ...(Number.isFinite(deadline) && { deadline }) },
     ...(bind.size > 0 ? [{ do: "bind" as const, vnics: [...bind] }] : []),
     ...batched(messages, settings.vdp.manager).map((batch) => ({ do: "send" as const, ...batch })),
     ...readiness(book.peer, peer),
     ...outcomes,
-    ...reports(book, vnics),
+    ...reports(turn),
   ];
 }
 
@@ -118,7 +125,9 @@ function handle(turn: Turn, event: BookEvent): void {
       for (const vnic of turn.vnics.values()) stop(turn, vnic);
       break;
     case "tick":
-      for (const vnic of turn.vnics.values()) tick(turn, vnic);
+      for (const name of turn.vnics.takeDue(turn.now)) {
+        onVnic(turn, name, (vnic) => tick(turn, vnic));
+      }
       break;
   }
 }
@@ -188,12 +197,12 @@ function objection(turn: Turn, name: Uuid, tree: Tree, vm: string | undefined): 
   return (
     faultOf(tree) ??
     unsayableNow(turn, { name, ...(vm !== undefined && { vm }) }, tree) ??
-    onAnother(turn, name, tree)
+    onAnother(turn.vnics.sharing(tree), name, tree)
   );
 }
 
 function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
-  const other = vnics.get(name) ?? at(vnics, of);
+  const other = vnics.get(name) ?? vnics.on(of);
   if (other === undefined) return undefined;
   const which = other.name === name ? `VNIC ${name}` : `interface ${of}`;
   if (other.phase === "leaving") {
@@ -201,11 +210,6 @@ function taken({ vnics }: Turn, name: Uuid, of: string): string | undefined {
   }
   const where = other.name === name ? `to ${other.interface}` : `as VNIC ${other.name}`;
   return `${which} is attached already, ${where}: change or detach that`;
-}
-
-function at(vnics: Turn["vnics"], name: string): Vnic | undefined {
-  for (const vnic of vnics.values()) if (vnic.interface === name) return vnic;
-  return undefined;
 }
 
 function want(turn: Turn, { vnic: name, interface: of, vm, tree }: Part): void {
@@ -345,30 +349,27 @@ function tick(turn: Turn, vnic: Vnic): void {
   }
 }
 
-function deadlineOf({ vnics, peer, now }: Turn): Instant | undefined {
-  let first = Number.POSITIVE_INFINITY;
-  const ready = notReady(peer) === undefined;
-  for (const { call, station, phase, retry } of vnics.values()) {
-    first = Math.min(first, call?.deadline ?? first);
-    if (peer.link === "up" && "deadline" in station) first = Math.min(first, station.deadline);
-    const retries = ready && phase !== "leaving" && !("deadline" in station);
-    if (retries) first = Math.min(first, retry.at ?? now);
-  }
-  return Number.isFinite(first) ? Instant(first) : undefined;
+/** When those that were touched are due; and all of them, where that hangs on the peer. */
+function schedule({ vnics, before, peer }: Turn, was: Peer): void {
+  const asBefore =
+    (was.link === "up") === (peer.link === "up") &&
+    (notReady(was) === undefined) === (notReady(peer) === undefined);
+  if (asBefore) for (const name of before.keys()) vnics.schedule(name, peer);
+  else for (const { name } of vnics.values()) vnics.schedule(name, peer);
 }
 
-function reports(before: Book, vnics: ReadonlyMap<Uuid, Vnic>): BookAction[] {
+function reports({ vnics, before }: Turn): BookAction[] {
   const out: BookAction[] = [];
-  for (const [vnic, now] of vnics) {
-    const was = before.vnics.get(vnic);
-    if (was === now) continue;
+  for (const [vnic, was] of before) {
+    const now = vnics.get(vnic);
+    if (now === undefined) {
+      if (was !== undefined) out.push({ do: "report", vnic, state: "gone", reason: undefined });
+      continue;
+    }
     const state = stateOf(now);
     if (was === undefined || stateOf(was) !== state || was.reason !== now.reason) {
       out.push({ do: "report", vnic, state, reason: now.reason });
     }
-  }
-  for (const vnic of before.vnics.keys()) {
-    if (!vnics.has(vnic)) out.push({ do: "report", vnic, state: "gone", reason: undefined });
   }
   return out;
 }

@@ -22,15 +22,8 @@ import {
   type Trouble,
   type Turn,
 } from "./turn.ts";
-import { bindingsOf, notReady, type Vnic } from "./vnic.ts";
-import {
-  associateOf,
-  refusalText,
-  type TaggedLeaf,
-  taggedIn,
-  taggedLeaves,
-  tagsOf,
-} from "./vsi.ts";
+import { notReady, sameBindings, type Vnic } from "./vnic.ts";
+import { associateOf, refusalText, taggedIn, taggedLeaves, tagsOf } from "./vsi.ts";
 
 /** The next step towards what is wanted of a VNIC, if one can be taken now. */
 export function pursue(turn: Turn, vnic: Vnic): void {
@@ -153,8 +146,8 @@ function granted(turn: Turn, vnic: Vnic, association: Association): void {
     refused(turn, { ...vnic, asking: undefined }, tagged);
     return;
   }
-  for (const other of turn.vnics.values()) {
-    if (other.name !== vnic.name && contradict(other, tagged)) lose(turn, other);
+  for (const other of turn.vnics.contradicting(tagged)) {
+    if (other.name !== vnic.name) lose(turn, other);
   }
   const asked = vnic.asking ?? vnic.granted?.tree ?? vnic.wanted;
   const tree = resolved(asked, turn.ids);
@@ -170,9 +163,9 @@ function granted(turn: Turn, vnic: Vnic, association: Association): void {
   const fault =
     tree === asked || vnic.call === undefined
       ? undefined
-      : (faultOf(tree) ?? onAnother(turn, vnic.name, tree));
+      : (faultOf(tree) ?? onAnother(turn.vnics.sharing(tree), vnic.name, tree));
   if (fault === undefined) {
-    put(turn, now, JSON.stringify(bindingsOf([now])) !== JSON.stringify(bindingsOf([vnic])));
+    put(turn, now, !sameBindings(now, vnic));
     return;
   }
   // It could not be seen from a name. Frames go on as before, until the NVE has agreed to that again.
@@ -240,11 +233,6 @@ function refused(turn: Turn, vnic: Vnic, reason: string): void {
 }
 
 /** One tag is one VN on this uplink: when the NVE lends it anew, who had it for another VN has it no more (P11). */
-const contradict = (other: Vnic, tagged: readonly TaggedLeaf[]): boolean =>
-  other.granted?.tagged.some((old) =>
-    tagged.some(({ vid, vn }) => vid === old.vid && vn !== old.vn),
-  ) ?? false;
-
 function lose(turn: Turn, vnic: Vnic): void {
   const reason = "the NVE lent its tag to another VN";
   const lost = { ...vnic, station: stationStart, granted: undefined, asking: undefined, reason };

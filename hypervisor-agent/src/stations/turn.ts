@@ -13,15 +13,16 @@ import type {
 } from "@nve/protocol-spec";
 import { leaves, type Tree } from "./tree.ts";
 import type { Call, Peer, Vnic, VnicState } from "./vnic.ts";
+import type { Vnics } from "./vnics.ts";
 import type { VdpSettings, VsiMessage } from "./vsi.ts";
 
 /** The VSIs of one uplink: what is wanted, what the NVE granted, and who is at the other end. */
 export type Book = {
   is: "book";
   peer: Peer;
-  vnics: ReadonlyMap<Uuid, Vnic>;
+  vnics: Vnics;
   /** The NVE is to be told that these are gone, when the link is up again. */
-  owed: ReadonlyMap<Uuid, Association>;
+  owed: Map<Uuid, Association>;
   deadline?: Instant;
 };
 
@@ -94,8 +95,10 @@ export type BookSettings = {
 /** One step in the making: what it was given, and what has come of it so far. */
 export type Turn = {
   peer: Peer;
-  vnics: Map<Uuid, Vnic>;
-  owed: Map<Uuid, Association>;
+  readonly vnics: Vnics;
+  readonly owed: Map<Uuid, Association>;
+  /** Those that were touched, as they were before; undefined: not there. */
+  readonly before: Map<Uuid, Vnic | undefined>;
   readonly now: Instant;
   readonly settings: BookSettings;
   readonly times: VdpTimes;
@@ -112,7 +115,8 @@ export const isLive = ({ is }: Station): boolean =>
   is === "proc" || is === "up" || is === "keepalive";
 
 export function put(turn: Turn, vnic: Vnic, bind = false): void {
-  turn.vnics.set(vnic.name, vnic);
+  touch(turn, vnic.name);
+  turn.vnics.set(vnic);
   if (bind) turn.bind.add(vnic.name);
 }
 
@@ -121,7 +125,12 @@ export function onVnic(turn: Turn, name: Uuid, then: (vnic: Vnic) => void): void
   if (vnic !== undefined) then(vnic);
 }
 
+function touch({ before, vnics }: Turn, name: Uuid): void {
+  if (!before.has(name)) before.set(name, vnics.get(name));
+}
+
 export function gone(turn: Turn, vnic: Vnic): void {
+  touch(turn, vnic.name);
   turn.vnics.delete(vnic.name);
   if (vnic.granted !== undefined && !vnic.unbound) turn.bind.add(vnic.name);
   if (vnic.call !== undefined) turn.outcomes.push({ do: "done", call: vnic.call.id });
@@ -136,9 +145,9 @@ export function fail(turn: Turn, call: number, reason: string): void {
   turn.outcomes.push({ do: "failed", call, reason });
 }
 
-/** Another VNIC that has a MAC of this tree in the same VN (H5), in words. */
+/** Another VNIC, of these, that has a MAC of this tree in the same VN (H5), in words. */
 export function onAnother(
-  { vnics }: { vnics: ReadonlyMap<Uuid, Pick<Vnic, "name" | "interface" | "wanted">> },
+  vnics: Iterable<Pick<Vnic, "name" | "interface" | "wanted">>,
   name: Uuid,
   tree: Tree,
 ): string | undefined {
@@ -146,7 +155,7 @@ export function onAnother(
   const macs = new Set(leaves(tree).map(({ mac }) => mac));
   const shares = (wanted: Tree): boolean =>
     wanted.some((vn) => vn.macs.some(({ mac }) => macs.has(mac)));
-  for (const other of vnics.values()) {
+  for (const other of vnics) {
     if (other.name === name || !shares(other.wanted)) continue; // of thousands nearly all
     const both = leaves(other.wanted).find((leaf) => keysOf(leaf).some((key) => ours.has(key)));
     if (both === undefined) continue;

@@ -74,6 +74,24 @@ export function notReady({ link, evb }: Peer): string | undefined {
   return undefined;
 }
 
+/**
+ * When there is something to do for a VNIC without an event, milliseconds on the clock of its deadlines: -Infinity is
+ * at once, Infinity never. While the link is down nothing times out but the operator's calls.
+ */
+export function dueAt({ call, station, phase, retry, granted, wanted }: Vnic, peer: Peer): number {
+  const up = peer.link === "up";
+  const answerBy = up && "deadline" in station ? station.deadline : NEVER;
+  const isToBeAsked =
+    "deadline" in station
+      ? up && station.is === "up" && granted?.tree !== wanted
+      : notReady(peer) === undefined;
+  const askAt = phase !== "leaving" && isToBeAsked ? (retry.at ?? AT_ONCE) : NEVER;
+  return Math.min(call?.deadline ?? NEVER, answerBy, askAt);
+}
+
+const NEVER = Number.POSITIVE_INFINITY;
+const AT_ONCE = Number.NEGATIVE_INFINITY;
+
 /** Frames of a VM with their tags, the guest's and the lent one: what the virtual switch is told (H10). */
 type VnicBinding = { interface: string; guestTag: Vid | 0; mac: Mac; vid: Vid };
 
@@ -86,6 +104,15 @@ export const bindingsOf = (vnics: Iterable<Vnic>): VnicBinding[] =>
       return { interface: name, guestTag, mac, vid };
     });
   });
+
+/** Whether the virtual switch is told the same of both. */
+export function sameBindings(a: Vnic, b: Vnic): boolean {
+  const [ours, theirs] = [bindingsOf([a]), bindingsOf([b])];
+  return ours.length === theirs.length && ours.every((one, i) => sameBinding(one, theirs[i]));
+}
+
+const sameBinding = (a: VnicBinding, b: VnicBinding | undefined): boolean =>
+  a.interface === b?.interface && a.guestTag === b.guestTag && a.mac === b.mac && a.vid === b.vid;
 
 /** What is wrong with the MTU of a VM's interface, in words. @param mtu the interface's, octets */
 export function mtuWarning({ interface: of, granted, mtus }: Vnic, mtu = 0): string | undefined {

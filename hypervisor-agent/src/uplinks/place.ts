@@ -33,7 +33,7 @@ export function place(work: Work, before: Nic): void {
 
 /** Why a VNIC cannot contain what it shall; `undefined` when it can. */
 export const objection = (work: Work, { name, wanted }: Nic): string | undefined =>
-  faultOf(wanted) ?? onAnother({ vnics: work.nics }, name, wanted);
+  faultOf(wanted) ?? onAnother(work.nics.values(), name, wanted);
 
 /** The call has failed: the VNIC is as it was before, or not there at all. */
 export function giveUp(work: Work, nic: Nic, reason: string): void {
