@@ -1,4 +1,4 @@
-import { hexOctets, hexPairs } from "./bytes.ts";
+import { hexOctets, hexPairs, hexText } from "./bytes.ts";
 import { OutOfRange } from "./errors.ts";
 
 declare const brand: unique symbol;
@@ -50,12 +50,13 @@ export const Uuid = (text: string): Uuid => {
 
 export const uuidOctets = (uuid: Uuid): Uint8Array => hexOctets(uuid, 16);
 
-export const uuidFrom = (octets: Uint8Array): Uuid =>
-  Uuid(
-    hexPairs(octets)
-      .join("")
-      .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5"),
-  );
+/** @throws OutOfRange when they are not sixteen */
+export const uuidFrom = (octets: Uint8Array): Uuid => {
+  const hex = hexText(octets);
+  if (octets.length !== 16) return Uuid(hex);
+  const middle = `${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}`;
+  return `${hex.slice(0, 8)}-${middle}-${hex.slice(20)}` as Uuid;
+};
 
 /** A stable name of an NVE or a hypervisor in its NV domain: 1 … 64 of letters, digits, `.`, `_`, `-`. */
 export type NveId = Text<"NveId">;

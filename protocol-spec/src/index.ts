@@ -3,6 +3,7 @@ export {
   concat,
   decode,
   hexPairs,
+  hexText,
   Reader,
   sameOctets,
   uint,
@@ -252,4 +253,4 @@ export {
   type VsiRequest,
 } from "./vdp/station.ts";
 export { type VdpTimes, vdpTimes } from "./vdp/timers.ts";
-export { readVdpdu, type Vdpdu, type VdpTlv, vdpduOctets } from "./vdp/vdpdu.ts";
+export { readVdpdu, type Vdpdu, type VdpTlv, vdpduLength, vdpduOctets } from "./vdp/vdpdu.ts";

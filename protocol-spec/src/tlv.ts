@@ -12,10 +12,15 @@ export type Tlv = { type: number; value: Uint8Array };
 /** Longest information string: what 9 bits of length can say. */
 export const MAX_TLV_LENGTH = 511;
 
+/** Octets of type and length. */
+export const TLV_HEADER = 2;
+
 /** End TLV: type 0, length 0. */
 export const END_TLV = 0;
 /** Organizationally specific TLV: OUI (3 octets), subtype (1), then whatever that organization says. */
 export const ORGANIZATIONAL_TLV = 127;
+/** Octets of OUI and subtype. */
+export const ORGANIZATIONAL_HEADER = 4;
 
 /**
  * The OUI of our own TLVs: "NVE". Its local bit is set, so that it is locally administered and assigned by nobody

@@ -2,7 +2,7 @@ import {
   addressTlvs,
   type ExtensionKind,
   hashOfSet,
-  hexPairs,
+  hexText,
   type IpPrefix,
   isSingle,
   macTlvs,
@@ -14,7 +14,7 @@ import {
   type Uuid,
   type VdpTlv,
   type VsiAddress,
-  vdpduOctets,
+  vdpduLength,
   vsiIdOf,
 } from "@nve/protocol-spec";
 import { leaves, type Tree } from "./tree.ts";
@@ -47,8 +47,7 @@ export type Said = {
 
 /** @throws OutOfRange for more than a set can say: `faultOf` lets none such through */
 export function saidOf(speaker: Speaker, tree: Tree): Said {
-  const first = besideFirst(speaker, tree);
-  const known = knownSet(speaker, tree);
+  const { first, set: known } = madeOf(speaker, tree);
   const members = known === undefined ? membersOf(speaker, tree) : [];
   const isShort = sizeOf(members) <= roomFor(speaker, tree, first) || !speaker.reads.has("sets");
   if (known === undefined && isShort) return { beside: [...first, ...members], parts: [] };
@@ -63,7 +62,7 @@ export function unsayable(speaker: Speaker, tree: Tree): string | undefined {
   const why = "the NVE on the uplink takes no more than one (it does not know sets)";
   if (pairs > MAX_ENTRIES && !sets)
     return `${pairs} pairs of VN and MAC on one VNIC: a VDP message holds ${MAX_ENTRIES}, and ${why}`;
-  const first = besideFirst(speaker, tree);
+  const { first } = madeOf(speaker, tree);
   const room = roomFor(speaker, tree, first);
   const needed = sets ? 0 : sizeOf(membersOf(speaker, tree));
   if (needed <= room) return undefined;
@@ -73,31 +72,35 @@ export function unsayable(speaker: Speaker, tree: Tree): string | undefined {
     : `too many IP addresses and prefixes on one VNIC: ${octets} octets, a VDP message holds ${MAX_ULPDU}, and ${why}`;
 }
 
-export const hashText = (hash: Uint8Array): string => hexPairs(hash).join("");
+export const hashText = (hash: Uint8Array): string => hexText(hash);
 
 /** Octets of the TLV that names a set, with its header. */
 const NAME = 35;
 
 /** A tree does not change: what was made of it is made once, and serves all keepalives. */
-const made = new WeakMap<Tree, { key: string; set: Set }>();
+const made = new WeakMap<Tree, { key: string; first: readonly VdpTlv[]; set?: Set }>();
 type Set = { hash: string; parts: VdpTlv[][]; name: VdpTlv };
 
 const keyOf = ({ vnic, vm, reads }: Speaker): string => [vnic, vm, ...reads].join(" ");
 
-function knownSet(speaker: Speaker, tree: Tree): Set | undefined {
+function madeOf(speaker: Speaker, tree: Tree): { first: readonly VdpTlv[]; set?: Set } {
+  const key = keyOf(speaker);
   const known = made.get(tree);
-  return known?.key === keyOf(speaker) ? known.set : undefined;
+  if (known?.key === key) return known;
+  const anew = { key, first: besideFirst(speaker, tree) };
+  made.set(tree, anew);
+  return anew;
 }
 
 function setOf(speaker: Speaker, tree: Tree): Set {
   const vsiId = vsiIdOf(speaker.vnic);
-  const room = MAX_ULPDU - vdpduOctets({ manager: speaker.vdp.manager, tlvs: [] }).length - NAME;
+  const room = MAX_ULPDU - vdpduLength({ manager: speaker.vdp.manager, tlvs: [] }) - NAME;
   const cut = partsOfSet(membersOf(speaker, tree, THIRD_ROOM), room);
   const hash = hashOfSet(cut);
   const name = (part: number) => setTlv({ vsiId, hash, part, parts: cut.length });
   const parts = cut.map((tlvs, i) => [name(i + 1), ...tlvs]);
   const set = { hash: hashText(hash), parts, name: name(0) };
-  made.set(tree, { key: keyOf(speaker), set });
+  made.set(tree, { key: keyOf(speaker), first: madeOf(speaker, tree).first, set });
   return set;
 }
 
@@ -111,7 +114,7 @@ function besideFirst({ vnic, vm, vdp, reads }: Speaker, tree: Tree): VdpTlv[] {
 function roomFor({ vnic, vdp, reads }: Speaker, tree: Tree, first: readonly VdpTlv[]): number {
   const { type, association } = associateOf(vnic, tree, new Map(), vdp);
   const tlvs: VdpTlv[] = [{ is: "association", type, association }, ...first];
-  const taken = vdpduOctets({ manager: vdp.manager, tlvs }).length;
+  const taken = vdpduLength({ manager: vdp.manager, tlvs });
   return MAX_ULPDU - taken - (reads.has("sets") ? NAME : 0);
 }
 

@@ -34,8 +34,18 @@ export function GuestTag(n: number): Vid {
   throw new OutOfRange(`guest tag ${n} is not in 1..4094; untagged frames need none`);
 }
 
-export const leaves = (tree: Tree): Leaf[] =>
-  tree.flatMap(({ macs, ...vn }) => macs.map((mac) => ({ ...vn, ...mac })));
+export function leaves(tree: Tree): Leaf[] {
+  const all: Leaf[] = [];
+  for (const node of tree) for (const mac of node.macs) all.push(leafOf(node, mac));
+  return all;
+}
+
+function leafOf({ vn, name, guestTag }: VnNode, { mac, ips }: MacNode): Leaf {
+  const leaf: Leaf = { vn, mac, ips };
+  if (name !== undefined) leaf.name = name;
+  if (guestTag !== undefined) leaf.guestTag = guestTag;
+  return leaf;
+}
 
 /** The VN Names whose VN ID is not known, in their order. */
 export const unresolved = (tree: Tree): Uuid[] =>

@@ -14,7 +14,7 @@ import {
   type Vid,
   type VnId,
   type VsiRequest,
-  vdpduOctets,
+  vdpduLength,
   vnIdOfGroup,
   vsiIdOf,
 } from "@nve/protocol-spec";
@@ -157,10 +157,10 @@ export function batched(
   messages: readonly VsiMessage[],
   manager: Uint8Array,
 ): { vdpdu: Vdpdu; vnics: readonly Uuid[] }[] {
-  const empty = sizeOf({ manager, tlvs: [] });
+  const empty = vdpduLength({ manager, tlvs: [] });
   const batches: { tlvs: VdpTlv[]; vnics: Uuid[]; of: Set<Uuid>; size: number }[] = [];
   for (const { vnic, tlvs, part } of messages) {
-    const size = sizeOf({ manager, tlvs }) - empty;
+    const size = vdpduLength({ manager, tlvs }) - empty;
     let last = batches.at(-1);
     if (last === undefined || last.size + size > MAX_ULPDU || last.of.has(vnic)) {
       last = { tlvs: [], vnics: [], of: new Set(), size: empty };
@@ -173,8 +173,6 @@ export function batched(
   }
   return batches.map(({ tlvs, vnics }) => ({ vdpdu: { manager, tlvs }, vnics }));
 }
-
-const sizeOf = (vdpdu: Vdpdu): number => vdpduOctets(vdpdu).length;
 
 /**
  * A refusal in the operator's words, with its code (spec/vdp.md 1.3).

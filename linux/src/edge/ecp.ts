@@ -30,7 +30,7 @@ import type { EcpPeerCounters, EdgePortOptions } from "../edge-port.ts";
 import { receive } from "../receive.ts";
 import type { Budget } from "./budget.ts";
 import { openIntake, openShare } from "./intake.ts";
-import { joined, type Outgoing, together } from "./outgoing.ts";
+import { joined, type Outgoing, outgoing, together } from "./outgoing.ts";
 import { sendPdu } from "./send.ts";
 import type { Shared } from "./side.ts";
 
@@ -102,7 +102,7 @@ export function openEcp(shared: Shared, peer: EcpPeer): Ecp {
 type Count = (what: keyof EcpPeerCounters) => void;
 
 function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
-  let waiting: Outgoing[] = [];
+  const waiting: Outgoing[] = [];
   let underWay: readonly Outgoing[] = [];
   let waitingOctets = 0;
   let lastSequence: number | undefined;
@@ -134,7 +134,7 @@ function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
     const settled = underWay;
     underWay = [];
     for (const { octets, undelivered } of settled) {
-      waitingOctets -= octets;
+      waitingOctets -= octets.length;
       if (givenUp) giveUp(undelivered);
     }
     next();
@@ -148,19 +148,19 @@ function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
   function next(): void {
     if (underWay.length > 0) return;
     underWay = together(waiting, maxLength);
-    const [first, ...others] = underWay.map(({ vdpdu }) => vdpdu);
+    const [first, ...others] = underWay;
     if (first === undefined) return;
-    waiting = waiting.slice(underWay.length);
-    const payload = ulpduOctets(joined([first, ...others]), maxLength);
+    waiting.splice(0, underWay.length);
+    const payload = joined([first, ...others]);
     tx({ on: "send", ulpdu: { id: 0, payload } });
   }
 
   return {
     send: (vdpdu: Vdpdu, undelivered: () => void) => {
-      const { length: octets } = ulpduOctets(vdpdu, maxLength);
-      if (waitingOctets + octets > MAX_QUEUE_OCTETS) return giveUp(undelivered);
-      waitingOctets += octets;
-      waiting.push({ vdpdu, octets, undelivered });
+      const octets = ulpduOctets(vdpdu, maxLength);
+      if (waitingOctets + octets.length > MAX_QUEUE_OCTETS) return giveUp(undelivered);
+      waitingOctets += octets.length;
+      waiting.push(outgoing(vdpdu, octets, undelivered));
       next();
     },
     ack: (seq: number) => tx({ on: "ack", seq }),

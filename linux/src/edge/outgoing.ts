@@ -1,7 +1,26 @@
-import { NVE_OUI, OurSubtype, sameOctets, type Vdpdu, type VdpTlv } from "@nve/protocol-spec";
+import {
+  concat,
+  NVE_OUI,
+  OurSubtype,
+  sameOctets,
+  type Vdpdu,
+  type VdpTlv,
+} from "@nve/protocol-spec";
 
-/** A VDPDU that waits for its turn; `octets` of its ULPDU. */
-export type Outgoing = { vdpdu: Vdpdu; octets: number; undelivered: () => void };
+/** A VDPDU that waits for its turn, as the octets of its ULPDU; `vsis`: of whom it speaks, as `vsisOf`. */
+export type Outgoing = {
+  octets: Uint8Array;
+  manager: Uint8Array;
+  vsis: readonly string[];
+  undelivered: () => void;
+};
+
+export const outgoing = (vdpdu: Vdpdu, octets: Uint8Array, undelivered: () => void): Outgoing => ({
+  octets,
+  manager: vdpdu.manager,
+  vsis: vsisOf(vdpdu),
+  undelivered,
+});
 
 /** Of every ULPDU: the manager TLV that is in front. */
 const MANAGER_TLV_OCTETS = 18;
@@ -12,27 +31,25 @@ const MANAGER_TLV_OCTETS = 18;
  * that speak of the same VSI, for what stands beside an association speaks of it by its VSI alone.
  */
 export function together(waiting: readonly Outgoing[], maxOctets: number): readonly Outgoing[] {
-  const [first, ...others] = waiting;
-  const vsis = new Set(first === undefined ? [] : vsisOf(first.vdpdu));
-  if (first === undefined || vsis.size === 0) return waiting.slice(0, 1);
-  const all = [first];
-  let octets = first.octets;
-  for (const next of others) {
-    octets += next.octets - MANAGER_TLV_OCTETS;
-    const more = octets > maxOctets ? [] : vsisOf(next.vdpdu);
-    const same = sameOctets(next.vdpdu.manager, first.vdpdu.manager);
-    if (!same || more.length === 0 || more.some((vsi) => vsis.has(vsi))) break;
-    for (const vsi of more) vsis.add(vsi);
-    all.push(next);
+  const [first] = waiting;
+  if (first === undefined || first.vsis.length === 0) return waiting.slice(0, 1);
+  const vsis = new Set(first.vsis);
+  let octets = first.octets.length;
+  let count = 1;
+  for (let next = waiting[count]; next !== undefined; next = waiting[++count]) {
+    octets += next.octets.length - MANAGER_TLV_OCTETS;
+    const fits = octets <= maxOctets && sameOctets(next.manager, first.manager);
+    if (!fits || next.vsis.length === 0 || next.vsis.some((vsi) => vsis.has(vsi))) break;
+    for (const vsi of next.vsis) vsis.add(vsi);
   }
-  return all;
+  return waiting.slice(0, count);
 }
 
-/** All in one. */
-export const joined = ([first, ...others]: readonly [Vdpdu, ...Vdpdu[]]): Vdpdu =>
+/** All in one: the TLVs of the others behind those of the first. */
+export const joined = ([first, ...others]: readonly [Outgoing, ...Outgoing[]]): Uint8Array =>
   others.length === 0
-    ? first
-    : { manager: first.manager, tlvs: [first, ...others].flatMap(({ tlvs }) => [...tlvs]) };
+    ? first.octets
+    : concat(first.octets, ...others.map(({ octets }) => octets.subarray(MANAGER_TLV_OCTETS)));
 
 /** Of its associations; none where something in it counts for a whole ULPDU, or is not known. */
 function vsisOf({ tlvs }: Vdpdu): readonly string[] {
@@ -56,4 +73,4 @@ const BESIDE: ReadonlySet<number> = new Set([
 ]);
 
 const keyOf = ({ association: { vsiId } }: VdpTlv & { is: "association" }): string =>
-  `${vsiId.format} ${Buffer.from(vsiId.octets).toString("latin1")}`;
+  String.fromCharCode(vsiId.format, ...vsiId.octets);

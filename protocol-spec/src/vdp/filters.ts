@@ -34,6 +34,10 @@ const BEFORE_ENTRIES = 25;
 export const maxEntries = (by: Filters["by"]): number =>
   Math.floor((MAX_TLV_LENGTH - BEFORE_ENTRIES) / KINDS[by].size);
 
+/** Octets of the information string of an association TLV with so many entries. */
+export const associationLength = (by: Filters["by"], entries: number): number =>
+  BEFORE_ENTRIES + KINDS[by].size * entries;
+
 /** A GroupID is a VN ID when its top octet is 0 (802.1Qcy); 0 names no VN. */
 export const vnIdOfGroup = (groupId: number): VnId | undefined =>
   groupId >= 1 && groupId <= 0xffffff ? VnId(groupId) : undefined;
@@ -73,21 +77,26 @@ function readEntries<E>(r: Reader, count: number, size: number, read: (r: Reader
   if (count < 1 || count * size !== r.left) {
     throw new DecodeError("bad-value", `${count} entries of ${size} octets in ${r.left} octets`);
   }
-  return Array.from({ length: count }, () => read(r));
+  const entries: E[] = [];
+  while (entries.length < count) entries.push(read(r));
+  return entries;
 }
 
 const readMacVid = (r: Reader) => ({ mac: macFrom(r.take(6)), ...readTag(r) });
 const readGroupVid = (r: Reader) => ({ groupId: r.uint(4), ...readTag(r) });
-const readGroupMacVid = (r: Reader) => ({ groupId: r.uint(4), ...readMacVid(r) });
+const readGroupMacVid = (r: Reader) => ({
+  groupId: r.uint(4),
+  mac: macFrom(r.take(6)),
+  ...readTag(r),
+});
 
 /** PCP says nothing unless PS is set; VID 0 is none. */
 function readTag(r: Reader): Tag {
   const word = r.uint(2);
   const vid = word & 0xfff;
-  return {
-    ...((word & 0x8000) !== 0 && { pcp: (word >> 12) & 7 }),
-    ...(vid !== 0 && { vid: Vid(vid) }),
-  };
+  const tag: Tag = (word & 0x8000) === 0 ? {} : { pcp: (word >> 12) & 7 };
+  if (vid !== 0) tag.vid = Vid(vid);
+  return tag;
 }
 
 function entryOctets(filters: Filters): Uint8Array[] {

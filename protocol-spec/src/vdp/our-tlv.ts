@@ -73,7 +73,8 @@ export const ofVsi = <T extends { vsiId: VsiId }>(
  */
 function beginsWith({ octets }: Organizational, { format, octets: id }: VsiId): boolean {
   if (octets[0] !== format) return false;
-  for (let i = 0; i < id.length; i++) if (octets[i + 1] !== id[i]) return false;
+  // From the end: UUIDs of one host, or of one moment (RFC 9562 §5.7), begin alike.
+  for (let i = id.length; i > 0; i--) if (octets[i] !== id[i - 1]) return false;
   return true;
 }
 

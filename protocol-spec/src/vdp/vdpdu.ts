@@ -2,11 +2,13 @@ import { concat, decode, type Reader } from "../bytes.ts";
 import { DecodeError, OutOfRange } from "../errors.ts";
 import {
   END_TLV,
+  ORGANIZATIONAL_HEADER,
   ORGANIZATIONAL_TLV,
   type Organizational,
   organizationalOctets,
   readOrganizational,
   readTlv,
+  TLV_HEADER,
   type Tlv,
   tlvOctets,
 } from "../tlv.ts";
@@ -17,6 +19,7 @@ import {
   associationOctets,
   readAssociation,
 } from "./association.ts";
+import { associationLength } from "./filters.ts";
 import { readLabels } from "./label-tlv.ts";
 import { readMacs } from "./mac-tlv.ts";
 import { readMtus } from "./mtu-tlv.ts";
@@ -92,6 +95,13 @@ export function vdpduOctets({ manager, tlvs }: Vdpdu): Uint8Array {
   return concat(tlvOctets(MANAGER_TLV, manager), ...tlvs.map(vdpTlvOctets));
 }
 
+/** As many octets as {@link vdpduOctets} makes of it, without making them. */
+export function vdpduLength({ manager, tlvs }: Vdpdu): number {
+  let length = TLV_HEADER + manager.length;
+  for (const tlv of tlvs) length += TLV_HEADER + vdpTlvLength(tlv);
+  return length;
+}
+
 function readManager(r: Reader): Uint8Array {
   const { type, value } = readTlv(r);
   if (type !== MANAGER_TLV) {
@@ -113,6 +123,20 @@ function vdpTlv({ type, value }: Tlv): VdpTlv {
   const organizational = decode(value, readOrganizational);
   for (const read of OURS) read(organizational); // a malformed one is refused here, where it is counted
   return organizational;
+}
+
+/** Of the information string. */
+function vdpTlvLength(tlv: VdpTlv): number {
+  switch (tlv.is) {
+    case "association": {
+      const { by, entries } = tlv.association.filters;
+      return associationLength(by, entries.length);
+    }
+    case "organizational":
+      return ORGANIZATIONAL_HEADER + tlv.octets.length;
+    case "unknown":
+      return tlv.octets.length;
+  }
 }
 
 function vdpTlvOctets(tlv: VdpTlv): Uint8Array {

@@ -15,6 +15,7 @@ import {
   type Vdpdu,
   VnId,
   type VsiAddress,
+  vdpduLength,
   vdpduOctets,
   vsiIdOf,
 } from "@nve/protocol-spec";
@@ -91,6 +92,7 @@ describe.each(vectors)("a ULPDU %s", (_, wire, value) => {
   test("reads and writes", () => {
     expect(decode(octets(wire), readVdpdu)).toEqual(value);
     expect(hex(vdpduOctets(value))).toBe(hex(octets(wire)));
+    expect(vdpduLength(value)).toBe(octets(wire).length);
   });
   test("damaged, survives the round trip or is refused", () => {
     survivesOrIsRefused(octets(wire), readVdpdu, vdpduOctets);
