@@ -9,8 +9,9 @@ import {
 import type { Fdb } from "./fdb.ts";
 import type { Gleaner, Sample } from "./glean.ts";
 import { type LocalPlace, placeKey } from "./intents.ts";
-import { type LocalVnic, localPlace, ownersOf, type Served } from "./serve.ts";
+import type { Served } from "./served.ts";
 import { type Sighting, sightingsOf } from "./sightings.ts";
+import { localPlace } from "./vnic.ts";
 
 /** Of the NVE, what decides whether something seen is believed. */
 type Surroundings = {
@@ -61,16 +62,15 @@ export class Believer {
     return news ? vn : undefined;
   }
 
-  /** Of what was gleaned in a VN, keeps what can still be so: before it is served anew. */
-  prune(vn: VnId, vnics: readonly LocalVnic[], was: Served | undefined): void {
-    if (this.#gleaner.of(vn).size === 0) return;
-    const gleaning = vnics.filter(({ rules }) => rules.glean);
-    const places = new Set(gleaning.map((vnic) => placeKey(localPlace(vnic))));
-    const owners = ownersOf(vnics);
-    this.#gleaner.keep(vn, places, ({ mac, at }) => {
+  /**
+   * Of what was gleaned in a VN, keeps what can still be so.
+   * @param lost MACs that nobody says to have any more: what was seen of them goes with them (H19)
+   */
+  prune({ vn, places, owners }: Served, lost: ReadonlySet<Mac>): void {
+    const gleaning = [...places].filter(([, { rules }]) => rules.glean);
+    this.#gleaner.keep(vn, new Set(gleaning.map(([place]) => place)), ({ mac, at }) => {
       const owner = owners.get(mac);
-      if (owner !== undefined) return placeKey(localPlace(owner)) === placeKey(at);
-      return was?.owners.has(mac) !== true; // who said it took it back, and what was seen of it with it (H19)
+      return owner === undefined ? !lost.has(mac) : placeKey(localPlace(owner)) === placeKey(at);
     });
   }
 

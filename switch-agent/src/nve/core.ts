@@ -7,15 +7,16 @@ import { Holders } from "./holders.ts";
 import type { Intent } from "./intents.ts";
 import { Port } from "./ports.ts";
 import { contentOf, named, reasons, withVids } from "./request.ts";
-import { Difference, type LocalVnic, localVnic, ownersOf, type Served, serve } from "./serve.ts";
+import { ServedVns } from "./served-vns.ts";
 import { Tree } from "./tree.ts";
 import { refusalIn, VnInfos } from "./vn-infos.ts";
+import { type LocalVnic, localVnic } from "./vnic.ts";
 import type { Ask, Entry, Granted, Pending, Refusal, VnInfo, Vsi } from "./vsi.ts";
 
 /**
  * The NVE: who is attached, which tag each VN has on each port, and what follows from it for the dataplane
- * and the NVA. No IO and no clock: events in, effects out, in order. Whatever an event changed, the VNs it
- * touched are computed anew and only the difference is given out.
+ * and the NVA. No IO and no clock: events in, effects out, in order. What an event touched of the VNs is computed
+ * anew (`Served`), and only the difference is given out.
  */
 export class NveCore {
   readonly ports = new Map<string, Port>();
@@ -26,8 +27,7 @@ export class NveCore {
   readonly gleaned: Gleaner;
   readonly #believer: Believer;
   readonly #holders = new Holders();
-  readonly #served = new Map<VnId, Served>();
-  readonly #dirty = new Set<VnId>();
+  readonly #served: ServedVns;
   #nva = false;
   #serial = 0;
   #owners: Waiting[] = [];
@@ -41,13 +41,22 @@ export class NveCore {
       vnAt: ({ port, vid }) => this.ports.get(port)?.pool.vnOf(vid),
       vnOf: (vni) => this.infos.vnOf(vni),
     });
+    this.#served = new ServedVns({
+      fdb: this.fdb,
+      gleaned: this.gleaned,
+      info: (vn) => this.infos.get(vn),
+      local: (vn, vsi) => this.#local(vn, vsi),
+      holders: (vn, mac) => this.#holders.of(vn, mac),
+      at: (port, vn) => this.ports.get(port)?.pool.lent.get(vn)?.holders ?? [],
+      prune: (served, lost) => this.#believer.prune(served, lost),
+      isHeld: (vn) => this.#isHeld(vn),
+      entered: (vn) => this.fdb.watch(vn),
+      left: (vn) => this.#forget(vn),
+    });
     for (const port of ports) this.#open(port);
   }
 
-  /**
-   * @param more other events follow: what becomes different is given out with them, or by `settle`. A VN of
-   * thousands is computed anew in milliseconds, which are then spent once for all that happened to it.
-   */
+  /** @param more other events follow: what becomes different is given out with them, or by `settle` */
   step(event: NveEvent, now: Instant, more = false): readonly NveEffect[] {
     this.#out = [];
     const owner = this.#handle(event, now);
@@ -65,33 +74,29 @@ export class NveCore {
 
   /** All intents, as the dataplane should have them now. */
   intents(): readonly Intent[] {
-    return [...this.#served.values()].flatMap(({ intents }) => [...intents.values()]);
+    return this.#served.all.flatMap((served) => [...served.intents()]);
   }
 
   /** All that the NVA is to know of us: the first reports of a session (H18). */
   report(): Report {
-    const all = [...this.#served];
-    const joined = all.filter(([, served]) => served.joined).map(([vn]) => vn);
-    const claims = all.flatMap(([, served]) => [...served.claims.values()]);
+    const { all } = this.#served;
+    const joined = all.filter(({ vni }) => vni !== undefined).map(({ vn }) => vn);
+    const claims = all.flatMap((served) => [...served.claims]);
     return { claims, withdrawn: [], joined, left: [] };
   }
 
   watched(): readonly VnId[] {
-    return [...this.#served.keys()];
+    return this.#served.ids;
   }
 
   /** The active VNICs of a VN. */
   locals(vn: VnId): readonly LocalVnic[] {
-    return [...this.tree.members(vn)].flatMap((key) => {
-      const granted = this.vsis.get(key)?.granted;
-      const macs = this.tree.content(key)?.get(vn);
-      if (granted === undefined || macs === undefined) return [];
-      return localVnic(vn, granted, this.#port(granted.ask.port), macs) ?? [];
-    });
+    return [...(this.#served.get(vn)?.vnics ?? [])];
   }
 
+  /** Who was said to have each MAC of a VN here. */
   owners(vn: VnId): ReadonlyMap<Mac, LocalVnic> {
-    return ownersOf(this.locals(vn));
+    return this.#served.get(vn)?.owners ?? new Map();
   }
 
   /** @returns the VSI whose intents these are, when it waits for them. */
@@ -126,17 +131,17 @@ export class NveCore {
         this.fdb.beginSnapshot(event.vn);
         return undefined;
       case "snapshot-end":
-        this.fdb.endSnapshot(event.vn);
-        return this.#touch(event.vn);
+        return this.#served.touch(event.vn, this.fdb.endSnapshot(event.vn));
       case "remote":
         return this.#remote(event.change, now);
       case "sample":
-        return this.#touch(this.#believer.take(event.sample, now));
+        return this.#served.touch(this.#believer.take(event.sample, now));
       case "tick":
         for (const { vn, mac, seen } of event.heard) this.gleaned.heard(vn, mac, seen);
-        return this.#touch(...this.gleaned.expire(now));
+        for (const vn of this.gleaned.expire(now)) this.#served.touch(vn);
+        return undefined;
       case "link":
-        return this.#touch(...(this.ports.get(event.port)?.linkIs(event.up) ?? []));
+        return this.#link(event.port, event.up);
     }
   }
 
@@ -145,13 +150,24 @@ export class NveCore {
     this.gleaned.limit(port.name, port.maxGleaned ?? MAX_GLEANED);
   }
 
+  #link(name: string, up: boolean): undefined {
+    const port = this.ports.get(name);
+    if (!port?.linkIs(up)) return;
+    for (const vsi of port.vsis) this.#served.touchVsi(vsi, this.tree.content(vsi)?.keys() ?? []);
+  }
+
   /** What was gleaned here and is elsewhere now has moved; what has been elsewhere is the NVA's to decide. */
   #remote(change: RemoteChange, now: Instant): undefined {
     const before = this.fdb.remotes(change.vn);
     for (const { mac } of change.mappings) {
       if (!before.has(mac)) this.gleaned.movedAway(change.vn, mac, now);
     }
-    if (this.fdb.apply(change)) this.#touch(change.vn);
+    if (!this.fdb.apply(change)) return;
+    this.#served.touch(change.vn, change.withdrawn);
+    this.#served.touch(
+      change.vn,
+      change.mappings.map(({ mac }) => mac),
+    );
   }
 
   #ask(ask: Ask): undefined {
@@ -185,7 +201,7 @@ export class NveCore {
     const order = this.#orderOf(ask, older);
     const since = older?.ask.mode === ask.mode ? older.since : now;
     const filters = withVids(ask.filters, vids);
-    this.#grantNow(vsi, { ask, entries, filters, order, since, locals: new Map() });
+    this.#grantNow(vsi, { ask, entries, filters, order, since });
     vsi.pending = { is: "applying", serial, older };
     return { vsi: ask.vsi, serial };
   }
@@ -206,7 +222,7 @@ export class NveCore {
   #learn(info: VnInfo): Refusal | undefined {
     const known = this.infos.get(info.vn)?.vni === info.vni;
     const clash = this.infos.learn(info);
-    if (clash === undefined && !known) this.#dirty.add(info.vn);
+    if (clash === undefined && !known) this.#served.touchVn(info.vn);
     return clash;
   }
 
@@ -255,7 +271,7 @@ export class NveCore {
     if (vsi?.granted === undefined || vsi.pending !== undefined) return;
     const { granted } = vsi;
     const ask = { ...granted.ask, addresses };
-    this.#grantNow(vsi, { ...granted, ask, locals: new Map() });
+    this.#grantNow(vsi, { ...granted, ask });
   }
 
   #release(key: string, why: string): undefined {
@@ -276,11 +292,11 @@ export class NveCore {
   #nvaIs(connected: boolean): undefined {
     if (this.#nva === connected) return;
     this.#nva = connected;
-    for (const vn of this.#served.keys()) this.#dirty.add(vn);
+    for (const vn of this.#served.ids) this.#served.touchVn(vn);
   }
 
   #vn(info: VnInfo): undefined {
-    if (!this.#served.has(info.vn)) return; // of a VN that we have left meanwhile
+    if (this.#served.get(info.vn) === undefined) return; // of a VN that we have left meanwhile
     const clash = this.#learn(info);
     if (clash !== undefined) this.#log("warn", "VN change not taken", reasons(clash));
   }
@@ -294,7 +310,7 @@ export class NveCore {
       this.#release(key, why);
     }
     this.infos.delete(vn);
-    this.#touch(vn);
+    this.#served.touch(vn);
   }
 
   /** Puts an earlier state of a VSI back in force, or takes the VSI out; nothing is pending afterwards. */
@@ -305,7 +321,7 @@ export class NveCore {
     if (granted !== undefined) return;
     delete vsi.granted;
     this.#holders.put(vsi.ask.vsi, this.tree.content(vsi.ask.vsi), undefined);
-    for (const vn of this.tree.remove({ vnic: vsi.ask.vsi })) this.#dirty.add(vn);
+    this.#served.touchVsi(vsi.ask.vsi, this.tree.remove({ vnic: vsi.ask.vsi }));
     this.vsis.delete(vsi.ask.vsi);
     this.#port(vsi.ask.port).vsis.delete(vsi.ask.vsi);
   }
@@ -314,24 +330,21 @@ export class NveCore {
     vsi.granted = granted;
     const content = contentOf(granted.entries, granted.ask.addresses);
     this.#holders.put(granted.ask.vsi, this.tree.content(granted.ask.vsi), content);
-    for (const vn of this.tree.put(granted.ask.vsi, content)) this.#dirty.add(vn);
+    this.#served.touchVsi(granted.ask.vsi, this.tree.put(granted.ask.vsi, content));
   }
 
   /** Gives back every tag that the VSI holds beyond those of `granted` (H2). */
   #keepTags(vsi: Vsi, granted: Granted | undefined): void {
     const keep = new Set(granted?.entries.map(({ vn }) => vn));
-    for (const vn of this.#port(vsi.ask.port).giveBack(vsi.ask.vsi, keep)) this.#dirty.add(vn);
+    for (const vn of this.#port(vsi.ask.port).giveBack(vsi.ask.vsi, keep)) this.#served.touchVn(vn);
   }
 
-  /** Computes the VNs anew that an event touched, and gives out what became different. */
+  /** Computes anew what events touched, and gives out what became different. */
   #settle(): void {
     const owners = this.#owners;
-    if (owners.length + this.#dirty.size === 0) return;
+    if (owners.length === 0 && this.#served.isSettled) return;
     this.#owners = [];
-    const difference = new Difference();
-    for (const vn of this.#dirty) difference.add(vn, this.#served.get(vn), this.#renew(vn));
-    this.#dirty.clear();
-    const { change, watch, unwatch, report } = difference;
+    const { change, watch, unwatch, report } = this.#served.settle(this.#nva);
     if (watch.length > 0) this.#out.push({ do: "watch", vns: watch });
     if (unwatch.length > 0) this.#out.push({ do: "unwatch", vns: unwatch });
     if (Object.values(report).some(({ length }) => length > 0)) {
@@ -341,33 +354,29 @@ export class NveCore {
     if (owners.length > 0 || !idle) this.#out.push({ do: "intents", change, owners });
   }
 
-  #renew(vn: VnId): Served | undefined {
-    const held = [...this.ports.values()].some(({ pool }) => pool.tagOf(vn) !== undefined);
-    if (!held) return this.#forget(vn);
-    this.fdb.watch(vn);
-    const [info, locals] = [this.infos.get(vn), this.locals(vn)];
-    this.#believer.prune(vn, locals, this.#served.get(vn));
-    const served = serve(info, locals, this.fdb, this.#nva, this.gleaned.of(vn));
-    this.#served.set(vn, served);
-    return served;
+  #isHeld(vn: VnId): boolean {
+    for (const { pool } of this.ports.values()) if (pool.tagOf(vn) !== undefined) return true;
+    return false;
   }
 
   /** An NVE holds only what its own VNs need (P4). */
-  #forget(vn: VnId): undefined {
-    this.#served.delete(vn);
+  #forget(vn: VnId): void {
     this.infos.delete(vn);
     this.fdb.unwatch(vn);
     this.gleaned.forget(vn);
+  }
+
+  #local(vn: VnId, vsi: string): LocalVnic | undefined {
+    const granted = this.vsis.get(vsi)?.granted;
+    const macs = this.tree.content(vsi)?.get(vn);
+    if (granted === undefined || macs === undefined) return undefined;
+    return localVnic(vn, granted, this.#port(granted.ask.port), macs);
   }
 
   #refuse(ask: Ask, refusal: Refusal): undefined {
     this.#out.push({ do: "refuse", ask, refusal });
     const { code } = refusal;
     this.#log("warn", "VSI refused", { ...named(ask), code, ...reasons(refusal) });
-  }
-
-  #touch(...vns: readonly (VnId | undefined)[]): undefined {
-    for (const vn of vns) if (vn !== undefined && this.#served.has(vn)) this.#dirty.add(vn);
   }
 
   #log(level: "info" | "warn", what: string, fields: Record<string, unknown>): void {

@@ -20,6 +20,12 @@ type Entry = {
   members: Map<NveId, Member>;
   /** Named by the NVA at least once, wholly: what is not here then is nowhere. */
   complete: boolean;
+  /** How many MACs each NVE has. */
+  heard: Map<NveId, number>;
+  /** Members of which no MAC is known. */
+  silent: Set<NveId>;
+  /** Of the members; undefined: to be listed anew. */
+  vteps?: readonly IpAddress[] | undefined;
   /** Not named yet by the snapshot that runs. */
   marked?: { macs: Set<Mac>; nves: Set<NveId> };
 };
@@ -30,7 +36,13 @@ export class Fdb {
 
   watch(vn: VnId): void {
     if (this.#vns.has(vn)) return;
-    this.#vns.set(vn, { remotes: new Map(), members: new Map(), complete: false });
+    const none = {
+      remotes: new Map(),
+      members: new Map(),
+      heard: new Map(),
+      silent: new Set<NveId>(),
+    };
+    this.#vns.set(vn, { ...none, complete: false });
   }
 
   unwatch(vn: VnId): void {
@@ -43,6 +55,22 @@ export class Fdb {
 
   members(vn: VnId): ReadonlyMap<NveId, Member> {
     return this.#vns.get(vn)?.members ?? new Map();
+  }
+
+  /** Each underlay address of the members once, sorted; the same list for as long as nothing is different. */
+  vteps(vn: VnId): readonly IpAddress[] {
+    const entry = this.#vns.get(vn);
+    if (entry === undefined) return noVteps;
+    entry.vteps ??= [...new Set([...entry.members.values()].map(({ vtep }) => vtep))].sort();
+    return entry.vteps;
+  }
+
+  /**
+   * Behind some NVE somebody is in the VN whose MAC nobody was told (filter formats 1 and 3), since it has members
+   * but no mapping: only a flood reaches them.
+   */
+  hasSilent(vn: VnId): boolean {
+    return (this.#vns.get(vn)?.silent.size ?? 0) > 0;
   }
 
   complete(vn: VnId): boolean {
@@ -63,28 +91,67 @@ export class Fdb {
     let changed = false;
     for (const remote of change.mappings) {
       changed ||= !sameRemote(entry.remotes.get(remote.mac), remote);
-      entry.remotes.set(remote.mac, remote);
+      putRemote(entry, remote.mac, remote);
       entry.marked?.macs.delete(remote.mac);
     }
-    for (const mac of change.withdrawn) changed = entry.remotes.delete(mac) || changed;
+    for (const mac of change.withdrawn) changed = putRemote(entry, mac, undefined) || changed;
     for (const member of change.members) {
       changed ||= entry.members.get(member.nve)?.vtep !== member.vtep;
-      entry.members.set(member.nve, member);
+      putMember(entry, member.nve, member);
       entry.marked?.nves.delete(member.nve);
     }
-    for (const nve of change.membersLeft) changed = entry.members.delete(nve) || changed;
+    for (const nve of change.membersLeft) changed = putMember(entry, nve, undefined) || changed;
     return changed;
   }
 
-  /** What the snapshot did not name is gone. */
-  endSnapshot(vn: VnId): void {
+  /** What the snapshot did not name is gone. @returns the MACs that are */
+  endSnapshot(vn: VnId): readonly Mac[] {
     const entry = this.#vns.get(vn);
-    if (entry === undefined) return;
-    for (const mac of entry.marked?.macs ?? []) entry.remotes.delete(mac);
-    for (const nve of entry.marked?.nves ?? []) entry.members.delete(nve);
+    if (entry === undefined) return [];
+    const { macs = [], nves = [] } = entry.marked ?? {};
+    for (const mac of macs) putRemote(entry, mac, undefined);
+    for (const nve of nves) putMember(entry, nve, undefined);
     delete entry.marked;
     entry.complete = true;
+    return [...macs];
   }
+}
+
+const noVteps: readonly IpAddress[] = [];
+
+/** @returns whether there was one */
+function putRemote(entry: Entry, mac: Mac, remote: Remote | undefined): boolean {
+  const { remotes, heard } = entry;
+  const was = remotes.get(mac);
+  if (remote === undefined) remotes.delete(mac);
+  else remotes.set(mac, remote);
+  if (was?.nve === remote?.nve) return was !== undefined;
+  for (const [one, by] of [
+    [was, -1],
+    [remote, 1],
+  ] as const) {
+    if (one === undefined) continue;
+    const count = (heard.get(one.nve) ?? 0) + by;
+    if (count === 0) heard.delete(one.nve);
+    else heard.set(one.nve, count);
+    listen(entry, one.nve);
+  }
+  return was !== undefined;
+}
+
+/** @returns whether there was one */
+function putMember(entry: Entry, nve: NveId, member: Member | undefined): boolean {
+  const was = entry.members.get(nve);
+  if (member === undefined) entry.members.delete(nve);
+  else entry.members.set(nve, member);
+  if (was?.vtep !== member?.vtep) entry.vteps = undefined;
+  listen(entry, nve);
+  return was !== undefined;
+}
+
+function listen({ members, heard, silent }: Entry, nve: NveId): void {
+  if (members.has(nve) && !heard.has(nve)) silent.add(nve);
+  else silent.delete(nve);
 }
 
 const sameRemote = (a: Remote | undefined, b: Remote): boolean =>

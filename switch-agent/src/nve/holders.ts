@@ -19,6 +19,11 @@ export class Holders {
     for (const [vn, macs] of after ?? []) for (const mac of macs.keys()) this.#add(vn, mac, vsi);
   }
 
+  /** VSIs that have a MAC of a VN. */
+  of(vn: VnId, mac: Mac): Iterable<string> {
+    return this.#vns.get(vn)?.get(mac) ?? none;
+  }
+
   /**
    * Why this request may not be: another VNIC has one of its MACs in use, behind another port or another station. In use is
    * what is associated, not suspended, and behind a link that is up. An administrator's word goes first.
@@ -32,7 +37,7 @@ export class Holders {
     if (ask.mode !== "associate" || ask.suspended || ask.origin === "static") return undefined;
     for (const { vn, mac } of entries) {
       if (mac === undefined) continue;
-      for (const key of this.#vns.get(vn)?.get(mac) ?? []) {
+      for (const key of this.of(vn, mac)) {
         const granted = vsis.get(key)?.granted;
         if (granted !== undefined && key !== ask.vsi && isInUse(granted, ask, portOf)) {
           const { vnic, port } = granted.ask;
@@ -61,6 +66,8 @@ export class Holders {
     if (macs?.size === 0) this.#vns.delete(vn);
   }
 }
+
+const none: ReadonlySet<string> = new Set();
 
 function isInUse(
   { ask: { vnic, port, station, mode, suspended } }: Granted,

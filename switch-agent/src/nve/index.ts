@@ -27,10 +27,10 @@ export {
 } from "./intents.ts";
 export { Port } from "./ports.ts";
 export { contentOf, entriesOf, withLent, withVids } from "./request.ts";
-export { type LocalVnic, nothing, type Served, serve } from "./serve.ts";
 export { type Sighting, sightingsOf } from "./sightings.ts";
 export { allTags, TagPool, type TagRange } from "./tag-pool.ts";
 export { Tree, type TreeNode, type VnicContent } from "./tree.ts";
+export type { LocalVnic } from "./vnic.ts";
 export type {
   Ask,
   Entry,

@@ -63,7 +63,7 @@ export function sameIntent(a: Intent, b: Intent): boolean {
     return alike && a.port === b.port && a.vid === b.vid && a.vni === b.vni;
   }
   if (a.is === "mac" && b.is === "mac") {
-    return a.vni === b.vni && a.mac === b.mac && placeKey(a.at) === placeKey(b.at);
+    return a.vni === b.vni && a.mac === b.mac && samePlace(a.at, b.at);
   }
   return false;
 }
@@ -71,9 +71,15 @@ export function sameIntent(a: Intent, b: Intent): boolean {
 export const placeKey = (place: Place): string =>
   place.is === "local" ? `local ${place.port} ${place.vid}` : `remote ${place.vtep}`;
 
+const samePlace = (a: Place, b: Place): boolean =>
+  a.is === "local"
+    ? b.is === "local" && a.port === b.port && a.vid === b.vid
+    : b.is === "remote" && a.vtep === b.vtep;
+
 const samePlaces = (a: readonly Place[], b: readonly Place[]): boolean =>
-  a.length === b.length &&
-  a.every((place, i) => {
-    const other = b[i];
-    return other !== undefined && placeKey(place) === placeKey(other);
-  });
+  a === b ||
+  (a.length === b.length &&
+    a.every((place, i) => {
+      const other = b[i];
+      return other !== undefined && samePlace(place, other);
+    }));

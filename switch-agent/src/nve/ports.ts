@@ -24,11 +24,11 @@ export class Port {
     return this.#up;
   }
 
-  /** @returns the VNs that have a tag here, if that makes a difference */
-  linkIs(up: boolean): readonly VnId[] {
-    if (up === this.#up) return [];
+  /** @returns whether that is news */
+  linkIs(up: boolean): boolean {
+    const news = up !== this.#up;
     this.#up = up;
-    return [...this.pool.lent.keys()];
+    return news;
   }
 
   /** Why there is no room for one VSI more. */

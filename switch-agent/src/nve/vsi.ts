@@ -11,7 +11,6 @@ import type {
   VsiRequest,
 } from "@nve/protocol-spec";
 import type { AccessRules } from "./intents.ts";
-import type { LocalVnic } from "./serve.ts";
 
 /** How far a VSI is: checked, prepared (a tag is lent), or forwarding. */
 export type VsiMode = VsiRequest["type"];
@@ -95,8 +94,6 @@ export type Granted = {
   filters: Filters | Fixed;
   order: number;
   since: Instant;
-  /** In each VN, as it was computed the last time. */
-  locals: Map<VnId, LocalVnic>;
 };
 
 /**

@@ -1,0 +1,47 @@
+import type { IpPrefix, Mac, VnId } from "@nve/protocol-spec";
+import type { Report } from "./events.ts";
+import { type Intent, type IntentChange, intentChange, intentKey } from "./intents.ts";
+import type { LocalClaim } from "./vsi.ts";
+
+/** What became different in the VNs that events touched. */
+export class Difference {
+  readonly watch: VnId[] = [];
+  readonly unwatch: VnId[] = [];
+  readonly report = {
+    claims: [] as LocalClaim[],
+    withdrawn: [] as Report["withdrawn"][number][],
+    joined: [] as VnId[],
+    left: [] as VnId[],
+  };
+  readonly #before = new Map<string, Intent>();
+  readonly #after = new Map<string, Intent>();
+
+  /** Over all VNs at once: a tag that went from one to another is replaced, not removed. */
+  get change(): IntentChange {
+    return intentChange(this.#before, this.#after);
+  }
+
+  intent(was: Intent | undefined, is: Intent | undefined): void {
+    if (was !== undefined) this.#before.set(intentKey(was), was);
+    if (is !== undefined) this.#after.set(intentKey(is), is);
+  }
+
+  claim(vn: VnId, mac: Mac, was: LocalClaim | undefined, is: LocalClaim | undefined): void {
+    if (is === undefined) {
+      if (was !== undefined) this.report.withdrawn.push({ vn, mac });
+    } else if (was === undefined || !sameClaim(was, is)) this.report.claims.push(is);
+  }
+}
+
+/**
+ * Would the NVA see a difference? The port is told but is no reason to tell: a move between two ports of
+ * one NVE is not announced (H20).
+ */
+const sameClaim = (a: LocalClaim, b: LocalClaim): boolean =>
+  a.vnic === b.vnic &&
+  a.suspended === b.suspended &&
+  a.gleaned === b.gleaned &&
+  sameIps(a.ips, b.ips);
+
+const sameIps = (a: readonly IpPrefix[], b: readonly IpPrefix[]): boolean =>
+  a.length === b.length && a.every((ip, i) => ip === b[i]);

@@ -1,0 +1,90 @@
+import type { Mac, VnId } from "@nve/protocol-spec";
+import { Difference } from "./difference.ts";
+import { Served, type Sources, type Touched } from "./served.ts";
+
+/** What the VNs that we are in need of their surroundings. */
+type Surroundings = Sources & {
+  /** Has any port a tag for it? */
+  isHeld(vn: VnId): boolean;
+  /** We are in it from now on, or no more. */
+  entered(vn: VnId): void;
+  left(vn: VnId): void;
+};
+
+/** The VNs that this NVE is in, and what events touched of each since they were settled. */
+export class ServedVns {
+  readonly #around: Surroundings;
+  readonly #served = new Map<VnId, Served>();
+  readonly #touched = new Map<VnId, Touched>();
+
+  constructor(around: Surroundings) {
+    this.#around = around;
+  }
+
+  get(vn: VnId): Served | undefined {
+    return this.#served.get(vn);
+  }
+
+  get ids(): readonly VnId[] {
+    return [...this.#served.keys()];
+  }
+
+  get all(): readonly Served[] {
+    return [...this.#served.values()];
+  }
+
+  get isSettled(): boolean {
+    return this.#touched.size === 0;
+  }
+
+  /** Something beyond our VNICs: of a VN that we have left meanwhile it is nothing to us. */
+  touch(vn: VnId | undefined, macs: readonly Mac[] = []): undefined {
+    if (vn === undefined || !this.#served.has(vn)) return;
+    const touched = this.touchVn(vn);
+    for (const mac of macs) touched.macs.add(mac);
+  }
+
+  /** A VSI came, went, or is another in these VNs. */
+  touchVsi(vsi: string, vns: Iterable<VnId>): void {
+    for (const vn of vns) this.touchVn(vn).vsis.add(vsi);
+  }
+
+  /** What is of the VN as a whole, also of one that we enter. */
+  touchVn(vn: VnId): Touched {
+    const known = this.#touched.get(vn);
+    if (known !== undefined) return known;
+    const touched: Touched = { vsis: new Set(), macs: new Set() };
+    this.#touched.set(vn, touched);
+    return touched;
+  }
+
+  /** Computes anew what was touched. @param nva whether the NVA answers */
+  settle(nva: boolean): Difference {
+    const difference = new Difference();
+    for (const [vn, touched] of this.#touched) {
+      if (this.#around.isHeld(vn)) this.#enter(vn, difference).update(touched, nva, difference);
+      else this.#leave(vn, difference);
+    }
+    this.#touched.clear();
+    return difference;
+  }
+
+  #enter(vn: VnId, { watch }: Difference): Served {
+    const known = this.#served.get(vn);
+    if (known !== undefined) return known;
+    const served = new Served(vn, this.#around);
+    this.#served.set(vn, served);
+    this.#around.entered(vn);
+    watch.push(vn);
+    return served;
+  }
+
+  #leave(vn: VnId, difference: Difference): void {
+    this.#around.left(vn);
+    const served = this.#served.get(vn);
+    if (served === undefined) return;
+    this.#served.delete(vn);
+    difference.unwatch.push(vn);
+    served.leave(difference);
+  }
+}
