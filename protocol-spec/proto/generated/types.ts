@@ -194,6 +194,9 @@ export interface Claim {
   prefixes: Prefix[];
   /** seen in frames, nobody said it: what somebody said comes first */
   gleaned: boolean;
+  /** As in AdmitRequest: what policies ask for holds for whoever is attached, too. */
+  station?: Buffer | undefined;
+  authenticated?: boolean | undefined;
 }
 
 /** The best of the claims of one {VN, MAC}: computed, never stored. */
@@ -1230,6 +1233,8 @@ function createBaseClaim(): Claim {
     suspended: false,
     prefixes: [],
     gleaned: false,
+    station: undefined,
+    authenticated: undefined,
   };
 }
 
@@ -1273,6 +1278,12 @@ export const Claim: MessageFns<Claim> = {
     }
     if (message.gleaned !== false) {
       writer.uint32(96).bool(message.gleaned);
+    }
+    if (message.station !== undefined) {
+      writer.uint32(106).bytes(message.station);
+    }
+    if (message.authenticated !== undefined) {
+      writer.uint32(112).bool(message.authenticated);
     }
     return writer;
   },
@@ -1386,6 +1397,22 @@ export const Claim: MessageFns<Claim> = {
             message.gleaned = reader.bool();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.station = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.authenticated = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1415,6 +1442,8 @@ export const Claim: MessageFns<Claim> = {
     message.suspended = object.suspended ?? false;
     message.prefixes = object.prefixes?.map((e) => Prefix.fromPartial(e)) || [];
     message.gleaned = object.gleaned ?? false;
+    message.station = object.station ?? undefined;
+    message.authenticated = object.authenticated ?? undefined;
     return message;
   },
 };
