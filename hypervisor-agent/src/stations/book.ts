@@ -1,5 +1,6 @@
 import type { LinkState } from "@nve/linux";
 import {
+  type Association,
   type EvbAgreed,
   Instant,
   stationStart,
@@ -256,15 +257,28 @@ function hear(turn: Turn, heard: Heard): void {
   turn.ids = idsIn(heard);
   const name = uuidOfVsi(association.vsiId);
   if (name === undefined || !sameKind(association, turn.settings.vdp)) return; // spec/vdp.md 3
+  const { status } = association;
+  const grants =
+    status.is === "response" && status.code === VdpError.success && type !== "de-associate";
+  if (grants && !turn.vnics.has(name)) giveBack(turn, name, association);
   onVnic(turn, name, (vnic) => {
-    if (association.status.is === "response") {
+    if (status.is === "response") {
       const inForce = withVnIds(association.filters, names);
-      const grants = association.status.code === VdpError.success && type !== "de-associate";
       const told = { ...vnic, setAsked: 0, ...(grants && { mtus }) };
       feed(turn, told, { on: "response", type, association, inForce });
     } else if (type === "de-associate") {
       feed(turn, vnic, { on: "order" });
     }
+  });
+}
+
+/** Granted to a VNIC that has gone meanwhile: the NVE would keep its tag until the keepalive timeout. */
+function giveBack(turn: Turn, vnic: Uuid, association: Association): void {
+  const status = { is: "request", suspended: false, migrating: false, code: 0 } as const;
+  const gone = { ...association, status };
+  turn.messages.push({
+    vnic,
+    tlvs: [{ is: "association", type: "de-associate", association: gone }],
   });
 }
 

@@ -19,6 +19,13 @@ export function answers(request: Filters, response: Filters): boolean {
   );
 }
 
+/** Whether `response` names a VID where `request` named none. */
+export function namesTags(request: Filters, response: Filters): boolean {
+  const theirs: readonly Entry[] = response.entries;
+  const ours: readonly Entry[] = request.entries;
+  return ours.some(({ vid }, i) => vid === undefined && theirs[i]?.vid !== undefined);
+}
+
 /** Whether `request` asks for no more than what is granted: a null VID and the one assigned are the same. */
 export function asksForGranted(request: Filters, granted: Filters): boolean {
   const theirs: readonly Entry[] = granted.entries;

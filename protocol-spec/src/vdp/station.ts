@@ -2,7 +2,7 @@ import { Instant } from "../ids.ts";
 import { same } from "../same.ts";
 import { type Association, VdpError } from "./association.ts";
 import type { Filters } from "./filters.ts";
-import { answers, withGrantedVids } from "./match.ts";
+import { answers, namesTags, withGrantedVids } from "./match.ts";
 import type { VdpTimes } from "./timers.ts";
 
 /**
@@ -144,9 +144,26 @@ function respond(station: Station, event: Response, now: Instant, times: VdpTime
     case "leaving":
       // An answer to what was asked before may still come; it changes nothing.
       return event.type === "de-associate" ? end(station.end) : [station];
-    default:
-      return [station]; // nobody asked
+    case "up":
+      return [station]; // what was said twice is answered twice
+    case "init":
+    case "end":
+      return unasked(station, event);
   }
+}
+
+/**
+ * An answer that comes when nothing is awaited any more: what it grants is given back, or the bridge would hold it, and
+ * a tag with it, until its keepalive timeout.
+ */
+function unasked(station: Station, { type, association }: Response): Step {
+  const { status } = association;
+  const grants =
+    status.is === "response" && status.code === VdpError.success && type !== "de-associate";
+  if (!grants) return [station];
+  const request = { is: "request", suspended: false, migrating: false, code: 0 } as const;
+  const back = { ...association, status: request };
+  return [station, { do: "send", type: "de-associate", association: back }];
 }
 
 function answered(proc: Proc, event: Response, now: Instant, times: VdpTimes): Step {
@@ -155,6 +172,9 @@ function answered(proc: Proc, event: Response, now: Instant, times: VdpTimes): S
   if (status.is !== "response") return [proc];
   if (event.type === "de-associate") return end(refused(status));
   if (!answers(request.association.filters, filters)) return end({ do: "ended", why: "mismatch" });
+  // What was said twice is refused twice, and we may ask for other tags since: a refusal fills in no VID.
+  if (status.code !== VdpError.success && namesTags(request.association.filters, filters))
+    return [proc];
   if (status.code === VdpError.success) {
     const inForce = event.inForce ?? filters;
     const now_ = { ...request, association: { ...request.association, filters: inForce } };

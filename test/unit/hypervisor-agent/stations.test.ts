@@ -397,3 +397,30 @@ test("an answer that is no grant is not asked for again at once, for ever", () =
   expect(sent(actions)).toEqual([]);
   expect(sent(it.at(40_000, { on: "tick" })).flat()).not.toEqual([]);
 });
+
+test("what is granted to a VNIC that has gone is given back: the NVE would keep its tag", () => {
+  const it = bookAt();
+  const asked = firstAssociation(it.attach(0, 1));
+  it.at(1, answer(asked));
+  it.at(2, { on: "detach", call: 2, vnic: vnicA });
+  it.at(3, answer(asked, {}, "de-associate"));
+  expect(it.state()).toBeUndefined();
+  expect(sent(it.at(4, answer(asked)))).toEqual([
+    [{ type: "de-associate", vnic: vnicA, entries: [`5 ${macA} 105`] }],
+  ]);
+  expect(sent(it.at(5, answer(asked, { code: 2 })))).toEqual([]);
+});
+
+test("a switch started anew is asked twice, refuses the old tag twice, and its grant of another counts", () => {
+  const it = bookAt();
+  const asked = firstAssociation(it.attach(0, 1));
+  it.at(1, answer(asked));
+  const again = firstAssociation(it.at(100, { on: "peer-anew" }));
+  it.at(101, { on: "peer-anew" });
+  const anew = it.at(110, answer(again, { code: 5 }));
+  expect(sent(anew)).toEqual([[{ type: "associate", vnic: vnicA, entries: [`5 ${macA} -`] }]]);
+  it.at(111, answer(again, { code: 5 }));
+  it.at(112, answer(firstAssociation(anew), { vid: 77 }));
+  expect(it.state()).toBe("associated");
+  expect(it.tags()).toEqual([[5, 77]]);
+});

@@ -83,6 +83,34 @@ describe("INIT", () => {
   });
 });
 
+describe("an answer to what was said before", () => {
+  test("a refusal that names a tag is none to a request that names none: the answer is waited for", () => {
+    const at = vdp();
+    at(0, want(asked), send(asked));
+    at(5, answer("associate", group(200), 5)); // our last request, said twice, was for tag 200
+    at(10, answer("associate", group(100)), granted(request("associate", group(100))));
+  });
+
+  test("what is granted when nothing is awaited any more is given back", () => {
+    const at = vdp();
+    at(0, want(asked), send(asked));
+    at(5, answer("associate", group(0), 2), refused(2));
+    const late = { ...response(group(200), 0), status: asked.association.status };
+    at(9, answer("associate", group(200)), {
+      do: "send",
+      type: "de-associate",
+      association: late,
+    });
+    at(12, answer("de-associate", group(200)));
+  });
+
+  test("what is refused when nothing is awaited any more changes nothing", () => {
+    const at = vdp();
+    at(0, answer("associate", group(0), 5));
+    at(0, want(asked), send(asked));
+  });
+});
+
 describe("PROC", () => {
   test("ECP gave the PDU up", () => {
     const at = vdp();
@@ -434,13 +462,13 @@ test("after the end nothing happens until something is wanted again", () => {
   const at = vdp();
   at(0, drop, ended("left"));
   for (const event of [drop, order, undelivered, linkUp, tick]) at(1, event);
-  at(1, answer("associate", group(200)));
+  at(1, answer("associate", group(200), 4));
   at(2, want(asked), send(asked));
 });
 
 const states: Record<Station["is"], Station> = {
   init: stationStart,
-  proc: { is: "proc", request: asked, deadline: Instant(5000) },
+  proc: { is: "proc", request: up200, deadline: Instant(5000) },
   up: { is: "up", granted: up200, deadline: Instant(5000) },
   keepalive: { is: "keepalive", granted: up200, deadline: Instant(5000) },
   leaving: { is: "leaving", request: up200, end: ended("left"), deadline: Instant(5000) },
@@ -495,7 +523,8 @@ test("whatever happens: an end is told once, and whoever waits has sent and ends
         const ends = actions.filter((action) => action.do === "ended").length;
         const dead = before === "end" || before === "init";
         expect(ends).toBe(next.is === "end" && before !== "end" ? 1 : 0);
-        if (dead && event.on !== "want" && event.on !== "drop") expect(actions).toEqual([]);
+        if (dead && event.on !== "want" && event.on !== "drop")
+          expect(actions).toEqual(event === events["success"] ? [sendGone(up200)] : []);
         if ("deadline" in next && next.is !== before) expect(next.deadline).toBeGreaterThan(now);
       };
       for (const [later, event] of history) {
