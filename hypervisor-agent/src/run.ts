@@ -12,6 +12,7 @@ import {
   systemClock,
   Unavailable,
 } from "@nve/linux";
+import { trimMalloc } from "@nve/linux/malloc";
 import { readConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
 import { readKeyFile } from "@nve/program/key-file";
@@ -60,7 +61,7 @@ export async function run(configPath: string): Promise<void> {
   try {
     running = await start(config, log);
     log.info({ socket: serving.address, uplinks: namesOf(config) }, "running");
-    giveMemoryBack();
+    giveMemoryBack(trimMalloc);
     const signal = await untilSignal();
     log.info({ signal }, "ending");
   } finally {

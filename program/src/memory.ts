@@ -21,9 +21,13 @@ export type Memory = {
  * Gives memory back after a storm. V8 collects all garbage only when it needs room, so that a process that is quiet
  * again keeps for hours what a flood has cost it (V10). It takes some 60 ms: only when nothing happens.
  *
+ * @param trim gives back what is none of V8's
  * @returns stops it
  */
-export function giveMemoryBack(memory: Memory = processMemory()): () => void {
+export function giveMemoryBack(
+  trim: () => void = () => {},
+  memory: Memory = processMemory(trim),
+): () => void {
   const tidy = tidier(memory);
   const timer = setInterval(tidy, EVERY_MS);
   timer.unref();
@@ -42,7 +46,7 @@ export function tidier({ rss, busy, collect }: Memory): () => void {
   };
 }
 
-function processMemory(): Memory {
+function processMemory(trim: () => void): Memory {
   setFlagsFromString("--expose-gc");
   const gc = runInNewContext("gc") as () => void;
   let before = performance.eventLoopUtilization();
@@ -57,6 +61,7 @@ function processMemory(): Memory {
     // pages that the first leaves empty go with the next ones
     collect: () => {
       for (let pass = 0; pass < 3; pass++) gc();
+      trim();
     },
   };
 }

@@ -9,6 +9,7 @@ import {
   systemClock,
   Unavailable,
 } from "@nve/linux";
+import { trimMalloc } from "@nve/linux/malloc";
 import { Refused } from "@nve/program/errors";
 import { createLog, type Log } from "@nve/program/log";
 import { giveMemoryBack } from "@nve/program/memory";
@@ -46,7 +47,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
     tellStarted(agent);
     const ports = config.ports.map(({ name }) => name);
     log.info({ nve: config.nve, vtep: config.vtep, ports, socket: serving.address }, "running");
-    giveMemoryBack();
+    giveMemoryBack(trimMalloc);
     const signal = await untilSignal();
     log.info({ signal }, "ending");
   } finally {
