@@ -1,4 +1,5 @@
 import { readdirSync } from "node:fs";
+import { Session } from "node:inspector";
 import { fileURLToPath } from "node:url";
 import {
   attachIngress,
@@ -111,6 +112,20 @@ describe("BPF through libbpf", () => {
   ])("%s is a clear error", (_, act, message) => {
     expect(act).toThrow(BpfError);
     expect(act).toThrow(message);
+  });
+
+  test("signals that come while the verifier works, as a profiler's, do not make it give up", () => {
+    const session = new Session();
+    session.connect();
+    session.post("Profiler.enable");
+    session.post("Profiler.setSamplingInterval", { interval: 200 });
+    session.post("Profiler.start");
+    try {
+      for (let times = 0; times < 5; times++) open();
+    } finally {
+      session.post("Profiler.stop");
+      session.disconnect();
+    }
   });
 
   test("the verifier's words are in the error, and no file is left open", () => {

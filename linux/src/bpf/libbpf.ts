@@ -50,11 +50,13 @@ export type Libbpf = {
   interfaceIndex(name: string): number;
   socket(family: number, type: number, protocol: number): number;
   setOption(fd: number, level: number, name: number, value: Uint8Array, size: number): number;
+  /** Of the calling thread. */
+  signalMask(how: number, set: Uint8Array, before: Uint8Array | null): number;
   /** Of the last call that set it. */
   lastErrno(): number;
 };
 
-type FromLibc = "closeFd" | "interfaceIndex" | "socket" | "setOption" | "lastErrno";
+type FromLibc = "closeFd" | "interfaceIndex" | "socket" | "setOption" | "signalMask" | "lastErrno";
 
 const signatures: Record<Exclude<keyof Libbpf, FromLibc>, string> = {
   openMem: "void *bpf_object__open_mem(const void *octets, size_t size, const void *options)",
@@ -108,6 +110,7 @@ function load(): Libbpf {
     setOption: libc.func(
       "int setsockopt(int fd, int level, int name, const void *value, unsigned int size)",
     ),
+    signalMask: libc.func("int pthread_sigmask(int how, const void *set, void *before)"),
     lastErrno: () => koffi.errno(),
   } as unknown as Libbpf; // koffi types functions by their signature text only
 }

@@ -11,6 +11,7 @@ export interface BpfMap<K, V> {
   readonly maxEntries: number;
   /** Inserts or overwrites; a reader in the kernel sees the old value or the new one, never none. */
   set(key: K, value: V): void;
+  /** 1,024 in one system call. When it throws, some of them are set. */
   setAll(entries: Iterable<readonly [K, V]>): void;
   get(key: K): V | undefined;
   /** `false`: there was none. */
@@ -69,24 +70,20 @@ export class FdMap<K, V> implements BpfMap<K, V> {
   }
 
   setAll(entries: Iterable<readonly [K, V]>): void {
-    const keys = slot(this.#key.layout, batch);
-    const values = slot(this.#value.layout, batch);
-    let n = 0;
-    const flush = () => {
-      const count = Uint32Array.of(n);
-      this.#check(
-        "update",
-        this.#lib.updateBatch(this.#fd, keys.octets, values.octets, count, null),
-      );
-      n = 0;
-    };
-    for (const [key, value] of entries) {
-      keys.write(n, key);
-      values.write(n, value);
-      n += 1;
-      if (n === batch) flush();
+    const all = [...entries];
+    const size = Math.min(batch, all.length);
+    const keys = slot(this.#key.layout, size);
+    const values = slot(this.#value.layout, size);
+    for (let from = 0; from < all.length; from += batch) {
+      const part = all.slice(from, from + batch);
+      for (const [n, [key, value]] of part.entries()) {
+        keys.write(n, key);
+        values.write(n, value);
+      }
+      const count = Uint32Array.of(part.length);
+      const code = this.#lib.updateBatch(this.#fd, keys.octets, values.octets, count, null);
+      this.#check("update", code);
     }
-    if (n > 0) flush();
   }
 
   get(key: K): V | undefined {

@@ -40,7 +40,7 @@ export function openBpfObject(
       const code = lib.setMaxEntries(findMap(lib, object, name), n);
       if (code < 0) throw new BpfError(`size of BPF map ${name}`, errnoName(code), lastLog());
     }
-    const code = lib.load(object);
+    const code = undisturbed(lib, () => lib.load(object));
     if (code < 0) throw new BpfError(`load ${what}`, errnoName(code), lastLog());
     return loadedObject(lib, object);
   } catch (error) {
@@ -48,6 +48,26 @@ export function openBpfObject(
     throw error;
   }
 }
+
+const SIG_BLOCK = 0;
+const SIG_SETMASK = 2;
+
+/**
+ * The verifier gives up with EAGAIN when a signal comes, and asking again helps little against one each millisecond
+ * (a profiler's): signals wait meanwhile.
+ */
+function undisturbed<T>(lib: Libbpf, act: () => T): T {
+  const before = new Uint8Array(SIGNAL_SET_OCTETS);
+  lib.signalMask(SIG_BLOCK, before.slice().fill(0xff), before);
+  try {
+    return act();
+  } finally {
+    lib.signalMask(SIG_SETMASK, before, null);
+  }
+}
+
+/** sigset_t of glibc and musl. */
+const SIGNAL_SET_OCTETS = 128;
 
 function readObject(path: string): Uint8Array {
   try {
