@@ -1,10 +1,15 @@
 import { rmSync } from "node:fs";
+import { isIP } from "node:net";
 import { dirname } from "node:path";
 import grpc from "@grpc/grpc-js";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { answers } from "./answers.ts";
 import { NotFound, Refused } from "./errors.ts";
 import { makeFolder } from "./folder.ts";
+import type { Log } from "./log.ts";
+import { type Listening, listenPlain, listenTls } from "./tcp-server.ts";
+import { checkNva, type Tls } from "./tls.ts";
+import { tlsReason } from "./tls-reason.ts";
 
 export type Service = {
   definition: grpc.ServiceDefinition;
@@ -13,11 +18,19 @@ export type Service = {
 
 export type Serving = { address: string; close(): Promise<void> };
 
+/** Mutual TLS, or without `tls` none; and where it is said who was turned away. */
+export type Secure = { tls?: Tls | undefined; log: Log };
+
 /**
- * Serves gRPC without TLS on `unix:<path>` (folder made, stale socket of a dead process removed, mode 0600) or
- * `host:port`. @throws Refused when another process serves there, or the address cannot be used.
+ * Serves gRPC on `unix:<path>` (folder made, stale socket of a dead process removed, mode 0600) or `host:port`; there
+ * with mutual TLS, or in plain TCP.
+ * @throws Refused when another process serves there, or the address cannot be used.
  */
-export async function serve(address: string, services: readonly Service[]): Promise<Serving> {
+export async function serve(
+  address: string,
+  services: readonly Service[],
+  secure: Partial<Secure> = {},
+): Promise<Serving> {
   const path = socketPath(address);
   if (path !== undefined) await clearSocket(path);
   const server = new grpc.Server({
@@ -26,11 +39,12 @@ export async function serve(address: string, services: readonly Service[]): Prom
   });
   for (const { definition, implementation } of services)
     server.addService(definition, implementation);
-  const port = await bind(server, address, path !== undefined);
+  const { port, close } = await listen(server, address, secure);
   return {
     address: path === undefined ? address.replace(/:0$/, `:${port}`) : address,
     close: async () => {
       server.forceShutdown();
+      close();
       if (path !== undefined) rmSync(path, { force: true });
     },
   };
@@ -42,11 +56,24 @@ type ClientOf<C> = new (
   options?: object,
 ) => C;
 
-/** A client of `unix:<path>` or `host:port`, without TLS, on a connection of its own. */
-export function connect<C>(Client: ClientOf<C>, address: string): C {
-  return new Client(address, grpc.credentials.createInsecure(), {
+/**
+ * A client of `unix:<path>` or `host:port` on a connection of its own; there with mutual TLS, and only to an NVA, or in
+ * plain TCP without `secure`. It keeps the certificate that there is now: for a new one, connect again.
+ */
+export function connect<C>(Client: ClientOf<C>, address: string, secure?: Tls): C {
+  const host = /^\[?(.*?)\]?:\d+$/.exec(address)?.[1] ?? address;
+  return new Client(address, credentialsOf(host, secure), {
+    // TLS names no IP addresses (RFC 6066 §3); what is checked is the address all the same.
+    ...(isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": "nva" }),
     "grpc.use_local_subchannel_pool": 1,
     "grpc.max_receive_message_length": -1,
+  });
+}
+
+function credentialsOf(host: string, secure: Tls | undefined): grpc.ChannelCredentials {
+  if (secure === undefined) return grpc.credentials.createInsecure();
+  return grpc.credentials.createFromSecureContext(secure.current.context, {
+    checkServerIdentity: (_, certificate) => checkNva(host, certificate),
   });
 }
 
@@ -100,12 +127,7 @@ function refusal(error: grpc.ServiceError, target: string): Refused {
   const where = target.replace(/^dns:/, "");
   switch (error.code) {
     case grpc.status.UNAVAILABLE:
-      return new Refused(
-        `nobody answers at ${where}: is it running? (${plainCause(error.details)})`,
-        {
-          cause: error,
-        },
-      );
+      return new Refused(unavailable(error.details, where), { cause: error });
     case grpc.status.DEADLINE_EXCEEDED:
       return new Refused(`no answer from ${where} in time`, { cause: error });
     case grpc.status.UNIMPLEMENTED:
@@ -120,21 +142,49 @@ function refusal(error: grpc.ServiceError, target: string): Refused {
   }
 }
 
-/** Of grpc-js' "No connection established. Last error: Error: connect ENOENT … . Resolution note: " the part for people. */
-const plainCause = (details: string): string =>
-  /connect (E[A-Z]+)/.exec(details)?.[1] ?? details.replace(/^No connection established\. /, "");
+function unavailable(details: string, where: string): string {
+  const reason = tlsReason(details, "server");
+  if (reason !== undefined) return `cannot talk to ${where}: ${reason}`;
+  const cause = plainCause(details);
+  return cause === CLOSED
+    ? `${where} closed the connection: does it want TLS (--ca, --cert, --key)?`
+    : `nobody answers at ${where}: is it running? (${cause})`;
+}
 
-function bind(server: grpc.Server, address: string, isSocket: boolean): Promise<number> {
-  const mask = isSocket ? process.umask(0o177) : undefined;
-  return new Promise<number>((resolve, reject) => {
+/** What gRPC knows of a connection that was closed before it was one of HTTP/2. */
+const CLOSED = "closed at once";
+
+/** Of grpc-js' "No connection established. Last error: Error: connect ENOENT … . Resolution note: " the part for people. */
+export function plainCause(details: string): string {
+  const code = /connect (E[A-Z]+)/.exec(details)?.[1];
+  if (code !== undefined) return code;
+  if (/Failed to connect|read ECONNRESET|socket hang up/.test(details)) return CLOSED;
+  return details
+    .replace(/\.? Resolution note:.*$/s, "")
+    .replace(/^No connection established\. /, "")
+    .replace(/^Last error: (Error: )?/, "");
+}
+
+function listen(
+  server: grpc.Server,
+  address: string,
+  { tls, log }: Partial<Secure>,
+): Promise<Listening> {
+  if (socketPath(address) !== undefined) return bindSocket(server, address);
+  if (tls === undefined) return listenPlain(server, address, log);
+  if (log === undefined) throw new Error("TLS needs a log");
+  return listenTls(server, address, tls, log);
+}
+
+function bindSocket(server: grpc.Server, address: string): Promise<Listening> {
+  const mask = process.umask(0o177);
+  return new Promise<Listening>((resolve, reject) => {
     server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, port) => {
       if (error)
         reject(new Refused(`cannot listen at ${address}: ${error.message}`, { cause: error }));
-      else resolve(port);
+      else resolve({ port, close: () => undefined });
     });
-  }).finally(() => {
-    if (mask !== undefined) process.umask(mask);
-  });
+  }).finally(() => process.umask(mask));
 }
 
 const socketPath = (address: string): string | undefined =>

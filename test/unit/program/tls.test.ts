@@ -1,0 +1,296 @@
+import { once } from "node:events";
+import { chmodSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { connect as netConnect } from "node:net";
+import { PassThrough } from "node:stream";
+import { connect as connectTls } from "node:tls";
+import { call, connect, createLog, serve, unary } from "@nve/program";
+import { Tls } from "@nve/program/tls";
+import type { TlsFiles } from "@nve/program/tls-files";
+import {
+  NorthboundClient,
+  NorthboundService,
+  NvaStatus,
+} from "@nve/protocol-spec/proto/northbound";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import {
+  certificates,
+  clientSubject,
+  nvaSubject,
+  nveSubject,
+  over,
+  type TestCa,
+} from "../../support/certificates.ts";
+
+let folder: ReturnType<typeof certificates>;
+let ca: TestCa;
+let said: string;
+const closing: (() => unknown)[] = [];
+
+beforeEach(() => {
+  folder = certificates();
+  ca = folder.ca();
+  said = "";
+});
+
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+  folder.remove();
+});
+
+function heard() {
+  const to = new PassThrough();
+  to.on("data", (chunk) => {
+    said += chunk;
+  });
+  return createLog("test", "debug", to);
+}
+
+function tls(files: TlsFiles): Tls {
+  const made = new Tls(files, { log: heard(), settleMs: 1, everyMs: 20 });
+  closing.push(() => made.close());
+  return made;
+}
+
+async function server(files: TlsFiles | undefined, address = "127.0.0.1:0") {
+  const log = heard();
+  const secure = { tls: files === undefined ? undefined : tls(files), log };
+  const status = unary(() => NvaStatus.fromPartial({ vns: 7 }));
+  const serving = await serve(
+    address,
+    [{ definition: NorthboundService, implementation: { status } }],
+    secure,
+  );
+  closing.push(() => serving.close());
+  return serving.address;
+}
+
+function ask(address: string, files: TlsFiles | undefined) {
+  const client = connect(NorthboundClient, address, files === undefined ? undefined : tls(files));
+  closing.push(() => client.close());
+  return call(client, client.status, {}, 3_000);
+}
+
+const alice = clientSubject("alice", "viewer");
+
+test("both show a certificate of the other's CA: they talk", async () => {
+  const address = await server(ca.files(nvaSubject));
+  expect(await ask(address, ca.files(alice))).toMatchObject({ vns: 7 });
+});
+
+test("plain TCP, said so on both sides, and a second call on the same connection", async () => {
+  const address = await server(undefined);
+  expect(await ask(address, undefined)).toMatchObject({ vns: 7 });
+  expect(await ask(address, undefined)).toMatchObject({ vns: 7 });
+  expect(said).toBe("");
+});
+
+/** What was logged, when it has been. */
+const logged = async (pattern: RegExp) => expect.poll(() => said).toMatch(pattern);
+
+test("a client of another CA that trusts us is told why, and reaches no service", async () => {
+  const address = await server(ca.files(nvaSubject));
+  const files = { ...folder.ca().files(alice), ca: ca.files(alice).ca };
+  await expect(ask(address, files)).rejects.toThrow(/^the client's certificate is of no CA that/);
+  await logged(/"peer":"127.0.0.1","reason":"the client's certificate is of no CA/);
+});
+
+test("a client that does not trust the server's CA says so; the server knows only that it went", async () => {
+  const address = await server(ca.files(nvaSubject));
+  await expect(ask(address, folder.ca().files(alice))).rejects.toThrow(
+    /^cannot talk to 127.*: the server's certificate is of no CA that is trusted here/,
+  );
+  await logged(
+    /"peer":"127.0.0.1","reason":"the client went away in the handshake: it may not trust/,
+  );
+});
+
+test("an expired client, an expired server", async () => {
+  const address = await server(ca.files(nvaSubject));
+  await expect(ask(address, ca.files(alice, over()))).rejects.toThrow(
+    /^the client's certificate has expired: issue another/,
+  );
+  await logged(/"reason":"the client's certificate has expired/);
+  const other = await server(ca.files(nvaSubject, over()));
+  await expect(ask(other, ca.files(alice))).rejects.toThrow(
+    /: the server's certificate has expired: issue another/,
+  );
+});
+
+test("plain TCP to a port with TLS, and TLS to one without: both ends say what is wrong", async () => {
+  const address = await server(ca.files(nvaSubject));
+  await expect(ask(address, undefined)).rejects.toThrow(/closed the connection: does it want TLS/);
+  await logged(/"peer":"127.0.0.1","reason":"the other side does not speak TLS/);
+  const plain = await server(undefined);
+  await expect(ask(plain, ca.files(alice))).rejects.toThrow(
+    /^cannot talk to .*: the other side does not speak TLS/,
+  );
+  await logged(/"peer":"127.0.0.1","reason":"the client speaks TLS, and here is plain TCP/);
+});
+
+test("who answers must have the address among its names, and be an NVA", async () => {
+  const elsewhere = await server(ca.files({ ...nvaSubject, ips: [], dns: ["nva.example"] }));
+  await expect(ask(elsewhere, ca.files(alice))).rejects.toThrow(
+    /does not have the address that was/,
+  );
+  const byName = (await server(ca.files({ ...nvaSubject, ips: [] }))).replace(
+    "127.0.0.1",
+    "localhost",
+  );
+  expect(await ask(byName, ca.files(alice))).toMatchObject({ vns: 7 });
+  const nve = await server(ca.files({ ...nveSubject("tor1", "127.0.0.1") }));
+  await expect(ask(nve, ca.files(alice))).rejects.toThrow(/is not for this side of TLS/);
+});
+
+test("TLS 1.2 is refused", async () => {
+  const [, port] = (await server(ca.files(nvaSubject))).split(":");
+  const { certificate, key } = ca.files(alice);
+  const socket = connectTls({
+    port: Number(port),
+    host: "127.0.0.1",
+    maxVersion: "TLSv1.2",
+    rejectUnauthorized: false,
+    cert: readFileSync(certificate),
+    key: readFileSync(key),
+  });
+  const [error] = await once(socket, "error");
+  expect(String(error)).toMatch(/protocol version/i);
+  await logged(/the other side has no TLS 1.3/);
+});
+
+test("who connects and says nothing, or rubbish, is closed; the others are served", async () => {
+  const address = await server(ca.files(nvaSubject));
+  const [, port] = address.split(":");
+  const [silent, loud] = [
+    netConnect(Number(port), "127.0.0.1"),
+    netConnect(Number(port), "127.0.0.1"),
+  ];
+  closing.push(() => silent.destroy());
+  loud.on("error", () => undefined);
+  loud.write(Buffer.alloc(20_000, 0xa5));
+  await once(loud, "close");
+  expect(await ask(address, ca.files(alice))).toMatchObject({ vns: 7 });
+});
+
+/** Another certificate in the place of one that is in use. */
+function replace(old: TlsFiles, by: TlsFiles): void {
+  renameSync(by.key, old.key);
+  renameSync(by.certificate, old.certificate);
+}
+
+test("new files are taken while a session goes on; who connects later sees the new ones", async () => {
+  const files = ca.files(nvaSubject);
+  const address = await server(files);
+  const client = connect(NorthboundClient, address, tls(ca.files(alice)));
+  closing.push(() => client.close());
+  await call(client, client.status, {});
+  const before = await serialAt(address);
+  replace(files, ca.files(nvaSubject));
+  await logged(/new certificates taken/);
+  expect(await call(client, client.status, {}), "the session goes on").toMatchObject({ vns: 7 });
+  expect(await serialAt(address)).not.toBe(before);
+  expect(await ask(address, ca.files(alice))).toMatchObject({ vns: 7 });
+});
+
+test("a CA that is trusted no more: its clients are turned away from then on", async () => {
+  const next = folder.ca();
+  const files = next.files(nvaSubject);
+  const both = folder.put("both.pem", `${next.pair.certificate}${ca.pair.certificate}`);
+  const address = await server({ ...files, ca: both });
+  const old = { ...ca.files(alice), ca: both };
+  expect(await ask(address, old)).toMatchObject({ vns: 7 });
+  folder.put("both.pem", next.pair.certificate.toString());
+  await logged(/new certificates taken/);
+  await expect(ask(address, old)).rejects.toThrow(/of no CA that is trusted here/);
+  expect(await ask(address, next.files(alice))).toMatchObject({ vns: 7 });
+});
+
+async function serialAt(address: string): Promise<string> {
+  const [, port] = address.split(":");
+  const { certificate, key } = ca.files(alice);
+  const socket = connectTls({
+    port: Number(port),
+    host: "127.0.0.1",
+    rejectUnauthorized: false,
+    cert: readFileSync(certificate),
+    key: readFileSync(key),
+  });
+  await once(socket, "secureConnect");
+  const { serialNumber } = socket.getPeerCertificate();
+  socket.destroy();
+  return serialNumber;
+}
+
+test.each([
+  [
+    "a certificate that is none",
+    (files: TlsFiles) => writeFileSync(files.certificate, "nothing"),
+    /no certificate in PEM/,
+  ],
+  [
+    "a key of another",
+    (files: TlsFiles) => renameSync(ca.files(alice).key, files.key),
+    /is not the key of/,
+  ],
+  [
+    "a key that others may read",
+    (files: TlsFiles) => chmodSync(files.key, 0o644),
+    /has mode 0644: others must not/,
+  ],
+  ["no file", (files: TlsFiles) => unlinkSync(files.ca), /tls\.ca: cannot read/],
+  [
+    "a certificate that is over",
+    (files: TlsFiles) => replace(files, ca.files(nvaSubject, over())),
+    /is valid from .* only/,
+  ],
+  [
+    "a certificate without a name of ours",
+    (files: TlsFiles) => replace(files, ca.files({ ...nvaSubject, id: "no name" })),
+    /which is not like/,
+  ],
+])(
+  "%s: the old one stays, one error is logged; the right one is taken then",
+  async (_, spoil, why) => {
+    const files = { ...ca.files(nvaSubject) };
+    files.ca = folder.put("own-ca.pem", readFileSync(files.ca, "utf8"));
+    const kept = readFileSync(files.ca, "utf8");
+    const address = await server(files);
+    spoil(files);
+    await logged(why);
+    expect(await ask(address, ca.files(alice))).toMatchObject({ vns: 7 });
+    expect(said.match(/cannot be used: the old ones stay/g)).toHaveLength(1);
+    folder.put("own-ca.pem", kept);
+    replace(files, ca.files(nvaSubject));
+    await logged(/new certificates taken/);
+    expect(() => new Tls(files, { log: heard() }).close()).not.toThrow();
+  },
+);
+
+test.each([
+  ["certificate", "/nowhere/x.pem", /tls\.certificate: cannot read the file: ENOENT/],
+  ["key", "/nowhere/x.pem", /tls\.key: cannot read/],
+  ["ca", "/", /is no file/],
+])("at start a file that cannot be used is refused: %s", (key, path, why) => {
+  expect(() => new Tls({ ...ca.files(alice), [key]: path }, { log: heard() })).toThrow(why);
+});
+
+test("a warning once a day when a third of the lifetime is left, an error when it is over", () => {
+  const from = Date.now();
+  const files = ca.files(alice, { from, to: from + 90 * DAY });
+  let now = from + 59 * DAY;
+  const watched = new Tls(files, { log: heard(), now: () => now, everyMs: 2 });
+  closing.push(() => watched.close());
+  expect(said).toBe("");
+  now = from + 61 * DAY;
+  return logged(/"level":40.*expires soon/)
+    .then(() => {
+      expect(said.match(/expires soon/g)).toHaveLength(1);
+      now += DAY;
+      return expect.poll(() => said.match(/expires soon/g)).toHaveLength(2);
+    })
+    .then(() => {
+      now = from + 91 * DAY;
+      return logged(/"level":50.*has expired/);
+    });
+});
+
+const DAY = 86_400_000;
