@@ -12,7 +12,7 @@ import {
 import { type Log, Refused } from "@nve/program";
 import { type IpAddress, isIpv6, type Mac, type Vni } from "@nve/protocol-spec";
 import type { Sample } from "../../nve/glean.ts";
-import { type Intent, intentKey, type LocalPlace } from "../../nve/intents.ts";
+import { type Intent, intentKey, type LocalPlace, type MacIntent } from "../../nve/intents.ts";
 import type { Dataplane, DataplaneCounters } from "../dataplane.ts";
 import { DataplaneError } from "../error.ts";
 import { Forwarding } from "./forwarding.ts";
@@ -119,12 +119,22 @@ class EbpfDataplane implements Dataplane {
   }
 
   async ensure(intents: readonly Intent[]): Promise<void> {
-    this.#each(intents, (intent) => this.#forwarding.ensure(intent));
+    this.#open(() => {});
+    const macs = intents.filter((intent) => intent.is === "mac");
+    const others = intents.filter((intent) => intent.is !== "mac");
+    const ensure = (intent: Intent): void => this.#forwarding.ensure(intent);
+    const failed = [
+      ...failing(others, ensure),
+      ...(this.#takes(macs) ? [] : failing(macs, ensure)),
+    ];
+    if (failed.length > 0) throw new DataplaneError(failed);
     this.#samples.look();
   }
 
   async remove(intents: readonly Intent[]): Promise<void> {
-    this.#each(intents, (intent) => this.#forwarding.remove(intent));
+    this.#open(() => {});
+    const failed = failing(intents, (intent) => this.#forwarding.remove(intent));
+    if (failed.length > 0) throw new DataplaneError(failed);
   }
 
   async prune(wanted: readonly Intent[]): Promise<void> {
@@ -187,17 +197,14 @@ class EbpfDataplane implements Dataplane {
     log.info({ port, ifindex }, ifindex === undefined ? "port detached" : "port attached");
   }
 
-  #each(intents: readonly Intent[], act: (intent: Intent) => void): void {
-    this.#open(() => {});
-    const failed: { intent: Intent; reason: string }[] = [];
-    for (const intent of intents) {
-      try {
-        act(intent);
-      } catch (error) {
-        failed.push({ intent, reason: error instanceof Error ? error.message : String(error) });
-      }
+  /** @returns whether all of them are so now */
+  #takes(macs: readonly MacIntent[]): boolean {
+    try {
+      this.#forwarding.ensureMacs(macs);
+      return true;
+    } catch {
+      return false;
     }
-    if (failed.length > 0) throw new DataplaneError(failed);
   }
 
   #open<T>(act: () => T): T {
@@ -214,6 +221,19 @@ class EbpfDataplane implements Dataplane {
     timer.unref();
     this.#timers.add(timer);
   }
+}
+
+type Failed = { intent: Intent; reason: string };
+
+function failing(intents: readonly Intent[], act: (intent: Intent) => void): readonly Failed[] {
+  return intents.flatMap((intent) => {
+    try {
+      act(intent);
+      return [];
+    } catch (error) {
+      return [{ intent, reason: error instanceof Error ? error.message : String(error) }];
+    }
+  });
 }
 
 function unreachable(vtep: IpAddress, own: IpAddress): string | undefined {

@@ -1,5 +1,5 @@
 import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
-import type { AccessIntent, AccessRules, Intent, Place } from "../../nve/intents.ts";
+import type { AccessIntent, AccessRules, Intent, MacIntent, Place } from "../../nve/intents.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 import {
   accessFlag,
@@ -56,6 +56,35 @@ export class Forwarding {
         this.#ensureMac(intent.vni, intent.mac, this.#id(intent.at));
         break;
     }
+  }
+
+  /** As `ensure` of each, in few system calls. When it throws, each is to be ensured by itself: that tells whose fault it is. */
+  ensureMacs(intents: readonly MacIntent[]): void {
+    const macs = intents.map(({ vni, mac, at }) => ({ vni, mac, id: this.#id(at) }));
+    const news = macs.filter(({ vni, mac, id }) => {
+      return this.#record.vns.get(vni)?.macs.get(numberOfMac(mac)) !== id;
+    });
+    const believed: { vni: Vni; id: PlaceId }[] = [];
+    try {
+      for (const { vni, id } of news) {
+        this.#countPeer(vni, id, 1);
+        believed.push({ vni, id });
+      }
+      this.#maps.fdb.setAll(
+        news.map(({ vni, mac, id }) => [{ vni, mac, zero: 0 }, this.#kernelPlace(id) ?? nowhere]),
+      );
+    } catch (error) {
+      this.#disbelieve(believed);
+      throw error;
+    }
+    this.#disbelieve(
+      news.flatMap(({ vni, mac, id }) => {
+        const { macs } = this.#record.vn(vni);
+        const was = macs.get(numberOfMac(mac));
+        macs.set(numberOfMac(mac), id);
+        return was === undefined ? [] : [{ vni, id: was }];
+      }),
+    );
   }
 
   remove(intent: Intent): void {
@@ -232,6 +261,11 @@ export class Forwarding {
     }
     for (const id of less) this.#countPeer(vni, id, -1);
     this.#record.settle(vni);
+  }
+
+  #disbelieve(peers: readonly { vni: Vni; id: PlaceId }[]): void {
+    for (const { vni, id } of peers) this.#countPeer(vni, id, -1);
+    for (const { vni } of peers) this.#record.settle(vni);
   }
 
   #countPeer(vni: Vni, id: PlaceId, by: 1 | -1): void {
