@@ -11,6 +11,11 @@ export type Listener = (authority: Authority, touched: Touched, revision: number
 type Job = (now: Instant, into: Pending) => void;
 type Pending = { changes: RowChange[]; touched: Touched; settle: ((revision: number) => void)[] };
 
+/** Another replica decides now: what this one has decided and not stored is void. */
+export class Superseded extends Error {
+  override readonly name = "Superseded";
+}
+
 /**
  * Keeps an authority and its store in step: decides event by event, commits many at once, and lets nobody see what
  * is not on the disk yet. When the store fails, `failed` resolves: stop then, and start from the disk.
@@ -138,6 +143,7 @@ export class Keeper {
       this.#jobs.shift()?.(now, pending);
     if (pending.changes.length > 0) {
       const committed = await this.#store.commit(pending.changes);
+      if (committed.is === "superseded") throw new Superseded(committed.reason);
       if (committed.is === "conflict") throw new Error("a commit without guards was refused");
       this.#authority.committed(pending.touched, committed.revision);
       for (const tell of this.#listeners)

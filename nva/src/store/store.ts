@@ -20,7 +20,11 @@ export type RowChange = { table: Table; key: string; value?: string };
 export type Row = { key: string; value: string /** Of its last change. */; revision: number };
 /** The row must be at `revision`; 0: must not be there. */
 export type Guard = { table: Table; key: string; revision: number };
-export type Committed = { is: "committed"; revision: number } | { is: "conflict"; guard: Guard };
+export type Committed =
+  | { is: "committed"; revision: number }
+  | { is: "conflict"; guard: Guard }
+  /** Another process writes now: what was decided here was decided from old rows. Nothing was changed. */
+  | { is: "superseded"; reason: string };
 /** What one commit changed, in order. */
 export type Batch = { revision: number; changes: readonly RowChange[] };
 
@@ -34,7 +38,7 @@ export interface Store {
   /** What it is, for `nva status`. */
   readonly kind: string;
   readonly id: Uuid;
-  /** Of the last commit; 0: none yet. */
+  /** Of the last commit that is known here; 0: none yet. */
   readonly revision: number;
   get(table: Table, key: string): Promise<Row | undefined>;
   /** Rows whose key begins with `prefix`, in the order of their keys. */

@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { delimiter, join } from "node:path";
+import { systemClock } from "@nve/linux/clock";
+import { EtcdClient } from "@nve/nva/store/etcd/client";
+import { until } from "./lab.ts";
+
+/** Whether the tests with etcd can run here: `npm run setup` installs it. */
+export const hasEtcd = (process.env["PATH"] ?? "")
+  .split(delimiter)
+  .some((folder) => existsSync(join(folder, "etcd")));
+
+export type EtcdCluster = {
+  endpoints: readonly string[];
+  /** One that answers no more, whatever the signal; SIGCONT brings one back from SIGSTOP. */
+  signal(member: number, signal: NodeJS.Signals): Promise<void>;
+  /** Starts one again that was killed, with what it has on its disk. */
+  start(member: number): Promise<void>;
+  /** Which of them leads. */
+  leader(): Promise<number>;
+  stop(): Promise<void>;
+};
+
+/** An etcd cluster on free ports of this machine, its data in memory. */
+export async function etcdCluster(members = 1): Promise<EtcdCluster> {
+  const folder = mkdtempSync("/dev/shm/etcd-");
+  const ports = await freePorts(2 * members);
+  const client = (i: number): string => `127.0.0.1:${ports[2 * i]}`;
+  const peer = (i: number): string => `http://127.0.0.1:${ports[2 * i + 1]}`;
+  const all = Array.from({ length: members }, (_, i) => i);
+  const processes: (ChildProcess | undefined)[] = [];
+
+  const words = (i: number): string[] => [
+    ...["--name", `n${i}`, "--data-dir", join(folder, `n${i}`)],
+    ...["--listen-client-urls", `http://${client(i)}`],
+    ...["--advertise-client-urls", `http://${client(i)}`],
+    ...["--listen-peer-urls", peer(i), "--initial-advertise-peer-urls", peer(i)],
+    ...["--initial-cluster", all.map((one) => `n${one}=${peer(one)}`).join(",")],
+    ...["--initial-cluster-token", folder, "--heartbeat-interval", "50"],
+    ...["--election-timeout", "300", "--logger", "zap", "--log-level", "error"],
+  ];
+  const start = async (i: number): Promise<void> => {
+    processes[i] = spawn("etcd", words(i), { stdio: "ignore" });
+  };
+  const answers = async (i: number): Promise<true | undefined> => {
+    const one = new EtcdClient([client(i)], systemClock);
+    try {
+      await one.range({ key: Buffer.from("a") }, 1_000);
+      return true;
+    } catch {
+      return undefined;
+    } finally {
+      one.close();
+    }
+  };
+  const signal = async (i: number, name: NodeJS.Signals): Promise<void> => {
+    const child = processes[i];
+    if (child === undefined || child.exitCode !== null) return;
+    const gone =
+      name === "SIGKILL"
+        ? new Promise((resolve) => child.once("exit", resolve))
+        : Promise.resolve();
+    child.kill(name);
+    await gone;
+  };
+  const stop = async (): Promise<void> => {
+    await Promise.all(all.map((i) => signal(i, "SIGKILL")));
+    rmSync(folder, { recursive: true, force: true });
+  };
+
+  try {
+    await Promise.all(all.map(start));
+    for (const i of all) await until(`etcd member ${i} to answer`, () => answers(i), 20_000);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    endpoints: all.map(client),
+    signal,
+    start,
+    leader: () => leaderOf(all.map(client)),
+    stop,
+  };
+}
+
+/** By what each of them says on its metrics page. */
+async function leaderOf(endpoints: readonly string[]): Promise<number> {
+  for (const [i, endpoint] of endpoints.entries()) {
+    const page = await fetch(`http://${endpoint}/metrics`, { signal: AbortSignal.timeout(1_000) })
+      .then((response) => response.text())
+      .catch(() => "");
+    if (/^etcd_server_is_leader 1$/m.test(page)) return i;
+  }
+  throw new Error("no member of the etcd cluster leads");
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once("error", reject);
+          server.listen(0, "127.0.0.1", () => {
+            const address = server.address();
+            resolve(typeof address === "object" && address !== null ? address.port : 0);
+          });
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
