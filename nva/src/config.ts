@@ -1,4 +1,5 @@
 import { checked } from "@nve/program";
+import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-files";
 import { OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
@@ -17,13 +18,9 @@ const hostPort = z.string().transform(
   }),
 );
 
-const listen = z.strictObject({
-  address: hostPort.default("0.0.0.0:7470"),
-  insecure: z.literal(true, {
-    error:
-      "TLS is not there yet: say `insecure: true` to listen without, on a network that only NVEs and administrators reach",
-  }),
-});
+const listen = z
+  .strictObject({ address: hostPort.default("0.0.0.0:7470"), ...tlsOrInsecure })
+  .refine(isOneOfBoth, tlsFault);
 
 const store = z.discriminatedUnion(
   "use",

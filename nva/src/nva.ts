@@ -1,12 +1,15 @@
 import grpc from "@grpc/grpc-js";
 import type { Clock } from "@nve/linux";
-import { type Log, type Serving, serve } from "@nve/program";
+import type { Log, Serving } from "@nve/program";
+import { Tls } from "@nve/program/tls";
 import { Authority } from "./authority/authority.ts";
 import type { NvaConfig } from "./config.ts";
 import { wholeDelta } from "./server/delta.ts";
 import { Feed } from "./server/feed.ts";
+import { logRefusal } from "./server/guard.ts";
 import { type Hub, Watching } from "./server/hub.ts";
 import { Keeper } from "./server/keeper.ts";
+import { listenAt } from "./server/listen.ts";
 import { northboundService } from "./server/northbound.ts";
 import { nveService } from "./server/nve.ts";
 import { lmdbStore } from "./store/lmdb.ts";
@@ -25,10 +28,12 @@ export type Nva = {
 
 /** Starts an authority. @throws Refused when the store or an address cannot be used */
 export async function startNva(config: NvaConfig, clock: Clock, log: Log): Promise<Nva> {
+  const tls = config.listen?.tls && new Tls(config.listen.tls, { log });
   const store = await openStore(config.store);
   try {
-    return await serveStore(store, config, clock, log);
+    return await serveStore(store, tls, config, clock, log);
   } catch (error) {
+    tls?.close();
     await store.close();
     throw error;
   }
@@ -37,12 +42,18 @@ export async function startNva(config: NvaConfig, clock: Clock, log: Log): Promi
 const openStore = async (store: NvaConfig["store"]): Promise<Store> =>
   store.use === "memory" ? memoryStore() : lmdbStore(store.path);
 
-async function serveStore(store: Store, config: NvaConfig, clock: Clock, log: Log): Promise<Nva> {
+async function serveStore(
+  store: Store,
+  tls: Tls | undefined,
+  config: NvaConfig,
+  clock: Clock,
+  log: Log,
+): Promise<Nva> {
   const holdMs = config.holdSeconds * 1000;
   const authority = new Authority(await loadTables(store), holdMs, clock.now());
   const feed = await feedOf(store, authority);
   const keeper = new Keeper(authority, store, clock);
-  const hub = hubOf(config.id, keeper, feed, clock, log, holdMs);
+  const hub = { ...hubOf(config.id, keeper, feed, clock, log, holdMs), tls };
   tellWatchers(hub);
   await keeper.change((all, now) => all.start(now));
   keeper.start();
@@ -51,18 +62,12 @@ async function serveStore(store: Store, config: NvaConfig, clock: Clock, log: Lo
   const stop = async (): Promise<void> => {
     for (const call of [...hub.calls]) call.close(grpc.status.UNAVAILABLE, "the NVA is stopping");
     await Promise.all(servers.map((server) => server.close()));
+    tls?.close();
     await keeper.stop();
     await store.close();
   };
   try {
-    servers.push(await serve(config.socket, services));
-    if (config.listen !== undefined) {
-      servers.push(await serve(config.listen.address, services));
-      log.warn(
-        { address: config.listen.address },
-        "listening without TLS: whoever reaches this address may change everything",
-      );
-    }
+    servers.push(...(await listenAt(config, services, tls, log, logRefusal(log))));
   } catch (error) {
     await stop();
     throw error;

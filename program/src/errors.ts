@@ -3,6 +3,11 @@ export class Refused extends Error {
   override readonly name: string = "Refused";
 }
 
+/** Who asks may not. */
+export class Forbidden extends Refused {
+  override readonly name = "Forbidden";
+}
+
 /** What was asked for is not there. */
 export class NotFound extends Refused {
   override readonly name = "NotFound";

@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import grpc from "@grpc/grpc-js";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { answers } from "./answers.ts";
-import { NotFound, Refused } from "./errors.ts";
+import { Forbidden, NotFound, Refused } from "./errors.ts";
 import { makeFolder } from "./folder.ts";
 import type { Log } from "./log.ts";
 import { type Listening, listenPlain, listenTls } from "./tcp-server.ts";
@@ -118,6 +118,7 @@ export function unary<Req, Res>(
 export function statusOf(error: unknown): { code: grpc.status; details: string } {
   const details = error instanceof Error ? error.message : String(error);
   if (error instanceof NotFound) return { code: grpc.status.NOT_FOUND, details };
+  if (error instanceof Forbidden) return { code: grpc.status.PERMISSION_DENIED, details };
   if (error instanceof Refused) return { code: grpc.status.FAILED_PRECONDITION, details };
   if (error instanceof OutOfRange) return { code: grpc.status.INVALID_ARGUMENT, details };
   return { code: grpc.status.INTERNAL, details };
@@ -137,6 +138,8 @@ function refusal(error: grpc.ServiceError, target: string): Refused {
       );
     case grpc.status.NOT_FOUND:
       return new NotFound(error.details, { cause: error });
+    case grpc.status.PERMISSION_DENIED:
+      return new Forbidden(error.details, { cause: error });
     default:
       return new Refused(error.details, { cause: error });
   }

@@ -86,6 +86,11 @@ export const statusRecord = (status: NvaStatus) => ({
   nvesStale: status.nvesStale,
   claims: status.claims,
   watchers: status.watchers,
+  certificateValidTo:
+    status.certificateValidToUnixMs === 0n
+      ? ""
+      : new Date(Number(status.certificateValidToUnixMs)).toISOString(),
+  certificateFault: status.certificateFault,
 });
 
 const ipsOf = ({ ips, prefixes }: Pick<Mapping, "ips" | "prefixes">): string[] => [

@@ -1,7 +1,7 @@
 import type { Clock } from "@nve/linux";
-import type { Log } from "@nve/program";
+import type { Log, Tls } from "@nve/program";
 import type { NveId, VnId } from "@nve/protocol-spec";
-import type { Touch } from "../authority/records.ts";
+import type { Disconnect, Touch } from "../authority/records.ts";
 import type { Feed } from "./feed.ts";
 import type { Keeper } from "./keeper.ts";
 
@@ -11,12 +11,14 @@ export type Hub = {
   readonly version: string;
   readonly startedUnixMs: number;
   readonly holdMs: number;
+  /** Where it listens with TLS. */
+  readonly tls?: Tls | undefined;
   readonly keeper: Keeper;
   readonly feed: Feed;
   readonly clock: Clock;
   readonly log: Log;
   /** The live session of each NVE. */
-  readonly sessions: Map<NveId, Closable>;
+  readonly sessions: Map<NveId, NveSession>;
   /** Everything that has to be ended when the NVA stops. */
   readonly calls: Set<Closable>;
   readonly watchers: Watching;
@@ -26,6 +28,11 @@ export type Hub = {
 
 export interface Closable {
   close(code: number, reason: string): void;
+}
+
+export interface NveSession extends Closable {
+  /** Tells the NVE who may stay no more. */
+  disconnect(order: Disconnect): void;
 }
 
 /** Who watches which VN. */

@@ -168,6 +168,8 @@ function status(authority: Authority, hub: Hub): wire.NvaStatus {
     claims: authority.claimCount,
     watchers: hub.watchers.count,
     startedUnixMs: BigInt(hub.startedUnixMs),
+    certificateValidToUnixMs: BigInt(hub.tls?.current.notAfter ?? 0),
+    certificateFault: hub.tls?.fault ?? "",
   };
 }
 

@@ -1,5 +1,5 @@
 import grpc from "@grpc/grpc-js";
-import { Refused, statusOf } from "@nve/program";
+import { Forbidden, Refused, statusOf } from "@nve/program";
 import { Instant, type NveId, OutOfRange } from "@nve/protocol-spec";
 import type {
   Admissions,
@@ -10,9 +10,12 @@ import type {
 } from "@nve/protocol-spec/proto/nve";
 import { limits } from "../authority/limits.ts";
 import type { Session as SessionKey } from "../authority/nve-state.ts";
+import type { Disconnect } from "../authority/records.ts";
+import { notItself } from "./access.ts";
 import { admitEach } from "./admit.ts";
 import { fromLocation, fromReport, fromUuid, toRefusal, toUuid } from "./convert.ts";
-import type { Closable, Hub } from "./hub.ts";
+import type { Hub, NveSession } from "./hub.ts";
+import { identityOf } from "./identity.ts";
 
 type Call = grpc.ServerDuplexStream<NveMessage, NvaMessage>;
 
@@ -23,9 +26,11 @@ const aliveMs = 1_000;
 const silentBeats = 3;
 /** Reports and questions that are not answered yet, at which we read no further. */
 const unanswered = 16;
+/** In one Disconnect. */
+const vnicsPerMessage = 10_000;
 
 /** One Connect call: the session of an NVE. */
-export class Session implements Closable {
+export class Session implements NveSession {
   readonly #call: Call;
   readonly #hub: Hub;
   #nveId: NveId | undefined;
@@ -72,6 +77,13 @@ export class Session implements Closable {
       );
   }
 
+  disconnect({ vnId, vnics, reason }: Disconnect): void {
+    for (let i = 0; i < vnics.length; i += vnicsPerMessage) {
+      const some = vnics.slice(i, i + vnicsPerMessage).map(toUuid);
+      this.#send({ $case: "disconnect", value: { vnId, vnics: some, reason } });
+    }
+  }
+
   #receive({ message }: NveMessage): void {
     if (this.#closed) return;
     this.#silent = 0;
@@ -101,6 +113,8 @@ export class Session implements Closable {
         `this NVA speaks version ${version} of the protocol, the NVE ${hello.versionMin} to ${hello.versionMax}`,
       );
     const location = fromLocation(hello.location);
+    const other = notItself(identityOf(this.#call), location.nveId, location.vteps);
+    if (other !== undefined) throw new Forbidden(other);
     const incarnation = fromUuid(hello.incarnation, "incarnation");
     const { sessions, keeper, log } = this.#hub;
     this.#nveId = location.nveId;
@@ -164,6 +178,9 @@ export class Session implements Closable {
       throw new OutOfRange(
         `Admissions: ${requests.length} requests, not ${limits.admissions} at most`,
       );
+    const who = identityOf(this.#call);
+    const other = requests.flatMap(({ nveId }) => notItself(who, nveId) ?? [])[0];
+    if (other !== undefined) throw new Forbidden(other);
     this.#begin();
     this.#do(
       this.#hub.keeper.ask((authority) => admitEach(authority, requests)),

@@ -1,10 +1,11 @@
 import grpc from "@grpc/grpc-js";
-import { Refused, statusOf } from "@nve/program";
+import { Forbidden, Refused, statusOf } from "@nve/program";
 import { Instant, NveId, OutOfRange, VnId } from "@nve/protocol-spec";
 import type { VnWatch, WatchRequest } from "@nve/protocol-spec/proto/nve";
 import type { Authority } from "../authority/authority.ts";
 import { limits } from "../authority/limits.ts";
 import type { Touch } from "../authority/records.ts";
+import { notItself } from "./access.ts";
 import { toCursor } from "./convert.ts";
 import {
   deltaOf,
@@ -17,6 +18,7 @@ import {
   sizeOf,
 } from "./delta.ts";
 import type { Closable, Hub, VnWatcher } from "./hub.ts";
+import { identityOf } from "./identity.ts";
 
 /** The response side takes encoded messages, so that one change is encoded once for all. */
 export type WatchCall = grpc.ServerDuplexStream<WatchRequest, Buffer>;
@@ -108,6 +110,8 @@ export class Watcher implements VnWatcher, Closable {
       const id = NveId(nveId);
       if (this.#nveId !== undefined && this.#nveId !== id)
         throw new OutOfRange(`a watch is of one NVE: "${this.#nveId}", not "${id}"`);
+      const other = notItself(identityOf(this.#call), id);
+      if (other !== undefined) throw new Forbidden(other);
       this.#nveId = id;
     }
     const wanted = add.map((watch) => ({ vnId: VnId(watch.vnId), cursor: watch.cursor }));

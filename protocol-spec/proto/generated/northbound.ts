@@ -412,6 +412,10 @@ export interface NvaStatus {
   claims: number;
   watchers: number;
   startedUnixMs: bigint;
+  /** 0: it does not listen with TLS */
+  certificateValidToUnixMs: bigint;
+  /** why the files that are there now are not in use; empty: they are */
+  certificateFault: string;
 }
 
 function createBaseResourceKey(): ResourceKey {
@@ -4163,6 +4167,8 @@ function createBaseNvaStatus(): NvaStatus {
     claims: 0,
     watchers: 0,
     startedUnixMs: 0n,
+    certificateValidToUnixMs: 0n,
+    certificateFault: "",
   };
 }
 
@@ -4203,6 +4209,17 @@ export const NvaStatus: MessageFns<NvaStatus> = {
         throw new globalThis.Error("value provided for field message.startedUnixMs of type uint64 too large");
       }
       writer.uint32(80).uint64(message.startedUnixMs);
+    }
+    if (message.certificateValidToUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.certificateValidToUnixMs) !== message.certificateValidToUnixMs) {
+        throw new globalThis.Error(
+          "value provided for field message.certificateValidToUnixMs of type uint64 too large",
+        );
+      }
+      writer.uint32(160).uint64(message.certificateValidToUnixMs);
+    }
+    if (message.certificateFault !== "") {
+      writer.uint32(170).string(message.certificateFault);
     }
     return writer;
   },
@@ -4300,6 +4317,22 @@ export const NvaStatus: MessageFns<NvaStatus> = {
             message.startedUnixMs = reader.uint64() as bigint;
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.certificateValidToUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.certificateFault = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4329,6 +4362,11 @@ export const NvaStatus: MessageFns<NvaStatus> = {
     message.startedUnixMs = (object.startedUnixMs !== undefined && object.startedUnixMs !== null)
       ? BigInt(object.startedUnixMs)
       : 0n;
+    message.certificateValidToUnixMs =
+      (object.certificateValidToUnixMs !== undefined && object.certificateValidToUnixMs !== null)
+        ? BigInt(object.certificateValidToUnixMs)
+        : 0n;
+    message.certificateFault = object.certificateFault ?? "";
     return message;
   },
 };

@@ -33,8 +33,16 @@ test.each([
   ["store: { use: lmdb }", /line 1: store\.path/],
   ["store: { use: lmdb, path: here }", /write it whole/],
   ["store: { use: memory, path: /x }", /unknown key "path"/],
-  ["store: { use: memory }\nlisten: { address: '0.0.0.0:7470' }", /TLS is not there yet/],
-  ["store: { use: memory }\nlisten: { insecure: false }", /TLS is not there yet/],
+  ["store: { use: memory }\nlisten: { address: '0.0.0.0:7470' }", /line 2: listen: say `tls: {/],
+  ["store: { use: memory }\nlisten: { insecure: false }", /only `true` can stand here/],
+  [
+    "store: { use: memory }\nlisten: { insecure: true, tls: { certificate: /a, key: /b, ca: /c } }",
+    /one of them/,
+  ],
+  [
+    "store: { use: memory }\nlisten: { tls: { certificate: a, ca: /c } }",
+    /listen.tls.certificate: write the file's whole path, from \/\n.*listen.tls.key: is missing/,
+  ],
   ["store: { use: memory }\nlisten: { address: '7470', insecure: true }", /no address like/],
   ["store: { use: memory }\nlisten: { address: 'a:70000', insecure: true }", /no address like/],
   ["store: { use: memory }\nsocket: /run/x.sock", /unix:\/run/],

@@ -204,6 +204,34 @@ test("a CA that is trusted no more: its clients are turned away from then on", a
   expect(await ask(address, next.files(alice))).toMatchObject({ vns: 7 });
 });
 
+test("a ticket from before does not help a client whose CA is trusted no more", async () => {
+  const files = ca.files(nvaSubject);
+  files.ca = folder.put("own-ca.pem", readFileSync(files.ca, "utf8"));
+  const address = await server(files);
+  const { certificate, key } = ca.files(alice);
+  const options = {
+    port: Number(address.split(":")[1]),
+    host: "127.0.0.1",
+    ALPNProtocols: ["h2"],
+    rejectUnauthorized: false,
+    cert: readFileSync(certificate),
+    key: readFileSync(key),
+  };
+  const first = connectTls(options);
+  const [session] = (await once(first, "session")) as [Buffer];
+  first.destroy();
+  const resumed = connectTls({ ...options, session });
+  await once(resumed, "secureConnect");
+  expect(resumed.isSessionReused()).toBe(true);
+  resumed.destroy();
+  folder.put("own-ca.pem", folder.ca().pair.certificate.toString());
+  await logged(/new certificates taken/);
+  const again = connectTls({ ...options, session });
+  await once(again, "secureConnect");
+  expect(again.isSessionReused()).toBe(false);
+  again.destroy();
+});
+
 async function serialAt(address: string): Promise<string> {
   const [, port] = address.split(":");
   const { certificate, key } = ca.files(alice);
