@@ -162,6 +162,7 @@ export {
   organizationalOctets,
   readOrganizational,
   readTlv,
+  TLV_HEADER,
   type Tlv,
   tlvOctets,
 } from "./tlv.ts";
@@ -209,6 +210,7 @@ export {
   stepBridge,
 } from "./vdp/bridge.ts";
 export {
+  associationLength,
   type Filters,
   filterOctets,
   maxEntries,

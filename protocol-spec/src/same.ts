@@ -7,9 +7,9 @@ export function same(a: unknown, b: unknown): boolean {
   if (a instanceof Uint8Array || b instanceof Uint8Array) {
     return a instanceof Uint8Array && b instanceof Uint8Array && sameOctets(a, b);
   }
-  const left = new Map(Object.entries(a));
+  const left = Object.entries(a);
   const right = new Map(Object.entries(b));
   return (
-    left.size === right.size && [...left].every(([k, v]) => right.has(k) && same(v, right.get(k)))
+    left.length === right.size && left.every(([k, v]) => right.has(k) && same(v, right.get(k)))
   );
 }

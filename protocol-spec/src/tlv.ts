@@ -1,4 +1,4 @@
-import { concat, type Reader, uint } from "./bytes.ts";
+import { type Reader, Writer } from "./bytes.ts";
 import { OutOfRange } from "./errors.ts";
 
 /**
@@ -43,14 +43,22 @@ export function readTlv(r: Reader): Tlv {
 
 /** @throws OutOfRange when `type` is not in 0 … 127 or the parts make more than 511 octets */
 export function tlvOctets(type: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const value = concat(...parts);
+  const length = parts.reduce((n, part) => n + part.length, 0);
+  const w = new Writer(TLV_HEADER + length);
+  writeTlvHeader(w, type, length);
+  for (const part of parts) w.put(part);
+  return w.end();
+}
+
+/** What stands in front of `length` octets. @throws OutOfRange as {@link tlvOctets} */
+export function writeTlvHeader(w: Writer, type: number, length: number): void {
   if (!Number.isInteger(type) || type < 0 || type > 127) {
     throw new OutOfRange(`TLV type ${type} is not in 0..127`);
   }
-  if (value.length > MAX_TLV_LENGTH) {
-    throw new OutOfRange(`a TLV holds ${MAX_TLV_LENGTH} octets, not ${value.length}`);
+  if (length > MAX_TLV_LENGTH) {
+    throw new OutOfRange(`a TLV holds ${MAX_TLV_LENGTH} octets, not ${length}`);
   }
-  return concat(uint(2, (type << 9) | value.length), value);
+  w.uint(2, (type << 9) | length);
 }
 
 export function readOrganizational(r: Reader): Organizational {
@@ -58,6 +66,13 @@ export function readOrganizational(r: Reader): Organizational {
 }
 
 /** The information string: OUI, subtype, octets. @throws OutOfRange */
-export function organizationalOctets({ oui, subtype, octets }: Organizational): Uint8Array {
-  return concat(uint(3, oui), uint(1, subtype), octets);
+export function organizationalOctets(tlv: Organizational): Uint8Array {
+  const w = new Writer(ORGANIZATIONAL_HEADER + tlv.octets.length);
+  writeOrganizational(w, tlv);
+  return w.end();
+}
+
+/** @throws OutOfRange */
+export function writeOrganizational(w: Writer, { oui, subtype, octets }: Organizational): void {
+  w.uint(3, oui).uint(1, subtype).put(octets);
 }

@@ -1,5 +1,6 @@
 import {
   addressTlvs,
+  associationLength,
   type ExtensionKind,
   hashOfSet,
   hexText,
@@ -11,6 +12,7 @@ import {
   prefixTlvs,
   setTlv,
   THIRD_ROOM,
+  TLV_HEADER,
   type Uuid,
   type VdpTlv,
   type VsiAddress,
@@ -19,7 +21,7 @@ import {
 } from "@nve/protocol-spec";
 import { leaves, type Tree } from "./tree.ts";
 import {
-  associateOf,
+  entriesOf,
   groupOf,
   labelTlvs,
   MAX_ENTRIES,
@@ -111,10 +113,9 @@ function besideFirst({ vnic, vm, vdp, reads }: Speaker, tree: Tree): VdpTlv[] {
 }
 
 /** Octets that are left beside the request, its VNs' names and labels. */
-function roomFor({ vnic, vdp, reads }: Speaker, tree: Tree, first: readonly VdpTlv[]): number {
-  const { type, association } = associateOf(vnic, tree, new Map(), vdp);
-  const tlvs: VdpTlv[] = [{ is: "association", type, association }, ...first];
-  const taken = vdpduLength({ manager: vdp.manager, tlvs });
+function roomFor({ vdp, reads }: Speaker, tree: Tree, first: readonly VdpTlv[]): number {
+  const request = TLV_HEADER + associationLength("group-mac-vid", entriesOf(tree).length);
+  const taken = request + vdpduLength({ manager: vdp.manager, tlvs: first });
   return MAX_ULPDU - taken - (reads.has("sets") ? NAME : 0);
 }
 

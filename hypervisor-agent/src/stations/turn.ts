@@ -115,8 +115,10 @@ export const isLive = ({ is }: Station): boolean =>
   is === "proc" || is === "up" || is === "keepalive";
 
 export function put(turn: Turn, vnic: Vnic, bind = false): void {
-  touch(turn, vnic.name);
-  turn.vnics.set(vnic);
+  if (turn.vnics.get(vnic.name) !== vnic) {
+    touch(turn, vnic.name);
+    turn.vnics.set(vnic);
+  }
   if (bind) turn.bind.add(vnic.name);
 }
 

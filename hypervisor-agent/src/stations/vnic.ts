@@ -107,6 +107,7 @@ export const bindingsOf = (vnics: Iterable<Vnic>): VnicBinding[] =>
 
 /** Whether the virtual switch is told the same of both. */
 export function sameBindings(a: Vnic, b: Vnic): boolean {
+  if (a.granted === b.granted && a.unbound === b.unbound) return true;
   const [ours, theirs] = [bindingsOf([a]), bindingsOf([b])];
   return ours.length === theirs.length && ours.every((one, i) => sameBinding(one, theirs[i]));
 }

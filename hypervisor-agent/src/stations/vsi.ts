@@ -72,7 +72,7 @@ export function associateOf(
 export const MAX_ENTRIES = maxEntries("group-mac-vid");
 
 /** The pairs in the filter entries: all, or the first of each VN where there are more than fit. */
-function entriesOf(tree: Tree): Leaf[] {
+export function entriesOf(tree: Tree): Leaf[] {
   const all = leaves(tree);
   return all.length <= MAX_ENTRIES ? all : tree.flatMap((node) => leaves([node]).slice(0, 1));
 }

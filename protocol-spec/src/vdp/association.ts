@@ -1,8 +1,8 @@
-import { bits, concat, hexPairs, type Reader, sameOctets, uint } from "../bytes.ts";
+import { bits, hexText, type Reader, sameOctets, Writer } from "../bytes.ts";
 import { OutOfRange } from "../errors.ts";
 import { macFrom, type Uuid, uuidFrom, uuidOctets } from "../ids.ts";
 import { ipFrom } from "../ip.ts";
-import { type Filters, filterOctets, readFilters } from "./filters.ts";
+import { associationLength, type Filters, readFilters, writeFilters } from "./filters.ts";
 
 /** TLV types 1 … 4. */
 export type AssociationType = "pre-associate" | "pre-associate-rr" | "associate" | "de-associate";
@@ -53,13 +53,20 @@ export function readAssociation(r: Reader): Association {
 }
 
 /** @throws OutOfRange when a field does not fit, or there are no entries, or more than fit one TLV */
-export function associationOctets({ status, vsiType, vsiId, filters }: Association): Uint8Array {
-  return concat(
-    statusOctet(status),
-    concat(uint(3, vsiType.id), uint(1, vsiType.version)),
-    vsiIdOctets(vsiId),
-    filterOctets(filters),
-  );
+export function associationOctets(association: Association): Uint8Array {
+  const { by, entries } = association.filters;
+  const w = new Writer(associationLength(by, entries.length));
+  writeAssociation(w, association);
+  return w.end();
+}
+
+/** @throws OutOfRange as {@link associationOctets} */
+export function writeAssociation(w: Writer, association: Association): void {
+  const { status, vsiType, vsiId, filters } = association;
+  writeStatus(w, status);
+  w.uint(3, vsiType.id).uint(1, vsiType.version);
+  writeVsiId(w, vsiId);
+  writeFilters(w, filters);
 }
 
 export function readVsiId(r: Reader): VsiId {
@@ -67,9 +74,15 @@ export function readVsiId(r: Reader): VsiId {
 }
 
 /** @throws OutOfRange */
-export function vsiIdOctets({ format, octets }: VsiId): Uint8Array {
+export function vsiIdOctets(vsiId: VsiId): Uint8Array {
+  const w = new Writer(17);
+  writeVsiId(w, vsiId);
+  return w.end();
+}
+
+function writeVsiId(w: Writer, { format, octets }: VsiId): void {
   if (octets.length !== 16) throw new OutOfRange(`a VSI ID has 16 octets, not ${octets.length}`);
-  return concat(uint(1, format), octets);
+  w.uint(1, format).put(octets);
 }
 
 /** The VSI ID of a VNIC Name (H5). */
@@ -87,7 +100,7 @@ export const sameVsi = (a: VsiId, b: VsiId): boolean =>
 
 /** For people and as a key: equal for equal VSI IDs only. One that is not as its format says is `format:hex`. */
 export function vsiIdText({ format, octets }: VsiId): string {
-  const hex = hexPairs(octets).join("");
+  const hex = hexText(octets);
   switch (format) {
     case VsiIdFormat.ipv4:
       if (hex.startsWith(`${"0".repeat(20)}ffff`)) return ipFrom(octets.subarray(12));
@@ -112,10 +125,10 @@ function readStatus(r: Reader): Status {
     : { is: "response", keep: bit6, hard: bit5, code };
 }
 
-function statusOctet(status: Status): Uint8Array {
+function writeStatus(w: Writer, status: Status): void {
   const response = status.is === "response";
   const bit6 = response ? status.keep : status.suspended;
   const bit5 = response ? status.hard : status.migrating;
   const flags = (response ? 0x40 : 0) | (bit6 ? 0x20 : 0) | (bit5 ? 0x10 : 0);
-  return uint(1, flags | bits(4, status.code));
+  w.uint(1, flags | bits(4, status.code));
 }

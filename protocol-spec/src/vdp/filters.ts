@@ -1,4 +1,4 @@
-import { bits, concat, type Reader, uint } from "../bytes.ts";
+import { bits, type Reader, Writer } from "../bytes.ts";
 import { DecodeError, OutOfRange } from "../errors.ts";
 import { type Mac, macFrom, macOctets, Vid, VnId } from "../ids.ts";
 import { MAX_TLV_LENGTH } from "../tlv.ts";
@@ -66,11 +66,18 @@ export function readFilters(r: Reader): Filters {
 
 /** @throws OutOfRange when there are no entries, or more than fit one TLV, or a field does not fit */
 export function filterOctets(filters: Filters): Uint8Array {
-  const { by, entries } = filters;
+  const w = new Writer(3 + KINDS[filters.by].size * filters.entries.length);
+  writeFilters(w, filters);
+  return w.end();
+}
+
+/** @throws OutOfRange as {@link filterOctets} */
+export function writeFilters(w: Writer, { by, entries }: Filters): void {
   if (entries.length < 1 || entries.length > maxEntries(by)) {
     throw new OutOfRange(`${entries.length} ${by} entries, not 1..${maxEntries(by)}`);
   }
-  return concat(uint(1, KINDS[by].format), uint(2, entries.length), ...entryOctets(filters));
+  w.uint(1, KINDS[by].format).uint(2, entries.length);
+  for (const entry of entries) writeEntry(w, entry);
 }
 
 function readEntries<E>(r: Reader, count: number, size: number, read: (r: Reader) => E): E[] {
@@ -99,20 +106,14 @@ function readTag(r: Reader): Tag {
   return tag;
 }
 
-function entryOctets(filters: Filters): Uint8Array[] {
-  switch (filters.by) {
-    case "vid":
-      return filters.entries.map(tagOctets);
-    case "mac-vid":
-      return filters.entries.map((e) => concat(macOctets(e.mac), tagOctets(e)));
-    case "group-vid":
-      return filters.entries.map((e) => concat(uint(4, e.groupId), tagOctets(e)));
-    case "group-mac-vid":
-      return filters.entries.map((e) => concat(uint(4, e.groupId), macOctets(e.mac), tagOctets(e)));
-  }
+/** What an entry of its kind has, in the order that all kinds have. */
+function writeEntry(w: Writer, entry: Tag & { groupId?: number; mac?: Mac }): void {
+  if (entry.groupId !== undefined) w.uint(4, entry.groupId);
+  if (entry.mac !== undefined) w.put(macOctets(entry.mac));
+  writeTag(w, entry);
 }
 
-function tagOctets({ pcp, vid }: Tag): Uint8Array {
+function writeTag(w: Writer, { pcp, vid }: Tag): void {
   const priority = pcp === undefined ? 0 : 0x8000 | (bits(3, pcp) << 12);
-  return uint(2, priority | (vid ?? 0));
+  w.uint(2, priority | (vid ?? 0));
 }

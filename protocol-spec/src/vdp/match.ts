@@ -1,5 +1,4 @@
 import type { Mac } from "../ids.ts";
-import { same } from "../same.ts";
 import type { Filters, Tag } from "./filters.ts";
 
 /** Any kind of filter entry. */
@@ -67,7 +66,7 @@ const entryAnswered = (asked: Entry, given: Entry | undefined): boolean =>
 const samePcp = (asked: Tag, granted: Tag | undefined): boolean =>
   asked.vid === undefined || asked.pcp === undefined || asked.pcp === granted?.pcp;
 
-const sameKey = (a: Entry, b: Entry): boolean => same(a.groupId, b.groupId) && same(a.mac, b.mac);
+const sameKey = (a: Entry, b: Entry): boolean => a.groupId === b.groupId && a.mac === b.mac;
 
 const tagOf = (entry: Tag | undefined): Tag => ({
   ...(entry?.vid === undefined ? {} : { vid: entry.vid }),

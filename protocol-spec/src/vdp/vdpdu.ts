@@ -1,23 +1,23 @@
-import { concat, decode, type Reader } from "../bytes.ts";
+import { decode, type Reader, Writer } from "../bytes.ts";
 import { DecodeError, OutOfRange } from "../errors.ts";
 import {
   END_TLV,
   ORGANIZATIONAL_HEADER,
   ORGANIZATIONAL_TLV,
   type Organizational,
-  organizationalOctets,
   readOrganizational,
   readTlv,
   TLV_HEADER,
   type Tlv,
-  tlvOctets,
+  writeOrganizational,
+  writeTlvHeader,
 } from "../tlv.ts";
 import { readAddresses } from "./address-tlv.ts";
 import {
   type Association,
   type AssociationType,
-  associationOctets,
   readAssociation,
+  writeAssociation,
 } from "./association.ts";
 import { associationLength } from "./filters.ts";
 import { readLabels } from "./label-tlv.ts";
@@ -92,7 +92,11 @@ export function vdpduOctets({ manager, tlvs }: Vdpdu): Uint8Array {
   if (manager.length !== MANAGER_LENGTH) {
     throw new OutOfRange(`a VSI manager ID has ${MANAGER_LENGTH} octets, not ${manager.length}`);
   }
-  return concat(tlvOctets(MANAGER_TLV, manager), ...tlvs.map(vdpTlvOctets));
+  const w = new Writer(vdpduLength({ manager, tlvs }));
+  writeTlvHeader(w, MANAGER_TLV, MANAGER_LENGTH);
+  w.put(manager);
+  for (const tlv of tlvs) writeVdpTlv(w, tlv);
+  return w.end();
 }
 
 /** As many octets as {@link vdpduOctets} makes of it, without making them. */
@@ -139,15 +143,22 @@ function vdpTlvLength(tlv: VdpTlv): number {
   }
 }
 
-function vdpTlvOctets(tlv: VdpTlv): Uint8Array {
+function writeVdpTlv(w: Writer, tlv: VdpTlv): void {
+  const length = vdpTlvLength(tlv);
   switch (tlv.is) {
     case "association":
-      return tlvOctets(ASSOCIATION_TLV[tlv.type], associationOctets(tlv.association));
+      writeTlvHeader(w, ASSOCIATION_TLV[tlv.type], length);
+      writeAssociation(w, tlv.association);
+      break;
     case "organizational":
-      return tlvOctets(ORGANIZATIONAL_TLV, organizationalOctets(tlv));
+      writeTlvHeader(w, ORGANIZATIONAL_TLV, length);
+      writeOrganizational(w, tlv);
+      break;
     case "unknown":
       if (tlv.type < 6 || tlv.type > 126)
         throw new OutOfRange(`TLV type ${tlv.type} is no unknown one`);
-      return tlvOctets(tlv.type, tlv.octets);
+      writeTlvHeader(w, tlv.type, length);
+      w.put(tlv.octets);
+      break;
   }
 }
