@@ -3,8 +3,6 @@ import type { Log } from "@nve/program/log";
 import { type Filters, Instant, type Uuid, type VnId } from "@nve/protocol-spec";
 import {
   type Ask,
-  contentOf,
-  entriesOf,
   type Fixed,
   type GleanOptions,
   NveCore,
@@ -19,11 +17,11 @@ import {
 import { Applier } from "../applier.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import { DataplaneError } from "../dataplane/error.ts";
-import { Gate } from "../gate.ts";
 import { Gleaning } from "../gleaning.ts";
 import type { Nva, NvaClientOptions } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
 import { groupsOf, Refusals } from "../refusals.ts";
+import { Admissions } from "./admissions.ts";
 
 /** Who asked for VSIs on a port, and is told what became of them. */
 export interface Asker {
@@ -53,8 +51,6 @@ export type NveOptions = {
   openNva(options: Pick<NvaClientOptions, "all" | "onEvent" | "settled">): Nva;
 };
 
-/** How long the NVA may take to admit a VNIC; less where whoever asked waits for less. */
-const ADMIT_MS = 2000;
 /** How long an answer waits for the NVA to know the VNIC and for us to know its VN: then first frames arrive. */
 const SYNC_MS = 250;
 /** When settling takes so long, what happens meanwhile is settled together. */
@@ -63,8 +59,6 @@ const MANY_MS = 2;
 const LONG_MS = 20;
 /** Events of which many come at once. */
 const TOGETHER: ReadonlySet<string> = new Set(["release", "sample", "verdicts"]);
-/** Decisions of one port that the NVA is asked for at a time: the other ports, and our own CLI, get their turn. */
-const ADMITS = 16;
 
 /**
  * An NVE without access ports: core, dataplane and NVA, wired. Each event goes through the core, and what the core
@@ -91,7 +85,7 @@ export class Nve {
   readonly #log: Log;
   readonly #startedAt: Instant;
   readonly #events: (NveEvent | { on: "settle" })[] = [];
-  readonly #gates = new Map<string, Gate>();
+  readonly #admissions: Admissions;
   #running = false;
   #callOffSettle: (() => void) | undefined;
   /** What the last settling took. */
@@ -115,10 +109,12 @@ export class Nve {
       all: () => this.core.report(),
       onEvent: (event) => {
         this.feed(event);
+        if (event.on === "nva") this.#admissions.nvaChanged();
         if (event.on === "nva") for (const heard of this.onNva) heard(event.connected);
       },
       settled: () => this.applier.settled(),
     });
+    this.#admissions = new Admissions(this, clock);
   }
 
   get closed(): boolean {
@@ -171,7 +167,8 @@ export class Nve {
     this.feed({ on: "port-gone", name });
     this.feed({ on: "settle" });
     this.dataplane.portDown(name).catch((error: unknown) => this.#portFault(name, error));
-    for (const known of [this.askers, this.portStates, this.#gates]) known.delete(name);
+    for (const known of [this.askers, this.portStates]) known.delete(name);
+    this.#admissions.forget(name);
   }
 
   /** The interface of a port came, went, or was made anew. */
@@ -188,15 +185,8 @@ export class Nve {
   }
 
   /** Which VN has this name, and may this VNIC join it (H4)? */
-  async verdictOnName(
-    name: Uuid,
-    ask: Pick<Ask, "vnic" | "hypervisor" | "port">,
-  ): Promise<Verdict> {
-    const info = [...this.core.infos.values()].find((known) => known.name === name);
-    if (info !== undefined) return { is: "granted", info };
-    const { vnic, hypervisor, port } = ask;
-    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(port) / 4);
-    return this.nva.admit({ vn: name, vnic, hypervisor, port, content: new Map() }, timeoutMs);
+  verdictOnName(name: Uuid, ask: Pick<Ask, "vnic" | "hypervisor" | "port">): Promise<Verdict> {
+    return this.#admissions.onName(name, ask);
   }
 
   /** For the record. */
@@ -281,50 +271,8 @@ export class Nve {
   }
 
   async #admit({ ask, serial, vns }: NveEffect & { do: "admit" }): Promise<void> {
-    const { vsi } = ask;
-    const timeoutMs = Math.min(ADMIT_MS, this.#resourceWaitMs(ask.port) / 3);
-    const deadline = Instant(this.#clock.now() + timeoutMs);
-    const verdicts = await Promise.all(
-      vns.map(async (vn): Promise<[VnId, Verdict]> => {
-        const { is, reason } = this.nva.state;
-        const fromMemory = is !== "connected" && this.core.infos.has(vn);
-        const verdict = (): Verdict | Promise<Verdict> =>
-          fromMemory // what is known is enough
-            ? { is: "unreachable", reason }
-            : this.#gate(ask.port).through(() => this.#verdict(ask, serial, vn, deadline));
-        return [vn, this.#atPort(ask.port, vn, await verdict())];
-      }),
-    );
-    this.feed({ on: "verdicts", vsi, serial, verdicts: new Map(verdicts) });
-  }
-
-  async #verdict(ask: Ask, serial: number, vn: VnId, deadline: Instant): Promise<Verdict> {
-    const timeoutMs = deadline - this.#clock.now();
-    const wanted = this.core.vsis.get(ask.vsi)?.pending?.serial === serial; // or cancelled meanwhile
-    if (timeoutMs <= 0 || !wanted) {
-      const { is, reason } = this.nva.state;
-      return { is: "unreachable", reason: is === "connected" ? "no answer in time" : reason };
-    }
-    const { vnic, hypervisor, port, station, authenticated } = ask;
-    const pool = this.core.ports.get(port)?.pool;
-    const entries = entriesOf(ask.filters, (vid) => pool?.vnOf(vid));
-    const content = contentOf("code" in entries ? [] : entries, ask.addresses);
-    const by = { ...(station && { station }), ...(authenticated && { authenticated }) };
-    return this.nva.admit({ vn, vnic, hypervisor, port, ...by, content }, timeoutMs);
-  }
-
-  /** What the NVA grants the port may yet refuse. */
-  #atPort(port: string, vn: VnId, verdict: Verdict): Verdict {
-    const info = verdict.is === "granted" ? verdict.info : this.core.infos.get(vn);
-    if (verdict.is === "denied" || info === undefined) return verdict;
-    const refusal = this.askers.get(port)?.refusalOf?.(info);
-    return refusal === undefined ? verdict : { ...refusal, is: "denied" };
-  }
-
-  #gate(port: string): Gate {
-    const gate = this.#gates.get(port) ?? new Gate(ADMITS);
-    this.#gates.set(port, gate);
-    return gate;
+    const verdicts = await this.#admissions.verdicts(ask, serial, vns);
+    this.feed({ on: "verdicts", vsi: ask.vsi, serial, verdicts });
   }
 
   async #apply({ change, owners }: NveEffect & { do: "intents" }): Promise<void> {
@@ -377,7 +325,7 @@ export class Nve {
     if (all.length === 0) return;
     const vns = new Set(all.flatMap(({ entries }) => entries.map(({ vn }) => vn)));
     const ports = new Set(all.map(({ ask }) => ask.port));
-    const waits = [...ports].map((port) => this.#resourceWaitMs(port) / 3);
+    const waits = [...ports].map((port) => this.resourceWaitMs(port) / 3);
     const clock = this.#clock;
     await new Promise<void>((resolve) => {
       const callOff = clock.at(Instant(clock.now() + Math.min(SYNC_MS, ...waits)), resolve);
@@ -391,7 +339,7 @@ export class Nve {
     });
   }
 
-  #resourceWaitMs(port: string): number {
+  resourceWaitMs(port: string): number {
     return this.askers.get(port)?.resourceWaitMs ?? Number.POSITIVE_INFINITY;
   }
 }

@@ -216,6 +216,7 @@ const denied = ({ code, reason }: Denial): Verdict => ({
   code: CODES[code] ?? VdpError.other,
   hard: code === DenialCode.DENIAL_CODE_NOT_ALLOWED,
   reason: `the NVA says no: ${reason}`,
+  ...(code === DenialCode.DENIAL_CODE_NO_SUCH_VN && { unknownVn: true }),
 });
 
 export function infoOf({ vnId, vni, name, alias, mtu }: Vn): VnInfo {

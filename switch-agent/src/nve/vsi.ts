@@ -62,7 +62,8 @@ export type VnInfo = { vn: VnId; vni: Vni; name?: Uuid; alias: string; mtu?: num
 /** May this VNIC join this VN (A7, H26)? */
 export type Verdict =
   | { is: "granted"; info: VnInfo }
-  | { is: "denied"; code: number; hard: boolean; reason: string }
+  /** `unknownVn`: there is no such VN now. */
+  | { is: "denied"; code: number; hard: boolean; reason: string; unknownVn?: true }
   | { is: "unreachable"; reason: string };
 
 /**

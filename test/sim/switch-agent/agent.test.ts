@@ -1,4 +1,4 @@
-import { type Filters, IpAddress, VdpError, Vid, VnId } from "@nve/protocol-spec";
+import { type Filters, IpAddress, Uuid, VdpError, Vid, VnId } from "@nve/protocol-spec";
 import { beforeEach, expect, test } from "vitest";
 import { octets } from "../../support/octets.ts";
 import { addresses, request } from "./station.ts";
@@ -166,6 +166,24 @@ test("A7: an unknown VN is refused, nothing is lent, and the next request is dec
   station.ask(request("associate", vm1, group([5001, a])));
   await pass(it.clock, 30);
   expect(station.last).toMatchObject({ status: ok });
+});
+
+test("H26: of a VN that it does not know the NVA is asked once a second by each port, however many want it", async () => {
+  const [station] = it.stations;
+  const vsis = Array.from({ length: 30 }, (_, n) => Uuid(`${vm1.slice(0, -2)}${n + 10}`));
+  station.ask(...vsis.map((vsi) => request("associate", vsi, group([6001, a]))));
+  await pass(it.clock, 100);
+  expect(station.answers, "all of them are refused").toHaveLength(30);
+  const asked = it.nva.admitted.length;
+  expect(asked, "those that were under way with the first").toBeLessThanOrEqual(16);
+  station.ask(request("associate", vm1, group([6001, a])));
+  await pass(it.clock, 30);
+  expect(it.nva.admitted).toHaveLength(asked);
+  it.nva.known.add(6001);
+  await pass(it.clock, 1000);
+  station.ask(request("associate", vm1, group([6001, a])));
+  await pass(it.clock, 30);
+  expect(station.last, "it was made meanwhile").toMatchObject({ status: ok });
 });
 
 test("A7: without the NVA an unknown VN is refused without KEEP, a known one is served", async () => {

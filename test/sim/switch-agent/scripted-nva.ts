@@ -56,7 +56,7 @@ export class ScriptedNva implements Nva {
     const vn = typeof ask.vn === "number" ? ask.vn : this.names.get(ask.vn);
     if (vn === undefined || !this.known.has(vn)) {
       const code = VdpError.invalidVidGroupOrMac;
-      return { is: "denied", code, hard: false, reason: `no VN ${ask.vn}` };
+      return { is: "denied", code, hard: false, reason: `no VN ${ask.vn}`, unknownVn: true };
     }
     const [name] = [...this.names].flatMap(([name, of]) => (of === vn ? [{ name }] : []));
     const octets = this.mtus.get(vn);

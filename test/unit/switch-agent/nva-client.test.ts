@@ -225,6 +225,7 @@ test("A7: the NVA grants or denies, with its reason", async () => {
     is: "denied",
     code: 5,
     reason: "the NVA says no: no such VN",
+    unknownVn: true,
   });
 });
 
