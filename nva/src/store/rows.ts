@@ -1,8 +1,17 @@
 import { checked, Refused } from "@nve/program";
 import { HypervisorId, IpAddress, IpPrefix, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import { z } from "zod";
-import type { Change, Revised, Source, Tables } from "../authority/records.ts";
-import type { Row, RowChange, Store, Table } from "./store.ts";
+import { type EventTail, recentEvents } from "../authority/events.ts";
+import type {
+  Change,
+  Claim,
+  DuplicateRow,
+  EventRow,
+  Revised,
+  Source,
+  Tables,
+} from "../authority/records.ts";
+import type { Row, RowChange, Rows, Table } from "./store.ts";
 
 // How rows look in a store: JSON. What is read back is checked like any other input.
 const vnId = z.number().transform(checked(VnId));
@@ -115,18 +124,59 @@ const claim = z
     source: z.templateLiteral([z.enum(["static", "nve:"]), z.string()]),
     nveId,
   })
-  .transform(({ vnic, hypervisor, port, source, gleaned, ...rest }) => ({
-    ...rest,
-    source: source as Source,
-    ...(vnic === undefined ? {} : { vnic }),
-    ...(hypervisor === undefined ? {} : { hypervisor }),
-    ...(port === undefined ? {} : { port }),
-    ...(gleaned === undefined ? {} : { gleaned }),
-  }));
+  .transform(
+    ({
+      vnic,
+      hypervisor,
+      port,
+      source,
+      gleaned,
+      description,
+      station,
+      authenticated,
+      ...rest
+    }) => ({
+      ...rest,
+      source: source as Source,
+      ...(vnic === undefined ? {} : { vnic }),
+      ...(hypervisor === undefined ? {} : { hypervisor }),
+      ...(port === undefined ? {} : { port }),
+      ...(gleaned === undefined ? {} : { gleaned }),
+      ...(description === undefined ? {} : { description }),
+      ...(station === undefined ? {} : { station }),
+      ...(authenticated === undefined ? {} : { authenticated }),
+    }),
+  );
 const history = z.strictObject({ vnId, mac, sequence: count });
+const duplicate = z.strictObject({
+  vnId,
+  mac,
+  ip: prefix.optional(),
+  moves: count,
+  sinceUnixMs: count,
+  untilUnixMs: count,
+  frozen: z.boolean(),
+  holder: z.string().optional(),
+  sources: z.array(z.string()),
+});
+const event = z.strictObject({
+  id: count,
+  atUnixMs: z.number(),
+  actor: z.string(),
+  action: z.string(),
+  object: z.string(),
+  refused: z.string().optional(),
+  detail: z.record(z.string(), z.unknown()).optional(),
+});
 
 /** Everything that a store holds. @throws Refused that names a row which is not as it was written */
-export async function loadTables(store: Store): Promise<Tables> {
+export async function loadTables(store: Rows): Promise<Tables> {
+  const claims: Claim[] = [];
+  const bindings: Revised<Claim>[] = [];
+  for (const one of await revised(store, "claim", claim)) {
+    if (one.row.source === "static") bindings.push(one);
+    else claims.push(one.row);
+  }
   return {
     vn: await revised(store, "vn", vn),
     nve: await all(store, "nve", nve),
@@ -140,6 +190,21 @@ export async function loadTables(store: Store): Promise<Tables> {
   };
 }
 
+/** The newest events; of the others only where they begin. */
+async function eventTail(store: Rows): Promise<EventTail> {
+  let oldest: string | undefined;
+  let recent: Row[] = [];
+  for await (const row of store.list("event")) {
+    oldest ??= row.key;
+    recent.push(row);
+    if (recent.length >= 2 * recentEvents) recent = recent.slice(recentEvents);
+  }
+  return { oldest: Number(oldest ?? 1), recent: recent.slice(-recentEvents).map(eventRow) };
+}
+
+/** @throws Refused when it is not as it was written */
+export const eventRow = (row: Row): EventRow => parsed("event", event, row) as EventRow;
+
 export const rowChange = ({ table, key, row }: Change): RowChange =>
   row === undefined ? { table, key } : { table, key, value: JSON.stringify(row) };
 
@@ -151,7 +216,7 @@ type Defined<T> = T extends string | number
     : T;
 
 async function revised<T>(
-  store: Store,
+  store: Rows,
   table: Table,
   schema: z.ZodType<T>,
 ): Promise<Revised<Defined<T>>[]> {
@@ -161,7 +226,7 @@ async function revised<T>(
   return rows;
 }
 
-async function all<T>(store: Store, table: Table, schema: z.ZodType<T>): Promise<T[]> {
+async function all<T>(store: Rows, table: Table, schema: z.ZodType<T>): Promise<T[]> {
   const rows: T[] = [];
   for await (const row of store.list(table)) rows.push(parsed(table, schema, row));
   return rows;

@@ -59,6 +59,9 @@ export interface Store {
   close(): Promise<void>;
 }
 
+/** What there is, to be read. */
+export type Rows = Pick<Store, "list" | "revision">;
+
 /** How many commits a store remembers, when not told otherwise. */
 export const remembered = 10_000;
 

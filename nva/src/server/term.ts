@@ -1,0 +1,120 @@
+import type grpc from "@grpc/grpc-js";
+import type { Clock } from "@nve/linux";
+import type { Log, Service, Tls } from "@nve/program";
+import { Authority } from "../authority/authority.ts";
+import { loadTables } from "../store/rows.ts";
+import type { Batch, Rows, Store } from "../store/store.ts";
+import { version } from "../version.ts";
+import { wholeDelta } from "./delta.ts";
+import { Feed } from "./feed.ts";
+import { type Hub, Watching } from "./hub.ts";
+import { Keeper } from "./keeper.ts";
+import { northboundService } from "./northbound.ts";
+import { nveService } from "./nve.ts";
+
+/** What a term is made of. */
+export type TermOptions = {
+  id: string;
+  holdMs: number;
+  clock: Clock;
+  log: Log;
+  /** Where it listens with TLS. */
+  tls?: Tls | undefined;
+  /** Where it commits. */
+  store: Store;
+  /** The rows that it begins with: those of the store. */
+  rows: Rows;
+  /** Hands over what the store remembers of its last commits, after it has told the revision after which that is everything. */
+  replay(into: (batch: Batch) => void, floor: (revision: number) => void): Promise<void>;
+};
+
+/** The time in which one process decides: an authority that serves. */
+export type Term = {
+  readonly services: readonly Service[];
+  /** Resolves when a commit has failed: end it then, nothing later would be kept. */
+  readonly failed: Promise<Error>;
+  readonly revision: number;
+  /** Ends all streams with this status. */
+  hangUp(code: grpc.status, reason: string): void;
+  /** Resolves when what was decided is stored, or never will be. */
+  stop(): Promise<void>;
+};
+
+/** @throws Refused for damaged rows, Error when the store fails at once */
+export async function beginTerm(options: TermOptions): Promise<Term> {
+  const { id, holdMs, clock, log, tls, store, rows } = options;
+  const authority = new Authority(await loadTables(rows), holdMs, clock.now());
+  const keeper = new Keeper(authority, store, clock);
+  const hub: Hub = {
+    id,
+    version,
+    startedUnixMs: Date.now(),
+    holdMs,
+    tls,
+    keeper,
+    feed: await feedOf(options, authority),
+    clock,
+    log,
+    sessions: new Map(),
+    calls: new Set(),
+    watchers: new Watching(),
+    applied: new Map(),
+  };
+  tellWatchers(hub);
+  const begun = keeper.change((all, now) => all.start(now));
+  const fault = await Promise.race([begun.then(() => undefined), keeper.failed]);
+  if (fault !== undefined) throw fault;
+  keeper.start();
+  return {
+    services: [nveService(hub), northboundService(hub)],
+    failed: keeper.failed,
+    get revision() {
+      return keeper.revision;
+    },
+    hangUp: (code, reason) => {
+      for (const call of [...hub.calls]) call.close(code, reason);
+    },
+    stop: () => keeper.stop(),
+  };
+}
+
+/** Cursors of before a restart, or of another replica, are good as far as the store remembers. */
+async function feedOf({ replay }: TermOptions, authority: Authority): Promise<Feed> {
+  let feed = new Feed(0);
+  await replay(
+    (batch) => feed.replay(batch, authority),
+    (floor) => {
+      feed = new Feed(floor);
+    },
+  );
+  return feed;
+}
+
+/** How to hand over what a store remembers, as far back as it does. */
+export const replayOf =
+  (store: Store): TermOptions["replay"] =>
+  async (into, floor) => {
+    for (let back = 10_000; back >= 1; back = Math.floor(back / 2)) {
+      const from = Math.max(0, store.revision - back);
+      floor(from);
+      const stop = await store.watch(from, into);
+      if (stop === "compacted") continue;
+      stop();
+      return;
+    }
+    floor(store.revision);
+  };
+
+function tellWatchers({ keeper, feed, watchers }: Hub): void {
+  keeper.onCommit((authority, touched, revision) => {
+    feed.record(touched, revision, (vnId) => authority.vn(vnId) === undefined);
+    for (const [vnId, touch] of touched) {
+      let once: { event: Buffer | undefined } | undefined;
+      const encoded = (): Buffer | undefined => {
+        once ??= { event: wholeDelta(authority, vnId, touch, revision) };
+        return once.event;
+      };
+      for (const watcher of [...watchers.of(vnId)]) watcher.changed(vnId, touch, encoded);
+    }
+  });
+}
