@@ -26,6 +26,7 @@ export default defineConfig({
             "test/kernel/**/*.test.ts",
             "test/interop/**/*.test.ts",
             "test/lab/**/*.test.ts",
+            "test/model/**/*.test.ts",
           ],
           testTimeout: 60_000,
           hookTimeout: 60_000,

@@ -1,0 +1,134 @@
+import type { SourcedClaim } from "@nve/protocol-spec/proto/northbound";
+import type { Mapping } from "@nve/protocol-spec/proto/types";
+import { claimText, keyOf, partsOf } from "./book.ts";
+import type { Northbound } from "./northbound.ts";
+import { best, type Claimed, locations } from "./ranking.ts";
+import type { SimNve, World } from "./sim-nve.ts";
+
+export type Listed = Claimed & { key: string; text: string; best: boolean; stale: boolean };
+
+/** Holds what an NVA lists against what was written. */
+export class Audit {
+  readonly #world: World;
+  readonly #northbound: Northbound;
+  readonly #nves: readonly SimNve[];
+  done = 0;
+
+  constructor(world: World, northbound: Northbound, nves: readonly SimNve[]) {
+    this.#world = world;
+    this.#northbound = northbound;
+    this.#nves = nves;
+  }
+
+  /** At any time: what must be listed is, what must not be is not, and of each address the best claim is the best. */
+  async claims(): Promise<Listed[]> {
+    const { trace, book } = this.#world;
+    const from = trace.say("a client lists the claims");
+    const listed = (await this.#northbound.claims()).map((one) => this.#read(one));
+    const to = trace.say(`${listed.length} claims are listed`);
+    const texts = new Map(listed.map(({ source, key, text }) => [`${source} ${key}`, text]));
+    for (const key of book.keys())
+      for (const { id } of this.#nves) {
+        const found = texts.get(`nve:${id} ${key}`);
+        const possible = book.claim(id, key).possible(from, to);
+        if (possible.has(found)) continue;
+        const values = [...possible].map((value) => value ?? "nothing").join(" or ");
+        throw this.#fault(
+          key,
+          `${id}'s claim is listed as ${found ?? "nothing"}, must be ${values}`,
+        );
+      }
+    for (const [key, claims] of byKey(listed)) this.#ranked(key, claims);
+    return listed;
+  }
+
+  /** Who has an address, asked as NVEs that pull do. */
+  async lookup(key: string): Promise<void> {
+    const { book } = this.#world;
+    const { answer, revision } = await this.#northbound.lookup(key);
+    if (answer?.$case === "found") book.toldMapping("a lookup", answer.value, revision);
+    else if (answer?.$case === "none") book.toldNone("a lookup", key, revision);
+  }
+
+  /** When all is quiet: each mapping is its best claim, by whatever way it is asked for. */
+  async mappings(listed: readonly Listed[]): Promise<Mapping[]> {
+    const claims = byKey(listed);
+    const mappings = await this.#northbound.mappings();
+    const keys = mappings.map(({ vnId, mac }) => keyOf(vnId, mac.toString("hex")));
+    for (const key of claims.keys())
+      if (!keys.includes(key)) throw this.#fault(key, "it is claimed, and no mapping is listed");
+    for (const [n, mapping] of mappings.entries()) {
+      const key = keys[n] ?? "";
+      const at = mapping.locations.map(({ nveId }) => nveId).sort();
+      const wanted = locations(claims.get(key) ?? []);
+      if (at.join() !== wanted.join())
+        throw this.#fault(key, `its mapping is at ${at}, its best claim at ${wanted}`);
+      const first = best(claims.get(key) ?? []);
+      if (first?.sequence !== mapping.sequence || first.stale !== mapping.stale)
+        throw this.#fault(
+          key,
+          `its mapping has sequence ${mapping.sequence}${mapping.stale ? ", stale" : ""}, its best claim ${first?.sequence}${first?.stale ? ", stale" : ""}`,
+        );
+      for (const octets of mapping.ips)
+        await this.#byIp(mapping.vnId, octets.toString("hex"), mappings);
+    }
+    return mappings;
+  }
+
+  async #byIp(vn: number, ip: string, mappings: readonly Mapping[]): Promise<void> {
+    const holders = mappings
+      .filter(({ vnId, ips }) => vnId === vn && ips.some((one) => one.toString("hex") === ip))
+      .map(({ mac }) => mac.toString("hex"));
+    const { answer } = await this.#northbound.lookup(keyOf(vn, ""), ip);
+    const found = answer?.$case === "found" ? answer.value.mac.toString("hex") : "nobody";
+    if (!holders.includes(found))
+      throw this.#world.trace.violation(`VN ${vn}: ${ip} is of ${found}, not of ${holders}`, {
+        vn,
+      });
+  }
+
+  #ranked(key: string, claims: readonly Listed[]): void {
+    const marked = claims.filter((one) => one.best).map(({ source }) => source);
+    const wanted = best(claims)?.source;
+    if (marked.length === 1 && marked[0] === wanted) return;
+    const shown = claims.map((c) => `${c.source} #${c.sequence} ${c.text}`).join("; ");
+    throw this.#fault(
+      key,
+      `the best claim is said to be ${marked}, by the rules it is ${wanted}: ${shown}`,
+    );
+  }
+
+  #read({ source, claim, best: isBest, stale }: SourcedClaim): Listed {
+    if (claim === undefined) throw new Error("a claim without claim");
+    const id = source.replace(/^nve:/, "");
+    const nve = this.#nves.find((one) => one.id === id);
+    if (nve === undefined)
+      throw this.#world.trace.violation(`a claim of ${source}, which there is not`);
+    const { sticky, anycast, suspended, gleaned, sequence } = claim;
+    const ips = claim.ips.map((octets) => octets.toString("hex"));
+    const vnic = claim.vnic.toString("hex");
+    return {
+      source,
+      nve: id,
+      vtep: nve.vtep,
+      key: keyOf(claim.vnId, claim.mac.toString("hex")),
+      text: claimText({ ips, vnic, sticky, anycast, suspended, gleaned }),
+      sequence,
+      sticky,
+      anycast,
+      gleaned,
+      best: isBest,
+      stale,
+    };
+  }
+
+  #fault(key: string, fault: string): Error {
+    return this.#world.trace.violation(`${key}: ${fault}`, partsOf(key));
+  }
+}
+
+function byKey(listed: readonly Listed[]): Map<string, Listed[]> {
+  const found = new Map<string, Listed[]>();
+  for (const one of listed) found.set(one.key, [...(found.get(one.key) ?? []), one]);
+  return found;
+}

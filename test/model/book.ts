@@ -1,0 +1,181 @@
+import type { Mapping } from "@nve/protocol-spec/proto/types";
+import { Register, type Write } from "./register.ts";
+import type { Trace } from "./trace.ts";
+
+/** What a claim says, beside its sequence. */
+export type Content = {
+  ips: readonly string[];
+  vnic: string;
+  sticky: boolean;
+  anycast: boolean;
+  suspended: boolean;
+  gleaned: boolean;
+};
+
+/** A claim's content as one string, to be compared. */
+export const claimText = (c: Content): string => `${mappingText(c)}${c.gleaned ? " gleaned" : ""}`;
+
+/** What of it a mapping shows. */
+export const mappingText = ({ ips, vnic, sticky, anycast, suspended }: Omit<Content, "gleaned">) =>
+  [
+    [...ips].sort().join(","),
+    vnic,
+    ...(sticky ? ["sticky"] : []),
+    ...(anycast ? ["anycast"] : []),
+    ...(suspended ? ["suspended"] : []),
+  ].join(" ");
+
+export const wireText = (m: Pick<Mapping, "ips" | "vnic" | "sticky" | "anycast" | "suspended">) =>
+  mappingText({
+    ips: m.ips.map((octets) => octets.toString("hex")),
+    vnic: m.vnic.toString("hex"),
+    sticky: m.sticky,
+    anycast: m.anycast,
+    suspended: m.suspended,
+  });
+
+export const keyOf = (vn: number, mac: string): string => `${vn}/${mac}`;
+export const partsOf = (key: string): { vn: number; mac: string } => {
+  const [vn = "", mac = ""] = key.split("/");
+  return { vn: Number(vn), mac };
+};
+
+/** What was told at one moment, to be held against the writes once their revisions are known. */
+type Told = { order: number; revision: bigint; check: () => string | undefined; key: string };
+
+/** All that was written, by whom and when: what may and what must be there follows from it. */
+export class Book {
+  readonly #trace: Trace;
+  readonly #claims = new Map<string, Map<string, Register>>();
+  readonly #members = new Map<string, Register>();
+  readonly #vns = new Map<number, Register>();
+  readonly nves: readonly string[];
+  readonly #deletes: { vn: number; write: Write }[] = [];
+  #told: Told[] = [];
+  #number = 0;
+  /** What all watchers were told of one address so far. */
+  checks = 0;
+
+  /** @param keys all addresses that there will be: what is done to a VN is done to each of them */
+  constructor(trace: Trace, nves: readonly string[], keys: readonly string[]) {
+    this.#trace = trace;
+    this.nves = nves;
+    for (const key of keys) for (const nve of nves) this.claim(nve, key);
+  }
+
+  claim(nve: string, key: string): Register {
+    const ofKey = this.#claims.get(key) ?? new Map<string, Register>();
+    this.#claims.set(key, ofKey);
+    return got(ofKey, nve);
+  }
+
+  member(nve: string, vn: number): Register {
+    return got(this.#members, `${nve} ${vn}`);
+  }
+
+  vn(vn: number): Register {
+    return got(this.#vns, vn);
+  }
+
+  keys(): IterableIterator<string> {
+    return this.#claims.keys();
+  }
+
+  /** A write that is under way from now on. */
+  begin(register: Register, author: string, value: string | undefined, sent: number): Write {
+    this.#number += 1;
+    return register.add({ value, sent, author, number: this.#number });
+  }
+
+  /** Whether the VN may have been there, and may not have been, at some time since `from`. */
+  vnSince(vn: number, from: number): { may: boolean; must: boolean } {
+    const values = this.vn(vn).possible(from, this.#trace.now + 1);
+    return { may: [...values].some((value) => value !== undefined), must: !values.has(undefined) };
+  }
+
+  /** Whether what was told at `revision` may be of an earlier life of the VN. */
+  mayHaveDied(vn: number, revision: bigint): boolean {
+    return this.#deletes.some(
+      (one) => one.vn === vn && (one.write.revision ?? revision + 1n) > revision,
+    );
+  }
+
+  deletedSince(vn: number, order: number): boolean {
+    return this.#deletes.some((one) => one.vn === vn && (one.write.ended ?? order) >= order);
+  }
+
+  /** A VN is deleted: with it go its members and claims. @returns the writes that this is */
+  beginDelete(vn: number, author: string, sent: number): Write[] {
+    const gone = this.begin(this.vn(vn), author, undefined, sent);
+    this.#deletes.push({ vn, write: gone });
+    const writes = [gone];
+    for (const [key, ofKey] of this.#claims)
+      if (partsOf(key).vn === vn)
+        for (const register of ofKey.values())
+          writes.push(this.begin(register, author, undefined, sent));
+    for (const nve of this.nves)
+      writes.push(this.begin(this.member(nve, vn), author, undefined, sent));
+    return writes;
+  }
+
+  /** Somebody was told this mapping, in a state that has all up to `revision`. */
+  toldMapping(who: string, mapping: Mapping, revision: bigint): void {
+    const key = keyOf(mapping.vnId, mapping.mac.toString("hex"));
+    const at = mapping.locations.map(({ nveId }) => nveId);
+    const content = wireText(mapping);
+    this.#tell(key, revision, (order) => {
+      const absent = at.filter((nve) => !this.claim(nve, key).presentAt(order, revision));
+      if (absent.length > 0)
+        return `${who} was told at revision ${revision} that ${key} is at ${at}: ${absent} had withdrawn it`;
+      const isSaid = at.some((nve) => {
+        const register = this.claim(nve, key);
+        return ["", " gleaned"].some((end) => register.readable(content + end, order, revision));
+      });
+      if (at.length > 0 && isSaid) return undefined;
+      return `${who} was told at revision ${revision} that ${key} at ${at} is "${content}": nobody said so, or not of late`;
+    });
+  }
+
+  /** Somebody was told that nobody has this address. */
+  toldNone(who: string, key: string, revision: bigint): void {
+    this.#tell(key, revision, (order) => {
+      const holds = this.nves.filter(
+        (nve) => !this.claim(nve, key).readable(undefined, order, revision),
+      );
+      if (holds.length === 0) return undefined;
+      return `${who} was told at revision ${revision} that nobody has ${key}: the claim of ${holds} was acknowledged before`;
+    });
+  }
+
+  /** Holds all that was told against what was written. @throws Violation */
+  checkTold(): void {
+    const told = this.#told;
+    this.#told = [];
+    for (const { check, key } of told) {
+      this.checks += 1;
+      const fault = check();
+      if (fault !== undefined) throw this.#trace.violation(fault, partsOf(key));
+    }
+  }
+
+  /** All is certain: what led to it is not looked at again. */
+  settle(revision: bigint): void {
+    const order = this.#trace.tick();
+    const all = [...this.#claims.values()].flatMap((ofKey) => [...ofKey.values()]);
+    for (const register of [...all, ...this.#members.values(), ...this.#vns.values()]) {
+      const certain = register.certain(order);
+      if (certain !== "unsure") register.settle(certain.value, order, revision);
+    }
+  }
+
+  #tell(key: string, revision: bigint, check: (order: number) => string | undefined): void {
+    const order = this.#trace.tick();
+    this.#told.push({ order, revision, key, check: () => check(order) });
+  }
+}
+
+function got<K>(registers: Map<K, Register>, key: K): Register {
+  const register = registers.get(key) ?? new Register();
+  registers.set(key, register);
+  return register;
+}

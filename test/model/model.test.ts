@@ -1,0 +1,43 @@
+import { describe, expect, test } from "vitest";
+import { type Figures, History } from "./history.ts";
+import { stores } from "./stores.ts";
+
+// MODEL_SEED=<number>: the same operations again. MODEL_SECONDS=<number>: for so long; beyond a minute in histories of a
+// minute, each of the next seed.
+const { MODEL_SEED = String(Math.floor(Math.random() * 2 ** 31)), MODEL_SECONDS = "50" } =
+  process.env;
+const seed = Number(MODEL_SEED);
+const ms = Number(MODEL_SECONDS) * 1000;
+const pieceMs = 60_000;
+
+describe(`from seed ${seed} on`, () => {
+  for (const [store, { missing }] of Object.entries(stores))
+    test.skipIf(missing() !== undefined)(
+      `A14, A15: any history over ${store}: no acknowledged write is lost, none comes back that was withdrawn, watchers converge`,
+      async () => {
+        const end = performance.now() + ms;
+        for (let n = 0; n === 0 || end - performance.now() > 1000; n++)
+          await piece(store, seed + n, Math.min(pieceMs, end - performance.now()));
+      },
+      2 * ms + 60_000,
+    );
+});
+
+async function piece(store: string, seed: number, ms: number): Promise<void> {
+  const authorities = await stores[store]?.start();
+  if (authorities === undefined) throw new Error(`no store ${store}`);
+  const history = new History(authorities, seed);
+  try {
+    const figures = await history.run({ ms });
+    expect(figures.rounds).toBeGreaterThan(0);
+    tell(store, seed, figures);
+  } catch (error) {
+    if (error instanceof Error) error.message = `seed ${seed} over ${store}: ${error.message}`;
+    throw error;
+  } finally {
+    await authorities.stop();
+  }
+}
+
+const tell = (store: string, seed: number, figures: Figures): boolean =>
+  process.stdout.write(`${store}, seed ${seed}: ${JSON.stringify(figures)}\n`);

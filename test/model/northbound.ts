@@ -1,0 +1,153 @@
+import { NotFound } from "@nve/program/errors";
+import { call, connect } from "@nve/program/rpc";
+import {
+  CreateVnRequest,
+  NorthboundClient,
+  type NveRecord,
+  type SourcedClaim,
+} from "@nve/protocol-spec/proto/northbound";
+import { LookupRequest, type LookupResponse, NveClient } from "@nve/protocol-spec/proto/nve";
+import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
+import { partsOf } from "./book.ts";
+import type { Write } from "./register.ts";
+import type { World } from "./sim-nve.ts";
+
+/** What orchestration asks of an NVA, each time by a new connection to one of its addresses. */
+export class Northbound {
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** @returns whether the VN was made by this very call; `undefined`: not known */
+  async create(vn: number): Promise<boolean | undefined> {
+    const { book, trace } = this.#world;
+    const sent = trace.say("a client creates the VN", { vn });
+    const write = book.begin(book.vn(vn), `client ${sent}`, "there", sent);
+    try {
+      const made = await this.#call((client) =>
+        call(client, client.createVn, CreateVnRequest.create({ alias: `vn${vn}`, vnId: vn }), 4000),
+      );
+      write.ended = trace.say(`VN created at revision ${made.revision}`, { vn });
+      write.revision = made.revision;
+      return true;
+    } catch (error) {
+      const order = trace.say(`VN not created: ${error}`, { vn });
+      // "It is there" says what a write of it would.
+      const isThere = /already/.test(String(error));
+      if (!isThere) {
+        write.maybe = true;
+        this.#later(write);
+        return undefined;
+      }
+      if (!book.vn(vn).possible(sent, order, write).has("there"))
+        throw trace.violation(`VN ${vn} is said to be there, it was deleted`, { vn });
+      write.ended = order;
+      return false;
+    }
+  }
+
+  async delete(vn: number): Promise<boolean> {
+    const { book, trace } = this.#world;
+    const sent = trace.say("a client deletes the VN by force", { vn });
+    const writes = book.beginDelete(vn, `client ${sent}`, sent);
+    const ref = { ref: { $case: "vnId" as const, value: vn } };
+    try {
+      const { revision } = await this.#call((client) =>
+        call(client, client.deleteVn, { vn: ref, force: true }, 4000),
+      );
+      const order = trace.say(`VN deleted at revision ${revision}`, { vn });
+      for (const write of writes) Object.assign(write, { ended: order, revision });
+      return true;
+    } catch (error) {
+      const order = trace.say(`VN not deleted: ${error}`, { vn });
+      for (const write of writes) {
+        if (error instanceof NotFound) write.ended = order;
+        else {
+          write.maybe = true;
+          this.#later(write);
+        }
+      }
+      return false;
+    }
+  }
+
+  claims(): Promise<SourcedClaim[]> {
+    return this.#pages(async (client, pageToken) => {
+      const page = { vn: undefined, pageSize: 1000, pageToken };
+      const { claims, nextPageToken } = await call(client, client.listClaims, page, 4000);
+      return { rows: claims, nextPageToken };
+    });
+  }
+
+  mappings(): Promise<Mapping[]> {
+    return this.#pages(async (client, pageToken) => {
+      const page = { vn: undefined, pageSize: 1000, pageToken };
+      const { mappings, nextPageToken } = await call(client, client.listMappings, page, 4000);
+      return { rows: mappings, nextPageToken };
+    });
+  }
+
+  async vns(): Promise<Vn[]> {
+    const page = { pageSize: 1000, pageToken: "" };
+    return (await this.#call((client) => call(client, client.listVns, page, 4000))).vns;
+  }
+
+  async nves(): Promise<NveRecord[]> {
+    return (await this.#call((client) => call(client, client.listNves, {}, 4000))).nves;
+  }
+
+  async revision(): Promise<bigint> {
+    return (await this.#call((client) => call(client, client.status, {}, 4000))).revision;
+  }
+
+  /** Asks for one address, as NVEs that pull do. */
+  async lookup(key: string, ip?: string): Promise<LookupResponse> {
+    const { vn, mac } = partsOf(key);
+    const client = connect(NveClient, this.#address());
+    try {
+      const address =
+        ip === undefined
+          ? { $case: "mac" as const, value: Buffer.from(mac, "hex") }
+          : { $case: "ip" as const, value: Buffer.from(ip, "hex") };
+      return await call(client, client.lookup, LookupRequest.create({ vnId: vn, address }), 4000);
+    } finally {
+      client.close();
+    }
+  }
+
+  async #pages<T>(
+    page: (
+      client: NorthboundClient,
+      token: string,
+    ) => Promise<{ rows: T[]; nextPageToken: string }>,
+  ): Promise<T[]> {
+    const { rows, nextPageToken } = await this.#call((client) => page(client, ""));
+    if (nextPageToken !== "") throw new Error("so few addresses are one page");
+    return rows;
+  }
+
+  /** It may have had an effect, but not later than whatever the server still does for a call that failed. */
+  #later(write: Write): void {
+    setTimeout(() => {
+      write.ended = this.#world.trace.tick();
+    }, 1000);
+  }
+
+  async #call<T>(ask: (client: NorthboundClient) => Promise<T>): Promise<T> {
+    const client = connect(NorthboundClient, this.#address());
+    try {
+      return await ask(client);
+    } finally {
+      client.close();
+    }
+  }
+
+  #address(): string {
+    const { addresses, random } = this.#world;
+    const all = addresses();
+    if (all.length === 0) throw new Error("no NVA is up");
+    return random.pick(all);
+  }
+}

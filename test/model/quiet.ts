@@ -1,0 +1,160 @@
+import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
+import type { Audit } from "./audit.ts";
+import { partsOf } from "./book.ts";
+import type { Northbound } from "./northbound.ts";
+import { after } from "./one-nva.ts";
+import type { SimNve, World } from "./sim-nve.ts";
+import { type SimWatcher, type View, viewText, vnText } from "./sim-watcher.ts";
+
+type Parts = {
+  world: World;
+  northbound: Northbound;
+  audit: Audit;
+  vns: readonly number[];
+  nves: readonly SimNve[];
+  watchers: readonly SimWatcher[];
+  /** This one does not come back: what it has goes when its hold time is over. */
+  stays: SimNve | undefined;
+  failed: () => unknown;
+};
+
+/** Lets everything come to rest, and holds all there is against what was written. @throws Violation */
+export async function quiet(parts: Parts): Promise<void> {
+  const { world, nves, stays, audit, watchers } = parts;
+  world.trace.say("all comes to rest");
+  for (const nve of nves)
+    if (nve === stays) nve.stop(true);
+    else nve.start(true);
+  for (const watcher of watchers) watcher.go();
+  await until(parts, "every NVE has told all", () =>
+    nves.every((one) => one === stays || one.settled),
+  );
+  if (stays !== undefined) await gone(parts, stays);
+  await settle(parts);
+  const listed = await audit.claims();
+  const mappings = await audit.mappings(listed);
+  const { northbound } = parts;
+  const { book } = world;
+  const stale = listed.find((one) => one.stale);
+  if (stale !== undefined)
+    throw world.trace.violation(`${stale.source} is back, its claim is stale`, partsOf(stale.key));
+  const vns = await northbound.vns();
+  const revision = await northbound.revision();
+  await converge(parts, vns, mappings);
+  for (const key of book.keys())
+    if (vns.some(({ vnId }) => vnId === partsOf(key).vn)) await audit.lookup(key);
+  book.checkTold();
+  book.settle(revision);
+}
+
+/** Waits for something that must come. @throws Violation when it does not, in 10 s */
+async function until(
+  { world, failed }: Parts,
+  what: string,
+  is: () => boolean | Promise<boolean>,
+): Promise<void> {
+  for (const end = performance.now() + 10_000; ; ) {
+    const failure = failed();
+    if (failure !== undefined) throw failure;
+    if (await is()) return;
+    if (performance.now() > end) throw world.trace.violation(`not within 10 s: ${what}`);
+    await after(5);
+  }
+}
+
+async function gone(parts: Parts, nve: SimNve): Promise<void> {
+  const { northbound, world } = parts;
+  world.trace.say(`${nve.id} stays away`);
+  await until(parts, `${nve.id}, which is away, is forgotten`, async () => {
+    const known = await northbound.nves();
+    return known.every(({ location }) => location?.nveId !== nve.id);
+  });
+  nve.gone(true);
+}
+
+/** Of what may be one thing or the other, NVEs say which it is. */
+async function settle(parts: Parts): Promise<void> {
+  const { world, nves, vns } = parts;
+  const { book, trace } = world;
+  for (const vn of vns)
+    await until(parts, `it is known whether VN ${vn} is there`, async () => {
+      if (book.vn(vn).certain(trace.now) !== "unsure") return true;
+      await parts.northbound.create(vn);
+      return false;
+    });
+  for (const vn of vns)
+    if (
+      book
+        .vn(vn)
+        .possible(trace.now, trace.now + 1)
+        .has(undefined)
+    )
+      for (const nve of nves) nve.forget(vn);
+  for (const nve of nves) {
+    const unsure = (): [string[], number[]] => [
+      [...book.keys()].filter((key) => book.claim(nve.id, key).certain(trace.now) === "unsure"),
+      vns.filter((vn) => book.member(nve.id, vn).certain(trace.now) === "unsure"),
+    ];
+    const [keys, members] = unsure();
+    if (nve === parts.stays || (keys.length === 0 && members.length === 0)) continue;
+    nve.insist(keys, members);
+    await until(parts, `${nve.id} has told what it is`, () => nve.settled);
+    const left = unsure().flat();
+    const [key = ""] = left.map(String);
+    if (left.length > 0)
+      throw trace.violation(`the model does not know ${left} of ${nve.id}`, partsOf(key));
+  }
+}
+
+/** What every watcher must hold now. */
+async function converge(parts: Parts, vns: readonly Vn[], mappings: readonly Mapping[]) {
+  const { world, watchers } = parts;
+  const { book, trace } = world;
+  const wanted = new Map<number, Wanted>();
+  for (const vn of parts.vns) {
+    const there = vns.find(({ vnId }) => vnId === vn);
+    const value = book.vn(vn).certain(trace.now);
+    if (value !== "unsure" && (value.value !== undefined) !== (there !== undefined))
+      throw trace.violation(`VN ${vn} is ${there ? "" : "not "}there`, { vn });
+    wanted.set(vn, {
+      vn: there === undefined ? undefined : vnText(there),
+      mappings: new Map(
+        mappings
+          .filter(({ vnId }) => vnId === vn)
+          .map((mapping) => [mapping.mac.toString("hex"), viewText(mapping)]),
+      ),
+      members: new Map(
+        parts.nves.flatMap(({ id, vtep }) => {
+          const member = book.member(id, vn).certain(trace.now);
+          return member !== "unsure" && member.value !== undefined ? [[id, vtep]] : [];
+        }),
+      ),
+    });
+  }
+  for (const watcher of watchers)
+    for (const [vn, view] of watcher.views) {
+      let differs: string | undefined;
+      await until({ ...parts, world }, `${watcher.id} has VN ${vn} as it is`, () => {
+        differs = difference(view, wanted.get(vn));
+        return differs === undefined;
+      }).catch((error) => {
+        const [mac] = /[0-9a-f]{12}/.exec(differs ?? "") ?? [];
+        if (differs === undefined) throw error;
+        throw trace.violation(`${watcher.id} has ${differs}`, { vn, ...(mac && { mac }) });
+      });
+    }
+}
+
+type Wanted = Pick<View, "vn" | "mappings" | "members">;
+
+function difference(view: View, wanted: Wanted | undefined): string | undefined {
+  if (wanted === undefined) return undefined;
+  if (view.vn !== wanted.vn) return `VN ${view.vn}, it is ${wanted.vn}`;
+  if (view.unnamed !== undefined) return "no end of its snapshot";
+  for (const part of ["mappings", "members"] as const)
+    for (const key of new Set([...view[part].keys(), ...wanted[part].keys()])) {
+      const [has, is] = [view[part].get(key), wanted[part].get(key)];
+      if (has !== is) return `${key} as ${has ?? "nothing"}, it is ${is ?? "nothing"}`;
+    }
+  return undefined;
+}

@@ -1,0 +1,282 @@
+import type grpc from "@grpc/grpc-js";
+import { connect } from "@nve/program/rpc";
+import { type Delta, NveClient, type WatchEvent, WatchRequest } from "@nve/protocol-spec/proto/nve";
+import type { Cursor, Mapping, Vn } from "@nve/protocol-spec/proto/types";
+import { keyOf, wireText } from "./book.ts";
+import type { World } from "./sim-nve.ts";
+
+/** What a watcher holds of one VN. */
+export type View = {
+  cursor: Cursor | undefined;
+  /** Alias and revision; absent: there is no such VN. */
+  vn: string | undefined;
+  mappings: Map<string, string>;
+  members: Map<string, string>;
+  /** What a snapshot under way has not named yet. */
+  unnamed: { macs: Set<string>; members: Set<string> } | undefined;
+  revision: bigint;
+};
+/** The last that was told of an address. */
+type Last = { sequence: bigint; at: string; anycast: boolean; revision: bigint; gone: boolean };
+type Stream = grpc.ClientDuplexStream<WatchRequest, WatchEvent>;
+
+/** Watches VNs as an NVE does, keeps what it is told, and holds the NVA to what nve.proto promises of a watch. */
+export class SimWatcher {
+  readonly id: string;
+  readonly #world: World;
+  readonly views = new Map<number, View>();
+  readonly #last = new Map<string, Last>();
+  /** Watched before on this stream. */
+  readonly #again = new Set<number>();
+  readonly #timer: NodeJS.Timeout;
+  #client: NveClient | undefined;
+  #stream: Stream | undefined;
+  #bookmarked = 0n;
+  #heard = 0;
+  #alive = true;
+  snapshots = 0;
+  resumed = 0;
+
+  constructor(id: string, world: World) {
+    this.id = id;
+    this.#world = world;
+    this.#timer = setInterval(() => this.#check(), 100);
+  }
+
+  add(vns: readonly number[]): void {
+    const fresh = vns.filter((vn) => !this.views.has(vn));
+    for (const vn of fresh) this.views.set(vn, noView());
+    this.#ask(fresh, []);
+  }
+
+  remove(vn: number): void {
+    if (!this.views.delete(vn)) return;
+    this.#again.add(vn);
+    this.#ask([], [vn]);
+  }
+
+  /** Cuts the stream; it goes on where it was, or (`forget`) from nothing. */
+  cut(forget: boolean): void {
+    this.#drop("it was cut");
+    if (forget) for (const vn of this.views.keys()) this.views.set(vn, noView());
+  }
+
+  /** Reads no further until `go`. */
+  pause(): void {
+    this.#stream?.pause();
+    this.#heard = performance.now();
+  }
+
+  go(): void {
+    this.#heard = performance.now();
+    this.#stream?.resume();
+  }
+
+  close(): void {
+    this.#alive = false;
+    clearInterval(this.#timer);
+    this.#drop("the run is over");
+  }
+
+  #check(): void {
+    if (!this.#alive) return;
+    if (this.#stream === undefined) this.#connect();
+    else if (performance.now() - this.#heard > 3000) this.#drop("nothing heard for 3 s");
+  }
+
+  #connect(): void {
+    const all = this.#world.addresses();
+    if (all.length === 0) return;
+    const client = connect(NveClient, this.#world.random.pick(all));
+    const stream = client.watch();
+    this.#client = client;
+    this.#stream = stream;
+    this.#bookmarked = 0n;
+    this.#again.clear();
+    this.#heard = performance.now();
+    stream.on("data", (event) => {
+      if (this.#stream === stream) this.#world.watchful(() => this.#hear(event));
+    });
+    stream.on("error", (error: grpc.ServiceError) => {
+      if (this.#stream === stream) this.#drop(error.details);
+    });
+    stream.on("end", () => {
+      if (this.#stream === stream) this.#drop("the NVA ended it");
+    });
+    for (const view of this.views.values()) {
+      if (view.unnamed !== undefined) view.cursor = undefined; // a snapshot that broke off
+      if (view.cursor !== undefined) this.resumed += 1;
+      view.unnamed = undefined;
+      view.revision = 0n;
+    }
+    this.#ask([...this.views.keys()], []);
+  }
+
+  #ask(vns: readonly number[], remove: number[]): void {
+    const add = vns.map((vn) => ({ vnId: vn, cursor: this.views.get(vn)?.cursor }));
+    for (const { vnId, cursor } of add)
+      this.#world.trace.say(`${this.id} watches from ${cursor?.revision ?? "nothing"}`, {
+        vn: vnId,
+      });
+    this.#stream?.write(WatchRequest.create({ nveId: this.id, add, remove }));
+  }
+
+  #drop(why: string): void {
+    this.#world.trace.say(`${this.id} lost its watch: ${why}`);
+    this.#stream?.cancel();
+    this.#client?.close();
+    this.#stream = undefined;
+  }
+
+  #hear({ event }: WatchEvent): void {
+    this.#heard = performance.now();
+    switch (event?.$case) {
+      case "snapshotBegin":
+        this.#begin(event.value.vnId);
+        return;
+      case "snapshotEnd":
+        this.#end(event.value.vnId, event.value.cursor);
+        return;
+      case "delta":
+        this.#delta(event.value);
+        return;
+      case "bookmark": {
+        const { revision } = event.value;
+        for (const view of this.views.values()) {
+          if (revision < view.revision)
+            throw this.#fault(`bookmark ${revision} after ${view.revision}`);
+          if (view.cursor !== undefined) view.cursor = event.value;
+        }
+        this.#bookmarked = revision;
+      }
+    }
+  }
+
+  #begin(vn: number): void {
+    const view = this.views.get(vn);
+    if (view === undefined) return; // unwatched meanwhile
+    this.snapshots += 1;
+    view.cursor = undefined;
+    view.unnamed = {
+      macs: new Set(view.mappings.keys()),
+      members: new Set(view.members.keys()),
+    };
+  }
+
+  #end(vn: number, cursor: Cursor | undefined): void {
+    const view = this.views.get(vn);
+    if (view === undefined) return;
+    const { unnamed } = view;
+    if (unnamed === undefined || cursor === undefined)
+      throw this.#fault(`the end of a snapshot of VN ${vn} that did not begin`, `${vn}`);
+    this.#world.trace.say(`${this.id} has a snapshot of revision ${cursor.revision}`, { vn });
+    for (const mac of unnamed.macs) this.#none(vn, mac, view, cursor.revision);
+    for (const member of unnamed.members) view.members.delete(member);
+    view.unnamed = undefined;
+    view.cursor = cursor;
+  }
+
+  #delta(delta: Delta): void {
+    const { vnId, revision } = delta;
+    const view = this.views.get(vnId);
+    if (view === undefined) return;
+    if (revision < view.revision || revision < this.#bookmarked)
+      throw this.#fault(
+        `a delta of VN ${vnId} at revision ${revision} after ${view.revision}, bookmark ${this.#bookmarked}`,
+        `${vnId}`,
+      );
+    if (view.unnamed === undefined && view.cursor === undefined) {
+      if (this.#again.has(vnId)) return; // of when it was watched before
+      throw this.#fault(`a delta of VN ${vnId} before its snapshot`, `${vnId}`);
+    }
+    view.revision = revision;
+    if (delta.vn !== undefined) view.vn = vnText(delta.vn);
+    if (delta.vnGone) this.#vnGone(view);
+    for (const member of delta.members) {
+      view.members.set(member.nveId, member.vteps.map((octets) => octets.join(".")).join());
+      view.unnamed?.members.delete(member.nveId);
+    }
+    for (const member of delta.membersLeft) view.members.delete(member);
+    for (const mapping of delta.mappings) this.#mapping(mapping, view, revision);
+    for (const mac of delta.withdrawn) this.#none(vnId, mac.toString("hex"), view, revision);
+    if (view.cursor !== undefined) view.cursor = { ...view.cursor, revision };
+  }
+
+  #vnGone(view: View): void {
+    view.vn = undefined;
+    view.mappings.clear();
+    view.members.clear();
+  }
+
+  #mapping(mapping: Mapping, view: View, revision: bigint): void {
+    const mac = mapping.mac.toString("hex");
+    const text = viewText(mapping);
+    const about = { vn: mapping.vnId, mac };
+    this.#world.trace.say(`${this.id} is told at revision ${revision}: ${text}`, about);
+    view.mappings.set(mac, text);
+    view.unnamed?.macs.delete(mac);
+    this.#world.book.toldMapping(this.id, mapping, revision);
+    this.#sequence(mapping, revision);
+  }
+
+  #none(vn: number, mac: string, view: View, revision: bigint): void {
+    const key = keyOf(vn, mac);
+    this.#world.trace.say(`${this.id} is told at revision ${revision}: nobody`, { vn, mac });
+    view.mappings.delete(mac);
+    view.unnamed?.macs.delete(mac);
+    this.#world.book.toldNone(this.id, key, revision);
+    const last = this.#last.get(key);
+    if (last !== undefined) last.gone = true;
+  }
+
+  /** It never goes down in one life of a VN, and rises whenever the address is elsewhere or was gone. */
+  #sequence(mapping: Mapping, revision: bigint): void {
+    const key = keyOf(mapping.vnId, mapping.mac.toString("hex"));
+    const { sequence, anycast } = mapping;
+    const at = mapping.locations.map(({ nveId }) => nveId).join();
+    const last = this.#last.get(key);
+    this.#last.set(key, {
+      sequence,
+      at,
+      revision,
+      gone: false,
+      anycast: anycast || (last?.anycast ?? false),
+    });
+    if (last === undefined || this.#world.book.mayHaveDied(mapping.vnId, last.revision)) return;
+    const isElsewhere = last.gone || (at !== last.at && !last.anycast && !anycast);
+    if (sequence < last.sequence || (isElsewhere && sequence === last.sequence))
+      throw this.#fault(
+        `${key} went from ${last.at} with sequence ${last.sequence} to ${at} with ${sequence}`,
+        key,
+      );
+  }
+
+  #fault(fault: string, key = ""): Error {
+    const [vn, mac] = key.split("/");
+    const about = { ...(vn && { vn: Number(vn) }), ...(mac && { mac }) };
+    return this.#world.trace.violation(`${this.id}: ${fault}`, about);
+  }
+}
+
+const noView = (): View => ({
+  cursor: undefined,
+  vn: undefined,
+  mappings: new Map(),
+  members: new Map(),
+  unnamed: undefined,
+  revision: 0n,
+});
+
+export const vnText = ({ alias, revision, vni, mtu }: Vn): string =>
+  `${alias} ${vni} ${mtu} at ${revision}`;
+
+export const viewText = (mapping: Mapping): string =>
+  [
+    mapping.locations
+      .map(({ nveId, vteps }) => `${nveId}(${vteps.map((octets) => octets.join(".")).join()})`)
+      .sort()
+      .join("+"),
+    `#${mapping.sequence}`,
+    wireText(mapping),
+    ...(mapping.stale ? ["stale"] : []),
+  ].join(" ");
