@@ -148,25 +148,12 @@ function refusal(error: grpc.ServiceError, target: string): Refused {
 function unavailable(details: string, where: string): string {
   const reason = tlsReason(details, "server");
   if (reason !== undefined) return `cannot talk to ${where}: ${reason}`;
-  const cause = plainCause(details);
-  return cause === CLOSED
-    ? `${where} closed the connection: does it want TLS (--ca, --cert, --key)?`
-    : `nobody answers at ${where}: is it running? (${cause})`;
+  return `nobody answers at ${where}: is it running? (${plainCause(details)})`;
 }
-
-/** What gRPC knows of a connection that was closed before it was one of HTTP/2. */
-const CLOSED = "closed at once";
 
 /** Of grpc-js' "No connection established. Last error: Error: connect ENOENT … . Resolution note: " the part for people. */
-export function plainCause(details: string): string {
-  const code = /connect (E[A-Z]+)/.exec(details)?.[1];
-  if (code !== undefined) return code;
-  if (/Failed to connect|read ECONNRESET|socket hang up/.test(details)) return CLOSED;
-  return details
-    .replace(/\.? Resolution note:.*$/s, "")
-    .replace(/^No connection established\. /, "")
-    .replace(/^Last error: (Error: )?/, "");
-}
+const plainCause = (details: string): string =>
+  /connect (E[A-Z]+)/.exec(details)?.[1] ?? details.replace(/^No connection established\. /, "");
 
 function listen(
   server: grpc.Server,

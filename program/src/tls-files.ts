@@ -25,12 +25,15 @@ export const tlsOrInsecure = {
     .optional(),
 };
 
-/** For `.refine`, with `tlsFault` as its error. */
+/** For `.refine`, with `tlsFault`. */
 export const isOneOfBoth = ({ tls, insecure }: { tls?: unknown; insecure?: unknown }): boolean =>
   (tls === undefined) !== (insecure === undefined);
 
-export const tlsFault =
-  "say `tls: { certificate, key, ca }` (docs/pki.md), or `insecure: true` for plain TCP on a network that only NVEs and administrators reach: one of them";
+export const tlsFault = {
+  error:
+    "say `tls: { certificate, key, ca }` (docs/pki.md), or `insecure: true` for plain TCP on a network that only NVEs and administrators reach: one of them",
+  when: ({ value }: { value: unknown }) => typeof value === "object" && value !== null,
+};
 
 /** What stood in the files, found to be usable. */
 export type TlsMaterial = {

@@ -37,6 +37,7 @@ const reasons: readonly [RegExp, (its: string) => string][] = [
     /UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|unsupported protocol|protocol version/i,
     () => "the other side has no TLS 1.3",
   ],
+  [/Failed to connect \(/, () => "it closed the connection at once: perhaps it wants TLS"],
   [/handshake timeout|ERR_TLS_HANDSHAKE_TIMEOUT/i, () => "the handshake was not finished in time"],
   [/its certificate (is|names|has)/, (its) => `${its} is not an NVA's`],
   [

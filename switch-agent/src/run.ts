@@ -15,6 +15,7 @@ import { createLog, type Log } from "@nve/program/log";
 import { giveMemoryBack } from "@nve/program/memory";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
+import type { Tls } from "@nve/program/tls";
 import { SwitchAgent } from "./agent.ts";
 import { type Config, readSwitchConfig } from "./config.ts";
 import { controlService } from "./control.ts";
@@ -22,6 +23,7 @@ import type { Dataplane } from "./dataplane/dataplane.ts";
 import { openEbpfDataplane } from "./dataplane/ebpf/driver.ts";
 import { watchInterface } from "./local/interfaces.ts";
 import { NvaClient } from "./nva-client/client.ts";
+import { tlsOf } from "./nva-client/tls.ts";
 import { bindingFile } from "./static/store.ts";
 import { version } from "./version.ts";
 
@@ -31,6 +33,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const config = link === undefined ? read : { ...read, link };
   const log = createLog("switch-agent", config.log);
   const { attach } = config.dataplane;
+  const tls = tlsOf(config.nva, log);
   let tellStarted: (agent: SwitchAgent) => void = () => {};
   const started = new Promise<SwitchAgent>((resolve) => {
     tellStarted = resolve;
@@ -42,7 +45,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   try {
     dataplane = await openEbpfDataplane({ vtep: config.vtep, attach, log });
     await linkMonitor().ready; // until then every port would count as absent
-    agent = openAgent(config, log, dataplane);
+    agent = openAgent(config, log, dataplane, tls);
     await agent.applier.prune();
     tellStarted(agent);
     const ports = config.ports.map(({ name }) => name);
@@ -53,10 +56,16 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   } finally {
     await serving.close();
     await (agent ?? dataplane)?.close();
+    tls?.close();
   }
 }
 
-function openAgent(config: Config, log: Log, dataplane: Dataplane): SwitchAgent {
+function openAgent(
+  config: Config,
+  log: Log,
+  dataplane: Dataplane,
+  tls: Tls | undefined,
+): SwitchAgent {
   const clock = systemClock;
   const self = { nve: config.nve, vtep: config.vtep };
   const { addresses } = config.nva;
@@ -73,7 +82,7 @@ function openAgent(config: Config, log: Log, dataplane: Dataplane): SwitchAgent 
     openNva: (wiring) => {
       const incarnation = randomBytes(16);
       const random = Math.random;
-      return new NvaClient({ ...wiring, addresses, self, incarnation, clock, log, random });
+      return new NvaClient({ ...wiring, addresses, tls, self, incarnation, clock, log, random });
     },
   });
 }

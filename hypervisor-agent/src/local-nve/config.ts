@@ -3,6 +3,7 @@ import { type IpAddress, NveId } from "@nve/protocol-spec";
 import {
   type DataplaneConfig,
   dataplaneConfig,
+  type NvaConfig,
   nvaConfig,
   vtepConfig,
 } from "@nve/switch-agent/local";
@@ -12,7 +13,7 @@ import { z } from "zod";
 export type LocalNveConfig = {
   id?: NveId | undefined;
   vtep: IpAddress;
-  nva: { addresses: string[]; insecure: true };
+  nva: NvaConfig;
   dataplane: DataplaneConfig;
 };
 

@@ -79,8 +79,7 @@ async function open(
   log: Log,
   { interfaceExists }: Interfaces,
 ): Promise<Local> {
-  const { addresses } = nva;
-  const nve = await openNve({ self: { nve: id, vtep }, addresses, dataplane, version, log });
+  const nve = await openNve({ self: { nve: id, vtep }, nva, dataplane, version, log });
   const clock = systemClock;
   const mtuOf = (name: string) => linkMonitor().find(name)?.mtu;
   const notOfVm = (name: string) => hostsOwn(name, vtep);

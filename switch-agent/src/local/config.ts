@@ -1,4 +1,5 @@
 import { checked } from "@nve/program/config";
+import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-files";
 import { IpAddress, isUnicast, OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 
@@ -7,17 +8,21 @@ import { z } from "zod";
 /** `vtep`: the NVE's address in the underlay. */
 export const vtepConfig = z.string().transform(checked(Vtep));
 
-/** `nva: {addresses, insecure}`. */
-export const nvaConfig = z.strictObject({
-  addresses: z
-    .array(z.string().transform(checked(HostPort)))
-    .min(1, "name one address at least")
-    .refine((values) => twice(values).length === 0, {
-      error: ({ input }) => `${twice(input).join(", ")} is named twice`,
-      when: anyway,
-    }),
-  insecure: z.literal(true, "must be true: TLS to the NVA is not there yet"),
-});
+/** `nva: {addresses, tls | insecure}`. */
+export const nvaConfig = z
+  .strictObject({
+    addresses: z
+      .array(z.string().transform(checked(HostPort)))
+      .min(1, "name one address at least")
+      .refine((values) => twice(values).length === 0, {
+        error: ({ input }) => `${twice(input).join(", ")} is named twice`,
+        when: anyway,
+      }),
+    ...tlsOrInsecure,
+  })
+  .refine(isOneOfBoth, tlsFault);
+
+export type NvaConfig = z.output<typeof nvaConfig>;
 
 /** `dataplane: {driver, attach}`. */
 export const dataplaneConfig = z

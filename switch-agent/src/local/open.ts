@@ -4,13 +4,13 @@ import type { Log } from "@nve/program/log";
 import { openEbpfDataplane } from "../dataplane/ebpf/driver.ts";
 import { NvaClient } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
-import type { DataplaneConfig } from "./config.ts";
+import { tlsOf } from "../nva-client/tls.ts";
+import type { DataplaneConfig, NvaConfig } from "./config.ts";
 import { Nve } from "./nve.ts";
 
 export type OpenNveOptions = {
   self: Self;
-  /** Of the NVA, `host:port`. */
-  addresses: readonly string[];
+  nva: NvaConfig;
   dataplane: DataplaneConfig;
   version: string;
   log: Log;
@@ -18,16 +18,18 @@ export type OpenNveOptions = {
 
 /**
  * An NVE that has no port yet, with the kernel and an NVA. What an earlier run left in the kernel is replaced.
- * @throws Refused when BPF or the tunnel device is not to be had
+ * @throws Refused when BPF, the tunnel device or the certificate is not to be had
  */
 export async function openNve({
   self,
-  addresses,
+  nva,
   dataplane,
   version,
   log,
 }: OpenNveOptions): Promise<Nve> {
   const { driver, attach } = dataplane;
+  const { addresses } = nva;
+  const tls = tlsOf(nva, log);
   const opened = await openEbpfDataplane({ vtep: self.vtep, attach, log });
   try {
     await linkMonitor().ready; // until then every interface would count as absent
@@ -35,9 +37,10 @@ export async function openNve({
     const incarnation = randomBytes(16);
     const { random } = Math;
     const openNva: ConstructorParameters<typeof Nve>[0]["openNva"] = (wiring) =>
-      new NvaClient({ ...wiring, addresses, self, incarnation, clock, log, random });
+      new NvaClient({ ...wiring, addresses, tls, self, incarnation, clock, log, random });
     return new Nve({ self, version, driver, ports: [], clock, log, dataplane: opened, openNva });
   } catch (error) {
+    tls?.close();
     await opened.close();
     throw error;
   }

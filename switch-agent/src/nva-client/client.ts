@@ -1,6 +1,6 @@
 import { Metadata } from "@grpc/grpc-js";
 import type { Clock } from "@nve/linux";
-import { connect, type Log } from "@nve/program";
+import { connect, type Log, type Tls } from "@nve/program";
 import { Instant, type VnId } from "@nve/protocol-spec";
 import { NveClient } from "@nve/protocol-spec/proto/nve";
 import type { NveEvent, Report, Verdict } from "@nve/switch-agent/nve";
@@ -36,6 +36,8 @@ export type NvaState = {
 
 export type NvaClientOptions = {
   addresses: readonly string[];
+  /** Absent: plain TCP. */
+  tls?: Tls | undefined;
   self: Self;
   incarnation: Uint8Array;
   clock: Clock;
@@ -132,8 +134,8 @@ export class NvaClient implements Nva {
   }
 
   #connect(): void {
-    const { self, incarnation, clock, log, all } = this.#options;
-    const client = connect(NveClient, this.#failover.address);
+    const { self, incarnation, clock, log, all, tls } = this.#options;
+    const client = connect(NveClient, this.#failover.address, tls);
     this.#client = client;
     this.#session = new Session({
       stream: client.connect(),

@@ -1,5 +1,6 @@
 import type { Clock } from "@nve/linux";
 import type { Log } from "@nve/program/log";
+import { tlsReason } from "@nve/program/tls-reason";
 import { Instant } from "@nve/protocol-spec";
 import type { Report, Verdict } from "@nve/switch-agent/nve";
 import {
@@ -39,6 +40,9 @@ type SessionOptions = {
   onWelcome(): void;
   onLost(reason: string): void;
 };
+
+/** gRPC's status of a connection that did not come about, or ended. */
+const UNAVAILABLE = 14;
 
 const ALIVE_MS = 1000;
 const SILENCE_MS = 3000;
@@ -189,8 +193,10 @@ export class Session {
 }
 
 /** What gRPC says, without its notes about itself. */
-export function reasonOf({ details, message }: Error & { details?: string }): string {
-  const text = details || message;
+export function reasonOf(error: Error & { code?: number; details?: string }): string {
+  const text = error.details || error.message;
+  const ofTls = error.code === UNAVAILABLE ? tlsReason(text, "server") : undefined;
+  if (ofTls !== undefined) return ofTls;
   return text
     .replace(/\.? Resolution note:.*$/, "")
     .replace(/^No connection established\. Last error: /, "")

@@ -118,7 +118,9 @@ test("an expired client, an expired server", async () => {
 
 test("plain TCP to a port with TLS, and TLS to one without: both ends say what is wrong", async () => {
   const address = await server(ca.files(nvaSubject));
-  await expect(ask(address, undefined)).rejects.toThrow(/closed the connection: does it want TLS/);
+  await expect(ask(address, undefined)).rejects.toThrow(
+    /closed the connection at once: perhaps it wants TLS/,
+  );
   await logged(/"peer":"127.0.0.1","reason":"the other side does not speak TLS/);
   const plain = await server(undefined);
   await expect(ask(plain, ca.files(alice))).rejects.toThrow(

@@ -59,7 +59,7 @@ sockets: x
     'line 3: vtep: "192.0.2.300" is not an IP address',
     'line 4: nva.addresses.0: "nva" is no address',
     "nva:7470 is named twice",
-    "nva.insecure: must be true",
+    "line 4: nva: say `tls: { certificate, key, ca }`",
     "line 6: ports.0.tags: the first tag is greater than the last",
     "port swp1 is named twice",
     'line 8: ports.2.name: "bad name"',
