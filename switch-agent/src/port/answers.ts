@@ -4,13 +4,14 @@ import { Instant, type VdpTlv } from "@nve/protocol-spec";
 /**
  * The answers to the requests of one ECPDU: they leave together when the last is there, because a peer loses
  * one of two ECPDUs in quick succession (spec/ecp.md 5). What is there leaves after `patienceMs` in any case,
- * and each later one by itself.
+ * and of the later ones those that are there in one turn.
  */
 export class Answers {
   readonly #ready: (readonly VdpTlv[])[] = [];
   readonly #send: (answers: readonly (readonly VdpTlv[])[]) => void;
   #open = 1; // the reader of the ECPDU itself
   #late = false;
+  #flushing = false;
   #callOff: () => void;
 
   /** @param send is given the TLVs of each answer */
@@ -46,9 +47,17 @@ export class Answers {
 
   #settle(): void {
     this.#open -= 1;
-    if (this.#open > 0 && !this.#late) return;
     if (this.#open === 0) this.#callOff();
-    this.#flush();
+    if (this.#open === 0 && !this.#late) this.#flush();
+    else if (this.#late && !this.#flushing) this.#flushSoon();
+  }
+
+  #flushSoon(): void {
+    this.#flushing = true;
+    queueMicrotask(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
   }
 
   #flush(): void {

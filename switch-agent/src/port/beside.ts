@@ -1,6 +1,7 @@
 import {
   type Association,
   type ExtensionKind,
+  type Lldpdu,
   type Mac,
   mtuTlvs,
   type Neighbour,
@@ -10,6 +11,7 @@ import {
   type VnId,
 } from "@nve/protocol-spec";
 import { neighbourOf } from "./names.ts";
+import { once } from "./once.ts";
 import { vnsIn } from "./vn-names.ts";
 
 /** TLVs of our own beside what a station is told: each kind only to one that reads it (protocol-spec). */
@@ -44,5 +46,9 @@ export function mtusBeside(
   return entries.length === 0 ? [] : mtuTlvs({ vsiId, entries });
 }
 
-const reads = (neighbours: readonly Neighbour[], station: Mac, kind: ExtensionKind): boolean =>
-  readsOurs(neighbourOf(neighbours, station)?.lldpdu.tlvs ?? []).has(kind);
+function reads(neighbours: readonly Neighbour[], station: Mac, kind: ExtensionKind): boolean {
+  const neighbour = neighbourOf(neighbours, station);
+  return neighbour !== undefined && readBy(neighbour.lldpdu).has(kind);
+}
+
+const readBy = once(({ tlvs }: Lldpdu) => readsOurs(tlvs));

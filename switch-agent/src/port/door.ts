@@ -3,12 +3,14 @@ import type { Log } from "@nve/program/log";
 import {
   type Association,
   chassisText,
+  type Lldpdu,
   type Mac,
   type Neighbour,
   portText,
   VdpError,
 } from "@nve/protocol-spec";
 import type { Refusal, VnInfo } from "@nve/switch-agent/nve";
+import { once } from "./once.ts";
 import {
   type Cause,
   mayAttach,
@@ -153,9 +155,12 @@ export class Door {
 function neighbourText(neighbours: readonly Neighbour[], station: Mac): string | undefined {
   const found = neighbours.find(({ source }) => source === station);
   if (found === undefined) return undefined;
-  const { chassisId, portId } = found.lldpdu;
-  return `${chassisId.subtype} ${chassisText(chassisId)} ${portId.subtype} ${portText(portId)}`;
+  return identityOf(found.lldpdu);
 }
+
+const identityOf = once(({ chassisId, portId }: Lldpdu): string => {
+  return `${chassisId.subtype} ${chassisText(chassisId)} ${portId.subtype} ${portText(portId)}`;
+});
 
 const macsIn = ({ filters: { by, entries } }: Association): number =>
   by === "mac-vid" || by === "group-mac-vid" ? entries.length : 0;

@@ -4,12 +4,14 @@ import {
   chassisText,
   HypervisorId,
   hexPairs,
+  type Lldpdu,
   type Mac,
   type Neighbour,
   type OptionalTlv,
   portText,
   textOf,
 } from "@nve/protocol-spec";
+import { once } from "./once.ts";
 import type { PortOptions } from "./options.ts";
 
 /**
@@ -63,9 +65,10 @@ export function hypervisorOf(
 ): HypervisorId {
   if (said !== "") return idFrom(said);
   const neighbour = neighbourOf(neighbours, station);
-  const text = neighbour === undefined ? station : chassisText(neighbour.lldpdu.chassisId);
-  return idFrom(text);
+  return neighbour === undefined ? idFrom(station) : chassisIdOf(neighbour.lldpdu);
 }
+
+const chassisIdOf = once(({ chassisId }: Lldpdu) => idFrom(chassisText(chassisId)));
 
 const idFrom = (text: string): HypervisorId =>
   HypervisorId(text.replace(/[^A-Za-z0-9._-]/g, "-").slice(0, 64));

@@ -1,4 +1,4 @@
-import { SEAL_OCTETS, type VdpTlv, vdpduOctets } from "@nve/protocol-spec";
+import { SEAL_OCTETS, type VdpTlv, vdpduLength } from "@nve/protocol-spec";
 
 /** What fits an ECPDU (spec/ecp.md), with a seal where there are keys. */
 const ULPDU_OCTETS = 1493 - SEAL_OCTETS;
@@ -30,4 +30,4 @@ function fitting(manager: Uint8Array, tlvs: readonly VdpTlv[]): readonly VdpTlv[
 }
 
 const sizeOf = (manager: Uint8Array, tlvs: readonly VdpTlv[]): number =>
-  vdpduOctets({ manager, tlvs }).length - MANAGER_TLV_OCTETS;
+  vdpduLength({ manager, tlvs }) - MANAGER_TLV_OCTETS;
