@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { version } from "../version.ts";
 import { type Outside, realOutside } from "./outside.ts";
+import { pkiCommand } from "./pki.ts";
 import { runCommand } from "./run.ts";
 import { claimCommand, lookupCommand, mappingCommand, nveCommand, statusCommand } from "./show.ts";
 import { vnCommand } from "./vn.ts";
@@ -17,6 +18,7 @@ export function nvaProgram(outside: Outside = realOutside): Command {
     .addCommand(claimCommand(outside))
     .addCommand(lookupCommand(outside))
     .addCommand(statusCommand(outside))
+    .addCommand(pkiCommand(outside))
     .addHelpText("after", examples);
 }
 
