@@ -1,5 +1,5 @@
 import { checked } from "@nve/program";
-import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-files";
+import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
 import { OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
@@ -30,20 +30,37 @@ const store = z.discriminatedUnion(
       use: z.literal("lmdb"),
       path: z.string().regex(/^\//, "path: write it whole, from /"),
     }),
+    z.strictObject({
+      use: z.literal("etcd"),
+      endpoints: z.array(hostPort).min(1, "endpoints: at least one, like 10.0.0.1:2379"),
+      prefix: z
+        .string()
+        .regex(/^\/[!-~]{0,200}[!-.0-~]$/, 'prefix: begins with "/", and does not end with it')
+        .default("/split-nve/nva"),
+      leaseSeconds: z.number().int().min(1).max(60).default(2),
+    }),
   ],
-  { error: "use: memory or lmdb" },
+  { error: "use: memory, lmdb or etcd" },
 );
 
 /** The config file of `nva run`; README.md says what each key is for. */
-export const NvaConfig = z.strictObject({
-  id: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,64}$/, 'an id is 1 to 64 letters, digits, ".", "_" or "-"')
-    .default("nva"),
-  listen: listen.optional(),
-  socket: socket.default(DEFAULT_SOCKET),
-  store,
-  holdSeconds: z.number().int().min(1).max(86_400).default(120),
-  log: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
-});
+export const NvaConfig = z
+  .strictObject({
+    id: z
+      .string()
+      .regex(/^[A-Za-z0-9._-]{1,64}$/, 'an id is 1 to 64 letters, digits, ".", "_" or "-"')
+      .default("nva"),
+    listen: listen.optional(),
+    socket: socket.default(DEFAULT_SOCKET),
+    store,
+    /** Where the other replicas reach this one. */
+    advertise: hostPort.optional(),
+    holdSeconds: z.number().int().min(1).max(86_400).default(120),
+    log: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
+  })
+  .refine(({ store: { use }, listen, advertise }) => use !== "etcd" || (listen && advertise), {
+    path: ["advertise"],
+    error:
+      "with store etcd: say `listen`, and here where the other replicas reach this one, like 10.0.0.1:7470",
+  });
 export type NvaConfig = z.infer<typeof NvaConfig>;

@@ -12,3 +12,8 @@ export class Forbidden extends Refused {
 export class NotFound extends Refused {
   override readonly name = "NotFound";
 }
+
+/** It is not as it was when it was read: read it again, then try again. */
+export class Conflict extends Refused {
+  override readonly name = "Conflict";
+}

@@ -4,11 +4,13 @@ import { dirname } from "node:path";
 import grpc from "@grpc/grpc-js";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { answers } from "./answers.ts";
-import { Forbidden, NotFound, Refused } from "./errors.ts";
+import { checkNva } from "./certified.ts";
+import { Conflict, Forbidden, NotFound, Refused } from "./errors.ts";
 import { makeFolder } from "./folder.ts";
 import type { Log } from "./log.ts";
 import { type Listening, listenPlain, listenTls } from "./tcp-server.ts";
-import { checkNva, type Tls } from "./tls.ts";
+import type { Tls } from "./tls.ts";
+import type { TlsMaterial } from "./tls-files.ts";
 import { tlsReason } from "./tls-reason.ts";
 
 export type Service = {
@@ -56,11 +58,14 @@ type ClientOf<C> = new (
   options?: object,
 ) => C;
 
+/** What a client shows of itself: the certificate that there is when it connects. */
+type Shown = { readonly current: TlsMaterial };
+
 /**
  * A client of `unix:<path>` or `host:port` on a connection of its own; there with mutual TLS, and only to an NVA, or in
  * plain TCP without `secure`. It keeps the certificate that there is now: for a new one, connect again.
  */
-export function connect<C>(Client: ClientOf<C>, address: string, secure?: Tls): C {
+export function connect<C>(Client: ClientOf<C>, address: string, secure?: Shown): C {
   const host = /^\[?(.*?)\]?:\d+$/.exec(address)?.[1] ?? address;
   return new Client(address, credentialsOf(host, secure), {
     // TLS names no IP addresses (RFC 6066 §3); what is checked is the address all the same.
@@ -70,7 +75,7 @@ export function connect<C>(Client: ClientOf<C>, address: string, secure?: Tls): 
   });
 }
 
-function credentialsOf(host: string, secure: Tls | undefined): grpc.ChannelCredentials {
+function credentialsOf(host: string, secure: Shown | undefined): grpc.ChannelCredentials {
   if (secure === undefined) return grpc.credentials.createInsecure();
   return grpc.credentials.createFromSecureContext(secure.current.context, {
     checkServerIdentity: (_, certificate) => checkNva(host, certificate),
@@ -118,6 +123,7 @@ export function unary<Req, Res>(
 export function statusOf(error: unknown): { code: grpc.status; details: string } {
   const details = error instanceof Error ? error.message : String(error);
   if (error instanceof NotFound) return { code: grpc.status.NOT_FOUND, details };
+  if (error instanceof Conflict) return { code: grpc.status.ABORTED, details };
   if (error instanceof Forbidden) return { code: grpc.status.PERMISSION_DENIED, details };
   if (error instanceof Refused) return { code: grpc.status.FAILED_PRECONDITION, details };
   if (error instanceof OutOfRange) return { code: grpc.status.INVALID_ARGUMENT, details };
@@ -136,6 +142,8 @@ function refusal(error: grpc.ServiceError, target: string): Refused {
         `who answers at ${where} does not know this command: another program, or an older one?`,
         { cause: error },
       );
+    case grpc.status.ABORTED:
+      return new Conflict(error.details, { cause: error });
     case grpc.status.NOT_FOUND:
       return new NotFound(error.details, { cause: error });
     case grpc.status.PERMISSION_DENIED:

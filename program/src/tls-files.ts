@@ -1,39 +1,11 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
 import { createSecureContext, type SecureContext } from "node:tls";
-import { z } from "zod";
 import { type Certified, certified } from "./certified.ts";
 import { Refused } from "./errors.ts";
 
 /** Files in PEM: whom we are (with what is between us and a CA, if anything), our key, and the CAs that we trust. */
 export type TlsFiles = { certificate: string; key: string; ca: string };
-
-const path = z.string().regex(/^\/./, "write the file's whole path, from /");
-
-/** `tls: {certificate, key, ca}` of a config. */
-export const tlsConfig: z.ZodType<TlsFiles> = z.strictObject({
-  certificate: path,
-  key: path,
-  ca: path,
-});
-
-/** `tls` or `insecure: true`, beside other keys: one of them, and only one. */
-export const tlsOrInsecure = {
-  tls: tlsConfig.optional(),
-  insecure: z
-    .literal(true, "only `true` can stand here; leave it out where there is `tls`")
-    .optional(),
-};
-
-/** For `.refine`, with `tlsFault`. */
-export const isOneOfBoth = ({ tls, insecure }: { tls?: unknown; insecure?: unknown }): boolean =>
-  (tls === undefined) !== (insecure === undefined);
-
-export const tlsFault = {
-  error:
-    "say `tls: { certificate, key, ca }` (docs/pki.md), or `insecure: true` for plain TCP on a network that only NVEs and administrators reach: one of them",
-  when: ({ value }: { value: unknown }) => typeof value === "object" && value !== null,
-};
 
 /** What stood in the files, found to be usable. */
 export type TlsMaterial = {

@@ -1,7 +1,5 @@
 import { type FSWatcher, watch } from "node:fs";
 import { dirname } from "node:path";
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
-import { certified } from "./certified.ts";
 import { Refused } from "./errors.ts";
 import type { Log } from "./log.ts";
 import { readTls, type TlsFiles, type TlsMaterial } from "./tls-files.ts";
@@ -127,17 +125,6 @@ export class Tls {
       );
     else log.warn(fields, "our certificate expires soon: replace it, no restart is needed");
   }
-}
-
-/** For a client: who answers must be an NVA, at the address that was asked for. */
-export function checkNva(host: string, certificate: PeerCertificate): Error | undefined {
-  const other = checkServerIdentity(host, certificate);
-  if (other !== undefined) return other;
-  const name = certified(certificate);
-  if (typeof name === "string") return new Error(name);
-  return name.is === "nva"
-    ? undefined
-    : new Error(`its certificate is of ${name.is}/${name.id}, no NVA's`);
 }
 
 const isValid = ({ notBefore, notAfter }: TlsMaterial, now: number): boolean =>

@@ -1,5 +1,5 @@
 import { checked } from "@nve/program/config";
-import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-files";
+import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
 import { IpAddress, isUnicast, OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 
