@@ -1,41 +1,38 @@
 import { Refused } from "@nve/program/errors";
 import type { Column, Output } from "@nve/program/output";
-import { connect } from "@nve/program/rpc";
 import { Uuid, uuidOctets } from "@nve/protocol-spec/ids";
 import { NorthboundClient, type VnRef } from "@nve/protocol-spec/proto/northbound";
 import { NveClient } from "@nve/protocol-spec/proto/nve";
 import type { Command } from "commander";
-import { DEFAULT_SOCKET } from "../socket.ts";
+import { clientOf, type Reach, reaching } from "./reach.ts";
 
 /** What the commands talk to and where they print: a test brings its own. */
 export type Outside = {
-  northbound: (address: string) => NorthboundClient;
-  nve: (address: string) => NveClient;
+  northbound: (reach: Reach) => NorthboundClient;
+  nve: (reach: Reach) => NveClient;
   print: (line: string) => void;
 };
 
 export const realOutside: Outside = {
-  northbound: (address) => connect(NorthboundClient, address),
-  nve: (address) => connect(NveClient, address),
+  northbound: (reach) => clientOf(NorthboundClient, reach),
+  nve: (reach) => clientOf(NveClient, reach),
   print: (line) => process.stdout.write(`${line}\n`),
 };
 
-export type Common = { json: boolean; address: string };
+export type Common = Reach & { json: boolean };
 
 /** The options of every command that asks a running NVA. */
 export function asking(command: Command): Command {
-  return command
-    .option("--json", "print JSON", false)
-    .option("--address <address>", "the NVA: unix:<path> or host:port", DEFAULT_SOCKET);
+  return reaching(command.option("--json", "print JSON", false));
 }
 
 /** Asks the northbound API and closes the connection. */
 export async function ask<T>(
   { northbound }: Outside,
-  { address }: Common,
+  reach: Common,
   question: (client: NorthboundClient) => Promise<T>,
 ): Promise<T> {
-  const client = northbound(address);
+  const client = northbound(reach);
   try {
     return await question(client);
   } finally {

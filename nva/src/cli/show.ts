@@ -35,7 +35,8 @@ export function nveCommand(outside: Outside): Command {
       const { nves } = await ask(outside, options, (nva) => call(nva, nva.listNves, {}));
       show(nves.map(nveRecord), nveTable, outputOf(outside, options), "no NVE has connected");
     });
-  return nve.addHelpText("after", "\nExample:\n  nva nve list --address 192.0.2.1:7470");
+  return nve.addHelpText("after", "\nExample:\n  nva nve list --address nva.example:7470 --cert me.pem --key me.key --ca ca.pem",
+  );
 }
 
 type OfVn = Common & { vn?: string };
@@ -85,7 +86,7 @@ export function lookupCommand(outside: Outside): Command {
     .description("ask for one address, as an NVE does")
     .action(async (ref: string, address: Address, options: Common) => {
       const { vnId } = await ask(outside, options, (nva) => call(nva, nva.getVn, vnRef(ref)));
-      const client = outside.nve(options.address);
+      const client = outside.nve(options);
       try {
         const { answer } = await call(client, client.lookup, { vnId, address });
         if (answer?.$case !== "found")
