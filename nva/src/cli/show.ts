@@ -35,7 +35,9 @@ export function nveCommand(outside: Outside): Command {
       const { nves } = await ask(outside, options, (nva) => call(nva, nva.listNves, {}));
       show(nves.map(nveRecord), nveTable, outputOf(outside, options), "no NVE has connected");
     });
-  return nve.addHelpText("after", "\nExample:\n  nva nve list --address nva.example:7470 --cert me.pem --key me.key --ca ca.pem",
+  return nve.addHelpText(
+    "after",
+    "\nExample:\n  nva nve list --address nva.example:7470 --cert me.pem --key me.key --ca ca.pem",
   );
 }
 
