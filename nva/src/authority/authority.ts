@@ -1,27 +1,31 @@
 import {
-  holdsHosts,
   Instant,
   type IpAddress,
-  isGroup,
   type Mac,
   type NveId,
   type Uuid,
   type VnId,
 } from "@nve/protocol-spec";
+import { applicantOf, Gate, recheck, Turned } from "./admission.ts";
+import { letGo, putClaim, withdrawClaim } from "./attach.ts";
+import { affected, declaredEvents, nveEvent, refusalOf } from "./audit.ts";
+import { Catalogue, type DeclaredChange } from "./catalogue.ts";
+import { faultOf } from "./claim-fault.ts";
+import { Duplicates } from "./duplicates.ts";
+import { type Domain, enact } from "./enact.ts";
+import { EventLog, type Noted, RefusalLimit } from "./events.ts";
 import { historyMs, limits } from "./limits.ts";
 import {
   everyClaim,
-  forgetVn,
   indexClaim,
   type NveState,
   newNve,
   type Session,
   unindexClaim,
-  usesVn,
 } from "./nve-state.ts";
 import type { Held } from "./ranking.ts";
 import {
-  type Claim,
+  type Disconnect,
   Effects,
   type Location,
   type Mapping,
@@ -33,9 +37,8 @@ import {
   type Tables,
   type Touched,
   type Vn,
-  vnKey,
 } from "./records.ts";
-import { type Refusal, VnBook, type VnWish } from "./vn-book.ts";
+import type { Refusal } from "./vn-book.ts";
 import { VnState } from "./vn-state.ts";
 
 export type Report = {
@@ -54,15 +57,23 @@ export type ClaimRefusal = { vnId: VnId; mac: Mac; reason: string };
  * result; it checks first and changes then, so that a refusal leaves everything as it was.
  */
 export class Authority {
+  /** What administrators declare: changed by ../catalogue, made to count by `enact`. */
+  readonly catalogue: Catalogue;
   readonly #vns = new Map<VnId, VnState>();
   readonly #nves = new Map<NveId, NveState>();
-  readonly #book = new VnBook();
+  readonly events: EventLog;
+  readonly duplicates: Duplicates;
+  readonly #refusals = new RefusalLimit();
   readonly #holdMs: number;
 
   /** @param tables what the store holds; whatever lacks its VN or NVE is left out. */
   constructor(tables: Tables, holdMs: number, now: Instant) {
     this.#holdMs = holdMs;
+    this.catalogue = new Catalogue(tables);
+    this.events = new EventLog(tables.events);
+    this.duplicates = new Duplicates(this.events, tables.duplicate);
     for (const { row, revision } of tables.vn) this.#addVn(row, revision);
+    this.duplicates.restore((vnId) => this.#vns.get(vnId));
     for (const row of tables.nve) {
       const nve = { ...newNve(row, now), deadline: Instant(now + holdMs) };
       this.#nves.set(row.location.nveId, nve);
@@ -79,6 +90,7 @@ export class Authority {
       indexClaim(nve, claim.vnId, claim.mac);
       nve.ips += claim.ips.length;
     }
+    for (const { row } of tables.binding) this.#vns.get(row.vnId)?.load(row);
     for (const { vnId, mac, sequence } of tables.history)
       this.#vns.get(vnId)?.loadHistory(mac, sequence, now);
   }
@@ -90,36 +102,40 @@ export class Authority {
     return effects.step(undefined);
   }
 
-  createVn(wish: VnWish): Step<Vn | Refusal> {
+  /** Makes what the catalogue was changed to count. */
+  enact(changes: readonly DeclaredChange[], now: Instant): Effects {
     const effects = new Effects();
-    const vn = this.#book.settle(wish);
-    if ("refused" in vn) return effects.step(vn);
-    this.#addVn(vn, 0);
-    effects.changes.push({ table: "vn", key: vnKey(vn.vnId), row: vn });
-    effects.touch(vn.vnId).vn = true;
-    return effects.step(vn);
+    enact(this.#domain, changes, now, effects);
+    for (const { kind, before, after } of changes)
+      if (kind === "vn" && before !== undefined && after === undefined)
+        this.duplicates.forgetVn(before.row.vnId, effects);
+    for (const event of declaredEvents(this.catalogue, changes)) effects.note(event);
+    effects.disconnect.push(...recheck(this, affected(this, changes)));
+    return effects;
   }
 
-  /** Refused while NVEs use it, unless forced: then its members and claims go with it. */
-  deleteVn(vnId: VnId, force: boolean): Step<Vn | Refusal> {
+  /** Lets go of what may be attached no more: in the commit of what forbids it. */
+  expel(disconnect: readonly Disconnect[], now: Instant): Effects {
     const effects = new Effects();
-    const state = this.#vns.get(vnId);
-    if (state === undefined) return effects.step({ refused: `no VN ${vnId}` });
-    const users = [...this.#nves.values()].filter((nve) => usesVn(nve, vnId));
-    if (users.length > 0 && !force) return effects.step({ refused: inUse(state, users) });
-    for (const nve of users) {
-      if (nve.members.has(vnId))
-        effects.changes.push({ table: "member", key: memberKey(vnId, nve.row.location.nveId) });
-      const source = nveSource(nve.row.location.nveId);
-      for (const mac of nve.macs.get(vnId) ?? []) nve.ips -= state.ipsOf(mac, source);
-      forgetVn(nve, vnId);
+    for (const one of disconnect) {
+      const [nve, vn] = [this.#nves.get(one.nveId), this.#vns.get(one.vnId)];
+      if (nve !== undefined && vn !== undefined) letGo(nve, vn, one, now, effects);
     }
-    state.clear(effects);
-    this.#vns.delete(vnId);
-    this.#book.delete(state.vn);
-    effects.changes.push({ table: "vn", key: vnKey(vnId) });
-    effects.touch(vnId).vn = true;
-    return effects.step(state.vn);
+    return effects;
+  }
+
+  /** Writes down that these were not admitted. */
+  refuse(refusals: readonly Noted[], now: Instant): Step<void> {
+    const effects = new Effects();
+    for (const refusal of refusals) this.#note(refusal, now, effects);
+    return effects.step(undefined);
+  }
+
+  clearDuplicate(vnId: VnId, mac: Mac, actor: string): Step<number> {
+    const effects = new Effects();
+    const vn = this.#vns.get(vnId);
+    const cleared = vn === undefined ? 0 : this.duplicates.clear(vn, mac, actor, effects);
+    return effects.step(cleared);
   }
 
   /** Begins a session of an NVE; what an earlier one of it claimed stays until named again or dropped. */
@@ -138,7 +154,9 @@ export class Authority {
     nve.generation += 1;
     if (nve.claims > 0 || nve.members.size > 0) nve.deadline ??= Instant(now + this.#holdMs);
     this.#storeNve(nve, effects);
+    effects.note(nveEvent("nve.connect", nveId, { vteps: location.vteps, incarnation }));
     if (moved) this.#relocate(nve, effects);
+    if (moved || known === undefined) this.#relocateBindings(nveId, effects);
     return effects.step({ nveId, generation: nve.generation });
   }
 
@@ -152,10 +170,12 @@ export class Authority {
     for (const vnId of report.left) this.#leave(nve, vnId, now, effects);
     for (const vnId of report.joined) this.#join(nve, vnId, effects);
     for (const { vnId, mac } of report.withdrawn) this.#withdraw(nve, vnId, mac, now, effects);
+    const [gate, turned] = [new Gate(this.catalogue), new Turned()];
     for (const claim of report.claims) {
-      const reason = this.#claim(nve, claim, effects);
+      const reason = this.#claim(nve, claim, gate, turned, now, effects);
       if (reason !== undefined) refused.push({ vnId: claim.vnId, mac: claim.mac, reason });
     }
+    effects.disconnect.push(...turned.all());
     if (report.complete) this.#sweep(nve, now, effects);
     // What is seen anew must have a revision, also when no row is new.
     if (effects.changes.length === 0 && effects.touched.size > 0) this.#storeNve(nve, effects);
@@ -168,6 +188,7 @@ export class Authority {
     const nve = this.#nves.get(session.nveId);
     if (nve?.generation !== session.generation || !nve.row.connected) return effects.step(false);
     this.#lose(nve, now, effects);
+    effects.note(nveEvent("nve.lost", session.nveId, { claims: nve.claims }));
     return effects.step(true);
   }
 
@@ -186,15 +207,18 @@ export class Authority {
       const { nveId } = nve.row.location;
       this.#nves.delete(nveId);
       effects.changes.push({ table: "nve", key: nveId });
+      this.#relocateBindings(nveId, effects);
+      effects.note({ ...nveEvent("nve.gone", nveId), actor: "nva" });
       gone.push(nveId);
     }
+    this.duplicates.tick((vnId) => this.#vns.get(vnId), now, effects);
     for (const vn of this.#vns.values()) vn.forget(Instant(now - historyMs), effects);
     return effects.step(gone);
   }
 
-  /** When `tick` has next to be called because of an NVE. */
+  /** When `tick` has next to be called because of an NVE or a duplicate. */
   get deadline(): Instant | undefined {
-    let first: Instant | undefined;
+    let first = this.duplicates.deadline();
     for (const { deadline } of this.#nves.values())
       if (deadline !== undefined && (first === undefined || deadline < first)) first = deadline;
     return first;
@@ -202,6 +226,7 @@ export class Authority {
 
   /** The store has it at this revision. */
   committed(touched: Touched, revision: number): void {
+    this.catalogue.committed(revision);
     for (const [vnId, touch] of touched) {
       const vn = touch.vn ? this.#vns.get(vnId) : undefined;
       if (vn !== undefined) vn.revision = revision;
@@ -213,11 +238,11 @@ export class Authority {
   }
 
   vnByName(name: Uuid): VnState | undefined {
-    return this.#found(this.#book.byName(name));
+    return this.#found(this.catalogue.book.byName(name));
   }
 
   vnByAlias(tenant: string, alias: string): VnState | undefined {
-    return this.#found(this.#book.byAlias(tenant, alias));
+    return this.#found(this.catalogue.book.byAlias(tenant, alias));
   }
 
   /** In the order of their VN IDs. */
@@ -259,34 +284,59 @@ export class Authority {
     return vnId === undefined ? undefined : this.#vns.get(vnId);
   }
 
+  get #domain(): Domain {
+    const newVn = (vn: Vn, revision: number): VnState =>
+      new VnState(vn, revision, ({ nveId }) => this.#nves.get(nveId)?.row.location);
+    return { catalogue: this.catalogue, vns: this.#vns, nves: this.#nves, newVn };
+  }
+
   #addVn(vn: Vn, revision: number): void {
-    const locationOf = ({ nveId }: Claim) => this.#nves.get(nveId)?.row.location;
-    this.#vns.set(vn.vnId, new VnState(vn, revision, locationOf));
-    this.#book.add(vn);
+    this.#vns.set(vn.vnId, this.#domain.newVn(vn, revision));
   }
 
   #storeNve(nve: NveState, effects: Effects): void {
     effects.changes.push({ table: "nve", key: nve.row.location.nveId, row: nve.row });
   }
 
-  #claim(nve: NveState, claim: Reported, effects: Effects): string | undefined {
+  /** @returns why not; `turned` and the audit hear of it when a rule forbids it */
+  #claim(
+    nve: NveState,
+    claim: Reported,
+    gate: Gate,
+    turned: Turned,
+    now: Instant,
+    effects: Effects,
+  ): string | undefined {
     const vn = this.#vns.get(claim.vnId);
-    const { nveId } = nve.row.location;
-    const source = nveSource(nveId);
-    const reason = vn === undefined ? `no VN ${claim.vnId}` : faultOf(claim, vn, nve, source);
-    if (vn === undefined || reason !== undefined) return reason;
-    nve.ips += claim.ips.length - vn.ipsOf(claim.mac, source);
-    vn.put({ ...claim, source, nveId }, nve.generation, effects);
-    indexClaim(nve, claim.vnId, claim.mac);
-    return undefined;
+    if (vn === undefined) return `no VN ${claim.vnId}`;
+    const fault = faultOf(claim, vn, nve);
+    if (fault !== undefined) return fault;
+    const denied = gate.claim(nve, claim, vn);
+    if (denied === undefined) {
+      putClaim(nve, vn, claim, this.duplicates, now, effects);
+      return undefined;
+    }
+    turned.add(nve, claim, denied);
+    this.#note(refusalOf(applicantOf(nve, claim), vn.vn, denied.reason), now, effects);
+    return denied.reason;
   }
 
-  #withdraw(nve: NveState, vnId: VnId, mac: Mac, now: Instant, effects: Effects): void {
+  #note(refusal: Noted, now: Instant, effects: Effects): void {
+    const noted = this.#refusals.pass(refusal, now);
+    if (noted !== undefined) effects.note(noted);
+  }
+
+  #withdraw(
+    nve: NveState,
+    vnId: VnId,
+    mac: Mac,
+    now: Instant,
+    effects: Effects,
+    actor = `nve:${nve.row.location.nveId}`,
+  ): void {
     const vn = this.#vns.get(vnId);
-    const source = nveSource(nve.row.location.nveId);
-    nve.ips -= vn?.ipsOf(mac, source) ?? 0;
-    vn?.withdraw(mac, source, now, effects);
-    unindexClaim(nve, vnId, mac);
+    if (vn === undefined) unindexClaim(nve, vnId, mac);
+    else withdrawClaim(nve, vn, mac, actor, now, effects);
   }
 
   #join(nve: NveState, vnId: VnId, effects: Effects): void {
@@ -336,38 +386,12 @@ export class Authority {
     for (const [vnId, mac] of everyClaim(nve)) this.#vns.get(vnId)?.relocated(mac, effects);
     for (const vnId of nve.members.keys()) effects.touch(vnId).members.add(nve.row.location.nveId);
   }
-}
 
-function faultOf(
-  claim: Reported,
-  vn: VnState,
-  nve: NveState,
-  source: Claim["source"],
-): string | undefined {
-  if (isGroup(claim.mac)) return `${claim.mac} is a group address: no station has it`;
-  if (claim.mac === "00:00:00:00:00:00") return "the all-zero address is no station's";
-  const odd = claim.ips.find((ip) => !holdsHosts(ip));
-  if (odd !== undefined) return `${odd} is no address that a host has`;
-  if (claim.ips.length > limits.ipsPerClaim)
-    return `more than ${limits.ipsPerClaim} IP addresses and prefixes for one MAC address`;
-  if (nve.ips + claim.ips.length - vn.ipsOf(claim.mac, source) > limits.ipsPerNve)
-    return `this NVE has ${nve.ips} IP addresses and prefixes already: ${limits.ipsPerNve} go`;
-  if (claim.sequence > limits.sequence) return `sequence ${claim.sequence} exceeds 32 bits`;
-  if (vn.heldBy(claim.mac, source) !== undefined) return undefined; // replaces its own
-  if (nve.claims >= limits.claimsPerNve)
-    return `this NVE has ${limits.claimsPerNve} claims already`;
-  if (vn.claimCount >= limits.claimsPerVn)
-    return `VN ${vn.vn.vnId} has ${limits.claimsPerVn} claims already`;
-  if (vn.claimsOf(claim.mac) >= limits.claimsPerMac)
-    return `${limits.claimsPerMac} NVEs claim this address already`;
-  return undefined;
-}
-
-function inUse({ vn }: VnState, users: readonly NveState[]): string {
-  const names = users.map(({ row }) => row.location.nveId);
-  const shown = names.slice(0, 20).join(", ");
-  const more = names.length > 20 ? ` and ${names.length - 20} more` : "";
-  return `VN "${vn.alias}" (VN ID ${vn.vnId}) is in use by ${shown}${more}: detach its members first, or force it`;
+  /** What administrators bound to it. */
+  #relocateBindings(nveId: NveId, effects: Effects): void {
+    for (const { vnId, mac } of this.catalogue.bindingsAt(nveId))
+      this.#vns.get(vnId)?.relocated(mac, effects);
+  }
 }
 
 const sameLocation = (a: Location, b: Location): boolean =>

@@ -94,6 +94,16 @@ export type ExpectedVnic = {
 };
 export type ExpectedMac = { mac: Mac; ips: readonly IpPrefix[] };
 
+/** Where an address is, because an administrator says so: it comes before what NVEs say. */
+export type Binding = {
+  vnId: VnId;
+  mac: Mac;
+  ips: readonly IpPrefix[];
+  /** Until this NVE has connected once the binding counts for nothing. */
+  nveId: NveId;
+  description?: string;
+};
+
 /** Who asks to attach what (H26, A19). */
 export type Applicant = {
   nveId: NveId;

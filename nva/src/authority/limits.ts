@@ -1,6 +1,19 @@
 /** How much of everything, so that tables stay bounded and whoever hits a limit is told which (V10). */
 export const limits = {
   vns: 100_000,
+  tenants: 10_000,
+  profiles: 10_000,
+  /** All are asked at each attachment. */
+  policies: 1_000,
+  vnics: 1_000_000,
+  bindings: 200_000,
+  /** Of a profile: NVEs compare each frame with them. */
+  aclRules: 256,
+  patternsPerList: 256,
+  vnsPerVnic: 256,
+  macsPerVnic: 1_024,
+  resourcesPerApply: 10_000,
+  descriptionLength: 1_024,
   nves: 20_000,
   claimsPerNve: 200_000,
   /** Addresses and VNs in one report: it is decided in one piece, and everybody else waits meanwhile. */

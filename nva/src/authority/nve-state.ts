@@ -1,4 +1,4 @@
-import type { Instant, Mac, NveId, VnId } from "@nve/protocol-spec";
+import type { Instant, Mac, NveId, Uuid, VnId } from "@nve/protocol-spec";
 import type { NveRow } from "./records.ts";
 
 /** One NVE: its session, and where its claims and memberships are. */
@@ -13,13 +13,16 @@ export type NveState = {
   /** VNs in which it has members, each with the session that last said so. */
   members: Map<VnId, number>;
   macs: Map<VnId, Set<Mac>>;
+  /** How many MACs it claims for each VNIC of a VN; made when it is first asked for (attach.ts). */
+  vnics: Map<VnId, Map<Uuid, number>>;
   claims: number;
   /** IP addresses and prefixes of its claims. */
   ips: number;
 };
 
 export function newNve(row: NveRow, now: Instant): NveState {
-  return { row, generation: 0, since: now, members: new Map(), macs: new Map(), claims: 0, ips: 0 };
+  const tables = { members: new Map(), macs: new Map(), vnics: new Map() };
+  return { row, generation: 0, since: now, ...tables, claims: 0, ips: 0 };
 }
 
 export function indexClaim(nve: NveState, vnId: VnId, mac: Mac): void {
@@ -40,6 +43,7 @@ export function unindexClaim(nve: NveState, vnId: VnId, mac: Mac): void {
 export function forgetVn(nve: NveState, vnId: VnId): void {
   nve.claims -= nve.macs.get(vnId)?.size ?? 0;
   nve.macs.delete(vnId);
+  nve.vnics.delete(vnId);
   nve.members.delete(vnId);
 }
 

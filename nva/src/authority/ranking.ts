@@ -1,5 +1,5 @@
 import type { IpAddress, Uuid } from "@nve/protocol-spec";
-import type { Claim, Location, Mapping } from "./records.ts";
+import type { Claim, Location, Mapping, Source } from "./records.ts";
 
 /** A claim with what the authority knows of its NVE's session. */
 export type Held = {
@@ -10,12 +10,21 @@ export type Held = {
   stale: boolean;
 };
 
-/** The claim that counts: static > sticky > said > gleaned (H17); then highest sequence > lowest VTEP, then the source's name. */
-export function bestOf(held: readonly Held[], locationOf: LocationOf): Held | undefined {
+/**
+ * The claim that counts: static > sticky > said > gleaned (H17); then highest sequence > lowest VTEP, then the source's name.
+ * A static one to an NVE that nobody has heard of comes last.
+ * @param holder whose claim counts before all but static ones, as long as there is one: the address is frozen
+ */
+export function bestOf(
+  held: readonly Held[],
+  locationOf: LocationOf,
+  holder?: Source,
+): Held | undefined {
   let best: Held | undefined;
   for (const one of held)
     if (best === undefined || outranks(one.claim, best.claim, locationOf)) best = one;
-  return best;
+  if (holder === undefined || best?.claim.source === "static") return best;
+  return held.find(({ claim }) => claim.source === holder) ?? best;
 }
 
 export type LocationOf = (claim: Claim) => Location | undefined;
@@ -41,14 +50,16 @@ export function mappingOf(best: Held, held: readonly Held[], locationOf: Locatio
 const optional = (vnic: Uuid | undefined): { vnic?: Uuid } => (vnic === undefined ? {} : { vnic });
 
 function outranks(a: Claim, b: Claim, locationOf: LocationOf): boolean {
-  if (rank(a) !== rank(b)) return rank(a) > rank(b);
+  const [ranked, against] = [rank(a, locationOf), rank(b, locationOf)];
+  if (ranked !== against) return ranked > against;
   if (a.sequence !== b.sequence) return a.sequence > b.sequence;
   const order = compareVteps(locationOf(a)?.vteps[0], locationOf(b)?.vteps[0]);
   return order === 0 ? a.source < b.source : order < 0;
 }
 
-function rank({ source, sticky, gleaned }: Claim): number {
-  if (source === "static") return 3;
+function rank(claim: Claim, locationOf: LocationOf): number {
+  const { source, sticky, gleaned } = claim;
+  if (source === "static") return locationOf(claim) === undefined ? -1 : 3;
   return sticky ? 2 : gleaned ? 0 : 1;
 }
 

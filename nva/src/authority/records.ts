@@ -16,6 +16,7 @@ import type {
   Profile,
   Tenant,
 } from "./declared.ts";
+import type { EventTail, Noted } from "./events.ts";
 
 /** A virtual network (H4). The VNI is for NVEs only. */
 export type Vn = {
@@ -36,6 +37,9 @@ export type Vn = {
   duplicates?: DuplicateRule;
   description?: string;
 };
+
+/** As people write it. */
+export const called = ({ tenant, alias }: Vn): string => `${tenant}/${alias}`;
 
 export type Encapsulation = "vxlan" | "nvgre" | "mpls-over-gre";
 
@@ -67,10 +71,13 @@ export type Reported = {
   suspended: boolean;
   /** Seen in frames, nobody said it: what somebody said comes first (H17). */
   gleaned?: true;
+  /** Source of the VDP that asked for it, and whether it has proven a key: policies ask (H26). */
+  station?: Mac;
+  authenticated?: true;
 };
 
 /** A stored claim: {VN, MAC, source} is its key, `nveId` where the address is. */
-export type Claim = Reported & { source: Source; nveId: NveId };
+export type Claim = Reported & { source: Source; nveId: NveId; description?: string };
 
 /** What the claims of one {VN, MAC} come to. Computed, never stored. */
 export type Mapping = {
@@ -108,8 +115,32 @@ export type EventRow = {
   detail?: Readonly<Record<string, unknown>>;
 };
 
-/** These may be attached no more: their NVE is to let go of them (H26). */
-export type Disconnect = { nveId: NveId; vnId: VnId; vnics: readonly Uuid[]; reason: string };
+/**
+ * These may be attached no more: their NVE is to let go of them (H26). What it claims for them goes at once, and so do its
+ * claims of `macs`, of VNICs that may stay.
+ */
+export type Disconnect = {
+  nveId: NveId;
+  vnId: VnId;
+  vnics: readonly Uuid[];
+  macs?: readonly Mac[];
+  reason: string;
+};
+
+/** An address that several stations have: a MAC, or `ip` that `mac` and others have (docs/admission.md). */
+export type DuplicateRow = {
+  vnId: VnId;
+  mac: Mac;
+  ip?: IpPrefix;
+  moves: number;
+  sinceUnixMs: number;
+  /** When it is over by itself; 0: when somebody clears it. */
+  untilUnixMs: number;
+  frozen: boolean;
+  /** Frozen: whose claim counts. */
+  holder?: Source;
+  sources: readonly string[];
+};
 
 /** One row put (`row` there) or deleted. */
 export type Change =
@@ -118,6 +149,7 @@ export type Change =
   | { table: "policy"; key: string; row?: Policy }
   | { table: "vnic"; key: string; row?: ExpectedVnic }
   | { table: "event"; key: string; row?: EventRow }
+  | { table: "duplicate"; key: string; row?: DuplicateRow }
   | { table: "vn"; key: string; row?: Vn }
   | { table: "nve"; key: string; row?: NveRow }
   | { table: "member"; key: string; row?: MemberRow }
@@ -131,10 +163,16 @@ export type Tables = {
   member: readonly MemberRow[];
   claim: readonly Claim[];
   history: readonly HistoryRow[];
+  /** The static ones among the rows of "claim". */
+  binding: readonly Revised<Claim>[];
   tenant: readonly Revised<Tenant>[];
   profile: readonly Revised<Profile>[];
   policy: readonly Revised<Policy>[];
   vnic: readonly Revised<ExpectedVnic>[];
+  /** Of the store, when they were read. */
+  revision?: number;
+  duplicate?: readonly DuplicateRow[];
+  events?: EventTail;
 };
 
 export type Revised<T> = { row: T; revision: number };
@@ -143,11 +181,12 @@ const hex = (vnId: VnId): string => vnId.toString(16).padStart(6, "0");
 export const vnKey = (vnId: VnId): string => hex(vnId);
 export const memberKey = (vnId: VnId, nveId: NveId): string => `${hex(vnId)}/${nveId}`;
 export const historyKey = (vnId: VnId, mac: Mac): string => `${hex(vnId)}/${mac}`;
+export const bindingKey = (vnId: VnId, mac: Mac): string => `${hex(vnId)}/${mac}`;
 export const claimKey = (vnId: VnId, mac: Mac, source: Source): string =>
   `${hex(vnId)}/${mac}/${source}`;
 
-/** What changed of one VN, for those who watch it. */
-export type Touch = { vn: boolean; macs: Set<Mac>; members: Set<NveId> };
+/** What changed of one VN, for those who watch it. `life`: it began or ended, so what was before is not its own. */
+export type Touch = { vn: boolean; macs: Set<Mac>; members: Set<NveId>; life?: true };
 export type Touched = Map<VnId, Touch>;
 
 export function touchOf(touched: Touched, vnId: VnId): Touch {
@@ -159,11 +198,21 @@ export function touchOf(touched: Touched, vnId: VnId): Touch {
   return touch;
 }
 
+/** Adds to a touch what another event changed of the same VN. */
+export function mergeTouch(into: Touch, { vn, macs, members, life }: Touch): void {
+  into.vn ||= vn;
+  if (life) into.life = true;
+  for (const mac of macs) into.macs.add(mac);
+  for (const member of members) into.members.add(member);
+}
+
 /** What one event came to: rows to store, keys to tell the watchers of, whom to disconnect, and the answer. */
 export type Step<T> = {
   changes: readonly Change[];
   touched: Touched;
   disconnect?: readonly Disconnect[];
+  /** To be remembered, in the same commit. */
+  events?: readonly Noted[];
   result: T;
 };
 
@@ -172,13 +221,25 @@ export class Effects {
   readonly changes: Change[] = [];
   readonly touched: Touched = new Map();
   readonly disconnect: Disconnect[] = [];
+  readonly events: Noted[] = [];
 
   touch(vnId: VnId): Touch {
     return touchOf(this.touched, vnId);
   }
 
+  /** For the audit (docs/events.md). */
+  note(event: Noted): void {
+    this.events.push(event);
+  }
+
   step<T>(result: T): Step<T> {
-    const { changes, touched, disconnect } = this;
-    return { changes, touched, result, ...(disconnect.length > 0 && { disconnect }) };
+    const { changes, touched, disconnect, events } = this;
+    return {
+      changes,
+      touched,
+      result,
+      ...(disconnect.length > 0 && { disconnect }),
+      ...(events.length > 0 && { events }),
+    };
   }
 }

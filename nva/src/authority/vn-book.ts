@@ -1,19 +1,15 @@
 import { type Uuid, VnId, Vni } from "@nve/protocol-spec";
 import { limits } from "./limits.ts";
+import { Multimap } from "./multimap.ts";
 import type { Vn } from "./records.ts";
 
-/** What orchestration asks for; what is left out is chosen, free and unique. */
-export type VnWish = {
-  alias: string;
-  tenant: string;
-  /** A fresh UUID when the asker has no own. */
-  name: Uuid;
-  vnId?: VnId;
-  vni?: Vni;
-  mtu: number;
-};
+/** A VN that is wanted; a VN ID or VNI that is left out is chosen, free and unique. */
+export type NewVn = Omit<Vn, "vnId" | "vni"> & { vnId?: VnId; vni?: Vni };
 
 export type Refusal = { refused: string };
+
+/** Where the choice of VN IDs and VNIs goes on. */
+type Next = { vnId: number; vni: number };
 
 /** Which aliases, names, VN IDs and VNIs are taken. */
 export class VnBook {
@@ -21,17 +17,20 @@ export class VnBook {
   readonly #byName = new Map<Uuid, VnId>();
   readonly #byAlias = new Map<string, VnId>();
   readonly #byVni = new Map<Vni, VnId>();
-  #nextVnId = 1;
-  #nextVni = 10_001; // apart from the first VN IDs, so that nobody takes the one for the other (H4)
+  readonly #called = new Multimap<string, VnId>();
+  // VNIs apart from the first VN IDs, so that nobody takes the one for the other (H4).
+  #next: Next = { vnId: 1, vni: 10_001 };
 
-  add(vn: Vn): void {
-    this.#byId.set(vn.vnId, vn);
-    this.#byName.set(vn.name, vn.vnId);
-    this.#byAlias.set(aliasKey(vn.tenant, vn.alias), vn.vnId);
-    this.#byVni.set(vn.vni, vn.vnId);
-  }
-
-  delete(vn: Vn): void {
+  /** Adds a VN, or deletes it. */
+  set(vn: Vn, is: boolean): void {
+    this.#called.set(vn.alias, vn.vnId, is);
+    if (is) {
+      this.#byId.set(vn.vnId, vn);
+      this.#byName.set(vn.name, vn.vnId);
+      this.#byAlias.set(aliasKey(vn.tenant, vn.alias), vn.vnId);
+      this.#byVni.set(vn.vni, vn.vnId);
+      return;
+    }
     this.#byId.delete(vn.vnId);
     this.#byName.delete(vn.name);
     this.#byAlias.delete(aliasKey(vn.tenant, vn.alias));
@@ -46,23 +45,42 @@ export class VnBook {
     return this.#byAlias.get(aliasKey(tenant, alias));
   }
 
+  /** VNs with this alias, whosesoever. */
+  called(alias: string): readonly Vn[] {
+    return [...this.#called.of(alias)].flatMap((vnId) => this.#byId.get(vnId) ?? []);
+  }
+
+  /** What choices go on from: put back, the next choices are the same again. */
+  get next(): Next {
+    return this.#next;
+  }
+
+  set next(next: Next) {
+    this.#next = next;
+  }
+
   /** The VN that a wish comes to, or why it cannot be. Takes nothing yet. */
-  settle(wish: VnWish): Vn | Refusal {
+  settle(wish: NewVn): Vn | Refusal {
     const fault = this.#conflict(wish);
     if (fault !== undefined) return { refused: fault };
     const vnId = wish.vnId ?? this.#freeVnId();
     const vni = wish.vni ?? this.#freeVni();
     if (vnId === undefined || vni === undefined)
       return { refused: "all VN IDs are in use: delete VNs that nobody needs" };
-    const { alias, tenant, name, mtu } = wish;
-    return { vnId, name, alias, vni, tenant, service: "l2", mtu, flood: "head-end" };
+    return { ...wish, vnId, vni };
   }
 
-  #conflict({ alias, tenant, name, vnId, vni }: VnWish): string | undefined {
+  /** Why this VN cannot be called so. */
+  aliasConflict(tenant: string, alias: string, vnId?: VnId): string | undefined {
+    const same = this.byAlias(tenant, alias);
+    if (same === undefined || same === vnId) return undefined;
+    return `tenant "${tenant}" has a VN "${alias}" already (VN ID ${same}): choose another alias`;
+  }
+
+  #conflict({ alias, tenant, name, vnId, vni }: NewVn): string | undefined {
     if (this.#byId.size >= limits.vns) return `this NVA holds ${limits.vns} VNs already`;
-    const sameAlias = this.byAlias(tenant, alias);
-    if (sameAlias !== undefined)
-      return `tenant "${tenant}" has a VN "${alias}" already (VN ID ${sameAlias}): choose another alias`;
+    const sameAlias = this.aliasConflict(tenant, alias);
+    if (sameAlias !== undefined) return sameAlias;
     const sameName = this.byName(name);
     if (sameName !== undefined) return `the name ${name} is that of VN ID ${sameName} already`;
     const sameId = vnId === undefined ? undefined : this.#byId.get(vnId);
@@ -74,16 +92,16 @@ export class VnBook {
 
   /** Onwards from the last one chosen: a number that was just given up rests as long as it can. */
   #freeVnId(): VnId | undefined {
-    const free = nextFree(this.#nextVnId, 1, (n) => this.#byId.has(VnId(n)));
+    const free = nextFree(this.#next.vnId, 1, (n) => this.#byId.has(VnId(n)));
     if (free === undefined) return undefined;
-    this.#nextVnId = free + 1;
+    this.#next = { ...this.#next, vnId: free + 1 };
     return VnId(free);
   }
 
   #freeVni(): Vni | undefined {
-    const free = nextFree(this.#nextVni, 10_001, (n) => this.#byVni.has(Vni(n)));
+    const free = nextFree(this.#next.vni, 10_001, (n) => this.#byVni.has(Vni(n)));
     if (free === undefined) return undefined;
-    this.#nextVni = free + 1;
+    this.#next = { ...this.#next, vni: free + 1 };
     return Vni(free);
   }
 }

@@ -26,13 +26,16 @@ type Gone = { sequence: number; at: Instant };
 
 /** One VN with its members and claims. Every change of a claim goes through here. */
 export class VnState {
-  readonly vn: Vn;
-  /** Of the store, when the VN itself was last changed. */
+  vn: Vn;
+  /** Of the store, when the VN itself or its profile was last changed. */
   revision: number;
   readonly members = new Set<NveId>();
   readonly #entries = new Map<Mac, Entry>();
   readonly #gone = new Map<Mac, Gone>();
   readonly #byIp = new Map<IpPrefix, Set<Mac>>();
+  /** Frozen addresses: whose claim of a MAC counts, and which MAC has an IP (docs/admission.md). */
+  readonly #holders = new Map<Mac, Source>();
+  readonly #ipHolders = new Map<IpPrefix, Mac>();
   readonly #locationOf: LocationOf;
   #claims = 0;
   #order = 0;
@@ -57,26 +60,65 @@ export class VnState {
 
   mapping(mac: Mac): Mapping | undefined {
     const entry = this.#entries.get(mac);
-    return entry && mappingOf(entry.best, entry.held, this.#locationOf);
+    if (entry === undefined || !this.#counts(entry)) return undefined;
+    const mapping = mappingOf(entry.best, entry.held, this.#locationOf);
+    if (this.#ipHolders.size === 0) return mapping;
+    return { ...mapping, ips: mapping.ips.filter((ip) => this.#mayHave(mac, ip)) };
+  }
+
+  #mayHave(mac: Mac, ip: IpPrefix): boolean {
+    const holder = this.#ipHolders.get(ip);
+    return holder === undefined || holder === mac || this.#byIp.get(ip)?.has(holder) !== true;
+  }
+
+  /** The claim that counts. */
+  best(mac: Mac): Claim | undefined {
+    return this.#entries.get(mac)?.best.claim;
+  }
+
+  /** The claim of the MAC that has this IP address or prefix itself. */
+  bestByIp(ip: IpPrefix): Claim | undefined {
+    return this.#latest(ip)?.best.claim;
+  }
+
+  /** Freezes a MAC: the claim of `holder` counts. Undefined: no more. */
+  hold(mac: Mac, holder: Source | undefined, effects: Effects): void {
+    if (holder === undefined) this.#holders.delete(mac);
+    else this.#holders.set(mac, holder);
+    const entry = this.#entries.get(mac);
+    if (entry !== undefined) this.#settle(mac, entry.held, entry.best, entry.highest, effects);
+  }
+
+  /** Freezes an IP: `holder` has it, as long as it is claimed for that MAC. Undefined: no more. */
+  holdIp(ip: IpPrefix, holder: Mac | undefined, effects: Effects): void {
+    if (holder === undefined) this.#ipHolders.delete(ip);
+    else this.#ipHolders.set(ip, holder);
+    for (const mac of this.#byIp.get(ip) ?? []) effects.touch(this.vn.vnId).macs.add(mac);
   }
 
   /** The mapping that has this IP address, or the longest prefix that it is in. */
   mappingByIp(ip: IpAddress): Mapping | undefined {
     for (let length = widthOf(ip); length >= 0; length--) {
       const found = this.#latest(prefixFrom(networkOf(ip, length), length));
-      if (found !== undefined) return found;
+      if (found !== undefined) return this.mapping(found.best.claim.mac);
     }
     return undefined;
   }
 
   /** The one that changed last where several have it, and one that somebody said before one that was gleaned. */
-  #latest(prefix: IpPrefix): Mapping | undefined {
+  #latest(prefix: IpPrefix): Entry | undefined {
     let found: Entry | undefined;
     for (const mac of this.#byIp.get(prefix) ?? []) {
-      const entry = this.#entries.get(mac);
-      if (entry !== undefined && (found === undefined || isBetter(entry, found))) found = entry;
+      const entry = this.#mayHave(mac, prefix) ? this.#entries.get(mac) : undefined;
+      if (entry === undefined || !this.#counts(entry)) continue;
+      if (found === undefined || isBetter(entry, found)) found = entry;
     }
-    return found && this.mapping(found.best.claim.mac);
+    return found;
+  }
+
+  /** A binding to an NVE that was never heard of is no mapping, and nobody else claims the address. */
+  #counts({ best }: Entry): boolean {
+    return best.claim.source !== "static" || this.#locationOf(best.claim) !== undefined;
   }
 
   *claims(): Generator<Held & { best: boolean }> {
@@ -147,6 +189,7 @@ export class VnState {
       this.#unindex(mac, entry.best.claim.ips);
       this.#entries.delete(mac);
       effects.touch(this.vn.vnId).macs.add(mac);
+      this.#touchRivals(mac, entry.best.claim.ips, effects);
       this.#bury(mac, entry.highest, now, effects);
       return true;
     }
@@ -165,7 +208,7 @@ export class VnState {
     this.#touchIfSeen(mac, own, effects);
   }
 
-  /** The NVE of some claim of `mac` is elsewhere now. */
+  /** The NVE of some claim of `mac` is elsewhere now, or somewhere at last, or nowhere any more. */
   relocated(mac: Mac, effects: Effects): void {
     const entry = this.#entries.get(mac);
     if (entry !== undefined)
@@ -176,7 +219,10 @@ export class VnState {
   load(claim: Claim): void {
     const { mac } = claim;
     const entry = this.#entries.get(mac);
-    const held = [...(entry?.held ?? []), { claim, generation: 0, stale: true }];
+    const held = [
+      ...(entry?.held ?? []),
+      { claim, generation: 0, stale: claim.source !== "static" },
+    ];
     this.#claims += 1;
     this.#place(mac, held, Math.max(entry?.highest ?? 0, claim.sequence));
   }
@@ -213,8 +259,10 @@ export class VnState {
     effects: Effects,
     moved = false,
   ): void {
-    const best = bestOf(held, this.#locationOf);
+    const best = bestOf(held, this.#locationOf, this.#holders.get(mac));
     if (best === undefined) return;
+    if (this.#holders.has(mac) && best.claim.source !== "static")
+      this.#holders.set(mac, best.claim.source); // the holder may have gone: frozen where it is now
     const floor =
       before === undefined || isMove(before, best) ? highest + 1 : before.claim.sequence;
     if (best.claim.sequence < floor) {
@@ -224,11 +272,20 @@ export class VnState {
     }
     const top = Math.max(highest, ...held.map(({ claim }) => claim.sequence));
     this.#place(mac, held, top);
+    this.#touchRivals(mac, [...(before?.claim.ips ?? []), ...best.claim.ips], effects);
     if (moved || best !== before || best.claim.anycast) effects.touch(this.vn.vnId).macs.add(mac);
   }
 
+  /** Others have a frozen IP in their mappings as far as its holder has it not. */
+  #touchRivals(mac: Mac, ips: readonly IpPrefix[], effects: Effects): void {
+    if (this.#ipHolders.size === 0) return;
+    for (const ip of ips)
+      if (this.#ipHolders.get(ip) === mac)
+        for (const rival of this.#byIp.get(ip) ?? []) effects.touch(this.vn.vnId).macs.add(rival);
+  }
+
   #place(mac: Mac, held: Held[], highest: number): void {
-    const best = bestOf(held, this.#locationOf);
+    const best = bestOf(held, this.#locationOf, this.#holders.get(mac));
     if (best === undefined) return;
     const entry = this.#entries.get(mac);
     if (entry !== undefined) this.#unindex(mac, entry.best.claim.ips);
@@ -313,6 +370,9 @@ function sameClaim(a: Claim, b: Claim): boolean {
     a.anycast === b.anycast &&
     a.suspended === b.suspended &&
     a.gleaned === b.gleaned &&
+    a.description === b.description &&
+    a.station === b.station &&
+    a.authenticated === b.authenticated &&
     a.ips.length === b.ips.length &&
     a.ips.every((ip, i) => ip === b.ips[i])
   );

@@ -22,14 +22,7 @@ import type * as nve from "@nve/protocol-spec/proto/nve";
 import * as wire from "@nve/protocol-spec/proto/types";
 import type { ClaimRefusal, Report } from "../authority/authority.ts";
 import { limits } from "../authority/limits.ts";
-import type {
-  Claim,
-  Encapsulation,
-  Location,
-  Mapping,
-  Reported,
-  Vn,
-} from "../authority/records.ts";
+import type { Claim, Encapsulation, Location, Mapping, Reported } from "../authority/records.ts";
 
 // From the wire: what is not as it should be throws OutOfRange with the field's name.
 
@@ -114,15 +107,17 @@ function fromClaim(claim: wire.Claim): Reported {
     anycast: claim.anycast,
     suspended: claim.suspended,
     ...(claim.gleaned && { gleaned: true }),
+    ...(claim.station?.length && { station: fromMac(claim.station, "station") }),
+    ...(claim.authenticated && { authenticated: true }),
   };
 }
 
 // To the wire.
 
 export const toMac = (mac: Mac): Buffer => Buffer.from(macOctets(mac));
-const toIp = (ip: IpAddress): Buffer => Buffer.from(ipOctets(ip));
+export const toIp = (ip: IpAddress): Buffer => Buffer.from(ipOctets(ip));
 /** Single addresses and prefixes are two fields. */
-const toIps = (all: readonly IpPrefix[]): { ips: Buffer[]; prefixes: wire.Prefix[] } => ({
+export const toIps = (all: readonly IpPrefix[]): { ips: Buffer[]; prefixes: wire.Prefix[] } => ({
   ips: all.filter(isSingle).map(toIp),
   prefixes: all
     .filter((prefix) => !isSingle(prefix))
@@ -130,24 +125,6 @@ const toIps = (all: readonly IpPrefix[]): { ips: Buffer[]; prefixes: wire.Prefix
     .map(({ ip, length }) => ({ ip: toIp(ip), length })),
 });
 export const toUuid = (uuid: Uuid): Buffer => Buffer.from(uuidOctets(uuid));
-
-export function toVn(vn: Vn, revision: number): wire.Vn {
-  return {
-    vnId: vn.vnId,
-    name: toUuid(vn.name),
-    alias: vn.alias,
-    vni: vn.vni,
-    tenant: vn.tenant,
-    service: vn.service === "l2" ? wire.Service.SERVICE_L2 : wire.Service.SERVICE_L3,
-    mtu: vn.mtu,
-    flood:
-      vn.flood === "head-end"
-        ? wire.FloodMode.FLOOD_MODE_HEAD_END
-        : wire.FloodMode.FLOOD_MODE_MULTICAST,
-    revision: BigInt(revision),
-    profile: undefined,
-  };
-}
 
 export function toLocation({ nveId, vteps, encapsulations: kinds }: Location): wire.Location {
   return {
@@ -187,6 +164,8 @@ export function toClaim(claim: Claim): wire.Claim {
     anycast: claim.anycast,
     suspended: claim.suspended,
     gleaned: claim.gleaned ?? false,
+    station: claim.station === undefined ? undefined : toMac(claim.station),
+    authenticated: claim.authenticated,
   };
 }
 

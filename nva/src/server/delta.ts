@@ -3,7 +3,8 @@ import { Delta, WatchEvent } from "@nve/protocol-spec/proto/nve";
 import type { Authority } from "../authority/authority.ts";
 import type { Touch } from "../authority/records.ts";
 import type { VnState } from "../authority/vn-state.ts";
-import { toLocation, toMac, toMapping, toVn } from "./convert.ts";
+import { toLocation, toMac, toMapping } from "./convert.ts";
+import { toVn } from "./convert-vn.ts";
 import { LOCATION_OCTETS, octetsOf } from "./size.ts";
 
 /** One thing of a VN that a watcher must hear of. */
@@ -67,7 +68,7 @@ export function deltaOf(
   const vn = authority.vn(vnId);
   if (vn === undefined) return { ...delta, vnGone: true };
   for (const key of keys) {
-    if ("vn" in key) delta.vn = toVn(vn.vn, vn.revision);
+    if ("vn" in key) delta.vn = toVn(vn.vn, vn.revision, authority.catalogue.profileOf(vn.vn));
     else if ("nve" in key) {
       const nve = vn.members.has(key.nve) ? authority.nve(key.nve) : undefined;
       if (nve === undefined) delta.membersLeft.push(key.nve);

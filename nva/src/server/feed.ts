@@ -3,7 +3,7 @@ import type { Authority } from "../authority/authority.ts";
 import { type Touch, type Touched, touchOf } from "../authority/records.ts";
 import type { Batch, RowChange } from "../store/store.ts";
 
-type Mark = { revision: number; mac: Mac } | { revision: number; nve: NveId };
+type Mark = { revision: number } & ({ mac: Mac } | { nve: NveId } | { vn: true });
 type Log = { /** What came after this revision is all here. */ floor: number; marks: Mark[] };
 
 /** What changed in each VN of late: lets a watcher go on where it was, without a snapshot. */
@@ -20,14 +20,15 @@ export class Feed {
 
   /** @param gone whether a touched VN is there no more */
   record(touched: Touched, revision: number, gone: (vnId: VnId) => boolean): void {
-    for (const [vnId, { vn, macs, members }] of touched) {
+    for (const [vnId, { vn, macs, members, life }] of touched) {
       if (vn && gone(vnId)) {
         this.#logs.delete(vnId);
         continue;
       }
-      // A VN is made and never changed: what came before, under the same ID, is not its own.
-      if (vn) this.#logs.set(vnId, { floor: revision, marks: [] });
+      // What came before, under the same ID, is not its own.
+      if (life) this.#logs.set(vnId, { floor: revision, marks: [] });
       const log = this.#logOf(vnId);
+      if (vn && !life) log.marks.push({ revision, vn });
       for (const mac of macs) log.marks.push({ revision, mac });
       for (const nve of members) log.marks.push({ revision, nve });
       this.#trim(log);
@@ -42,7 +43,8 @@ export class Feed {
     for (let i = (log?.marks.length ?? 0) - 1; i >= 0; i--) {
       const mark = log?.marks[i];
       if (mark === undefined || mark.revision <= revision) break;
-      if ("mac" in mark) touch.macs.add(mark.mac);
+      if ("vn" in mark) touch.vn = true;
+      else if ("mac" in mark) touch.macs.add(mark.mac);
       else touch.members.add(mark.nve);
     }
     return touch;
@@ -73,11 +75,18 @@ export class Feed {
 
 const vnOf = (key: string): VnId => VnId(Number.parseInt(key.slice(0, 6), 16));
 
-function touchedBy({ table, key }: RowChange, authority: Authority, touched: Touched): void {
+function touchedBy({ table, key, value }: RowChange, authority: Authority, touched: Touched): void {
   const rest = key.slice(7);
   switch (table) {
-    case "vn":
-      touchOf(touched, vnOf(key)).vn = true;
+    case "vn": {
+      const touch = touchOf(touched, vnOf(key));
+      touch.vn = true;
+      // Whoever knew it under this ID before its creation knew an earlier one, whose deletion came between.
+      if (value === undefined) touch.life = true;
+      return;
+    }
+    case "profile":
+      for (const vnId of authority.catalogue.vnsOfProfile(key)) touchOf(touched, vnId).vn = true;
       return;
     case "member":
       touchOf(touched, vnOf(key)).members.add(NveId(rest));

@@ -22,6 +22,8 @@ export type Hub = {
   /** Everything that has to be ended when the NVA stops. */
   readonly calls: Set<Closable>;
   readonly watchers: Watching;
+  /** Who is told of events as they happen. */
+  readonly followers: Set<{ more(): void }>;
   /** The highest revision that each NVE says it has in its dataplane. */
   readonly applied: Map<NveId, bigint>;
 };

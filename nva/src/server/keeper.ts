@@ -1,15 +1,35 @@
 import type { Clock } from "@nve/linux";
 import { Instant } from "@nve/protocol-spec";
 import type { Authority } from "../authority/authority.ts";
-import { type Step, type Touched, touchOf } from "../authority/records.ts";
+import type { Noted } from "../authority/events.ts";
+import {
+  type Disconnect,
+  mergeTouch,
+  type Step,
+  type Touched,
+  touchOf,
+} from "../authority/records.ts";
 import { rowChange } from "../store/rows.ts";
 import type { RowChange, Store } from "../store/store.ts";
 
 export type Decide<T> = (authority: Authority, now: Instant) => Step<T>;
 export type Outcome<T> = { result: T; revision: number };
-export type Listener = (authority: Authority, touched: Touched, revision: number) => void;
+/** What a commit came to beside rows. */
+export type Told = { disconnect: readonly Disconnect[]; events: readonly Noted[] };
+export type Listener = (
+  authority: Authority,
+  touched: Touched,
+  revision: number,
+  told: Told,
+) => void;
 type Job = (now: Instant, into: Pending) => void;
-type Pending = { changes: RowChange[]; touched: Touched; settle: ((revision: number) => void)[] };
+type Pending = {
+  changes: RowChange[];
+  touched: Touched;
+  disconnect: Disconnect[];
+  events: Noted[];
+  settle: ((revision: number) => void)[];
+};
 
 /** Another replica decides now: what this one has decided and not stored is void. */
 export class Superseded extends Error {
@@ -57,18 +77,25 @@ export class Keeper {
     return new Promise((resolve, reject) => {
       if (this.#stopped) return reject(new Error("the NVA is stopping"));
       this.#jobs.push((now, into) => {
-        const { changes, touched, result } = decide(this.#authority, now);
-        for (const change of changes) into.changes.push(rowChange(change));
-        for (const [vnId, { vn, macs, members }] of touched) {
-          const touch = touchOf(into.touched, vnId);
-          touch.vn ||= vn;
-          for (const mac of macs) touch.macs.add(mac);
-          for (const member of members) touch.members.add(member);
-        }
-        into.settle.push((revision) => resolve({ result, revision }));
+        const step = decide(this.#authority, now);
+        this.#take(step, now, into);
+        // Whoever may stay no more is let go of in the same commit.
+        const { disconnect = [] } = step;
+        if (disconnect.length > 0)
+          this.#take(this.#authority.expel(disconnect, now).step(undefined), now, into);
+        into.settle.push((revision) => resolve({ result: step.result, revision }));
       });
       if (!this.#busy) this.#idle = this.#work();
     });
+  }
+
+  #take({ changes, touched, disconnect, events = [] }: Step<unknown>, now: Instant, into: Pending) {
+    for (const change of changes) into.changes.push(rowChange(change));
+    for (const [vnId, touch] of touched) mergeTouch(touchOf(into.touched, vnId), touch);
+    into.disconnect.push(...(disconnect ?? []));
+    into.events.push(...events);
+    const written = this.#authority.events.append(events, now);
+    for (const change of written) into.changes.push(rowChange(change));
   }
 
   /** Runs `look` while the authority holds what is on the disk and no more: at once, or after the commit under way. */
@@ -137,8 +164,15 @@ export class Keeper {
   }
 
   async #commit(): Promise<void> {
-    const pending: Pending = { changes: [], touched: new Map(), settle: [] };
+    const pending: Pending = {
+      changes: [],
+      touched: new Map(),
+      disconnect: [],
+      events: [],
+      settle: [],
+    };
     const now = this.#clock.now();
+    this.#authority.events.epochMs = Date.now() - now;
     while (this.#jobs.length > 0 && pending.changes.length < batch)
       this.#jobs.shift()?.(now, pending);
     if (pending.changes.length > 0) {
@@ -147,7 +181,7 @@ export class Keeper {
       if (committed.is === "conflict") throw new Error("a commit without guards was refused");
       this.#authority.committed(pending.touched, committed.revision);
       for (const tell of this.#listeners)
-        tell(this.#authority, pending.touched, committed.revision);
+        tell(this.#authority, pending.touched, committed.revision, pending);
     }
     for (const settle of pending.settle) settle(this.#store.revision);
   }

@@ -1,14 +1,30 @@
-import { randomUUID } from "node:crypto";
 import { NotFound, Refused, type Service, unary } from "@nve/program";
-import { type IpPrefix, Mac, OutOfRange, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import { type IpPrefix, Mac, OutOfRange, VnId, Vni } from "@nve/protocol-spec";
 import type * as wire from "@nve/protocol-spec/proto/northbound";
 import { NorthboundService, NveState } from "@nve/protocol-spec/proto/northbound";
 import type { Vn } from "@nve/protocol-spec/proto/types";
 import type { Authority } from "../authority/authority.ts";
-import type { VnWish } from "../authority/vn-book.ts";
+import { defaultTenant } from "../authority/catalogue.ts";
 import type { VnState } from "../authority/vn-state.ts";
-import { fromText, fromUuid, toClaim, toLocation, toMapping, toUuid, toVn } from "./convert.ts";
+import { faultsIn } from "../catalogue/check.ts";
+import { createVn as create, remove } from "../catalogue/decide.ts";
+import { findByAlias } from "../catalogue/find.ts";
+import type { VnWish } from "../catalogue/wish.ts";
+import { fromUuid, toClaim, toLocation, toMapping, toUuid } from "./convert.ts";
+import { toVn } from "./convert-vn.ts";
+import { clearDuplicate, listDuplicates } from "./duplicates.ts";
+import { actedBy, acting, type FollowCall, followEvents, listEvents } from "./events.ts";
 import type { Hub } from "./hub.ts";
+import {
+  applyResources,
+  declinedError,
+  deleteResource,
+  freshName,
+  getResource,
+  listResources,
+  pageSize,
+  putResource,
+} from "./resources.ts";
 import { octetsOf } from "./size.ts";
 
 /** About the octets of one page: a gRPC message has 4 MB at most if its reader sets no other limit. */
@@ -20,10 +36,10 @@ export function northboundService(hub: Hub): Service {
   return {
     definition: NorthboundService,
     implementation: {
-      createVn: unary((request: wire.CreateVnRequest) => createVn(hub, request)),
-      getVn: unary((ref: wire.VnRef) => keeper.ask((all) => wireVn(vnOf(all, ref)))),
+      createVn: acting((request: wire.CreateVnRequest, actor) => createVn(hub, request, actor)),
+      getVn: unary((ref: wire.VnRef) => keeper.ask((all) => wireVn(all, vnOf(all, ref)))),
       listVns: unary((request: wire.ListVnsRequest) => keeper.ask((all) => listVns(all, request))),
-      deleteVn: unary((request: wire.DeleteVnRequest) => deleteVn(hub, request)),
+      deleteVn: acting((request: wire.DeleteVnRequest, actor) => deleteVn(hub, request, actor)),
       listNves: unary((_: wire.ListNvesRequest) => keeper.ask((all) => listNves(all, hub))),
       listMappings: unary((request: wire.ListMappingsRequest) =>
         keeper.ask((all) => listMappings(all, request)),
@@ -31,41 +47,75 @@ export function northboundService(hub: Hub): Service {
       listClaims: unary((request: wire.ListClaimsRequest) =>
         keeper.ask((all) => listClaims(all, request)),
       ),
+      putResource: acting((request: wire.PutResourceRequest, actor) =>
+        putResource(hub, request, actor),
+      ),
+      getResource: unary((key: wire.ResourceKey) => keeper.ask((all) => getResource(all, key))),
+      listResources: unary((request: wire.ListResourcesRequest) =>
+        keeper.ask((all) => listResources(all, request)),
+      ),
+      deleteResource: acting((request: wire.DeleteResourceRequest, actor) =>
+        deleteResource(hub, request, actor),
+      ),
+      apply: acting((request: wire.ApplyRequest, actor) => applyResources(hub, request, actor)),
+      listDuplicates: unary((request: wire.ListDuplicatesRequest) =>
+        keeper.ask((all) => listDuplicates(all, request, vnOf)),
+      ),
+      clearDuplicate: acting((request: wire.ClearDuplicateRequest, actor) =>
+        clearDuplicate(hub, request, actor, vnOf),
+      ),
+      listEvents: unary((request: wire.ListEventsRequest) => listEvents(hub, request)),
+      followEvents: (call: FollowCall) => {
+        followEvents(call, hub);
+      },
       status: unary((_: wire.StatusRequest) => keeper.ask((all) => status(all, hub))),
     },
   };
 }
 
-async function createVn({ keeper, log }: Hub, request: wire.CreateVnRequest): Promise<Vn> {
+async function createVn(
+  { keeper, log }: Hub,
+  request: wire.CreateVnRequest,
+  actor: string,
+): Promise<Vn> {
   const wish = wishOf(request);
-  const { result, revision } = await keeper.change((authority) => authority.createVn(wish));
-  if ("refused" in result) throw new Refused(result.refused);
-  log.info({ vn: result.vnId, alias: result.alias, vni: result.vni }, "VN created");
-  return toVn(result, revision);
+  const { result, revision } = await keeper.change(
+    actedBy(actor, (all, now) => create(all, wish, now)),
+  );
+  if ("declined" in result) throw declinedError(result);
+  log.info({ vn: result.vnId, alias: result.alias, vni: result.vni, actor }, "VN created");
+  return toVn(result, revision, undefined);
 }
 
 function wishOf({ alias, tenant, name, vnId, vni, mtu }: wire.CreateVnRequest): VnWish {
-  if (fromText(alias, "alias").trim() === "") throw new OutOfRange("alias: a VN needs one");
-  if (mtu !== 0 && (mtu < 68 || mtu > 65_535))
-    throw new OutOfRange(`mtu: ${mtu} is not in 68..65535`); // RFC 791: IPv4 needs 68
-  return {
+  const wish = {
     alias,
-    tenant: fromText(tenant, "tenant") || "default",
-    name: name.length === 0 ? Uuid(randomUUID()) : fromUuid(name, "name"),
-    ...(vnId === 0 ? {} : { vnId: VnId(vnId) }),
-    ...(vni === undefined ? {} : { vni: Vni(vni) }),
+    tenant: tenant || defaultTenant,
+    ...(name.length > 0 && { name: fromUuid(name, "name") }),
+    fresh: freshName(),
+    ...(vnId !== 0 && { vnId: VnId(vnId) }),
+    ...(vni !== undefined && { vni: Vni(vni) }),
     mtu,
+    service: "l2" as const,
+    flood: "head-end" as const,
   };
+  const faults = faultsIn({ kind: "vn", wish });
+  if (faults.length > 0) throw new OutOfRange(faults.join("; "));
+  return wish;
 }
 
 async function deleteVn(
   { keeper, log }: Hub,
   { vn: ref, force }: wire.DeleteVnRequest,
+  actor: string,
 ): Promise<wire.DeleteVnResponse> {
-  const vnId = await keeper.ask((all) => vnOf(all, ref).vn.vnId);
-  const { result, revision } = await keeper.change((all) => all.deleteVn(vnId, force));
-  if ("refused" in result) throw new Refused(result.refused);
-  log.info({ vn: vnId, alias: result.alias, force }, "VN deleted");
+  const { vn } = await keeper.ask((all) => vnOf(all, ref));
+  const which = { kind: "vn" as const, name: String(vn.vnId) };
+  const { result, revision } = await keeper.change(
+    actedBy(actor, (all, now) => remove(all, which, { force }, now)),
+  );
+  if ("declined" in result) throw declinedError(result);
+  log.info({ vn: vn.vnId, alias: vn.alias, force, actor }, "VN deleted");
   return { revision: BigInt(revision) };
 }
 
@@ -75,7 +125,8 @@ function listVns(authority: Authority, request: wire.ListVnsRequest): wire.ListV
   const page = rest.slice(0, pageSize(request.pageSize));
   const last = page.at(-1);
   return {
-    vns: page.map(wireVn),
+    // Of profiles the names only: a page of long ones would be too long.
+    vns: page.map(({ vn, revision }) => toVn(vn, revision, undefined)),
     nextPageToken: last === undefined || page.length === rest.length ? "" : String(last.vn.vnId),
   };
 }
@@ -173,7 +224,8 @@ function status(authority: Authority, hub: Hub): wire.NvaStatus {
   };
 }
 
-const wireVn = ({ vn, revision }: VnState): Vn => toVn(vn, revision);
+const wireVn = ({ catalogue }: Authority, { vn, revision }: VnState): Vn =>
+  toVn(vn, revision, catalogue.profileOf(vn));
 
 /** @throws NotFound that names what was asked for */
 function vnOf(authority: Authority, { ref }: wire.VnRef = { ref: undefined }): VnState {
@@ -192,26 +244,18 @@ function sought(authority: Authority, ref: wire.VnRef["ref"]): [VnState | undefi
       return [authority.vnByName(name), `the name ${name}`];
     }
     case "alias":
-      return [byAlias(authority, fromText(ref.value, "alias")), `the alias "${ref.value}"`];
+      return [byAlias(authority, ref.value), `the alias "${ref.value}"`];
     case undefined:
       throw new OutOfRange("vn: neither VN ID nor name nor alias");
   }
 }
 
-/** `tenant/alias`, or an alias that one tenant only has. @throws Refused when several have it */
+/** @throws Refused when several have it */
 function byAlias(authority: Authority, text: string): VnState | undefined {
-  const [tenant = "", ...rest] = text.split("/");
-  const exact = authority.vnByAlias("default", text) ?? authority.vnByAlias(tenant, rest.join("/"));
-  if (exact !== undefined) return exact;
-  const [first, ...more] = authority.vns().filter(({ vn }) => vn.alias === text);
-  if (more.length > 0)
-    throw new Refused(`several tenants have a VN "${text}": write tenant/${text}, or its VN ID`);
-  return first;
-}
-
-function pageSize(size: number): number {
-  if (size > 1000) throw new OutOfRange(`page_size: ${size} is above 1000`);
-  return size === 0 ? 100 : size;
+  const found = findByAlias(authority.catalogue, text);
+  if (found === undefined) return undefined;
+  if ("refused" in found) throw new Refused(found.refused);
+  return authority.vn(found.vnId);
 }
 
 function tokenVn(token: string): number {

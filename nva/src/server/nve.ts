@@ -35,7 +35,7 @@ export function nveService(hub: Hub): Service {
       watch: (call: WatchCall) => {
         new Watcher(call, hub);
       },
-      admit: unary((request: AdmitRequest) => hub.keeper.ask((all) => admit(all, request))),
+      admit: unary((request: AdmitRequest) => admit(hub, request)),
       lookup: unary((request: LookupRequest) =>
         hub.keeper.ask((all) => lookup(all, request, hub.keeper.revision)),
       ),

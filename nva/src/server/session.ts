@@ -182,13 +182,10 @@ export class Session implements NveSession {
     const other = requests.flatMap(({ nveId }) => notItself(who, nveId) ?? [])[0];
     if (other !== undefined) throw new Forbidden(other);
     this.#begin();
-    this.#do(
-      this.#hub.keeper.ask((authority) => admitEach(authority, requests)),
-      (responses) => {
-        this.#silent = 0; // it may have waited for us
-        this.#send({ $case: "verdicts", value: { serial, responses } }, () => this.#end());
-      },
-    );
+    this.#do(admitEach(this.#hub, requests), (responses) => {
+      this.#silent = 0; // it may have waited for us
+      this.#send({ $case: "verdicts", value: { serial, responses } }, () => this.#end());
+    });
   }
 
   /** No more than so many of its messages are under way at a time. */

@@ -58,9 +58,11 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
     sessions: new Map(),
     calls: new Set(),
     watchers: new Watching(),
+    followers: new Set(),
     applied: new Map(),
   };
   tellWatchers(hub);
+  tellOthers(hub);
   const begun = keeper.change((all, now) => all.start(now));
   const fault = await Promise.race([begun.then(() => undefined), keeper.failed]);
   if (fault !== undefined) throw fault;
@@ -104,6 +106,21 @@ export const replayOf =
     }
     floor(store.revision);
   };
+
+/** NVEs of whom they must let go, followers of events, and the log of what somebody should see to. */
+function tellOthers({ keeper, sessions, followers, log }: Hub): void {
+  keeper.onCommit((_authority, _touched, _revision, { disconnect, events }) => {
+    for (const order of disconnect) {
+      const { nveId, vnId, vnics, reason } = order;
+      if (vnics.length === 0) continue;
+      log.warn({ nve: nveId, vn: vnId, vnics: vnics.length, reason }, "VNICs are disconnected");
+      sessions.get(nveId)?.disconnect(order); // one that is away is told when it reports them
+    }
+    for (const { action, object, detail } of events)
+      if (action.startsWith("duplicate.")) log.warn({ object, ...detail }, action);
+    if (events.length > 0) for (const follower of [...followers]) follower.more();
+  });
+}
 
 function tellWatchers({ keeper, feed, watchers }: Hub): void {
   keeper.onCommit((authority, touched, revision) => {

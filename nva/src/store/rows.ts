@@ -121,6 +121,9 @@ const claim = z
     anycast: z.boolean(),
     suspended: z.boolean(),
     gleaned: z.literal(true).optional(),
+    description: z.string().max(1024).optional(),
+    station: mac.optional(),
+    authenticated: z.literal(true).optional(),
     source: z.templateLiteral([z.enum(["static", "nve:"]), z.string()]),
     nveId,
   })
@@ -181,12 +184,16 @@ export async function loadTables(store: Rows): Promise<Tables> {
     vn: await revised(store, "vn", vn),
     nve: await all(store, "nve", nve),
     member: await all(store, "member", member),
-    claim: await all(store, "claim", claim),
+    claim: claims,
+    binding: bindings,
     history: await all(store, "history", history),
     tenant: await revised(store, "tenant", tenant),
     profile: await revised(store, "profile", profile),
     policy: await revised(store, "policy", policy),
     vnic: await revised(store, "vnic", vnic),
+    revision: store.revision,
+    duplicate: (await all(store, "duplicate", duplicate)) as DuplicateRow[],
+    events: await eventTail(store),
   };
 }
 

@@ -12,6 +12,7 @@ export const tables = [
   "policy",
   "vnic",
   "event",
+  "duplicate",
 ] as const;
 export type Table = (typeof tables)[number];
 

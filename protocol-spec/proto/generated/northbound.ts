@@ -79,6 +79,8 @@ export interface Resource {
     | { $case: "vnic"; value: VnicSpec }
     | { $case: "binding"; value: Binding }
     | undefined;
+  /** by the NVA: why it has no effect yet */
+  note?: string | undefined;
 }
 
 /** Names are 1 .. 64 letters, digits, ".", "_" or "-". */
@@ -117,7 +119,10 @@ export interface Policy {
   authenticated: boolean;
 }
 
-/** A VN as it is wanted; of what is left out (0 or empty) the NVA keeps what there is, or chooses. */
+/**
+ * A VN as it is wanted. Of name, VN ID and VNI the NVA keeps what there is when they are left out (0 or empty), or chooses;
+ * they and the tenant cannot be changed. The rest is as it stands here: what is left out is not set any more.
+ */
 export interface VnSpec {
   /** empty: "default" */
   tenant: string;
@@ -486,7 +491,7 @@ export const ResourceKey: MessageFns<ResourceKey> = {
 };
 
 function createBaseResource(): Resource {
-  return { key: undefined, revision: 0n, of: undefined };
+  return { key: undefined, revision: 0n, of: undefined, note: undefined };
 }
 
 export const Resource: MessageFns<Resource> = {
@@ -519,6 +524,9 @@ export const Resource: MessageFns<Resource> = {
       case "binding":
         Binding.encode(message.of.value, writer.uint32(66).fork()).join();
         break;
+    }
+    if (message.note !== undefined) {
+      writer.uint32(74).string(message.note);
     }
     return writer;
   },
@@ -600,6 +608,14 @@ export const Resource: MessageFns<Resource> = {
             message.of = { $case: "binding", value: Binding.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.note = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -657,6 +673,7 @@ export const Resource: MessageFns<Resource> = {
         break;
       }
     }
+    message.note = object.note ?? undefined;
     return message;
   },
 };
@@ -4483,7 +4500,10 @@ export const NorthboundService = {
       Buffer.from(ListResourcesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListResourcesResponse => ListResourcesResponse.decode(value),
   },
-  /** FAILED_PRECONDITION with the list of users while others refer to it, unless `force`: then they go with it. */
+  /**
+   * FAILED_PRECONDITION with the list of users while others refer to it, unless `force`: then VNs go with their tenant,
+   * bindings, entries of VNICs and members with their VN, and VNs go on without the profile.
+   */
   deleteResource: {
     path: "/split_nve.v1.Northbound/DeleteResource" as const,
     requestStream: false as const,
@@ -4495,7 +4515,10 @@ export const NorthboundService = {
       Buffer.from(DeleteResourceResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteResourceResponse => DeleteResourceResponse.decode(value),
   },
-  /** All or nothing, at one revision. What is there and not named is deleted only with `prune`. */
+  /**
+   * All or nothing, at one revision. What is there and not named is deleted only with `prune`. What is wrong is told at
+   * once, a line each: `resources[<index>] (<kind and key>): <what>`; ABORTED: something has changed since `expected`.
+   */
   apply: {
     path: "/split_nve.v1.Northbound/Apply" as const,
     requestStream: false as const,
@@ -4567,9 +4590,15 @@ export interface NorthboundServer extends UntypedServiceImplementation {
   putResource: handleUnaryCall<PutResourceRequest, Resource>;
   getResource: handleUnaryCall<ResourceKey, Resource>;
   listResources: handleUnaryCall<ListResourcesRequest, ListResourcesResponse>;
-  /** FAILED_PRECONDITION with the list of users while others refer to it, unless `force`: then they go with it. */
+  /**
+   * FAILED_PRECONDITION with the list of users while others refer to it, unless `force`: then VNs go with their tenant,
+   * bindings, entries of VNICs and members with their VN, and VNs go on without the profile.
+   */
   deleteResource: handleUnaryCall<DeleteResourceRequest, DeleteResourceResponse>;
-  /** All or nothing, at one revision. What is there and not named is deleted only with `prune`. */
+  /**
+   * All or nothing, at one revision. What is there and not named is deleted only with `prune`. What is wrong is told at
+   * once, a line each: `resources[<index>] (<kind and key>): <what>`; ABORTED: something has changed since `expected`.
+   */
   apply: handleUnaryCall<ApplyRequest, ApplyResponse>;
   /** --- Duplicate addresses (A19) --- */
   listDuplicates: handleUnaryCall<ListDuplicatesRequest, ListDuplicatesResponse>;
@@ -4742,7 +4771,10 @@ export interface NorthboundClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListResourcesResponse) => void,
   ): ClientUnaryCall;
-  /** FAILED_PRECONDITION with the list of users while others refer to it, unless `force`: then they go with it. */
+  /**
+   * FAILED_PRECONDITION with the list of users while others refer to it, unless `force`: then VNs go with their tenant,
+   * bindings, entries of VNICs and members with their VN, and VNs go on without the profile.
+   */
   deleteResource(
     request: DeleteResourceRequest,
     callback: (error: ServiceError | null, response: DeleteResourceResponse) => void,
@@ -4758,7 +4790,10 @@ export interface NorthboundClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteResourceResponse) => void,
   ): ClientUnaryCall;
-  /** All or nothing, at one revision. What is there and not named is deleted only with `prune`. */
+  /**
+   * All or nothing, at one revision. What is there and not named is deleted only with `prune`. What is wrong is told at
+   * once, a line each: `resources[<index>] (<kind and key>): <what>`; ABORTED: something has changed since `expected`.
+   */
   apply(
     request: ApplyRequest,
     callback: (error: ServiceError | null, response: ApplyResponse) => void,

@@ -1,8 +1,10 @@
+import type { Authority } from "@nve/nva/authority/authority";
 import { bestOf, type Held } from "@nve/nva/authority/ranking";
 import { type Claim, nveSource } from "@nve/nva/authority/records";
-import { IpAddress, IpPrefix, Mac, NveId, VnId, Vni } from "@nve/protocol-spec";
+import { createVn, remove } from "@nve/nva/catalogue/decide";
+import { Instant, IpAddress, IpPrefix, Mac, NveId, VnId, Vni } from "@nve/protocol-spec";
 import { describe, expect, test } from "vitest";
-import { blue, claim, holdMs, location, mac, red, uuid, world } from "./world.ts";
+import { blue, claim, holdMs, location, mac, red, uuid, vnWish, world } from "./world.ts";
 
 describe("which claim counts", () => {
   const vteps: Record<string, string> = { a: "10.0.0.10", b: "10.0.0.9", six: "fd00::9" };
@@ -237,27 +239,25 @@ describe("sessions of an NVE", () => {
 });
 
 describe("P1: virtual networks", () => {
-  const wish = (alias: string, more = {}) => ({
-    alias,
-    tenant: "default",
-    name: uuid(alias.length + 100),
-    mtu: 0,
-    ...more,
-  });
+  const wish = (alias: string, more = {}) => vnWish(alias, uuid(alias.length + 100), more);
+  const create = (all: Authority, ...args: Parameters<typeof wish>) =>
+    createVn(all, wish(...args), Instant(0));
+  const drop = (all: Authority, vnId: VnId, force: boolean) =>
+    remove(all, { kind: "vn", name: String(vnId) }, { force }, Instant(0));
 
   test("what is left out is chosen free, the VNI unlike the VN ID (H4)", () => {
     const { all, keep } = world();
-    expect(keep(all.createVn(wish("green"))).result).toMatchObject({ vnId: 3, vni: 10_003 });
-    expect(
-      keep(all.createVn(wish("yellow", { vnId: VnId(4), vni: Vni(10_004) }))).result,
-    ).toMatchObject({ vnId: 4 });
-    expect(keep(all.createVn(wish("violet-ish"))).result).toMatchObject({ vnId: 5, vni: 10_005 });
+    expect(keep(create(all, "green")).result).toMatchObject({ vnId: 3, vni: 10_003 });
+    expect(keep(create(all, "yellow", { vnId: VnId(4), vni: Vni(10_004) })).result).toMatchObject({
+      vnId: 4,
+    });
+    expect(keep(create(all, "violet-ish")).result).toMatchObject({ vnId: 5, vni: 10_005 });
   });
 
   test("the highest numbers do not stop the choosing", () => {
     const { all, keep } = world();
-    keep(all.createVn(wish("top", { vnId: VnId(0xffffff), vni: Vni(0xffffff) })));
-    expect(keep(all.createVn(wish("next"))).result).toMatchObject({ vnId: 3 });
+    keep(create(all, "top", { vnId: VnId(0xffffff), vni: Vni(0xffffff) }));
+    expect(keep(create(all, "next")).result).toMatchObject({ vnId: 3 });
   });
 
   test.each([
@@ -267,14 +267,14 @@ describe("P1: virtual networks", () => {
     [{ alias: "new", vni: Vni(10_001) }, /VNI 10001 is in use by VN ID 1/],
   ])("%o is refused and changes nothing", (more, reason) => {
     const { all, keep } = world();
-    const step = keep(all.createVn(wish("new", more)));
-    expect(step.result).toEqual({ refused: expect.stringMatching(reason) });
+    const step = keep(create(all, "new", more));
+    expect(step.result).toEqual({ declined: "refused", reason: expect.stringMatching(reason) });
     expect([step.changes, all.vnCount]).toEqual([[], 2]);
   });
 
   test("two tenants may have one alias", () => {
     const { all, keep } = world();
-    keep(all.createVn(wish("blue", { tenant: "other" })));
+    keep(create(all, "blue", { tenant: "other" }));
     expect(all.vnByAlias("other", "blue")?.vn.vnId).toBe(3);
     expect(all.vnByAlias("default", "blue")?.vn.vnId).toBe(1);
   });
@@ -283,11 +283,12 @@ describe("P1: virtual networks", () => {
     const { all, keep, connect, tell, where, restart } = world();
     const tor1 = connect("tor1", "10.0.0.1");
     tell(tor1, { joined: [blue], claims: [claim(1), claim(2, { vnId: red })] });
-    expect(all.deleteVn(blue, false).result).toEqual({
-      refused: expect.stringMatching(/in use by tor1/),
+    expect(drop(all, blue, false).result).toEqual({
+      declined: "refused",
+      reason: expect.stringMatching(/in use by tor1/),
     });
     expect(where(1)).toBe("tor1");
-    const step = keep(all.deleteVn(blue, true));
+    const step = keep(drop(all, blue, true));
     expect(step.touched.get(blue)?.vn).toBe(true);
     expect([where(1), where(2, red)]).toEqual([undefined, "tor1"]);
     expect(tell(tor1, { claims: [claim(1)] }).result).toMatchObject([{ reason: "no VN 1" }]);
@@ -296,9 +297,9 @@ describe("P1: virtual networks", () => {
 
   test("an unused VN is deleted, and its numbers are free again", () => {
     const { all, keep } = world();
-    expect(keep(all.deleteVn(red, false)).result).toMatchObject({ alias: "red" });
-    expect(keep(all.createVn(wish("new", { vnId: red }))).result).toMatchObject({ vnId: red });
-    expect(all.deleteVn(VnId(99), false).result).toEqual({ refused: "no VN 99" });
+    expect(keep(drop(all, red, false)).result).toMatchObject({ changes: [{ kind: "vn" }] });
+    expect(keep(create(all, "new", { vnId: red })).result).toMatchObject({ vnId: red });
+    expect(drop(all, VnId(99), false).result).toMatchObject({ declined: "missing" });
   });
 });
 

@@ -1,11 +1,12 @@
 import { Authority } from "@nve/nva/authority/authority";
+import { createVn } from "@nve/nva/catalogue/decide";
 import { Keeper } from "@nve/nva/server/keeper";
 import { memoryStore } from "@nve/nva/store/memory";
 import type { Store } from "@nve/nva/store/store";
 import { Instant } from "@nve/protocol-spec";
 import { expect, test } from "vitest";
 import { fakeClock } from "../../support/fake-clock.ts";
-import { holdMs, noTables, uuid } from "./world.ts";
+import { holdMs, noTables, uuid, vnWish } from "./world.ts";
 
 /** A keeper whose commits wait until the test lets them pass, or fails them. */
 function keeping() {
@@ -29,7 +30,7 @@ function keeping() {
   return {
     keeper,
     create: (n: number) =>
-      keeper.change((all) => all.createVn({ alias: `vn${n}`, tenant: "t", name: uuid(n), mtu: 0 })),
+      keeper.change((all, now) => createVn(all, vnWish(`vn${n}`, uuid(n)), now)),
     /** The commit that waits now, or next. */
     async gate() {
       if (gates.length === 0)

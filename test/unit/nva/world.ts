@@ -1,6 +1,8 @@
 import { Authority, type Report } from "@nve/nva/authority/authority";
 import type { Session } from "@nve/nva/authority/nve-state";
 import type { Change, Location, Reported, Step, Tables, Vn } from "@nve/nva/authority/records";
+import { createVn } from "@nve/nva/catalogue/decide";
+import type { VnWish } from "@nve/nva/catalogue/wish";
 import { Instant, IpAddress, Mac, NveId, Uuid, VnId } from "@nve/protocol-spec";
 
 export const mac = (n: number): Mac => Mac(`02:00:00:00:00:${n.toString(16).padStart(2, "0")}`);
@@ -15,6 +17,7 @@ export const noTables: Tables = {
   nve: [],
   member: [],
   claim: [],
+  binding: [],
   history: [],
   tenant: [],
   profile: [],
@@ -36,6 +39,16 @@ export const claim = (n: number, more: Partial<Reported> = {}): Reported => ({
   sticky: false,
   anycast: false,
   suspended: false,
+  ...more,
+});
+
+export const vnWish = (alias: string, name: Uuid, more: Partial<VnWish> = {}): VnWish => ({
+  alias,
+  name,
+  fresh: name,
+  mtu: 0,
+  service: "l2",
+  flood: "head-end",
   ...more,
 });
 
@@ -70,9 +83,8 @@ export function world() {
   }
 
   const vn = (alias: string, vnId: VnId): Vn => {
-    const wish = { alias, tenant: "default", name: uuid(vnId), vnId, mtu: 0 };
-    const { result } = keep(authority.createVn(wish));
-    if ("refused" in result) throw new Error(result.refused);
+    const { result } = keep(createVn(authority, vnWish(alias, uuid(vnId), { vnId }), Instant(now)));
+    if ("declined" in result) throw new Error(result.reason);
     return result;
   };
 
@@ -106,13 +118,17 @@ export function world() {
   };
 }
 
+const revised = <T>(row: T) => ({ row, revision: 1 });
+
 function tablesOf(changes: Iterable<Change>): Tables {
   const all = [...changes];
+  const claims = all.flatMap((c) => (c.table === "claim" && c.row ? [c.row] : []));
   return {
     vn: all.flatMap((c) => (c.table === "vn" && c.row ? [{ row: c.row, revision: 1 }] : [])),
     nve: all.flatMap((c) => (c.table === "nve" && c.row ? [c.row] : [])),
     member: all.flatMap((c) => (c.table === "member" && c.row ? [c.row] : [])),
-    claim: all.flatMap((c) => (c.table === "claim" && c.row ? [c.row] : [])),
+    claim: claims.filter(({ source }) => source !== "static"),
+    binding: claims.filter(({ source }) => source === "static").map(revised),
     history: all.flatMap((c) => (c.table === "history" && c.row ? [c.row] : [])),
     tenant: all.flatMap((c) =>
       c.table === "tenant" && c.row ? [{ row: c.row, revision: 1 }] : [],

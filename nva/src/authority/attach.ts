@@ -1,0 +1,153 @@
+import type { Instant, IpPrefix, Mac, Uuid } from "@nve/protocol-spec";
+import type { Duplicates } from "./duplicates.ts";
+import { indexClaim, type NveState, unindexClaim } from "./nve-state.ts";
+import {
+  type Claim,
+  called,
+  type Disconnect,
+  type Effects,
+  nveSource,
+  type Reported,
+} from "./records.ts";
+import type { VnState } from "./vn-state.ts";
+
+/** What an NVE claims in a VN. */
+export function* claimsAt(nve: NveState, vn: VnState): Generator<Claim> {
+  const source = nveSource(nve.row.location.nveId);
+  for (const mac of nve.macs.get(vn.vn.vnId) ?? []) {
+    const held = vn.heldBy(mac, source);
+    if (held !== undefined) yield held.claim;
+  }
+}
+
+/** How many MACs an NVE claims for each VNIC of a VN. */
+export function vnicsOf(nve: NveState, vn: VnState): Map<Uuid, number> {
+  const { vnId } = vn.vn;
+  const known = nve.vnics.get(vnId);
+  if (known !== undefined) return known;
+  const counted = new Map<Uuid, number>();
+  for (const { vnic } of claimsAt(nve, vn))
+    if (vnic !== undefined) counted.set(vnic, (counted.get(vnic) ?? 0) + 1);
+  nve.vnics.set(vnId, counted);
+  return counted;
+}
+
+/** Takes a claim of an NVE that has been checked, and sees what it moves. */
+export function putClaim(
+  nve: NveState,
+  vn: VnState,
+  reported: Reported,
+  duplicates: Duplicates,
+  now: Instant,
+  effects: Effects,
+): void {
+  const { nveId } = nve.row.location;
+  const { mac } = reported;
+  const claim: Claim = { ...reported, source: nveSource(nveId), nveId };
+  const own = vn.heldBy(mac, claim.source)?.claim;
+  const before = vn.best(mac);
+  const rivals = rivalsOf(vn, claim, own);
+  count(nve, vn, own, claim, `nve:${nveId}`, effects);
+  nve.ips += claim.ips.length - (own?.ips.length ?? 0);
+  vn.put(claim, nve.generation, effects);
+  indexClaim(nve, claim.vnId, mac);
+  const after = vn.best(mac);
+  if (before !== undefined && after !== undefined && before.source !== after.source)
+    duplicates.macMoved(vn, before, after, now, effects);
+  for (const [ip, rival] of rivals)
+    if (vn.bestByIp(ip)?.mac === mac) duplicates.ipMoved(vn, ip, rival, claim, now, effects);
+}
+
+/** Takes back what an NVE claims of an address. @param actor who wants it so */
+export function withdrawClaim(
+  nve: NveState,
+  vn: VnState,
+  mac: Mac,
+  actor: string,
+  now: Instant,
+  effects: Effects,
+): void {
+  const source = nveSource(nve.row.location.nveId);
+  const own = vn.heldBy(mac, source)?.claim;
+  if (own === undefined) return;
+  count(nve, vn, own, undefined, actor, effects);
+  nve.ips -= own.ips.length;
+  vn.withdraw(mac, source, now, effects);
+  unindexClaim(nve, vn.vn.vnId, mac);
+}
+
+/** Drops what an NVE claims for those who may be attached no more. */
+export function letGo(
+  nve: NveState,
+  vn: VnState,
+  { vnics, macs, reason }: Disconnect,
+  now: Instant,
+  effects: Effects,
+): void {
+  const [theirs, those] = [new Set(vnics), new Set(macs)];
+  for (const claim of [...claimsAt(nve, vn)]) {
+    const { mac, vnic } = claim;
+    const isGone = vnic !== undefined && theirs.has(vnic);
+    if (!isGone && !those.has(mac)) continue;
+    if (isGone && vnicsOf(nve, vn).get(vnic) === 1)
+      effects.note(attachment("vnic.disconnect", vnic, vn, claim, "nva", reason));
+    withdrawClaim(nve, vn, mac, "nva", now, effects);
+  }
+}
+
+/** Who else has the IPs that are new with this claim. */
+function rivalsOf(vn: VnState, claim: Claim, own: Claim | undefined): [IpPrefix, Claim][] {
+  return claim.ips.flatMap((ip) => {
+    const rival = own?.ips.includes(ip) ? undefined : vn.bestByIp(ip);
+    return rival === undefined || rival.mac === claim.mac ? [] : [[ip, rival]];
+  });
+}
+
+/** The first MAC of a VNIC is its attachment, the last one its end. */
+function count(
+  nve: NveState,
+  vn: VnState,
+  before: Claim | undefined,
+  after: Claim | undefined,
+  actor: string,
+  effects: Effects,
+): void {
+  if (before?.vnic === after?.vnic) return;
+  const vnics = vnicsOf(nve, vn);
+  if (after?.vnic !== undefined) {
+    const macs = vnics.get(after.vnic) ?? 0;
+    vnics.set(after.vnic, macs + 1);
+    if (macs === 0) effects.note(attachment("vnic.attach", after.vnic, vn, after, actor));
+  }
+  if (before?.vnic === undefined) return;
+  const macs = vnics.get(before.vnic) ?? 0;
+  if (macs > 1) {
+    vnics.set(before.vnic, macs - 1);
+    return;
+  }
+  vnics.delete(before.vnic);
+  effects.note(attachment("vnic.detach", before.vnic, vn, before, actor));
+}
+
+/** An event of a VNIC. */
+const attachment = (
+  action: string,
+  vnic: Uuid,
+  { vn }: VnState,
+  { mac, hypervisor, port, nveId }: Claim,
+  actor: string,
+  reason?: string,
+) => ({
+  actor,
+  action,
+  object: vnic,
+  detail: {
+    vn: called(vn),
+    vnId: vn.vnId,
+    nve: nveId,
+    mac,
+    ...(hypervisor !== undefined && { hypervisor }),
+    ...(port !== undefined && { port }),
+    ...(reason !== undefined && { reason }),
+  },
+});

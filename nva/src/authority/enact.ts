@@ -1,0 +1,107 @@
+import type { Instant, NveId, VnId } from "@nve/protocol-spec";
+import type { Catalogue, DeclaredChange, Entry } from "./catalogue.ts";
+import type { Binding } from "./declared.ts";
+import { forgetVn, type NveState, usesVn } from "./nve-state.ts";
+import { type Effects, memberKey, nveSource, type Vn, vnKey } from "./records.ts";
+import type { VnState } from "./vn-state.ts";
+
+/** What changes of the catalogue act upon. */
+export type Domain = {
+  catalogue: Catalogue;
+  vns: Map<VnId, VnState>;
+  nves: ReadonlyMap<NveId, NveState>;
+  newVn(vn: Vn, revision: number): VnState;
+};
+
+/** Makes what the catalogue was changed to count, in the order of the changes. */
+export function enact(
+  domain: Domain,
+  changes: readonly DeclaredChange[],
+  now: Instant,
+  effects: Effects,
+): void {
+  for (const change of changes) {
+    const { kind, key, after } = change;
+    switch (kind) {
+      case "tenant":
+        effects.changes.push({ table: kind, key, ...rowOf(after) });
+        break;
+      case "policy":
+        effects.changes.push({ table: kind, key, ...rowOf(after) });
+        break;
+      case "vnic":
+        effects.changes.push({ table: kind, key, ...rowOf(after) });
+        break;
+      case "profile":
+        effects.changes.push({ table: kind, key, ...rowOf(after) });
+        for (const vnId of domain.catalogue.vnsOfProfile(key)) effects.touch(vnId).vn = true;
+        break;
+      case "vn":
+        enactVn(domain, change.before?.row, after?.row, effects);
+        break;
+      case "binding":
+        enactBinding(domain, change.before?.row, after?.row, now, effects);
+    }
+  }
+  domain.catalogue.enacted(changes);
+}
+
+const rowOf = <T>(after: Entry<T> | undefined): { row?: T } =>
+  after === undefined ? {} : { row: after.row };
+
+function enactVn(
+  domain: Domain,
+  before: Vn | undefined,
+  after: Vn | undefined,
+  effects: Effects,
+): void {
+  const { vns, newVn } = domain;
+  const vnId = after?.vnId ?? before?.vnId;
+  if (vnId === undefined) return;
+  const touch = effects.touch(vnId);
+  touch.vn = true;
+  const state = vns.get(vnId);
+  if (after === undefined) {
+    if (state !== undefined) dropVn(domain, state, effects);
+    effects.changes.push({ table: "vn", key: vnKey(vnId) });
+    touch.life = true;
+    return;
+  }
+  effects.changes.push({ table: "vn", key: vnKey(vnId), row: after });
+  if (state === undefined) {
+    vns.set(vnId, newVn(after, 0));
+    touch.life = true;
+  } else state.vn = after;
+}
+
+/** With its members and claims. */
+function dropVn({ vns, nves }: Domain, state: VnState, effects: Effects): void {
+  const { vnId } = state.vn;
+  for (const nve of nves.values()) {
+    if (!usesVn(nve, vnId)) continue;
+    const { nveId } = nve.row.location;
+    if (nve.members.has(vnId))
+      effects.changes.push({ table: "member", key: memberKey(vnId, nveId) });
+    const source = nveSource(nveId);
+    for (const mac of nve.macs.get(vnId) ?? []) nve.ips -= state.ipsOf(mac, source);
+    forgetVn(nve, vnId);
+  }
+  state.clear(effects);
+  vns.delete(vnId);
+}
+
+function enactBinding(
+  { vns }: Domain,
+  before: Binding | undefined,
+  after: Binding | undefined,
+  now: Instant,
+  effects: Effects,
+): void {
+  // To another NVE is a move: its sequence has to rise.
+  if (before !== undefined && before.nveId !== after?.nveId)
+    vns.get(before.vnId)?.withdraw(before.mac, "static", now, effects);
+  if (after === undefined) return;
+  const flags = { sticky: false, anycast: false, suspended: false };
+  const claim = { ...after, ...flags, sequence: 0, source: "static" as const };
+  vns.get(after.vnId)?.put(claim, 0, effects);
+}

@@ -1,0 +1,261 @@
+import { type IpPrefix, NveId, OutOfRange, type Uuid, VnId, Vni } from "@nve/protocol-spec";
+import * as wire from "@nve/protocol-spec/proto/northbound";
+import type * as types from "@nve/protocol-spec/proto/types";
+import type { Catalogue, DeclaredChange, Entry, Kind } from "../authority/catalogue.ts";
+import { kinds } from "../authority/catalogue.ts";
+import type { Binding, ExpectedMac, ExpectedVnic, Policy, Tenant } from "../authority/declared.ts";
+import { called, type Vn } from "../authority/records.ts";
+import { faultsIn } from "../catalogue/check.ts";
+import { nameOf } from "../catalogue/find.ts";
+import type { VnWish, Wish } from "../catalogue/wish.ts";
+import { fromIp, fromMac, fromPrefix, fromUuid, toIps, toMac, toUuid } from "./convert.ts";
+import {
+  admissions,
+  floods,
+  fromDuplicates,
+  fromProfile,
+  one,
+  services,
+  toDuplicates,
+  toProfile,
+} from "./convert-profile.ts";
+import { Faults } from "./faults.ts";
+
+// What is declared, from the wire: all that is wrong with a resource is told at once.
+
+/** @throws OutOfRange for a kind that is none */
+export function fromKind(kind: wire.Kind): Kind {
+  const known = kinds[kind - 1];
+  if (known !== undefined) return known;
+  throw new OutOfRange("kind: tenant, profile, policy, vn, vnic or binding");
+}
+
+export const toKind = (kind: Kind): wire.Kind => kinds.indexOf(kind) + 1;
+
+/** What a resource asks for. @param fresh the name of a VN that has no other */
+export function fromResource({ key, of }: wire.Resource, fresh: Uuid): Wish | readonly string[] {
+  const faults = new Faults();
+  if (of === undefined) return ["it says of no kind what it is to be"];
+  const kind = of.$case;
+  if (key !== undefined && key.kind !== 0 && kinds[key.kind - 1] !== kind)
+    faults.add("key", `it says another kind than ${kind}`);
+  const wish = wishOf(of, fresh, faults);
+  if (wish === undefined || faults.all.length > 0) return faults.all;
+  const meant = { ...wish, ...(key !== undefined && key.key !== "" && { key: key.key }) };
+  const odd = faultsIn(meant);
+  return odd.length > 0 ? odd : meant;
+}
+
+function wishOf(
+  of: NonNullable<wire.Resource["of"]>,
+  fresh: Uuid,
+  faults: Faults,
+): Wish | undefined {
+  switch (of.$case) {
+    case "tenant":
+      return { kind: "tenant", wish: fromTenant(of.value) };
+    case "profile":
+      return { kind: "profile", wish: fromProfile(of.value, faults) };
+    case "policy":
+      return { kind: "policy", wish: fromPolicy(of.value) };
+    case "vn":
+      return { kind: "vn", wish: fromVn(of.value, fresh, faults) };
+    case "vnic":
+      return fromVnic(of.value, faults);
+    case "binding":
+      return fromBinding(of.value, faults);
+  }
+}
+
+const text = (description: string): { description?: string } =>
+  description === "" ? {} : { description };
+
+const fromTenant = ({ name, description, maxVns }: wire.Tenant): Tenant => ({
+  name,
+  ...text(description),
+  ...(maxVns > 0 && { maxVns }),
+});
+
+const fromPolicy = ({ description, ...rest }: wire.Policy): Policy => ({
+  ...rest,
+  ...text(description),
+  vnics: rest.vnics.map((pattern) => pattern.toLowerCase()),
+  stations: rest.stations.map((pattern) => pattern.toLowerCase()),
+});
+
+function fromVn(spec: wire.VnSpec, fresh: Uuid, faults: Faults): VnWish {
+  const { tenant, vni, vnId, profile, duplicates } = spec;
+  const name = faults.take("name", () =>
+    spec.name.length === 0 ? undefined : fromUuid(spec.name, "name"),
+  );
+  const id = faults.take("vn_id", () => (vnId === 0 ? undefined : VnId(vnId)));
+  const context = faults.take("vni", () => (vni === undefined ? undefined : Vni(vni)));
+  const admission = faults.take("admission", () => one(admissions, spec.admission));
+  const rule =
+    duplicates === undefined
+      ? undefined
+      : faults.take("duplicates", () => fromDuplicates(duplicates));
+  return {
+    ...(tenant !== "" && { tenant }),
+    alias: spec.alias,
+    ...(name !== undefined && { name }),
+    fresh,
+    ...(id !== undefined && { vnId: id }),
+    ...(context !== undefined && { vni: context }),
+    service: faults.take("service", () => one(services, spec.service)) ?? "l2",
+    mtu: spec.mtu,
+    flood: faults.take("flood", () => one(floods, spec.flood)) ?? "head-end",
+    // "open" is what it is without.
+    ...(admission !== undefined && admission !== "open" && { admission }),
+    ...(profile !== "" && { profile }),
+    ...(rule !== undefined && { duplicates: rule }),
+    ...text(spec.description),
+  };
+}
+
+function fromVnic(
+  { vnic, description, vns, hypervisors }: wire.VnicSpec,
+  faults: Faults,
+): Wish | undefined {
+  const uuid = faults.take("vnic", () => fromUuid(vnic, "vnic"));
+  const memberships = faults.each("vns", vns, ({ vn, macs }, inner) => ({
+    vn: named(vn),
+    macs: inner.each("macs", macs, fromStation),
+  }));
+  if (uuid === undefined) return undefined;
+  const wish = { vnic: uuid, ...text(description), vns: memberships, hypervisors };
+  return { kind: "vnic", wish };
+}
+
+function fromBinding(binding: wire.Binding, faults: Faults): Wish | undefined {
+  const vn = faults.take("vn", () => named(binding.vn));
+  const station = faults.take("", () => fromStation(binding));
+  const nveId = faults.take("nve_id", () => NveId(binding.nveId));
+  if (vn === undefined || station === undefined || nveId === undefined) return undefined;
+  return { kind: "binding", wish: { vn, ...station, nveId, ...text(binding.description) } };
+}
+
+function named(vn: string): string {
+  if (vn === "") throw new OutOfRange('vn: "tenant/alias" of a VN is missing');
+  return vn;
+}
+
+type Addresses = { mac: Uint8Array; ips: readonly Uint8Array[]; prefixes: readonly types.Prefix[] };
+
+/** Single addresses first, each once: as it comes back. */
+function fromStation({ mac, ips, prefixes }: Addresses): ExpectedMac {
+  const all = [...new Set<IpPrefix>([...ips.map(fromIp), ...prefixes.map(fromPrefix)])];
+  const isWide = (ip: IpPrefix): number => (ip.includes("/") ? 1 : 0);
+  return { mac: fromMac(mac), ips: all.sort((a, b) => isWide(a) - isWide(b)) };
+}
+
+// To the wire.
+
+/** @param revision of what is not in the store yet */
+export function toResource(
+  catalogue: Catalogue,
+  change: DeclaredChange,
+  which: "before" | "after",
+  revision: number,
+  note = "",
+): wire.Resource | undefined {
+  const entry: Entry<unknown> | undefined = change[which];
+  const of = specOf(catalogue, change, which);
+  if (entry === undefined || of === undefined) return undefined;
+  const name = nameOf(catalogue, {
+    ...change,
+    ...(which === "before" && { after: undefined }),
+  } as DeclaredChange);
+  return {
+    key: { kind: toKind(change.kind), key: name },
+    revision: BigInt(entry.revision < 0 ? revision : entry.revision),
+    note,
+    of,
+  };
+}
+
+function specOf(
+  catalogue: Catalogue,
+  change: DeclaredChange,
+  which: "before" | "after",
+): wire.Resource["of"] {
+  const { kind } = change;
+  switch (kind) {
+    case "tenant": {
+      const row = change[which]?.row;
+      return row && { $case: kind, value: wire.Tenant.fromPartial(row) };
+    }
+    case "profile": {
+      const row = change[which]?.row;
+      const description = row?.description ?? "";
+      return (
+        row && { $case: kind, value: { name: row.name, description, profile: toProfile(row) } }
+      );
+    }
+    case "policy": {
+      const row = change[which]?.row;
+      return row && { $case: kind, value: toPolicy(row) };
+    }
+    case "vn": {
+      const row = change[which]?.row;
+      return row && { $case: kind, value: toVnSpec(row) };
+    }
+    case "vnic": {
+      const row = change[which]?.row;
+      return row && { $case: kind, value: toVnic(catalogue, row) };
+    }
+    case "binding": {
+      const row = change[which]?.row;
+      return row && { $case: kind, value: toBinding(catalogue, row) };
+    }
+  }
+}
+
+const toPolicy = ({ description = "", ...row }: Policy): wire.Policy => ({
+  ...row,
+  description,
+  vns: [...row.vns],
+  hypervisors: [...row.hypervisors],
+  nves: [...row.nves],
+  ports: [...row.ports],
+  vnics: [...row.vnics],
+  stations: [...row.stations],
+});
+
+const toVnSpec = (vn: Vn): wire.VnSpec => ({
+  tenant: vn.tenant,
+  alias: vn.alias,
+  name: toUuid(vn.name),
+  vnId: vn.vnId,
+  vni: vn.vni,
+  mtu: vn.mtu,
+  service: services.indexOf(vn.service) + 1,
+  flood: floods.indexOf(vn.flood) + 1,
+  admission: admissions.indexOf(vn.admission ?? "open") + 1,
+  profile: vn.profile ?? "",
+  duplicates: vn.duplicates && toDuplicates(vn.duplicates),
+  description: vn.description ?? "",
+});
+
+const toVnic = (catalogue: Catalogue, row: ExpectedVnic): wire.VnicSpec => ({
+  vnic: toUuid(row.vnic),
+  description: row.description ?? "",
+  vns: row.vns.map(({ vnId, macs }) => ({
+    vn: pathOf(catalogue, vnId),
+    macs: macs.map(({ mac, ips }) => ({ mac: toMac(mac), ...toIps(ips) })),
+  })),
+  hypervisors: [...row.hypervisors],
+});
+
+const toBinding = (catalogue: Catalogue, row: Binding): wire.Binding => ({
+  vn: pathOf(catalogue, row.vnId),
+  mac: toMac(row.mac),
+  ...toIps(row.ips),
+  nveId: row.nveId,
+  description: row.description ?? "",
+});
+
+function pathOf(catalogue: Catalogue, vnId: VnId): string {
+  const vn = catalogue.vn(vnId);
+  return vn === undefined ? String(vnId) : called(vn);
+}

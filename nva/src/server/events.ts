@@ -1,0 +1,205 @@
+import grpc from "@grpc/grpc-js";
+import { unary } from "@nve/program";
+import { OutOfRange } from "@nve/protocol-spec";
+import type * as wire from "@nve/protocol-spec/proto/northbound";
+import { somebody } from "../authority/audit.ts";
+import { eventKey } from "../authority/events.ts";
+import type { EventRow } from "../authority/records.ts";
+import { eventRow } from "../store/rows.ts";
+import { fromText } from "./convert.ts";
+import type { Closable, Hub } from "./hub.ts";
+import { actorOf, identityOf } from "./identity.ts";
+import type { Decide } from "./keeper.ts";
+
+/** Whoever made a change, in the events of it. */
+export const actedBy =
+  <T>(actor: string, decide: Decide<T>): Decide<T> =>
+  (authority, now) => {
+    const step = decide(authority, now);
+    if (step.events === undefined) return step;
+    const events = step.events.map((one) => (one.actor === somebody ? { ...one, actor } : one));
+    return { ...step, events };
+  };
+
+/** A unary handler that is told who calls. */
+export const acting =
+  <Req, Res>(
+    handler: (request: Req, actor: string) => Promise<Res> | Res,
+  ): grpc.handleUnaryCall<Req, Res> =>
+  (call, done) =>
+    unary((request: Req) => handler(request, actorOf(identityOf(call))))(call, done);
+
+type Filter = { action: string; object: string };
+/** Rows read from the store at a time: those whose keys begin alike but for the last digits. */
+const blockDigits = 3;
+const block = 10 ** blockDigits;
+/** Events looked through for one page: a filter that nothing fits does not hold up others. */
+const looked = 20_000;
+
+/** Oldest first. Ends also where so many were looked through that others would wait: `last` says how far it came. */
+export async function listEvents(
+  hub: Hub,
+  request: wire.ListEventsRequest,
+): Promise<wire.ListEventsResponse> {
+  const filter = filterOf(request);
+  if (request.pageSize > 1000) throw new OutOfRange(`page_size: ${request.pageSize} is above 1000`);
+  const size = request.pageSize === 0 ? 100 : request.pageSize;
+  const events: wire.Event[] = [];
+  let after = Number(request.after);
+  let left = looked;
+  while (events.length < size && left > 0) {
+    const rows = await rowsAfter(hub, after);
+    if (rows.length === 0) break;
+    for (const row of rows) {
+      after = row.id;
+      left -= 1;
+      if (fits(row, filter)) events.push(toEvent(row));
+      if (events.length >= size) break;
+    }
+  }
+  return { events, last: BigInt(after) };
+}
+
+/** The next ones after this number: from memory if it reaches back so far, else a block of the store's. */
+async function rowsAfter({ keeper }: Hub, after: number): Promise<readonly EventRow[]> {
+  const { from, recent } = await keeper.ask(({ events }) => ({
+    from: Math.max(after + 1, events.oldest),
+    recent: events.since(after),
+    last: events.last,
+  }));
+  if (recent !== undefined) return recent.slice(0, block);
+  const rows: EventRow[] = [];
+  const prefix = eventKey(from).slice(0, -blockDigits);
+  for await (const row of keeper.store.list("event", prefix))
+    if (row.key >= eventKey(from)) rows.push(eventRow(row));
+  // A block may have been let go of meanwhile, or end where one begins.
+  return rows.length > 0 ? rows : rowsAfter({ keeper } as Hub, nextBlock(from) - 1);
+}
+
+const nextBlock = (id: number): number => (Math.floor(id / block) + 1) * block;
+
+export type FollowCall = grpc.ServerWritableStream<wire.FollowEventsRequest, wire.Event>;
+
+/**
+ * One FollowEvents call. It keeps a number, not a queue: what a slow reader has not had yet is read again when it takes
+ * more, so it costs no memory; what was let go of meanwhile it misses.
+ */
+export class Follower implements Closable {
+  readonly #call: FollowCall;
+  readonly #hub: Hub;
+  readonly #filter: Filter;
+  #after: number;
+  #busy = false;
+  #again = false;
+  #closed = false;
+  #wake = (): void => {};
+
+  constructor(call: FollowCall, hub: Hub, filter: Filter, after: number) {
+    this.#call = call;
+    this.#hub = hub;
+    this.#filter = filter;
+    this.#after = after;
+    hub.calls.add(this);
+    hub.followers.add(this);
+    call.on("cancelled", () => this.close(grpc.status.CANCELLED, ""));
+    call.on("error", () => this.close(grpc.status.CANCELLED, ""));
+    call.on("drain", () => this.#wake());
+    this.more();
+  }
+
+  /** There are new events. */
+  more(): void {
+    if (this.#busy) {
+      this.#again = true;
+      return;
+    }
+    this.#busy = true;
+    this.#run()
+      .catch((error: unknown) => {
+        this.#hub.log.error({ err: error }, "events cannot be read");
+        this.close(grpc.status.INTERNAL, "events cannot be read");
+      })
+      .finally(() => {
+        this.#busy = false;
+      });
+  }
+
+  close(code: grpc.status, reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#hub.calls.delete(this);
+    this.#hub.followers.delete(this);
+    this.#wake();
+    if (code !== grpc.status.CANCELLED) this.#call.emit("error", { code, details: reason });
+  }
+
+  async #run(): Promise<void> {
+    do {
+      this.#again = false;
+      const rows = await rowsAfter(this.#hub, this.#after);
+      for (const row of rows) {
+        if (this.#closed) return;
+        this.#after = row.id;
+        if (fits(row, this.#filter)) await this.#write(toEvent(row));
+      }
+      if (rows.length > 0) this.#again = true;
+    } while (this.#again && !this.#closed);
+  }
+
+  async #write(event: wire.Event): Promise<void> {
+    if (this.#call.write(event)) return;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+}
+
+/** Calls of FollowEvents at a time. */
+const followers = 1_000;
+
+export async function followEvents(call: FollowCall, hub: Hub): Promise<void> {
+  try {
+    const filter = filterOf(call.request);
+    if (hub.followers.size >= followers)
+      throw new OutOfRange(`${followers} follow the events of this NVA already`);
+    const newest = await hub.keeper.ask(({ events }) => events.last);
+    const { after } = call.request;
+    if (!call.cancelled)
+      new Follower(call, hub, filter, after === 0n ? newest : Math.min(Number(after), newest));
+  } catch (error) {
+    const details = error instanceof Error ? error.message : String(error);
+    const isTheirs = error instanceof OutOfRange;
+    const code = isTheirs ? grpc.status.INVALID_ARGUMENT : grpc.status.UNAVAILABLE;
+    call.emit("error", { code, details });
+  }
+}
+
+const filterOf = ({ action, object }: { action: string; object: string }): Filter => ({
+  action: fromText(action, "action"),
+  object: prefixOf(object),
+});
+
+/** "tenant/alias/mac" is longer than other texts. */
+function prefixOf(object: string): string {
+  if (object.length > 256) throw new OutOfRange("object: at most 256 characters");
+  return object;
+}
+
+const fits = (row: EventRow, { action, object }: Filter): boolean =>
+  row.action.startsWith(action) && row.object.startsWith(object);
+
+/** @NOTE `revision` stays 0: the row's own is the store's, and memory does not have it. */
+function toEvent({ id, atUnixMs, actor, action, object, refused, detail }: EventRow): wire.Event {
+  const { reason = "" } = detail ?? {};
+  return {
+    id: BigInt(id),
+    atUnixMs: BigInt(Math.round(atUnixMs)),
+    actor,
+    action,
+    object,
+    refused: refused !== undefined,
+    reason: refused ?? String(reason),
+    detail: detail === undefined ? "" : JSON.stringify(detail),
+    revision: 0n,
+  };
+}
