@@ -1,0 +1,88 @@
+import {
+  EventLog,
+  eventKey,
+  type Noted,
+  RefusalLimit,
+  recentEvents,
+} from "@nve/nva/authority/events";
+import { Instant } from "@nve/protocol-spec";
+import { expect, test } from "vitest";
+
+const noted = (n: number, more: Partial<Noted> = {}): Noted => ({
+  actor: "local",
+  action: "vn.create",
+  object: `acme/${n}`,
+  ...more,
+});
+const many = (count: number): Noted[] => Array.from({ length: count }, (_, i) => noted(i));
+
+test("events are numbered from 1, in the order of their keys, with the wall clock's time", () => {
+  const log = new EventLog();
+  log.epochMs = 1_700_000_000_000;
+  const changes = log.append([noted(1), noted(2)], Instant(5));
+  expect(changes).toEqual([
+    {
+      table: "event",
+      key: "0000000000000001",
+      row: { id: 1, atUnixMs: 1_700_000_000_005, ...noted(1) },
+    },
+    {
+      table: "event",
+      key: "0000000000000002",
+      row: { id: 2, atUnixMs: 1_700_000_000_005, ...noted(2) },
+    },
+  ]);
+  expect([log.oldest, log.last]).toEqual([1, 2]);
+  expect(eventKey(9) < eventKey(10)).toBe(true);
+});
+
+test("what is more than is kept goes, with the commit that brings more", () => {
+  const log = new EventLog(undefined, 10);
+  expect(log.append(many(10), Instant(0)).filter(({ row }) => row === undefined)).toEqual([]);
+  const gone = log.append(many(3), Instant(0)).filter(({ row }) => row === undefined);
+  expect(gone.map(({ key }) => key)).toEqual([1, 2, 3].map(eventKey));
+  expect([log.oldest, log.last]).toEqual([4, 13]);
+});
+
+test("numbers go on after a restart, also when the oldest are gone", () => {
+  const before = new EventLog(undefined, 10);
+  before.append(many(15), Instant(0));
+  const recent = before.since(5) ?? [];
+  const after = new EventLog({ oldest: before.oldest, recent }, 10);
+  expect([after.oldest, after.last]).toEqual([6, 15]);
+  expect(after.append([noted(1)], Instant(0)).map(({ key }) => key)).toEqual([16, 6].map(eventKey));
+});
+
+test("the newest are in memory, bounded; what came before is asked of the store", () => {
+  const log = new EventLog();
+  for (let i = 0; i < 5; i++) log.append(many(1_000), Instant(0));
+  expect(log.since(5_000)).toEqual([]);
+  expect(log.since(4_998)?.map(({ id }) => id)).toEqual([4_999, 5_000]);
+  expect(log.since(0)).toBeUndefined();
+  expect(log.since(5_000 - recentEvents)).toHaveLength(recentEvents);
+  expect((log.since(3_000) ?? []).length).toBeLessThan(2 * recentEvents + 1);
+});
+
+const refusal = (n: number, nve = "tor1"): Noted =>
+  noted(n, { actor: `nve:${nve}`, action: "vnic.refuse", refused: "not registered" });
+
+test("the same refusal is written down once a minute, with how often it came meanwhile", () => {
+  const limit = new RefusalLimit();
+  const pass = (ms: number) => limit.pass(refusal(1), Instant(ms));
+  expect(pass(0)).toMatchObject({ object: "acme/1", detail: {} });
+  for (let i = 1; i < 100; i++) expect(pass(i * 100)).toBeUndefined();
+  expect(pass(60_000)).toMatchObject({ detail: { repeated: 99 } });
+  expect(limit.pass({ ...refusal(1), refused: "another reason" }, Instant(60_001))).toBeDefined();
+});
+
+test("a flood of different refusals of one NVE writes down 60 a minute, and costs no other NVE its own", () => {
+  const limit = new RefusalLimit();
+  let written = 0;
+  for (let n = 0; n < 50_000; n++)
+    if (limit.pass(refusal(n), Instant(n / 1000)) !== undefined) written += 1;
+  expect(written).toBe(60);
+  expect(limit.pass(refusal(1, "tor2"), Instant(51))).toBeDefined();
+  expect(limit.pass(refusal(60_000), Instant(60_001))).toMatchObject({
+    detail: { othersLeftOut: 49_940 },
+  });
+});
