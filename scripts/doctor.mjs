@@ -55,6 +55,14 @@ export const needs = [
     without: "the tests with lldpd as a neighbour",
     services: ["lldpd.service"],
   },
+  {
+    debian: "etcd-server",
+    has: () => onPath("etcd"),
+    what: "etcd",
+    for: "test",
+    without: "the tests with several NVAs",
+    services: ["etcd.service"],
+  },
   ...[
     { debian: "libpcap-dev", has: () => header("pcap/pcap.h"), what: "libpcap's headers" },
     { debian: "g++", has: () => onPath("g++"), what: "a C++ compiler" },

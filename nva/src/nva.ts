@@ -3,6 +3,7 @@ import type { Clock } from "@nve/linux";
 import type { Log, Serving } from "@nve/program";
 import { Tls } from "@nve/program/tls";
 import type { NvaConfig } from "./config.ts";
+import { startReplica } from "./replica/replica.ts";
 import { logRefusal } from "./server/guard.ts";
 import { listenAt } from "./server/listen.ts";
 import { beginTerm, replayOf } from "./server/term.ts";
@@ -20,19 +21,20 @@ export type Nva = {
 
 /** Starts an authority. @throws Refused when the store or an address cannot be used */
 export async function startNva(config: NvaConfig, clock: Clock, log: Log): Promise<Nva> {
+  const { store: wanted } = config;
   const tls = config.listen?.tls && new Tls(config.listen.tls, { log });
-  const store = await openStore(config.store);
+  let store: Store | undefined;
   try {
+    if (wanted.use === "etcd")
+      return await startReplica({ ...config, store: wanted }, tls, clock, log);
+    store = wanted.use === "memory" ? memoryStore() : await lmdbStore(wanted.path);
     return await serveStore(store, tls, config, clock, log);
   } catch (error) {
     tls?.close();
-    await store.close();
+    await store?.close();
     throw error;
   }
 }
-
-const openStore = async (store: NvaConfig["store"]): Promise<Store> =>
-  store.use === "memory" ? memoryStore() : lmdbStore(store.path);
 
 async function serveStore(
   store: Store,

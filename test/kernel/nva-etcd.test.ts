@@ -1,9 +1,8 @@
 import { systemClock } from "@nve/linux/clock";
 import { type EtcdStore, etcdStore } from "@nve/nva/store/etcd/store";
 import type { Store } from "@nve/nva/store/store";
-import { Refused } from "@nve/program";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { all, put, storeContract } from "../contracts/store.ts";
+import { afterAll, afterEach, beforeAll, describe } from "vitest";
+import { storeContract } from "../contracts/store.ts";
 import { type EtcdCluster, etcdCluster, hasEtcd } from "../support/etcd.ts";
 
 describe.skipIf(!hasEtcd)("with an etcd", () => {

@@ -7,7 +7,7 @@ import { EtcdClient } from "@nve/nva/store/etcd/client";
 import { until } from "./lab.ts";
 
 /** Whether the tests with etcd can run here: `npm run setup` installs it. */
-export const hasEtcd = (process.env["PATH"] ?? "")
+export const hasEtcd = (process.env.PATH ?? "")
   .split(delimiter)
   .some((folder) => existsSync(join(folder, "etcd")));
 
@@ -96,7 +96,8 @@ async function leaderOf(endpoints: readonly string[]): Promise<number> {
   throw new Error("no member of the etcd cluster leads");
 }
 
-async function freePorts(count: number): Promise<number[]> {
+/** TCP ports of this machine that nobody listens at. */
+export async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer());
   const ports = await Promise.all(
     servers.map(

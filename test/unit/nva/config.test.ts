@@ -29,7 +29,7 @@ log: debug`;
 
 test.each([
   ["", /store/],
-  ["store: { use: sqlite }", /use: memory or lmdb/],
+  ["store: { use: sqlite }", /use: memory, lmdb or etcd/],
   ["store: { use: lmdb }", /line 1: store\.path/],
   ["store: { use: lmdb, path: here }", /write it whole/],
   ["store: { use: memory, path: /x }", /unknown key "path"/],
@@ -48,6 +48,9 @@ test.each([
   ["store: { use: memory }\nsocket: /run/x.sock", /unix:\/run/],
   ["store: { use: memory }\nholdSeconds: 0", /holdSeconds/],
   ["store: { use: memory }\nholdSecond: 9", /unknown key "holdSecond"/],
+  ["store: { use: etcd, endpoints: [] }", /at least one, like 10.0.0.1:2379/],
+  ["store: { use: etcd, endpoints: ['10.0.0.1:2379'], prefix: /a/ }", /does not end with it/],
+  ["store: { use: etcd, endpoints: ['10.0.0.1:2379'] }", /where the other replicas reach this/],
   ["store: { use: memory }\nid: 'a b'", /an id is 1 to 64 letters/],
 ])("%j is refused", (text, reason) => {
   expect(() => parseConfig(text, NvaConfig)).toThrow(reason);

@@ -34,6 +34,8 @@ export type EtcdOptions = {
 /** Which replica decides, as etcd has it. */
 export type WriterKey = { value: string; createRevision: bigint };
 
+type WriterListener = (writer: WriterKey | undefined, at: bigint) => void;
+
 /**
  * A store in an etcd cluster, at a prefix of its own. Several processes may open it: all of them hear of every commit
  * through `watch`; one at a time commits, after `lead`.
@@ -78,7 +80,7 @@ export class EtcdStore implements Store {
   readonly #watchers = new Watchers();
   readonly #by = randomUUID();
   readonly #following: EtcdWatch;
-  readonly #writerListeners = new Set<(writer: WriterKey | undefined) => void>();
+  readonly #writerListeners = new Set<WriterListener>();
   #meta: Meta;
   #metaAt: bigint;
   #writer: Writer;
@@ -126,8 +128,8 @@ export class EtcdStore implements Store {
     yield* (await this.snapshot()).list(table, prefix);
   }
 
-  /** @param listener is told when another replica, or none, decides */
-  onWriter(listener: (writer: WriterKey | undefined) => void): void {
+  /** @param listener is told when another replica, or none, decides, and the revision of etcd */
+  onWriter(listener: WriterListener): void {
     this.#writerListeners.add(listener);
   }
 
@@ -238,7 +240,7 @@ export class EtcdStore implements Store {
         if (kv?.key.equals(this.keys.writer)) {
           const { value, createRevision } = kv;
           const writer = type === 0 ? { value: value.toString(), createRevision } : undefined;
-          for (const listener of this.#writerListeners) listener(writer);
+          for (const listener of this.#writerListeners) listener(writer, changes.at);
         }
       if (changes.at <= this.#metaAt) return; // our own
       const told = await this.#told(changes);
@@ -263,7 +265,7 @@ export class EtcdStore implements Store {
 
   #changeOf(type: number, kv: { key: Buffer; value: Buffer } | undefined): RowChange | undefined {
     const row = kv && this.keys.rowOf(kv.key);
-    if (row === undefined) return undefined;
+    if (row === undefined || kv === undefined) return undefined;
     if (type === 1) return row;
     return { ...row, value: readRow(kv.value).value };
   }

@@ -1,0 +1,212 @@
+import grpc from "@grpc/grpc-js";
+import type { Clock } from "@nve/linux";
+import { connect, type Log, type Serving, type Tls } from "@nve/program";
+import { NorthboundService } from "@nve/protocol-spec/proto/northbound";
+import { NveService } from "@nve/protocol-spec/proto/nve";
+import type { NvaConfig } from "../config.ts";
+import type { Nva } from "../nva.ts";
+import { logRefusal } from "../server/guard.ts";
+import { callerText } from "../server/identity.ts";
+import { listenAt } from "../server/listen.ts";
+import { beginTerm, type Term } from "../server/term.ts";
+import { type EtcdStore, etcdStore } from "../store/etcd/store.ts";
+import { Election, type Leader, type Reign } from "./election.ts";
+import { Mirror } from "./mirror.ts";
+import { Switchboard } from "./switchboard.ts";
+import { keepVigil } from "./vigil.ts";
+
+export type EtcdConfig = Extract<NvaConfig["store"], { use: "etcd" }>;
+
+/**
+ * Starts one of several NVAs over one etcd cluster. One of them decides; the others follow what it stores, pass calls
+ * on to it, and take its place when it is gone (A14).
+ * @throws Refused when etcd or an address cannot be used
+ */
+export async function startReplica(
+  config: NvaConfig & { store: EtcdConfig },
+  tls: Tls | undefined,
+  clock: Clock,
+  log: Log,
+): Promise<Nva> {
+  const replica = new ReplicaOfNva(config, tls, clock, log);
+  const first = await replica.open();
+  let servers: Serving[] = [];
+  try {
+    servers = await listenAt(config, replica.services, tls, log, logRefusal(log));
+  } catch (error) {
+    await first.close();
+    throw error;
+  }
+  const running = replica.run(first);
+  const addresses = servers.map(({ address }) => address);
+  log.info({ addresses, store: first.kind, storeId: first.id }, "started");
+  return {
+    addresses,
+    failed: new Promise(() => undefined), // it goes on, whatever etcd does
+    stop: async () => {
+      replica.stop();
+      await running;
+      await Promise.all(servers.map((server) => server.close()));
+      tls?.close();
+    },
+  };
+}
+
+const nobody = "no NVA decides at the moment: the replicas are electing one";
+
+class ReplicaOfNva {
+  readonly #config: NvaConfig & { store: EtcdConfig };
+  readonly #tls: Tls | undefined;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #board = new Switchboard([NveService, NorthboundService], callerText);
+  readonly #stopped: Promise<void>;
+  #stop = (): void => {};
+  #isStopped = false;
+  #endVigil = (): void => {};
+
+  constructor(
+    config: NvaConfig & { store: EtcdConfig },
+    tls: Tls | undefined,
+    clock: Clock,
+    log: Log,
+  ) {
+    this.#config = config;
+    this.#tls = tls;
+    this.#clock = clock;
+    this.#log = log;
+    this.#stopped = new Promise((resolve) => {
+      this.#stop = resolve;
+    });
+  }
+
+  get services() {
+    return this.#board.services;
+  }
+
+  /** @throws Refused */
+  open(): Promise<EtcdStore> {
+    const { endpoints, prefix } = this.#config.store;
+    return etcdStore({ endpoints, prefix, clock: this.#clock });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#stop();
+  }
+
+  /** Follows and decides by turns, until `stop`. */
+  async run(first: EtcdStore): Promise<void> {
+    let store: EtcdStore | undefined = first;
+    while (!this.#isStopped) {
+      try {
+        store ??= await this.open();
+        await this.#serve(store);
+      } catch (error) {
+        this.#log.warn({ err: error }, "begins anew");
+      }
+      this.#endVigil();
+      this.#board.set({ is: "nobody", reason: nobody }, nobody);
+      store?.resign();
+      await store?.close().catch(() => undefined);
+      store = undefined;
+      if (!this.#isStopped) await this.#pause(200);
+    }
+  }
+
+  /** One turn: follows until it is elected, and decides until it is superseded. */
+  async #serve(store: EtcdStore): Promise<void> {
+    const { id, advertise, store: config } = this.#config;
+    const election = new Election({
+      store,
+      self: { id, address: advertise ?? "" },
+      leaseSeconds: config.leaseSeconds,
+      log: this.#log,
+      onLeader: (leader) => this.#turnTo(leader, election),
+    });
+    try {
+      await election.look();
+      const { leader } = election;
+      // Whoever had our address before us is gone: nobody else listens there.
+      if (leader?.address === advertise && leader?.id === id) await election.depose(leader);
+      const mirror = await Mirror.of(store);
+      const failed = store.failed.then((error) => Promise.reject(error));
+      const reign = await Promise.race([election.win(), failed, this.#stopped]);
+      if (reign !== undefined) await this.#reign(store, mirror, reign);
+    } finally {
+      election.stop();
+    }
+  }
+
+  async #reign(store: EtcdStore, mirror: Mirror, reign: Reign): Promise<void> {
+    const log = this.#log;
+    const over = Promise.race([
+      reign.over,
+      store.failed.then(({ message }) => message),
+      this.#stopped.then(() => "the NVA is stopping"),
+    ]);
+    const begun = performance.now();
+    const taking = this.#takeOver(store, mirror, reign);
+    const term = await Promise.race([taking, over]);
+    if (typeof term === "string") {
+      store.resign();
+      taking.then((late) => late.stop()).catch(() => undefined);
+      await reign.resign();
+      return;
+    }
+    const { revision } = term;
+    const tookMs = Math.round(performance.now() - begun);
+    this.#board.set({ is: "here", services: term.services }, "another NVA decides now");
+    log.info({ revision, tookMs }, "this replica decides");
+    const reason = await Promise.race([over, term.failed.then(({ message }) => message)]);
+    log.warn({ reason }, "this replica decides no more");
+    await this.#end(store, term, reign, reason);
+  }
+
+  async #takeOver(store: EtcdStore, mirror: Mirror, reign: Reign): Promise<Term> {
+    const { id, holdSeconds } = this.#config;
+    await store.lead(reign.at);
+    mirror.stop();
+    return beginTerm({
+      id,
+      holdMs: holdSeconds * 1000,
+      clock: this.#clock,
+      log: this.#log,
+      tls: this.#tls,
+      store,
+      rows: mirror,
+      replay: mirror.replay,
+    });
+  }
+
+  /** Whoever asked us comes anew, here or elsewhere. */
+  async #end(store: EtcdStore, term: Term, reign: Reign, reason: string): Promise<void> {
+    this.#board.set({ is: "nobody", reason: nobody }, reason);
+    term.hangUp(grpc.status.UNAVAILABLE, reason);
+    if (!this.#isStopped) store.resign(); // else what is under way is stored first
+    await term.stop();
+    await reign.resign();
+  }
+
+  #turnTo(leader: Leader | undefined, election: Election): void {
+    this.#endVigil();
+    if (leader === undefined) this.#board.set({ is: "nobody", reason: nobody }, nobody);
+    else if (leader.address === this.#config.advertise) {
+      const reason = "this replica is about to decide";
+      this.#board.set({ is: "nobody", reason }, reason);
+    } else {
+      const { id, address } = leader;
+      this.#log.info({ leader: id, address }, "another replica decides");
+      const client = connect(grpc.Client, address, this.#tls);
+      this.#board.set({ is: "elsewhere", client, name: id }, `NVA "${id}" decides now`);
+      this.#endVigil = keepVigil(address, this.#clock, () => {
+        this.#log.warn({ leader: id, address }, "the replica that decides is gone");
+        election.depose(leader).catch(() => undefined);
+      });
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, ms));
+  }
+}
