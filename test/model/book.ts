@@ -18,7 +18,7 @@ export const claimText = (c: Content): string => `${mappingText(c)}${c.gleaned ?
 /** What of it a mapping shows. */
 export const mappingText = ({ ips, vnic, sticky, anycast, suspended }: Omit<Content, "gleaned">) =>
   [
-    [...ips].sort().join(","),
+    ips.length > 8 ? `${ips.length} from ${[...ips].sort()[0]}` : [...ips].sort().join(","),
     vnic,
     ...(sticky ? ["sticky"] : []),
     ...(anycast ? ["anycast"] : []),
@@ -50,7 +50,7 @@ export class Book {
   readonly #members = new Map<string, Register>();
   readonly #vns = new Map<number, Register>();
   readonly nves: readonly string[];
-  readonly #deletes: { vn: number; write: Write }[] = [];
+  #deletes: { vn: number; write: Write }[] = [];
   #told: Told[] = [];
   #number = 0;
   /** What all watchers were told of one address so far. */
@@ -98,6 +98,18 @@ export class Book {
     return this.#deletes.some(
       (one) => one.vn === vn && (one.write.revision ?? revision + 1n) > revision,
     );
+  }
+
+  /** The VNs that may have been deleted since this was asked before. */
+  takeDied(): number[] {
+    const ended = this.#deletes.filter(({ write }) => write.ended !== undefined);
+    this.#deletes = this.#deletes.filter(({ write }) => write.ended === undefined);
+    return ended.map(({ vn }) => vn);
+  }
+
+  /** It was not there to be deleted. */
+  wasNotThere(write: Write | undefined): void {
+    this.#deletes = this.#deletes.filter((one) => one.write !== write);
   }
 
   deletedSince(vn: number, order: number): boolean {

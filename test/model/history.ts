@@ -47,8 +47,8 @@ const operations = {
   unwatch: 2,
   "cut-watch": 3,
   "pause-watch": 3,
-  create: 3,
-  delete: 1,
+  create: 4,
+  delete: 2,
   lookup: 6,
   audit: 3,
   wait: 12,
@@ -219,7 +219,7 @@ export class History {
         return watcher.cut(coin && ms < 10);
       case "pause-watch":
         watcher.pause();
-        return void setTimeout(() => watcher.go(), ms * 20);
+        return void setTimeout(() => watcher.go(), ms * 60);
       case "create":
         return this.#aside(this.#create(vn, coin));
       case "delete":
@@ -291,11 +291,20 @@ function contentOf(random: Random, key: string): Content {
   const number = Number.parseInt(partsOf(key).mac.slice(-1), 16);
   const anycast = random.chance(0.6);
   return {
-    ips: random.chance(0.5) ? [random.pick(ips)] : [],
+    ips: ipsOf(random),
     vnic: partsOf(key).mac.padStart(32, "0"),
     sticky: random.chance(0.15),
     anycast: anycast && number % 4 === 0,
     suspended: false,
     gleaned: random.chance(0.15),
   };
+}
+
+/** None, one, or so many that a watcher that reads slowly makes the NVA wait. */
+function ipsOf(random: Random): readonly string[] {
+  const one = random.pick(ips);
+  const how = random.next();
+  if (how < 0.9) return how < 0.4 ? [] : [one];
+  const first = random.below(256).toString(16).padStart(2, "0");
+  return Array.from({ length: 600 }, (_, n) => `fd${first}${n.toString(16).padStart(28, "0")}`);
 }

@@ -62,6 +62,7 @@ export class Northbound {
       return true;
     } catch (error) {
       const order = trace.say(`VN not deleted: ${error}`, { vn });
+      if (error instanceof NotFound) book.wasNotThere(writes[0]);
       for (const write of writes) {
         if (error instanceof NotFound) write.ended = order;
         else {

@@ -44,6 +44,7 @@ export async function quiet(parts: Parts): Promise<void> {
   for (const key of book.keys())
     if (vns.some(({ vnId }) => vnId === partsOf(key).vn)) await audit.lookup(key);
   book.checkTold();
+  for (const vn of book.takeDied()) for (const watcher of watchers) watcher.forgetSequences(vn);
   book.settle(revision);
 }
 

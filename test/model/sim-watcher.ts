@@ -2,7 +2,7 @@ import type grpc from "@grpc/grpc-js";
 import { connect } from "@nve/program/rpc";
 import { type Delta, NveClient, type WatchEvent, WatchRequest } from "@nve/protocol-spec/proto/nve";
 import type { Cursor, Mapping, Vn } from "@nve/protocol-spec/proto/types";
-import { keyOf, wireText } from "./book.ts";
+import { keyOf, partsOf, wireText } from "./book.ts";
 import type { World } from "./sim-nve.ts";
 
 /** What a watcher holds of one VN. */
@@ -70,6 +70,11 @@ export class SimWatcher {
   go(): void {
     this.#heard = performance.now();
     this.#stream?.resume();
+  }
+
+  /** The VN was deleted: in its next life they begin anew. */
+  forgetSequences(vn: number): void {
+    for (const key of [...this.#last.keys()]) if (partsOf(key).vn === vn) this.#last.delete(key);
   }
 
   close(): void {

@@ -1,0 +1,3 @@
+export const coldSync = () => {
+  throw new Error("not yet");
+};

@@ -1,0 +1,3 @@
+export const frr = () => {
+  throw new Error("not yet");
+};
