@@ -112,6 +112,8 @@ const LeaseGrantResponse = message({ id: int64(2), ttl: int64(3) });
 const LeaseIdRequest = message({ id: int64(1) });
 const LeaseKeepAliveResponse = message({ id: int64(2), ttl: int64(3) });
 
+const CompactionRequest = message({ revision: int64(1) });
+
 export type Method<Req, Res> = { path: string; request: Codec<Req>; response: Codec<Res> };
 const method = <Req, Res>(path: string, request: Codec<Req>, response: Codec<Res>) => ({
   path: `/etcdserverpb.${path}`,
@@ -122,6 +124,7 @@ const method = <Req, Res>(path: string, request: Codec<Req>, response: Codec<Res
 export const methods = {
   range: method("KV/Range", RangeRequest, RangeResponse),
   txn: method("KV/Txn", TxnRequest, TxnResponse),
+  compact: method("KV/Compact", CompactionRequest, Nothing),
   grant: method("Lease/LeaseGrant", LeaseGrantRequest, LeaseGrantResponse),
   revoke: method("Lease/LeaseRevoke", LeaseIdRequest, Nothing),
   keepAlive: method("Lease/LeaseKeepAlive", LeaseIdRequest, LeaseKeepAliveResponse),

@@ -16,7 +16,7 @@ import {
 import { Watchers } from "../watchers.ts";
 import { Compacted, EtcdClient, NoAnswer } from "./client.ts";
 import { firstMeta, Keys, type Meta, metaOctets, readMeta, readRow } from "./keys.ts";
-import { type Compare, created, modified } from "./messages.ts";
+import { type Compare, created, methods, modified } from "./messages.ts";
 import { stagedAt, View } from "./reader.ts";
 import { type Changes, EtcdWatch } from "./watch.ts";
 import { stagedParts, Writer } from "./writer.ts";
@@ -39,12 +39,14 @@ type WriterListener = (writer: WriterKey | undefined, at: bigint) => void;
 /**
  * A store in an etcd cluster, at a prefix of its own. Several processes may open it: all of them hear of every commit
  * through `watch`; one at a time commits, after `lead`.
+ * @param patienceMs how long a member may take to answer at all
  * @throws Refused when no member answers, or something else is at the prefix
  */
-export async function etcdStore(options: EtcdOptions): Promise<EtcdStore> {
+export async function etcdStore(options: EtcdOptions, patienceMs = 10_000): Promise<EtcdStore> {
   const client = new EtcdClient(options.endpoints, options.clock);
   const keys = new Keys(options.prefix);
   try {
+    await client.insist(() => client.call(methods.range, { key: keys.meta }), patienceMs);
     const view = (await View.now(client, keys)) ?? (await begin(client, keys));
     return new EtcdStore(options, client, keys, view);
   } catch (error) {
