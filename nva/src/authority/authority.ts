@@ -110,7 +110,7 @@ export class Authority {
       if (kind === "vn" && before !== undefined && after === undefined)
         this.duplicates.forgetVn(before.row.vnId, effects);
     for (const event of declaredEvents(this.catalogue, changes)) effects.note(event);
-    effects.disconnect.push(...recheck(this, affected(this, changes)));
+    for (const one of recheck(this, affected(this, changes))) effects.disconnect.push(one);
     return effects;
   }
 

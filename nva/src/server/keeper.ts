@@ -92,8 +92,8 @@ export class Keeper {
   #take({ changes, touched, disconnect, events = [] }: Step<unknown>, now: Instant, into: Pending) {
     for (const change of changes) into.changes.push(rowChange(change));
     for (const [vnId, touch] of touched) mergeTouch(touchOf(into.touched, vnId), touch);
-    into.disconnect.push(...(disconnect ?? []));
-    into.events.push(...events);
+    for (const one of disconnect ?? []) into.disconnect.push(one);
+    for (const one of events) into.events.push(one);
     const written = this.#authority.events.append(events, now);
     for (const change of written) into.changes.push(rowChange(change));
   }
@@ -180,9 +180,11 @@ export class Keeper {
       if (committed.is === "superseded") throw new Superseded(committed.reason);
       if (committed.is === "conflict") throw new Error("a commit without guards was refused");
       this.#authority.committed(pending.touched, committed.revision);
-      for (const tell of this.#listeners)
-        tell(this.#authority, pending.touched, committed.revision, pending);
     }
+    // Who was refused, and is to be let go of, may have left no trace.
+    if (pending.changes.length > 0 || pending.disconnect.length > 0)
+      for (const tell of this.#listeners)
+        tell(this.#authority, pending.touched, this.#store.revision, pending);
     for (const settle of pending.settle) settle(this.#store.revision);
   }
 }

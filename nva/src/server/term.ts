@@ -110,11 +110,13 @@ export const replayOf =
 /** NVEs of whom they must let go, followers of events, and the log of what somebody should see to. */
 function tellOthers({ keeper, sessions, followers, log }: Hub): void {
   keeper.onCommit((_authority, _touched, _revision, { disconnect, events }) => {
-    for (const order of disconnect) {
-      const { nveId, vnId, vnics, reason } = order;
-      if (vnics.length === 0) continue;
-      log.warn({ nve: nveId, vn: vnId, vnics: vnics.length, reason }, "VNICs are disconnected");
-      sessions.get(nveId)?.disconnect(order); // one that is away is told when it reports them
+    const orders = disconnect.filter(({ vnics }) => vnics.length > 0);
+    for (const order of orders) sessions.get(order.nveId)?.disconnect(order); // one that is away is told when it reports them
+    const [first] = orders;
+    if (first !== undefined) {
+      const { nveId, vnId, vnics, reason } = first;
+      const more = orders.length > 1 ? { more: orders.length - 1 } : {};
+      log.warn({ nve: nveId, vn: vnId, vnics, reason, ...more }, "to be disconnected");
     }
     for (const { action, object, detail } of events)
       if (action.startsWith("duplicate.")) log.warn({ object, ...detail }, action);
