@@ -1,10 +1,18 @@
 import { Command } from "commander";
 import { version } from "../version.ts";
+import { applyCommand, exportCommand } from "./apply.ts";
+import { bindingCommand } from "./binding.ts";
+import { duplicatesCommand } from "./duplicates.ts";
+import { eventsCommand } from "./events.ts";
 import { type Outside, realOutside } from "./outside.ts";
 import { pkiCommand } from "./pki.ts";
+import { policyCommand } from "./policy.ts";
+import { profileCommand } from "./profile.ts";
 import { runCommand } from "./run.ts";
 import { claimCommand, lookupCommand, mappingCommand, nveCommand, statusCommand } from "./show.ts";
+import { tenantCommand } from "./tenant.ts";
 import { vnCommand } from "./vn.ts";
+import { vnicCommand } from "./vnic.ts";
 
 /** The program `nva`. */
 export function nvaProgram(outside: Outside = realOutside): Command {
@@ -12,11 +20,20 @@ export function nvaProgram(outside: Outside = realOutside): Command {
     .description("Network virtualization authority: knows which address of which VN is where")
     .version(version)
     .addCommand(runCommand())
+    .addCommand(tenantCommand(outside))
+    .addCommand(profileCommand(outside))
+    .addCommand(policyCommand(outside))
     .addCommand(vnCommand(outside))
+    .addCommand(vnicCommand(outside))
+    .addCommand(bindingCommand(outside))
+    .addCommand(applyCommand(outside))
+    .addCommand(exportCommand(outside))
     .addCommand(nveCommand(outside))
     .addCommand(mappingCommand(outside))
     .addCommand(claimCommand(outside))
     .addCommand(lookupCommand(outside))
+    .addCommand(duplicatesCommand(outside))
+    .addCommand(eventsCommand(outside))
     .addCommand(statusCommand(outside))
     .addCommand(pkiCommand(outside))
     .addHelpText("after", examples);
@@ -26,6 +43,7 @@ const examples = `
 Examples:
   nva run --config nva.yaml
   nva vn create blue
+  nva apply -f domain.yaml
   nva mapping list --vn blue
   nva status --json
 

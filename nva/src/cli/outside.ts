@@ -5,18 +5,32 @@ import { NorthboundClient, type VnRef } from "@nve/protocol-spec/proto/northboun
 import { NveClient } from "@nve/protocol-spec/proto/nve";
 import type { Command } from "commander";
 import { clientOf, type Reach, reaching } from "./reach.ts";
+import { confirm, readWhole } from "./terminal.ts";
 
 /** What the commands talk to and where they print: a test brings its own. */
 export type Outside = {
   northbound: (reach: Reach) => NorthboundClient;
   nve: (reach: Reach) => NveClient;
   print: (line: string) => void;
+  /** For people, beside what is printed. */
+  note: (line: string) => void;
+  /** The whole of a file, or of the standard input: `-`. */
+  read: (path: string) => Promise<string>;
+  /** Asks whoever sits at the terminal; undefined when nobody does. */
+  confirm: (question: string) => Promise<boolean | undefined>;
+  exitWith: (code: number) => void;
 };
 
 export const realOutside: Outside = {
   northbound: (reach) => clientOf(NorthboundClient, reach),
   nve: (reach) => clientOf(NveClient, reach),
   print: (line) => process.stdout.write(`${line}\n`),
+  note: (line) => process.stderr.write(`${line}\n`),
+  read: readWhole,
+  confirm,
+  exitWith: (code) => {
+    process.exitCode = code;
+  },
 };
 
 export type Common = Reach & { json: boolean };

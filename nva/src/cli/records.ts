@@ -7,6 +7,7 @@ import {
   type SourcedClaim,
 } from "@nve/protocol-spec/proto/northbound";
 import {
+  type Admission,
   Encapsulation,
   FloodMode,
   type Location,
@@ -14,6 +15,9 @@ import {
   Service,
   type Vn,
 } from "@nve/protocol-spec/proto/types";
+
+import { plainDuplicates } from "../domain/plain.ts";
+import { admissions, fromDuplicates } from "./wire.ts";
 
 // What the CLI prints: addresses as people write them, names for numbers. --json prints exactly these.
 
@@ -26,9 +30,19 @@ export const vnRecord = (vn: Vn) => ({
   service: vn.service === Service.SERVICE_L3 ? "l3" : "l2",
   mtu: vn.mtu,
   flood: vn.flood === FloodMode.FLOOD_MODE_MULTICAST ? "multicast" : "head-end",
+  ...(vn.profileName !== undefined && vn.profileName !== "" && { profile: vn.profileName }),
+  ...(vn.admission !== undefined && admissionOf(vn.admission)),
+  ...(vn.duplicates !== undefined && {
+    duplicates: plainDuplicates(fromDuplicates(vn.duplicates)),
+  }),
   revision: Number(vn.revision),
 });
 export type VnRecord = ReturnType<typeof vnRecord>;
+
+const admissionOf = (admission: Admission) => {
+  const mode = admissions[admission - 1];
+  return mode === undefined ? {} : { admission: mode };
+};
 
 const location = ({ nveId, vteps, encapsulations }: Location) => ({
   nve: nveId,

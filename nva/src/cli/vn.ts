@@ -1,9 +1,15 @@
+import { randomUUID } from "node:crypto";
+import { Refused } from "@nve/program/errors";
 import { show, showOne } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
 import { call } from "@nve/program/rpc";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { Uuid, uuidOctets, VnId, Vni } from "@nve/protocol-spec/ids";
 import { Command } from "commander";
+import type { Input } from "../domain/input.ts";
+import { readVn } from "../domain/read.ts";
+import { aliasText, vnPath } from "../domain/text.ts";
+import { change, changedMeanwhile, expecting } from "./declare.ts";
 import {
   ask,
   asking,
@@ -15,15 +21,55 @@ import {
   vnRef,
 } from "./outside.ts";
 import { type VnRecord, vnRecord } from "./records.ts";
+import { isAborted, put, vnPathOf } from "./resources.ts";
+import { isAnySet, type Setting, settle, withClear, withSettings } from "./settings.ts";
+import { description } from "./tenant.ts";
+import { wireKind } from "./wire.ts";
 
 type Create = Common & { id?: VnId; vni?: Vni; name?: Uuid; tenant: string; mtu?: number };
+
+/** Beyond its names and numbers. */
+const settings: readonly Setting[] = [
+  { flag: "--profile <name>", says: "what its NVEs enforce", field: ["profile"] },
+  { flag: "--admission <mode>", says: "open, registered or strict", field: ["admission"] },
+  {
+    flag: "--duplicates <action>",
+    says: "of addresses that move too often: warn or freeze",
+    field: ["duplicates", "action"],
+  },
+  {
+    flag: "--duplicate-moves <n>",
+    says: "how often is too often, 1..100",
+    field: ["duplicates", "moves"],
+  },
+  {
+    flag: "--duplicate-window <time>",
+    says: "within what time, as 180s",
+    field: ["duplicates", "window"],
+  },
+  {
+    flag: "--freeze-for <time>",
+    says: "how long, as 10min; else until it is cleared",
+    field: ["duplicates", "for"],
+  },
+  { flag: "--service <kind>", says: "l2 or l3", field: ["service"] },
+  { flag: "--flood <mode>", says: "head-end or multicast", field: ["flood"] },
+  description,
+];
+const mtuSetting: Setting = {
+  flag: "--mtu <octets>",
+  says: "of the tenant's frames, 68..65535",
+  field: ["mtu"],
+};
 
 export function vnCommand(outside: Outside): Command {
   const vn = new Command("vn").description("virtual networks");
   vn.addCommand(createCommand(outside));
+  vn.addCommand(updateCommand(outside));
   asking(vn.command("list"))
     .description("all VNs")
-    .action(async (options: Common) => {
+    .option("--tenant <tenant>", "of this tenant only")
+    .action(async (options: Common & { tenant?: string }) => {
       const all = await ask(outside, options, (nva) =>
         everyPage(async (pageToken) => {
           const { vns, nextPageToken } = await call(nva, nva.listVns, {
@@ -34,7 +80,7 @@ export function vnCommand(outside: Outside): Command {
         }),
       );
       show(
-        all,
+        all.filter(({ tenant }) => tenant === (options.tenant ?? tenant)),
         table,
         outputOf(outside, options),
         "no VN yet: create one with `nva vn create <alias>`",
@@ -46,39 +92,116 @@ export function vnCommand(outside: Outside): Command {
       const found = await ask(outside, options, (nva) => call(nva, nva.getVn, vnRef(ref)));
       showOne(vnRecord(found), outputOf(outside, options));
     });
-  asking(vn.command("delete <vn>"))
-    .description("delete a VN that no NVE uses any more")
-    .option("--force", "also while it is in use: its members are disconnected", false)
-    .action(async (ref: string, options: Common & { force: boolean }) => {
-      const request = { vn: vnRef(ref), force: options.force };
-      const { revision } = await ask(outside, options, (nva) => call(nva, nva.deleteVn, request));
-      showOne({ deleted: ref, revision: Number(revision) }, outputOf(outside, options));
-    });
+  vn.addCommand(deleteCommand(outside));
   return vn.addHelpText("after", examples);
 }
 
 function createCommand(outside: Outside): Command {
-  return asking(new Command("create"))
+  const command = asking(new Command("create"))
     .argument("<alias>", "for people; unique in its tenant")
     .description("create a VN; what is left out is chosen, free and unique")
     .option("--id <vn-id>", "VN ID, 1..16777215", argument(VnId))
     .option("--vni <vni>", "VNI in the underlay, 0..16777215", argument(Vni))
     .option("--name <uuid>", "VN Name", textArgument(Uuid))
     .option("--tenant <tenant>", "whose it is", "default")
-    .option("--mtu <octets>", "of the tenant's frames, 68..65535", argument(mtu))
-    .action(async (alias: string, options: Create) => {
-      const { id, vni, name, tenant, mtu: octets } = options;
-      const request = {
-        alias,
-        tenant,
-        name: name === undefined ? Buffer.alloc(0) : Buffer.from(uuidOctets(name)),
-        vnId: id ?? 0,
-        vni,
-        mtu: octets ?? 0,
-      };
-      const made = await ask(outside, options, (nva) => call(nva, nva.createVn, request));
-      showOne(vnRecord(made), outputOf(outside, options));
+    .option("--mtu <octets>", mtuSetting.says, argument(mtu));
+  return withSettings(command, settings).action(async (alias: string, options: Create) => {
+    const { id, vni, name, tenant, mtu: octets } = options;
+    if (isAnySet(command, settings)) return createWith(command, outside, alias, options);
+    const request = {
+      alias,
+      tenant,
+      name: name === undefined ? Buffer.alloc(0) : Buffer.from(uuidOctets(name)),
+      vnId: id ?? 0,
+      vni,
+      mtu: octets ?? 0,
+    };
+    const made = await ask(outside, options, (nva) => call(nva, nva.createVn, request));
+    showOne(vnRecord(made), outputOf(outside, options));
+  });
+}
+
+/** With settings: as it would be declared. */
+async function createWith(
+  command: Command,
+  outside: Outside,
+  alias: string,
+  options: Create,
+): Promise<void> {
+  const { id, vni, name, tenant, mtu: octets } = options;
+  const path = pathOf(command, tenant, alias);
+  const declared = settle(command, settings, { is: "none" }, (input) => readVn(path, input));
+  const wanted = {
+    ...declared,
+    ...(id !== undefined && { id }),
+    ...(vni !== undefined && { vni }),
+    ...(octets !== undefined && { mtu: octets }),
+    name: name ?? Uuid(randomUUID()),
+  };
+  const made = await ask(outside, options, async (nva) => {
+    try {
+      await put(nva, "vn", wanted, 0n);
+    } catch (error) {
+      if (!isAborted(error)) throw error;
+      throw new Refused(`there is a VN ${path} already: \`nva vn update\` changes it`);
+    }
+    return call(nva, nva.getVn, vnRef(path));
+  });
+  showOne(vnRecord(made), outputOf(outside, options));
+}
+
+function pathOf(command: Command, tenant: string, alias: string): ReturnType<typeof vnPath> {
+  try {
+    return vnPath(`${tenant}/${alias}`);
+  } catch (error) {
+    if (!(error instanceof OutOfRange)) throw error;
+    return command.error(`error: ${error.message}`, { exitCode: 2 });
+  }
+}
+
+function updateCommand(outside: Outside): Command {
+  const all = [mtuSetting, ...settings];
+  const command = asking(new Command("update"))
+    .argument("<vn>", "VN ID, alias (or tenant/alias) or UUID")
+    .description("change what is given of a VN and keep the rest; its Name, VN ID and VNI stay")
+    .option("--alias <alias>", "what it is called from now on", textArgument(aliasText));
+  type Update = Common & { alias?: string; expect?: bigint };
+  return withClear(expecting(withSettings(command, all)), all).action(
+    async (ref: string, options: Update) => {
+      const changed = await ask(outside, options, async (nva) => {
+        const path = await vnPathOf(nva, ref);
+        const [tenant = ""] = path.split("/");
+        const after = options.alias === undefined ? path : vnPath(`${tenant}/${options.alias}`);
+        const of = {
+          kind: "vn",
+          settings: all,
+          read: (_: string, input: Input) => readVn(after, input),
+        } as const;
+        await change(command, nva, of, path, options.expect, after !== path);
+        return call(nva, nva.getVn, vnRef(after));
+      });
+      showOne(vnRecord(changed), outputOf(outside, options));
+    },
+  );
+}
+
+function deleteCommand(outside: Outside): Command {
+  const command = asking(new Command("delete"))
+    .argument("<vn>", "VN ID, alias (or tenant/alias) or UUID")
+    .description("delete a VN that no NVE uses any more")
+    .option("--force", "also while it is in use: its members are disconnected", false);
+  type Delete = Common & { force: boolean; expect?: bigint };
+  return expecting(command).action(async (ref: string, options: Delete) => {
+    const { force, expect: expected } = options;
+    const { revision } = await ask(outside, options, async (nva) => {
+      if (expected === undefined) return call(nva, nva.deleteVn, { vn: vnRef(ref), force });
+      const key = { kind: wireKind("vn"), key: await vnPathOf(nva, ref) };
+      return call(nva, nva.deleteResource, { key, force, expected }).catch((error: unknown) => {
+        throw changedMeanwhile(error, `VN ${key.key}`);
+      });
     });
+    showOne({ deleted: ref, revision: Number(revision) }, outputOf(outside, options));
+  });
 }
 
 function mtu(octets: number): number {
@@ -99,5 +222,6 @@ const examples = `
 Examples:
   nva vn create blue
   nva vn create red --id 200 --vni 5200 --mtu 1450
+  nva vn update blue --profile web --admission registered
   nva vn show blue
   nva vn delete 200 --force`;

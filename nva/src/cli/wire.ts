@@ -17,7 +17,7 @@ import {
   type Binding,
   Policy,
   Profile,
-  type Resource,
+  Resource,
   type ResourceKey,
   Tenant,
   type VnicSpec,
@@ -39,8 +39,8 @@ export const kindOf = (key: ResourceKey | undefined): Kind | undefined =>
   key === undefined ? undefined : kinds[key.kind - 1];
 
 export const toResource = (declared: Declared): Resource => ({
+  ...Resource.create(),
   key: { kind: wireKind(declared.kind), key: keyOf(declared) },
-  revision: 0n,
   of: toWire(declared),
 });
 
@@ -212,4 +212,4 @@ const parts = (vn: string): [tenant: string, alias: string] => {
 // In the order of the enums, from 1.
 const services = ["l2", "l3"] as const;
 const floods = ["head-end", "multicast"] as const;
-const admissions = ["open", "registered", "strict"] as const;
+export const admissions = ["open", "registered", "strict"] as const;

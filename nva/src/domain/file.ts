@@ -2,12 +2,12 @@ import { Document, isMap, isSeq, visit } from "yaml";
 import { type Declared, type Kind, keyOf, MAX_RESOURCES } from "./domain.ts";
 import { Input } from "./input.ts";
 import { type Plain, type PlainMap, plainOf } from "./plain.ts";
-import { readDomain } from "./read.ts";
-import type { Fault } from "./tree.ts";
+import { type Placed, readDomain } from "./read.ts";
+import type { Fault, Place } from "./tree.ts";
 import { readYaml } from "./yaml.ts";
 
 /** What a domain file declares, or all that is wrong with it, in the order of its lines. */
-export function parseDomain(text: string): readonly Declared[] | { faults: readonly Fault[] } {
+export function parseDomain(text: string): readonly Placed[] | { faults: readonly Fault[] } {
   const { tree, faults: first } = readYaml(text);
   const faults = [...first];
   const declared = faults.length > 0 ? [] : readDomain(new Input(tree, faults));
@@ -20,9 +20,11 @@ export function parseDomain(text: string): readonly Declared[] | { faults: reado
 const order = ({ at }: Fault): number => (at === undefined ? 0 : at.line * 1e6 + at.column);
 
 export const faultText = ({ at, path, message }: Fault): string =>
-  [...(at === undefined ? [] : [`line ${at.line}, column ${at.column}`]), path, message]
+  [...(at === undefined ? [] : [placeText(at)]), path, message]
     .filter((part) => part !== "")
     .join(": ");
+
+export const placeText = ({ line, column }: Place): string => `line ${line}, column ${column}`;
 
 /** The same as a value: `{ tenants: …, profiles: …, … }`, sections and entries in a fixed order, none empty. */
 export function domainPlain(all: readonly Declared[]): PlainMap {

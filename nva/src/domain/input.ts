@@ -22,6 +22,10 @@ export class Input {
     return this.tree.is === "none";
   }
 
+  get at(): Place | undefined {
+    return this.#at;
+  }
+
   fault(message: string, entry?: Entry): undefined {
     const at = entry === undefined ? this.#at : entry.keyAt;
     this.#faults.push({ at, path: this.#path, message });

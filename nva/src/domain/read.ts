@@ -18,36 +18,49 @@ import type {
 import { given, type Input } from "./input.ts";
 import { readProfile } from "./read-profile.ts";
 import { descriptionText, nameText, oneOf, patternText, vnPath, yesOrNo } from "./text.ts";
+import type { Place } from "./tree.ts";
 import { duration, whole } from "./units.ts";
 
 // The sections of a domain file, top down. docs/nva-domain.md has the whole format.
 
-/** All that a domain file declares, in the order in which it can be made. Undefined parts were faulty. */
-export function readDomain(input: Input): Declared[] {
+/** With the place of its fields in a file. */
+export type Placed = { declared: Declared; at: Place | undefined };
+
+/** All that a domain file declares, in the order in which it can be made. What is faulty may be left out. */
+export function readDomain(input: Input): Placed[] {
   return input.fields(({ optional }) => [
-    ...of(
-      "tenant",
-      optional("tenants", (all) => all.entries(nameText, readTenant)),
-    ),
-    ...of(
-      "profile",
-      optional("profiles", (all) => all.entries(nameText, readProfile)),
-    ),
-    ...of("policy", optional("policies", readPolicies)),
-    ...of(
-      "vn",
-      optional("vns", (all) => all.entries(vnPath, readVn)),
-    ),
-    ...of(
-      "vnic",
-      optional("vnics", (all) => all.entries(Uuid, readVnic)),
-    ),
-    ...of("binding", optional("bindings", readBindings)),
+    ...(optional("tenants", section("tenant", nameText, readTenant)) ?? []),
+    ...(optional("profiles", section("profile", nameText, readProfile)) ?? []),
+    ...(optional("policies", (all) => placed("policy", all, policyReader())) ?? []),
+    ...(optional("vns", section("vn", vnPath, readVn)) ?? []),
+    ...(optional("vnics", section("vnic", Uuid, readVnic)) ?? []),
+    ...(optional("bindings", (all) => placed("binding", all, bindingReader())) ?? []),
   ]);
 }
 
-const of = <K extends Kind>(kind: K, values: readonly DeclaredOf<K>[] | undefined): Declared[] =>
-  (values ?? []).map((value) => ({ kind, value }) as Declared);
+/** A map from what names them. */
+const section =
+  <K extends Kind, Name>(
+    kind: K,
+    name: (text: string) => Name,
+    read: (name: Name, input: Input) => DeclaredOf<K> | undefined,
+  ) =>
+  (all: Input): Placed[] =>
+    all.entries(name, (key, one) => place(kind, read(key, one), one));
+
+/** A list of what names itself. */
+const placed = <K extends Kind>(
+  kind: K,
+  all: Input,
+  read: (input: Input) => DeclaredOf<K> | undefined,
+): Placed[] => all.list((one) => place(kind, read(one), one));
+
+const place = <K extends Kind>(
+  kind: K,
+  value: DeclaredOf<K> | undefined,
+  { at }: Input,
+): Placed | undefined =>
+  value === undefined ? undefined : { declared: { kind, value } as Declared, at };
 
 export function readTenant(name: string, input: Input): Tenant {
   return input.fields(({ optional }) =>
@@ -59,10 +72,11 @@ export function readTenant(name: string, input: Input): Tenant {
   );
 }
 
-function readPolicies(input: Input): Policy[] {
+/** Reads one after another: those that say no order come 10 after the one before. */
+function policyReader(): (item: Input) => Policy | undefined {
   let last = 0;
   const names = new Set<string>();
-  return input.list((item) => {
+  return (item) => {
     const name = item.fields(
       ({ required }) => required("name", (one) => one.value(nameText)),
       true,
@@ -73,7 +87,7 @@ function readPolicies(input: Input): Policy[] {
     const policy = readPolicy(name, item, last + 10);
     if (policy !== undefined) last = policy.order;
     return policy;
-  });
+  };
 }
 
 /** @param order where it says none */
@@ -127,7 +141,7 @@ function readDuplicates(input: Input): DuplicateRule {
       optional("window", (one) => one.value((text) => duration(text, 1000, dayMs))) ??
       duplicateRule.windowMs,
     action: optional("action", (one) => one.value(oneOf("warn", "freeze"))) ?? duplicateRule.action,
-    freezeMs: optional("for", (one) => one.value((text) => duration(text, 1000, 0xffff_ffff))) ?? 0,
+    freezeMs: optional("for", (one) => one.value((text) => duration(text, 1000, dayMs))) ?? 0,
   }));
 }
 
@@ -150,20 +164,20 @@ const readMac = (mac: Mac, input: Input): ExpectedMac => ({ mac, ips: readIps(in
 
 const readIps = (input: Input): IpPrefix[] => input.list((one) => one.value(IpPrefix));
 
-function readBindings(input: Input): Binding[] {
+function bindingReader(): (item: Input) => Binding | undefined {
   const seen = new Set<string>();
-  return input.list((item) => {
-    const binding = item.fields(({ required }) => {
+  return (item) => {
+    const named = item.fields(({ required }) => {
       const vn = required("vn", (one) => one.value(vnPath));
       const mac = required("mac", (one) => one.value(stationMac));
       return vn === undefined || mac === undefined ? undefined : { vn, mac };
     }, true);
-    if (binding === undefined) return undefined;
-    const key = `${binding.vn}/${binding.mac}`;
-    if (seen.has(key)) item.fault(`there is a binding of ${binding.mac} in ${binding.vn} above`);
-    seen.add(key);
-    return readBinding(binding.vn, binding.mac, item);
-  });
+    if (named === undefined) return undefined;
+    const { vn, mac } = named;
+    if (seen.has(`${vn}/${mac}`)) item.fault(`there is a binding of ${mac} in ${vn} above`);
+    seen.add(`${vn}/${mac}`);
+    return readBinding(vn, mac, item);
+  };
 }
 
 export function readBinding(vn: VnPath, mac: Mac, input: Input): Binding | undefined {

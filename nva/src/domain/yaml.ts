@@ -1,12 +1,13 @@
 import {
-  type Document,
   isAlias,
   isMap,
   isScalar,
   isSeq,
   LineCounter,
-  type Node,
   parseDocument,
+  type Scalar,
+  type YAMLMap,
+  type YAMLSeq,
 } from "yaml";
 import type { Entry, Fault, Place, Tree } from "./tree.ts";
 
@@ -24,69 +25,74 @@ export function readYaml(text: string): { tree: Tree; faults: readonly Fault[] }
     const { line, col } = lines.linePos(offset);
     return { line, column: col };
   };
-  const document = parsed(text, lines);
-  if (document === undefined)
-    return { tree: { is: "none" }, faults: [{ path: "", message: "is nested too deep" }] };
+  // Its own look for keys that stand twice takes the square of their number; ours does not.
+  const document = parseDocument(text, {
+    schema: "failsafe",
+    lineCounter: lines,
+    uniqueKeys: false,
+  });
   const faults: Fault[] = [...document.errors, ...document.warnings].map(({ message, pos }) => ({
     at: place(pos[0]),
     path: "",
-    message: (message.split("\n")[0] ?? message).replace(/ at line \d+, column \d+:$/, ""),
+    message: plainWords(message),
   }));
   if (faults.length > 0) return { tree: { is: "none" }, faults };
-  const tree = new Walk(document, place, faults).tree(document.contents);
+  const tree = new Walk(place, faults).tree(document.contents);
   return { tree, faults };
 }
 
-/** Undefined: so many brackets that the stack ends. */
-function parsed(text: string, lineCounter: LineCounter): Document.Parsed | undefined {
-  try {
-    // Its own look for keys that stand twice takes the square of their number; ours does not.
-    return parseDocument(text, { schema: "failsafe", lineCounter, uniqueKeys: false });
-  } catch (error) {
-    if (error instanceof RangeError) return undefined;
-    throw error;
-  }
+/** What the parser says, without the place and the excerpt. */
+function plainWords(message: string): string {
+  const [first = message] = message.split("\n");
+  if (first.startsWith("Maximum call stack")) return "is nested too deep";
+  return first.replace(/ at line \d+, column \d+:$/, "");
 }
 
+/** A tree, and of how many nodes it is, aliases followed. */
+type Measured = { tree: Tree; nodes: number };
+
 class Walk {
-  readonly #document: Document.Parsed;
   readonly #place: (offset: number | undefined) => Place | undefined;
   readonly #faults: Fault[];
-  /** In which we are: an alias to one of them has no end. */
-  readonly #open = new Set<unknown>();
+  /** What anchors name so far; undefined: a node that has not ended yet, an alias to which would have no end. */
+  readonly #anchors = new Map<string, Measured | undefined>();
   #nodes = 0;
+  #isTooLarge = false;
 
-  constructor(
-    document: Document.Parsed,
-    place: (offset: number | undefined) => Place | undefined,
-    faults: Fault[],
-  ) {
-    this.#document = document;
+  constructor(place: (offset: number | undefined) => Place | undefined, faults: Fault[]) {
     this.#place = place;
     this.#faults = faults;
   }
 
   tree(node: unknown): Tree {
     const at = this.#placeOf(node);
+    const before = this.#nodes;
     this.#nodes += 1;
-    if (this.#nodes > MAX_NODES) {
-      if (this.#nodes === MAX_NODES + 1) this.#fault(at, "with its aliases it is too large");
-      return { is: "none", at };
-    }
-    if (isAlias(node)) return this.#aliased(node.resolve(this.#document), at);
-    if (isScalar(node)) return textOf(node.value, node.type === "PLAIN", at);
-    if (!isSeq(node) && !isMap(node)) return { is: "none", at };
-    this.#open.add(node);
-    const tree: Tree = isSeq(node)
-      ? { is: "list", items: node.items.map((item) => this.tree(item)), at }
-      : { is: "map", entries: this.#entries(node.items), at };
-    this.#open.delete(node);
+    if (isAlias(node)) return this.#aliased(node.source, at);
+    if (!isScalar(node) && !isSeq(node) && !isMap(node)) return { is: "none", at };
+    const { anchor } = node;
+    if (anchor !== undefined) this.#anchors.set(anchor, undefined);
+    const tree = this.#treeOf(node, at);
+    if (anchor !== undefined) this.#anchors.set(anchor, { tree, nodes: this.#nodes - before });
     return tree;
   }
 
-  #aliased(node: Node | undefined, at: Place | undefined): Tree {
-    if (node !== undefined && !this.#open.has(node)) return { ...this.tree(node), at };
-    this.#fault(at, "an alias of what it is itself a part of");
+  #treeOf(node: Scalar | YAMLSeq | YAMLMap, at: Place | undefined): Tree {
+    if (isScalar(node)) return textOf(node.value, node.type === "PLAIN", at);
+    if (isSeq(node)) return { is: "list", items: node.items.map((item) => this.tree(item)), at };
+    return { is: "map", entries: this.#entries(node.items), at };
+  }
+
+  #aliased(anchor: string, at: Place | undefined): Tree {
+    const named = this.#anchors.get(anchor);
+    if (named === undefined) {
+      this.#fault(at, `the alias *${anchor} is a part of what it names`);
+      return { is: "none", at };
+    }
+    this.#nodes += named.nodes;
+    if (this.#nodes <= MAX_NODES) return { ...named.tree, at };
+    if (!this.#isTooLarge) this.#fault(at, "with its aliases it is too large");
+    this.#isTooLarge = true;
     return { is: "none", at };
   }
 
@@ -94,9 +100,8 @@ class Walk {
     const seen = new Set<string>();
     return pairs.flatMap(({ key: node, value }) => {
       const keyAt = this.#placeOf(node);
-      const key = isAlias(node) ? node.resolve(this.#document) : node;
-      if (!isScalar(key)) return this.#fault(keyAt, "a key is a text");
-      const text = String(key.value ?? "");
+      if (!isScalar(node)) return this.#fault(keyAt, "a key is a text");
+      const text = String(node.value ?? "");
       if (seen.has(text)) return this.#fault(keyAt, `"${text}" stands twice`);
       seen.add(text);
       return [{ key: text, keyAt, value: this.tree(value) }];

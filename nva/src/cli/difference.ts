@@ -1,0 +1,68 @@
+import type { ApplyResponse, Resource, ResourceChange } from "@nve/protocol-spec/proto/northbound";
+import {
+  type FieldChange,
+  fieldChanges,
+  fieldLines,
+  isListOfMaps,
+  valueText,
+} from "../domain/diff.ts";
+import { type Plain, type PlainMap, plainOf } from "../domain/plain.ts";
+import { safe } from "./fields.ts";
+import { fromResource, kindOf } from "./wire.ts";
+
+/** What an apply does, or would do, to one thing. --json prints exactly these. */
+export type Change = { kind: string; key: string } & (
+  | { action: "create"; after: PlainMap }
+  | { action: "change"; fields: readonly FieldChange[] }
+  | { action: "delete"; before: PlainMap }
+);
+
+/** In the order in which they are made. */
+export const changesOf = ({ changes }: ApplyResponse): Change[] => changes.map(changeOf);
+
+function changeOf({ key, before, after }: ResourceChange): Change {
+  const named = { kind: kindOf(key) ?? "?", key: key?.key ?? "?" };
+  if (after === undefined) return { ...named, action: "delete", before: fieldsOf(before) };
+  if (before === undefined) return { ...named, action: "create", after: fieldsOf(after) };
+  return { ...named, action: "change", fields: fieldChanges(fieldsOf(before), fieldsOf(after)) };
+}
+
+const fieldsOf = (resource: Resource | undefined): PlainMap =>
+  resource === undefined ? {} : plainOf(fromResource(resource));
+
+/** `+ vn acme/blue` and its fields below, `~` with `field: old -> new`, `-`; then how many of each. */
+export function differenceLines(changes: readonly Change[], unchanged: number): string[] {
+  const counts = { create: 0, change: 0, delete: 0 };
+  for (const { action } of changes) counts[action] += 1;
+  const sum = `${counts.create} created, ${counts.change} changed, ${counts.delete} deleted, ${unchanged} unchanged`;
+  return [...changes.flatMap(linesOf), sum].map(safe);
+}
+
+function linesOf(one: Change): string[] {
+  const head = `${signs[one.action]} ${one.kind} ${one.key}`;
+  if (one.action === "delete") return [head];
+  if (one.action === "change") return [head, ...one.fields.flatMap(changeLines)];
+  const fields = fieldLines(one.after);
+  return [head, ...fields.map(([field, value]) => `    ${field}: ${valueText(value)}`)];
+}
+
+const signs = { create: "+", change: "~", delete: "-" } as const;
+
+/** Of a list of maps, as ACL rules are, what went and what came; else old and new. */
+function changeLines({ field, before, after }: FieldChange): string[] {
+  if (!isListOfMaps(before) && !isListOfMaps(after))
+    return [`    ${field}: ${valueText(before)} -> ${valueText(after)}`];
+  const [old, now] = [itemsOf(before), itemsOf(after)];
+  const lines = [
+    ...old.filter((item) => !now.includes(item)).map((item) => `    ${field}: - ${item}`),
+    ...now.filter((item) => !old.includes(item)).map((item) => `    ${field}: + ${item}`),
+  ];
+  return lines.length > 0 ? lines : [`    ${field}: in another order`];
+}
+
+const itemsOf = (list: Plain | undefined): string[] =>
+  Array.isArray(list) ? list.map(valueText) : [];
+
+/** Whether the same would be done. */
+export const isSame = (a: readonly Change[], b: readonly Change[]): boolean =>
+  JSON.stringify(a) === JSON.stringify(b);
