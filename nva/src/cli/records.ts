@@ -91,6 +91,7 @@ export type ClaimRecord = NonNullable<ReturnType<typeof claimRecord>>;
 
 export const statusRecord = (status: NvaStatus) => ({
   version: status.version,
+  nva: status.nvaId,
   started: new Date(Number(status.startedUnixMs)).toISOString(),
   store: status.store,
   storeId: uuid(status.storeId),

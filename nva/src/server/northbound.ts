@@ -209,6 +209,7 @@ function status(authority: Authority, hub: Hub): wire.NvaStatus {
   const connected = nves.filter(({ row }) => row.connected).length;
   const { store, revision } = hub.keeper;
   return {
+    nvaId: hub.id,
     version: hub.version,
     store: store.kind,
     storeId: toUuid(store.id),

@@ -417,9 +417,11 @@ export interface NvaStatus {
   claims: number;
   watchers: number;
   startedUnixMs: bigint;
+  /** who decides, whichever replica was asked */
+  nvaId: string;
   /** 0: it does not listen with TLS */
   certificateValidToUnixMs: bigint;
-  /** why the files that are there now are not in use; empty: they are */
+  /** what has to be seen to: files that cannot be used, or its end; empty: nothing */
   certificateFault: string;
 }
 
@@ -4184,6 +4186,7 @@ function createBaseNvaStatus(): NvaStatus {
     claims: 0,
     watchers: 0,
     startedUnixMs: 0n,
+    nvaId: "",
     certificateValidToUnixMs: 0n,
     certificateFault: "",
   };
@@ -4226,6 +4229,9 @@ export const NvaStatus: MessageFns<NvaStatus> = {
         throw new globalThis.Error("value provided for field message.startedUnixMs of type uint64 too large");
       }
       writer.uint32(80).uint64(message.startedUnixMs);
+    }
+    if (message.nvaId !== "") {
+      writer.uint32(90).string(message.nvaId);
     }
     if (message.certificateValidToUnixMs !== 0n) {
       if (BigInt.asUintN(64, message.certificateValidToUnixMs) !== message.certificateValidToUnixMs) {
@@ -4334,6 +4340,14 @@ export const NvaStatus: MessageFns<NvaStatus> = {
             message.startedUnixMs = reader.uint64() as bigint;
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.nvaId = reader.string();
+            continue;
+          }
           case 20: {
             if (tag !== 160) {
               break;
@@ -4379,6 +4393,7 @@ export const NvaStatus: MessageFns<NvaStatus> = {
     message.startedUnixMs = (object.startedUnixMs !== undefined && object.startedUnixMs !== null)
       ? BigInt(object.startedUnixMs)
       : 0n;
+    message.nvaId = object.nvaId ?? "";
     message.certificateValidToUnixMs =
       (object.certificateValidToUnixMs !== undefined && object.certificateValidToUnixMs !== null)
         ? BigInt(object.certificateValidToUnixMs)
