@@ -88,6 +88,7 @@ export class Nve {
   readonly #admissions: Admissions;
   #running = false;
   #callOffSettle: (() => void) | undefined;
+  #settlesNext = false;
   /** What the last settling took. */
   #settleMs = 0;
   #closed = false;
@@ -209,19 +210,19 @@ export class Nve {
     const more = TOGETHER.has(event.on) || (event.on !== "settle" && later);
     const effects = event.on === "settle" ? this.core.settle() : this.core.step(event, begun, more);
     if (!more) this.#settleMs = clock.now() - begun;
-    else if (event.on === "verdicts" && !later) this.#settleNext();
+    else if (event.on === "verdicts") this.#settleNext();
     else this.#settleSoon();
     return effects;
   }
 
-  /** After what is promised already: verdicts that came in one message. */
+  /** After what is promised already: verdicts that came in one message, for whose VSIs stations wait. */
   #settleNext(): void {
-    let off = false;
-    this.#callOffSettle = () => {
-      off = true;
-    };
+    if (this.#settlesNext) return;
+    this.#settlesNext = true;
+    this.#callOffSettle?.();
+    this.#callOffSettle = () => {};
     queueMicrotask(() => {
-      if (off) return;
+      this.#settlesNext = false;
       this.#callOffSettle = undefined;
       this.feed({ on: "settle" });
     });

@@ -242,6 +242,6 @@ test("P4, P8, H17, H20: what is computed of a change alone is what comes of comp
       nve.settle();
       check(nve);
     }),
-    { numRuns: 500 },
+    { numRuns: 200 },
   );
 });
