@@ -9,6 +9,7 @@ import {
 } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import {
+  besideVsi,
   type EvbAgreed,
   type EvbPolicy,
   type ExtensionKind,
@@ -142,12 +143,18 @@ export function openUplink(options: UplinkOptions): Uplink {
       }
       if (tlv.is !== "association") continue;
       const { type, association } = tlv;
-      const said = reasonFor(association.vsiId, association.status.code, vdpdu.tlvs);
+      const { vsiId, status } = association;
+      const beside = besideVsi(vsiId, vdpdu.tlvs);
+      const said = reasonFor(vsiId, status.code, beside);
       const reason = said === undefined ? "" : printable(said);
-      const names = namesOf(association.vsiId, vdpdu.tlvs);
-      const mtus = mtusOf(association.vsiId, vdpdu.tlvs);
-      const beside = { names, mtus, ...(reason !== "" && { reason }) };
-      heard.push({ on: "association", type, association, ...beside });
+      const told = { names: namesOf(vsiId, beside), mtus: mtusOf(vsiId, beside) };
+      heard.push({
+        on: "association",
+        type,
+        association,
+        ...told,
+        ...(reason !== "" && { reason }),
+      });
     }
     tell();
   }

@@ -231,7 +231,7 @@ export {
   type VnNaming,
   type VsiNames,
 } from "./vdp/name-tlv.ts";
-export { OurSubtype, THIRD_ROOM } from "./vdp/our-tlv.ts";
+export { besideVsi, OurSubtype, THIRD_ROOM } from "./vdp/our-tlv.ts";
 export { prefixesOf, prefixTlvs, readPrefixes } from "./vdp/prefix-tlv.ts";
 export { readReason, reasonFor, reasonTlv, type VsiReason } from "./vdp/reason-tlv.ts";
 export {

@@ -60,17 +60,23 @@ export const ofVsi = <T extends { vsiId: VsiId }>(
   tlvs: readonly VdpTlv[],
   read: (tlv: Organizational) => T | undefined,
 ): T[] =>
-  tlvs
-    .filter((tlv) => tlv.is === "organizational" && beginsWith(tlv, vsiId))
-    .flatMap((tlv) => {
-      const said = tlv.is === "organizational" ? read(tlv) : undefined;
-      return said !== undefined && sameVsi(said.vsiId, vsiId) ? [said] : [];
-    });
+  besideVsi(vsiId, tlvs).flatMap((tlv) => {
+    const said = read(tlv);
+    return said !== undefined && sameVsi(said.vsiId, vsiId) ? [said] : [];
+  });
 
 /**
- * All that is said of one VSI begins with its ID, Cisco's TLVs too. Looked at first: of a ULPDU full of VSIs and TLVs each
- * TLV would else be read for each VSI.
+ * The TLVs of a ULPDU that speak of one VSI, in their order: all that is said of it, to be asked for by kind. All of
+ * them begin with its ID, Cisco's TLVs too; of a ULPDU full of VSIs and TLVs each TLV would else be read for each VSI.
  */
+export function besideVsi(vsiId: VsiId, tlvs: readonly VdpTlv[]): Organizational[] {
+  const found: Organizational[] = [];
+  for (const tlv of tlvs) {
+    if (tlv.is === "organizational" && beginsWith(tlv, vsiId)) found.push(tlv);
+  }
+  return found;
+}
+
 function beginsWith({ octets }: Organizational, { format, octets: id }: VsiId): boolean {
   if (octets[0] !== format) return false;
   // From the end: UUIDs of one host, or of one moment (RFC 9562 §5.7), begin alike.
