@@ -48,9 +48,21 @@ export class Tls {
     return this.#material;
   }
 
-  /** Why the files that are there now are not in use; empty: they are. */
+  /** What has to be seen to: files that cannot be used, or the end of the lifetime; empty: nothing. */
   get fault(): string {
-    return this.#fault;
+    if (this.#fault !== "") return `new certificates cannot be used: ${this.#fault}`;
+    if (this.#left <= 0) return "the certificate has expired";
+    return this.#isLate ? "the certificate expires soon" : "";
+  }
+
+  /** Of the lifetime, milliseconds. */
+  get #left(): number {
+    return this.#material.notAfter - this.#options.now();
+  }
+
+  get #isLate(): boolean {
+    const { notBefore, notAfter } = this.#material;
+    return this.#left <= (notAfter - notBefore) / 3;
   }
 
   /** @returns what ends it */
@@ -113,12 +125,11 @@ export class Tls {
   /** Once a day while a third of its lifetime, or less, is left. */
   #warn(): void {
     const { log, now } = this.#options;
-    const { notBefore, notAfter } = this.#material;
-    const left = notAfter - now();
-    if (left > (notAfter - notBefore) / 3 || now() - this.#warned < DAY_MS) return;
+    if (!this.#isLate || now() - this.#warned < DAY_MS) return;
     this.#warned = now();
-    const fields = { certificate: this.#files.certificate, validTo: day(notAfter) };
-    if (left <= 0)
+    const validTo = day(this.#material.notAfter);
+    const fields = { certificate: this.#files.certificate, validTo };
+    if (this.#left <= 0)
       log.error(
         fields,
         "our certificate has expired: nobody will talk to us before it is replaced",

@@ -116,7 +116,7 @@ class Inbox<Request, T> {
   }
 }
 
-function session(call: grpc.ClientDuplexStream<NveMessage, NvaMessage>) {
+export function session(call: grpc.ClientDuplexStream<NveMessage, NvaMessage>) {
   const inbox = new Inbox(call);
   let serial = 0n;
   const send = (message: NonNullable<NveMessage["message"]>): void => {
@@ -147,7 +147,7 @@ function session(call: grpc.ClientDuplexStream<NveMessage, NvaMessage>) {
   };
 }
 
-function watching(call: grpc.ClientDuplexStream<WatchRequest, WatchEvent>, nveId: string) {
+export function watching(call: grpc.ClientDuplexStream<WatchRequest, WatchEvent>, nveId: string) {
   const inbox = new Inbox(call);
   return {
     call,

@@ -303,24 +303,22 @@ test.each([
   expect(() => new Tls({ ...ca.files(alice), [key]: path }, { log: heard() })).toThrow(why);
 });
 
-test("a warning once a day when a third of the lifetime is left, an error when it is over", () => {
+test("a warning once a day when a third of the lifetime is left, an error when it is over", async () => {
   const from = Date.now();
   const files = ca.files(alice, { from, to: from + 90 * DAY });
   let now = from + 59 * DAY;
   const watched = new Tls(files, { log: heard(), now: () => now, everyMs: 2 });
   closing.push(() => watched.close());
-  expect(said).toBe("");
+  expect([said, watched.fault]).toEqual(["", ""]);
   now = from + 61 * DAY;
-  return logged(/"level":40.*expires soon/)
-    .then(() => {
-      expect(said.match(/expires soon/g)).toHaveLength(1);
-      now += DAY;
-      return expect.poll(() => said.match(/expires soon/g)).toHaveLength(2);
-    })
-    .then(() => {
-      now = from + 91 * DAY;
-      return logged(/"level":50.*has expired/);
-    });
+  await logged(/"level":40.*expires soon/);
+  expect(said.match(/expires soon/g)).toHaveLength(1);
+  expect(watched.fault).toBe("the certificate expires soon");
+  now += DAY;
+  await expect.poll(() => said.match(/expires soon/g)).toHaveLength(2);
+  now = from + 91 * DAY;
+  await logged(/"level":50.*has expired/);
+  expect(watched.fault).toBe("the certificate has expired");
 });
 
 const DAY = 86_400_000;
