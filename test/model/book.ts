@@ -138,13 +138,13 @@ export class Book {
     this.#tell(key, revision, (order) => {
       const absent = at.filter((nve) => !this.claim(nve, key).presentAt(order, revision));
       if (absent.length > 0)
-        return `${who} was told at revision ${revision} that ${key} is at ${at}: ${absent} had withdrawn it`;
+        return `${who} holds at revision ${revision} that ${key} is at ${at}: ${absent} had withdrawn it`;
       const isSaid = at.some((nve) => {
         const register = this.claim(nve, key);
         return ["", " gleaned"].some((end) => register.readable(content + end, order, revision));
       });
       if (at.length > 0 && isSaid) return undefined;
-      return `${who} was told at revision ${revision} that ${key} at ${at} is "${content}": nobody said so, or not of late`;
+      return `${who} holds at revision ${revision} that ${key} at ${at} is "${content}": nobody said so, or not of late`;
     });
   }
 
@@ -155,7 +155,7 @@ export class Book {
         (nve) => !this.claim(nve, key).readable(undefined, order, revision),
       );
       if (holds.length === 0) return undefined;
-      return `${who} was told at revision ${revision} that nobody has ${key}: the claim of ${holds} was acknowledged before`;
+      return `${who} holds at revision ${revision} that nobody has ${key}: the claim of ${holds} was acknowledged before`;
     });
   }
 

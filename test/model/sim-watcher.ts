@@ -11,6 +11,8 @@ export type View = {
   /** Alias and revision; absent: there is no such VN. */
   vn: string | undefined;
   mappings: Map<string, string>;
+  /** The same, as they were told. */
+  told: Map<string, Mapping>;
   members: Map<string, string>;
   /** What a snapshot under way has not named yet. */
   unnamed: { macs: Set<string>; members: Set<string> } | undefined;
@@ -147,10 +149,12 @@ export class SimWatcher {
         return;
       case "bookmark": {
         const { revision } = event.value;
-        for (const view of this.views.values()) {
+        for (const [vn, view] of this.views) {
           if (revision < view.revision)
             throw this.#fault(`bookmark ${revision} after ${view.revision}`);
-          if (view.cursor !== undefined) view.cursor = event.value;
+          if (view.cursor === undefined) continue;
+          view.cursor = event.value;
+          this.#whole(vn, view, revision);
         }
         this.#bookmarked = revision;
       }
@@ -179,6 +183,19 @@ export class SimWatcher {
     for (const member of unnamed.members) view.members.delete(member);
     view.unnamed = undefined;
     view.cursor = cursor;
+    this.#whole(vn, view, cursor.revision);
+  }
+
+  /** Of this VN all up to `revision` is told, so the NVA says: also of what was not told just now. */
+  #whole(vn: number, view: View, revision: bigint): void {
+    const { book } = this.#world;
+    for (const key of book.keys()) {
+      const { vn: of, mac } = partsOf(key);
+      if (of !== vn) continue;
+      const mapping = view.told.get(mac);
+      if (mapping !== undefined) book.toldMapping(this.id, mapping, revision);
+      else book.toldNone(this.id, key, revision);
+    }
   }
 
   #delta(delta: Delta): void {
@@ -210,6 +227,7 @@ export class SimWatcher {
   #vnGone(view: View): void {
     view.vn = undefined;
     view.mappings.clear();
+    view.told.clear();
     view.members.clear();
   }
 
@@ -219,6 +237,7 @@ export class SimWatcher {
     const about = { vn: mapping.vnId, mac };
     this.#world.trace.say(`${this.id} is told at revision ${revision}: ${text}`, about);
     view.mappings.set(mac, text);
+    view.told.set(mac, mapping);
     view.unnamed?.macs.delete(mac);
     this.#world.book.toldMapping(this.id, mapping, revision);
     this.#sequence(mapping, revision);
@@ -228,6 +247,7 @@ export class SimWatcher {
     const key = keyOf(vn, mac);
     this.#world.trace.say(`${this.id} is told at revision ${revision}: nobody`, { vn, mac });
     view.mappings.delete(mac);
+    view.told.delete(mac);
     view.unnamed?.macs.delete(mac);
     this.#world.book.toldNone(this.id, key, revision);
     const last = this.#last.get(key);
@@ -267,6 +287,7 @@ const noView = (): View => ({
   cursor: undefined,
   vn: undefined,
   mappings: new Map(),
+  told: new Map(),
   members: new Map(),
   unnamed: undefined,
   revision: 0n,
