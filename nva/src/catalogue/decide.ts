@@ -202,7 +202,9 @@ class Application {
   }
 
   #nameOf(kind: Kind, key: string): string {
-    return nameOf(this.#authority.catalogue, { kind, key } as DeclaredChange);
+    const { catalogue } = this.#authority;
+    const after: Entry<unknown> | undefined = catalogue.get(kind, key);
+    return nameOf(catalogue, { kind, key, ...(after && { after }) } as DeclaredChange);
   }
 }
 

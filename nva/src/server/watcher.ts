@@ -1,7 +1,7 @@
 import grpc from "@grpc/grpc-js";
 import { Forbidden, Refused, statusOf } from "@nve/program";
 import { Instant, NveId, OutOfRange, VnId } from "@nve/protocol-spec";
-import type { VnWatch, WatchRequest } from "@nve/protocol-spec/proto/nve";
+import { Delta, type VnWatch, type WatchRequest } from "@nve/protocol-spec/proto/nve";
 import type { Authority } from "../authority/authority.ts";
 import { limits } from "../authority/limits.ts";
 import type { Touch } from "../authority/records.ts";
@@ -35,6 +35,8 @@ type Scope = {
   /** Up to here it has been told everything. */
   told: number;
   dirty: Touch;
+  /** Another VN has its ID now: its members are to go before the other's are told. */
+  reborn?: boolean;
   /** A snapshot is due (`rows` absent) or under way. */
   snapshot?: { revision: number; rows?: Iterator<Key> };
 };
@@ -84,6 +86,12 @@ export class Watcher implements VnWatcher, Closable {
   changed(vnId: VnId, touch: Touch, encoded: () => Buffer | undefined): void {
     const scope = this.#scopes.get(vnId);
     if (scope === undefined || this.#closed) return;
+    if (touch.life) {
+      scope.reborn = true;
+      this.#due.add(scope);
+      this.#pump();
+      return;
+    }
     const event = this.#sending || this.#due.size > 0 ? undefined : encoded();
     if (event !== undefined) {
       scope.told = this.#hub.keeper.revision;
@@ -204,10 +212,7 @@ export class Watcher implements VnWatcher, Closable {
     const [scope] = this.#due;
     if (scope !== undefined) {
       this.#due.delete(scope);
-      const event =
-        scope.snapshot === undefined
-          ? this.#delta(scope, authority)
-          : this.#snapshot(scope, scope.snapshot, authority);
+      const event = this.#nextOf(scope, authority);
       if (scope.snapshot !== undefined || sizeOf(scope.dirty) > 0) this.#due.add(scope); // to the back
       return event;
     }
@@ -215,6 +220,25 @@ export class Watcher implements VnWatcher, Closable {
     this.#bookmarkDue = false;
     this.#bookmarked = this.#hub.keeper.revision;
     return encodeEvent({ event: { $case: "bookmark", value: this.#cursor(this.#bookmarked) } });
+  }
+
+  #nextOf(scope: Scope, authority: Authority): Buffer {
+    if (scope.reborn) return this.#gone(scope, authority);
+    return scope.snapshot === undefined
+      ? this.#delta(scope, authority)
+      : this.#snapshot(scope, scope.snapshot, authority);
+  }
+
+  /** The VN as it was is gone; a snapshot of the other, if there is one, comes next. */
+  #gone(scope: Scope, authority: Authority): Buffer {
+    const { vnId } = scope;
+    delete scope.reborn;
+    delete scope.snapshot;
+    scope.dirty = nothing();
+    if (authority.vn(vnId) !== undefined) scope.snapshot = { revision: 0 };
+    else scope.told = this.#hub.keeper.revision;
+    const revision = BigInt(Math.max(scope.told, this.#bookmarked));
+    return encodeDelta({ ...Delta.create({ vnId, revision }), vnGone: true });
   }
 
   #delta(scope: Scope, authority: Authority): Buffer {
