@@ -33,18 +33,18 @@ const alias = fc.oneof(
   words.filter((text) => text.trim() !== ""),
 );
 const description = fc.option(words, { nil: undefined });
-const pattern = fc.oneof(fc.constantFrom("*", "srv*", "acme/*"), alias);
-const patterns = fc.array(pattern, { maxLength: 3 });
+const patterns = (...some: readonly string[]) => fc.subarray(["*", ...some]);
+const idPatterns = fc.array(fc.oneof(fc.constantFrom("*", "srv*"), name), { maxLength: 3 });
 const uuid = fc.uuid().map(Uuid);
 const mac = fc
   .integer({ min: 1, max: 0xffff_ffff })
   .map((n) => Mac(`02:00${n.toString(16).padStart(8, "0").replace(/../g, ":$&")}`));
-const ip = fc.oneof(
-  fc.ipV4().map((text) => IpPrefix(text)),
-  fc
-    .constantFrom("fd00::1", "2001:db8::/64", "10.0.0.0/8", "0.0.0.0/0")
-    .map((text) => IpPrefix(text)),
+const ipv4 = fc.oneof(
+  fc.nat({ max: 255 }).map((n) => IpPrefix(`10.0.0.${n}`)),
+  fc.constantFrom("192.0.2.0/24", "10.0.0.0/8").map(IpPrefix),
 );
+const ipv6 = fc.constantFrom("fd00::1", "2001:db8::/64").map(IpPrefix);
+const ip = fc.oneof(ipv4, ipv6);
 const ips = fc.uniqueArray(ip, { maxLength: 3 });
 const count = fc.integer({ min: 1, max: 0xffff_ffff });
 const optional = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined });
@@ -53,26 +53,45 @@ const ports = fc
   .map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const);
 
 /** Without the properties that are undefined. */
+const defined = (all: object): object =>
+  Object.fromEntries(Object.entries(all).filter(([, one]) => one !== undefined));
 const given = <T extends object>(of: fc.Arbitrary<object>): fc.Arbitrary<T> =>
-  of.map(
-    (all) => Object.fromEntries(Object.entries(all).filter(([, one]) => one !== undefined)) as T,
-  );
+  of.map((all) => defined(all) as T);
 
 const tenant = (of: string) =>
-  given<Tenant>(fc.record({ name: fc.constant(of), description, maxVns: optional(count) }));
+  given<Tenant>(
+    fc.record({
+      name: fc.constant(of),
+      description,
+      maxVns: optional(fc.integer({ min: 10, max: 100_000 })),
+    }),
+  );
 
-const rule = given(
-  fc.record({
-    action: fc.constantFrom("allow", "deny"),
-    direction: fc.constantFrom("both", "from-vnic", "to-vnic"),
-    etherType: optional(fc.integer({ min: 0x600, max: 0xffff })),
-    source: optional(ip),
-    destination: optional(ip),
-    protocol: optional(fc.integer({ min: 1, max: 255 })),
-    sourcePorts: optional(ports),
-    destinationPorts: optional(ports),
-  }),
-);
+const rule = fc
+  .record({
+    family: fc.constantFrom("ipv4", "ipv6", "other"),
+    isSaid: fc.boolean(),
+    protocol: optional(fc.constantFrom(1, 6, 17, 58, 89, 132)),
+  })
+  .chain(({ family, isSaid, protocol }) => {
+    const of = family === "ipv4" ? ipv4 : ipv6;
+    const hasPorts = protocol === 6 || protocol === 17 || protocol === 132;
+    const none = fc.constant(undefined);
+    const address = family === "other" ? none : optional(of);
+    const etherType = { ipv4: 0x0800, ipv6: 0x86dd, other: 0x88cc }[family];
+    return given(
+      fc.record({
+        action: fc.constantFrom("allow", "deny"),
+        direction: fc.constantFrom("both", "from-vnic", "to-vnic"),
+        etherType: fc.constant(isSaid || family === "other" ? etherType : undefined),
+        source: address,
+        destination: address,
+        protocol: fc.constant(family === "other" ? undefined : protocol),
+        sourcePorts: family !== "other" && hasPorts ? optional(ports) : none,
+        destinationPorts: family !== "other" && hasPorts ? optional(ports) : none,
+      }),
+    );
+  });
 const some = <T extends object>(of: fc.Arbitrary<T>) =>
   optional(of.filter((one) => Object.keys(one).length > 0));
 const profile = (of: string) =>
@@ -82,13 +101,19 @@ const profile = (of: string) =>
       description,
       acl: fc.array(rule, { maxLength: 4 }),
       qos: some(
-        given(
-          fc.record({
+        fc
+          .record({
             policeKbps: optional(count),
-            burstOctets: optional(count),
+            burstOctets: optional(fc.integer({ min: 1514, max: 0xffff_ffff })),
             dscp: optional(fc.integer({ min: 0, max: 63 })),
-          }),
-        ),
+          })
+          .map(({ policeKbps, burstOctets, dscp }) =>
+            defined({
+              policeKbps,
+              burstOctets: policeKbps === undefined ? undefined : burstOctets,
+              dscp,
+            }),
+          ),
       ),
       limits: some(
         given(
@@ -109,12 +134,12 @@ const policy = (of: string) =>
       description,
       order: fc.integer({ min: 0, max: 1000 }),
       deny: fc.boolean(),
-      vns: patterns,
-      hypervisors: patterns,
-      nves: patterns,
-      ports: patterns,
-      vnics: patterns,
-      stations: patterns,
+      vns: patterns("acme/*", "*/é b", "#/x", "acme/web: 1"),
+      hypervisors: idPatterns,
+      nves: idPatterns,
+      ports: patterns("swp1", "bond *", "&a"),
+      vnics: patterns("2b9f*", "00000000-0000-4000-8000-000000000001"),
+      stations: patterns("52:54:*", "02:00:00:00:00:01"),
       authenticated: fc.boolean(),
     }),
   );
@@ -149,7 +174,7 @@ const vnic = (of: Uuid, vns: readonly VnPath[]) =>
     fc.record({
       vnic: fc.constant(of),
       description,
-      hypervisors: patterns,
+      hypervisors: idPatterns,
       vns: fc.subarray([...vns]).chain((some) =>
         fc.tuple(
           ...some.map((one) =>

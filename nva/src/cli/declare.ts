@@ -190,7 +190,13 @@ async function keyIn<K extends Kind>(
 
 function recordOf<K extends Kind>(of: Declaring<K>, one: Revised<K>): PlainMap {
   const fields = plainOf({ kind: of.kind, value: one.value } as Declared);
-  return { ...of.named(one.value), ...fields, revision: Number(one.revision) };
+  const { revision, note } = one;
+  return {
+    ...of.named(one.value),
+    ...fields,
+    revision: Number(revision),
+    ...(note !== "" && { note }),
+  };
 }
 
 function showRevised<K extends Kind>(

@@ -11,7 +11,7 @@ import { safe } from "./fields.ts";
 import { fromResource, kindOf } from "./wire.ts";
 
 /** What an apply does, or would do, to one thing. --json prints exactly these. */
-export type Change = { kind: string; key: string } & (
+export type Change = { kind: string; key: string; note?: string } & (
   | { action: "create"; after: PlainMap }
   | { action: "change"; fields: readonly FieldChange[] }
   | { action: "delete"; before: PlainMap }
@@ -23,8 +23,10 @@ export const changesOf = ({ changes }: ApplyResponse): Change[] => changes.map(c
 function changeOf({ key, before, after }: ResourceChange): Change {
   const named = { kind: kindOf(key) ?? "?", key: key?.key ?? "?" };
   if (after === undefined) return { ...named, action: "delete", before: fieldsOf(before) };
-  if (before === undefined) return { ...named, action: "create", after: fieldsOf(after) };
-  return { ...named, action: "change", fields: fieldChanges(fieldsOf(before), fieldsOf(after)) };
+  const note = after.note ? { note: after.note } : {};
+  if (before === undefined) return { ...named, action: "create", after: fieldsOf(after), ...note };
+  const fields = fieldChanges(fieldsOf(before), fieldsOf(after));
+  return { ...named, action: "change", fields, ...note };
 }
 
 const fieldsOf = (resource: Resource | undefined): PlainMap =>
@@ -41,9 +43,10 @@ export function differenceLines(changes: readonly Change[], unchanged: number): 
 function linesOf(one: Change): string[] {
   const head = `${signs[one.action]} ${one.kind} ${one.key}`;
   if (one.action === "delete") return [head];
-  if (one.action === "change") return [head, ...one.fields.flatMap(changeLines)];
-  const fields = fieldLines(one.after);
-  return [head, ...fields.map(([field, value]) => `    ${field}: ${valueText(value)}`)];
+  const note = one.note === undefined ? [] : [`    (${one.note})`];
+  if (one.action === "change") return [head, ...one.fields.flatMap(changeLines), ...note];
+  const fields = fieldLines(one.after).map(([field, value]) => `    ${field}: ${valueText(value)}`);
+  return [head, ...fields, ...note];
 }
 
 const signs = { create: "+", change: "~", delete: "-" } as const;

@@ -9,7 +9,12 @@ import { everyPage, vnRef } from "./outside.ts";
 import { fromResource, toResource, wireKind } from "./wire.ts";
 
 /** With the revision of its last change. */
-export type Revised<K extends Kind = Kind> = { value: DeclaredOf<K>; revision: bigint };
+export type Revised<K extends Kind = Kind> = {
+  value: DeclaredOf<K>;
+  revision: bigint;
+  /** Why it has no effect yet, or empty. */
+  note: string;
+};
 
 /** @throws NotFound */
 export async function readOne<K extends Kind>(
@@ -43,7 +48,8 @@ const pages = (nva: NorthboundClient, kind: number, tenant: string): Promise<Res
 function revised<K extends Kind>(kind: K, resource: Resource): Revised<K> {
   const declared = known(() => fromResource(resource));
   if (declared.kind !== kind) throw new Refused(`the NVA answers with a ${declared.kind}`);
-  return { value: declared.value as DeclaredOf<K>, revision: resource.revision };
+  const { revision, note = "" } = resource;
+  return { value: declared.value as DeclaredOf<K>, revision, note };
 }
 
 /** What the NVA sends and this program cannot read comes from a newer one. */

@@ -148,7 +148,7 @@ describe("any domain", () => {
       }),
       { numRuns: 60 },
     );
-  });
+  }, 30_000);
 
   test("is written alike, however it is ordered", () => {
     fc.assert(
@@ -157,5 +157,5 @@ describe("any domain", () => {
       }),
       { numRuns: 25 },
     );
-  });
+  }, 30_000);
 });
