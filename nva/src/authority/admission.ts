@@ -151,6 +151,8 @@ export class Gate {
   readonly #rules: Rules;
   /** Who has been let through so far, in place of those who are there. */
   readonly #afresh: Map<string, Map<Uuid, number>> | undefined;
+  /** Whether anybody may be kept out of a VN: of most nobody is, and then there is nothing to judge. */
+  readonly #closed = new Map<VnState, boolean>();
 
   /** @param afresh nobody counts as present yet: all there is is judged anew, one after the other */
   constructor(rules: Rules, afresh = false) {
@@ -164,6 +166,7 @@ export class Gate {
   }
 
   claim(nve: NveState, claim: Reported, vn: VnState): Denied | undefined {
+    if (!this.#mayKeepOut(vn)) return undefined;
     const applicant = applicantOf(nve, claim);
     if (claim.gleaned && (vn.vn.admission ?? "open") === "open") {
       const policy = this.#rules.policies.find((one) => matches(one, applicant, vn.vn));
@@ -175,6 +178,15 @@ export class Gate {
     const through = this.#known(this.#afresh, nve, vn);
     through.set(claim.vnic, (through.get(claim.vnic) ?? 0) + 1);
     return undefined;
+  }
+
+  #mayKeepOut(vn: VnState): boolean {
+    let closed = this.#closed.get(vn);
+    if (closed === undefined) {
+      closed = mayKeepOut(vn.vn, this.#rules);
+      this.#closed.set(vn, closed);
+    }
+    return closed;
   }
 
   #present({ vnic, addresses }: Applicant, nve: NveState | undefined, vn: VnState): Present {
@@ -252,7 +264,6 @@ export class Turned {
   }
 }
 
-/** Most VNs are open, and then there is nothing to look through. */
 function mayKeepOut(vn: Vn, rules: Rules): boolean {
   const isOpen = (vn.admission ?? "open") === "open";
   const denies = rules.policies.some(({ deny }) => deny);

@@ -227,6 +227,7 @@ export class Authority {
   /** The store has it at this revision. */
   committed(touched: Touched, revision: number): void {
     this.catalogue.committed(revision);
+    this.events.committed(revision);
     for (const [vnId, touch] of touched) {
       const vn = touch.vn ? this.#vns.get(vnId) : undefined;
       if (vn !== undefined) vn.revision = revision;

@@ -1,5 +1,5 @@
 import type { Instant } from "@nve/protocol-spec";
-import type { Change, EventRow } from "./records.ts";
+import type { Change, EventRow, Revised } from "./records.ts";
 
 /** What is to be remembered; number and time come when it is written down. */
 export type Noted = Omit<EventRow, "id" | "atUnixMs">;
@@ -8,7 +8,7 @@ export type EventTail = {
   /** Number of the oldest that is kept. */
   oldest: number;
   /** The newest, in order. */
-  recent: readonly EventRow[];
+  recent: readonly Revised<EventRow>[];
 };
 
 /** Events kept; the oldest go in the commits that bring new ones. */
@@ -23,14 +23,16 @@ export const eventKey = (id: number): string => String(id).padStart(16, "0");
 export class EventLog {
   /** Unix time of `Instant` 0, milliseconds: whoever has the clocks sets it. */
   epochMs = 0;
-  readonly #recent: EventRow[];
+  readonly #recent: Revised<EventRow>[];
+  /** Those of #recent whose commit is under way. */
+  #uncommitted: Revised<EventRow>[] = [];
   readonly #keep: number;
   #oldest: number;
   #last: number;
 
   constructor(tail: EventTail = { oldest: 1, recent: [] }, keep = kept) {
     this.#recent = [...tail.recent];
-    this.#last = tail.recent.at(-1)?.id ?? 0;
+    this.#last = tail.recent.at(-1)?.row.id ?? 0;
     this.#oldest = tail.recent.length === 0 ? this.#last + 1 : tail.oldest;
     this.#keep = keep;
   }
@@ -49,11 +51,11 @@ export class EventLog {
   }
 
   /** Those after number `after`; undefined when memory does not reach back so far. */
-  since(after: number): readonly EventRow[] | undefined {
+  since(after: number): readonly Revised<EventRow>[] | undefined {
     const [first] = this.#recent;
     if (after >= this.#last) return [];
-    if (first === undefined || after < first.id - 1) return undefined;
-    return this.#recent.slice(after - first.id + 1);
+    if (first === undefined || after < first.row.id - 1) return undefined;
+    return this.#recent.slice(after - first.row.id + 1);
   }
 
   /** The rows that write these down, and delete what is too old. */
@@ -61,7 +63,10 @@ export class EventLog {
     const changes: Change[] = [];
     for (const one of noted) {
       const row: EventRow = { id: this.#last + 1, atUnixMs: this.atUnixMs(now), ...one };
-      this.follow(row);
+      this.#last = row.id;
+      const written = { row, revision: 0 };
+      this.#recent.push(written);
+      this.#uncommitted.push(written);
       changes.push({ table: "event", key: eventKey(row.id), row });
     }
     while (this.#last - this.#oldest >= this.#keep) {
@@ -71,18 +76,12 @@ export class EventLog {
     return changes;
   }
 
-  /** Takes in a row that is written down already. */
-  follow(row: EventRow): void {
-    if (row.id <= this.#last) return;
-    if (row.id !== this.#last + 1) this.#recent.length = 0; // what is between is in the store only
-    this.#last = row.id;
-    this.#recent.push(row);
-    if (this.#recent.length >= 2 * recentEvents) this.#recent.splice(0, recentEvents);
-  }
-
-  /** A row was deleted elsewhere. */
-  forgotten(id: number): void {
-    this.#oldest = Math.max(this.#oldest, id + 1);
+  /** What was appended is in the store at this revision. */
+  committed(revision: number): void {
+    for (const written of this.#uncommitted) written.revision = revision;
+    this.#uncommitted = [];
+    if (this.#recent.length >= 2 * recentEvents)
+      this.#recent.splice(0, this.#recent.length - recentEvents);
   }
 }
 

@@ -4,12 +4,12 @@ import { OutOfRange } from "@nve/protocol-spec";
 import type * as wire from "@nve/protocol-spec/proto/northbound";
 import { somebody } from "../authority/audit.ts";
 import { eventKey } from "../authority/events.ts";
-import type { EventRow } from "../authority/records.ts";
-import { eventRow } from "../store/rows.ts";
+import type { EventRow, Revised } from "../authority/records.ts";
+import { eventOf } from "../store/rows.ts";
 import { fromText } from "./convert.ts";
 import type { Closable, Hub } from "./hub.ts";
 import { actorOf, identityOf } from "./identity.ts";
-import type { Decide } from "./keeper.ts";
+import type { Decide, Keeper } from "./keeper.ts";
 
 /** Whoever made a change, in the events of it. */
 export const actedBy =
@@ -33,10 +33,8 @@ type Filter = { action: string; object: string };
 /** Rows read from the store at a time: those whose keys begin alike but for the last digits. */
 const blockDigits = 3;
 const block = 10 ** blockDigits;
-/** Events looked through for one page: a filter that nothing fits does not hold up others. */
-const looked = 20_000;
 
-/** Oldest first. Ends also where so many were looked through that others would wait: `last` says how far it came. */
+/** Oldest first, block by block: others have their turn between. `last` is the newest there is, whether it fits or not. */
 export async function listEvents(
   hub: Hub,
   request: wire.ListEventsRequest,
@@ -45,35 +43,34 @@ export async function listEvents(
   if (request.pageSize > 1000) throw new OutOfRange(`page_size: ${request.pageSize} is above 1000`);
   const size = request.pageSize === 0 ? 100 : request.pageSize;
   const events: wire.Event[] = [];
+  const last = await hub.keeper.ask((all) => all.events.last);
   let after = Number(request.after);
-  let left = looked;
-  while (events.length < size && left > 0) {
-    const rows = await rowsAfter(hub, after);
+  while (events.length < size && after < last) {
+    const rows = await rowsAfter(hub.keeper, after);
     if (rows.length === 0) break;
-    for (const row of rows) {
-      after = row.id;
-      left -= 1;
-      if (fits(row, filter)) events.push(toEvent(row));
+    for (const event of rows) {
+      after = event.row.id;
+      if (fits(event.row, filter)) events.push(toEvent(event));
       if (events.length >= size) break;
     }
   }
-  return { events, last: BigInt(after) };
+  return { events, last: BigInt(last) };
 }
 
 /** The next ones after this number: from memory if it reaches back so far, else a block of the store's. */
-async function rowsAfter({ keeper }: Hub, after: number): Promise<readonly EventRow[]> {
+async function rowsAfter(keeper: Keeper, after: number): Promise<readonly Revised<EventRow>[]> {
   const { from, recent } = await keeper.ask(({ events }) => ({
     from: Math.max(after + 1, events.oldest),
     recent: events.since(after),
     last: events.last,
   }));
   if (recent !== undefined) return recent.slice(0, block);
-  const rows: EventRow[] = [];
+  const rows: Revised<EventRow>[] = [];
   const prefix = eventKey(from).slice(0, -blockDigits);
   for await (const row of keeper.store.list("event", prefix))
-    if (row.key >= eventKey(from)) rows.push(eventRow(row));
+    if (row.key >= eventKey(from)) rows.push(eventOf(row));
   // A block may have been let go of meanwhile, or end where one begins.
-  return rows.length > 0 ? rows : rowsAfter({ keeper } as Hub, nextBlock(from) - 1);
+  return rows.length > 0 ? rows : rowsAfter(keeper, nextBlock(from) - 1);
 }
 
 const nextBlock = (id: number): number => (Math.floor(id / block) + 1) * block;
@@ -136,11 +133,11 @@ export class Follower implements Closable {
   async #run(): Promise<void> {
     do {
       this.#again = false;
-      const rows = await rowsAfter(this.#hub, this.#after);
-      for (const row of rows) {
+      const rows = await rowsAfter(this.#hub.keeper, this.#after);
+      for (const event of rows) {
         if (this.#closed) return;
-        this.#after = row.id;
-        if (fits(row, this.#filter)) await this.#write(toEvent(row));
+        this.#after = event.row.id;
+        if (fits(event.row, this.#filter)) await this.#write(toEvent(event));
       }
       if (rows.length > 0) this.#again = true;
     } while (this.#again && !this.#closed);
@@ -188,8 +185,8 @@ function prefixOf(object: string): string {
 const fits = (row: EventRow, { action, object }: Filter): boolean =>
   row.action.startsWith(action) && row.object.startsWith(object);
 
-/** @NOTE `revision` stays 0: the row's own is the store's, and memory does not have it. */
-function toEvent({ id, atUnixMs, actor, action, object, refused, detail }: EventRow): wire.Event {
+function toEvent({ row, revision }: Revised<EventRow>): wire.Event {
+  const { id, atUnixMs, actor, action, object, refused, detail } = row;
   const { reason = "" } = detail ?? {};
   return {
     id: BigInt(id),
@@ -200,6 +197,6 @@ function toEvent({ id, atUnixMs, actor, action, object, refused, detail }: Event
     refused: refused !== undefined,
     reason: refused ?? String(reason),
     detail: detail === undefined ? "" : JSON.stringify(detail),
-    revision: 0n,
+    revision: BigInt(revision),
   };
 }

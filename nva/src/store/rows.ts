@@ -206,11 +206,14 @@ async function eventTail(store: Rows): Promise<EventTail> {
     recent.push(row);
     if (recent.length >= 2 * recentEvents) recent = recent.slice(recentEvents);
   }
-  return { oldest: Number(oldest ?? 1), recent: recent.slice(-recentEvents).map(eventRow) };
+  return { oldest: Number(oldest ?? 1), recent: recent.slice(-recentEvents).map(eventOf) };
 }
 
 /** @throws Refused when it is not as it was written */
-export const eventRow = (row: Row): EventRow => parsed("event", event, row) as EventRow;
+export const eventOf = (row: Row): Revised<EventRow> => ({
+  row: parsed("event", event, row) as EventRow,
+  revision: row.revision,
+});
 
 export const rowChange = ({ table, key, row }: Change): RowChange =>
   row === undefined ? { table, key } : { table, key, value: JSON.stringify(row) };

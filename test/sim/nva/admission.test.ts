@@ -155,6 +155,9 @@ test("what administrators change is remembered with who, what and what was diffe
     ["vn.update", { mtu: { before: 0, after: 1400 } }],
     ["vn.update", { mtu: { before: 1400, after: 1500 } }],
   ]);
+  const revisions = (await events({ action: "vn." })).map(({ revision }) => Number(revision));
+  expect(revisions).toEqual([...revisions].sort((a, b) => a - b));
+  expect(revisions[0]).toBeGreaterThan(0);
   const ids = (await events()).map(({ id }) => Number(id));
   expect(ids).toEqual(ids.map((_, i) => i + 1));
 });
@@ -175,7 +178,9 @@ test("events come in pages, from a number on, as far as they begin with what is 
     Array.from({ length: 10 }, (_, i) => `default/vn1${i}`),
   );
   await expect(events({ pageSize: 1001 })).rejects.toThrow("page_size: 1001 is above 1000");
-  expect(await events({ after: 1_000_000n })).toEqual([]);
+  const { listEvents } = nva.northbound;
+  const beyond = ListEventsRequest.create({ after: (1n << 64n) - 1n });
+  expect(await call(nva.northbound, listEvents, beyond)).toEqual({ events: [], last: 26n });
 });
 
 test("who follows is told what was after a number, then what happens; one that does not read costs nobody anything", async () => {
@@ -189,11 +194,11 @@ test("who follows is told what was after a number, then what happens; one that d
   const all = new Promise<void>((resolve) => {
     call2.on("data", ({ object }: Event) => {
       seen.push(object);
-      if (seen.length === 3_000) resolve();
+      if (seen.length === 2_200) resolve();
     });
   });
-  for (let begin = 0; begin < 3_000; begin += 1_000)
-    await call(nva.northbound, nva.northbound.apply, applied(begin, 1_000));
+  for (let begin = 0; begin < 2_200; begin += 1_100)
+    await call(nva.northbound, nva.northbound.apply, applied(begin, 1_100));
   await all;
   expect(seen).toEqual([...seen].sort((a, b) => numberIn(a) - numberIn(b)));
   call2.cancel();

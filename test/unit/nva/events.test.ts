@@ -55,11 +55,15 @@ test("numbers go on after a restart, also when the oldest are gone", () => {
 
 test("the newest are in memory, bounded; what came before is asked of the store", () => {
   const log = new EventLog();
-  for (let i = 0; i < 5; i++) log.append(many(1_000), Instant(0));
+  for (let i = 0; i < 5; i++) {
+    log.append(many(1_000), Instant(0));
+    log.committed(i + 1);
+  }
   expect(log.since(5_000)).toEqual([]);
-  expect(log.since(4_998)?.map(({ id }) => id)).toEqual([4_999, 5_000]);
+  expect(log.since(4_998)?.map(({ row }) => row.id)).toEqual([4_999, 5_000]);
   expect(log.since(0)).toBeUndefined();
   expect(log.since(5_000 - recentEvents)).toHaveLength(recentEvents);
+  expect(log.since(4_999)).toMatchObject([{ revision: 5 }]);
   expect((log.since(3_000) ?? []).length).toBeLessThan(2 * recentEvents + 1);
 });
 
