@@ -247,7 +247,6 @@ test("H25: the VM's interface is deleted and made again", async () => {
   await until(
     "red3 to be there again",
     async () => (await lab.ping("red3", ipOf(1), 1)) || undefined,
-    15_000,
   );
 });
 

@@ -153,7 +153,8 @@ export class Keeper {
     try {
       while (this.#jobs.length > 0) {
         await this.#commit();
-        for (const look of this.#reads.splice(0)) look();
+        // What is looked at may ask for another look: nothing would come after it to let that one have its turn.
+        while (this.#reads.length > 0) for (const look of this.#reads.splice(0)) look();
       }
     } catch (error) {
       this.#stopped = true; // memory may be ahead of the disk: go no further

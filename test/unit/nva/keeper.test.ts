@@ -67,6 +67,19 @@ test("what comes during a commit shares the next one, and its revision", async (
   expect((await Promise.all(more)).map(({ revision }) => revision)).toEqual([2, 2, 2]);
 });
 
+test("a look that asks for another look gets it, though no commit follows", async () => {
+  const { keeper, create, gate } = keeping();
+  const made = create(1);
+  const commit = await gate();
+  const seen = new Promise((resolve) => {
+    keeper.read(() => keeper.read((all) => keeper.read(() => resolve(all.vnCount))));
+  });
+  commit.pass();
+  await made;
+  const late = new Promise((resolve) => setImmediate(resolve, "never"));
+  expect(await Promise.race([seen, late])).toBe(1);
+});
+
 test("when the store fails, it goes no further and says so", async () => {
   const { keeper, create, gate } = keeping();
   let answered = false;
