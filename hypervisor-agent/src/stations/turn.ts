@@ -4,6 +4,7 @@ import type {
   AssociationType,
   EvbAgreed,
   Instant,
+  Mac,
   Station,
   Uuid,
   Vdpdu,
@@ -11,7 +12,7 @@ import type {
   VnId,
   VnNaming,
 } from "@nve/protocol-spec";
-import { leaves, type Tree } from "./tree.ts";
+import { type Leaf, leaves, type Tree } from "./tree.ts";
 import type { Call, Peer, Vnic, VnicState } from "./vnic.ts";
 import type { Vnics } from "./vnics.ts";
 import type { VdpSettings, VsiMessage } from "./vsi.ts";
@@ -153,19 +154,29 @@ export function onAnother(
   name: Uuid,
   tree: Tree,
 ): string | undefined {
-  const ours = new Set(leaves(tree).flatMap(keysOf));
-  const macs = new Set(leaves(tree).map(({ mac }) => mac));
-  const shares = (wanted: Tree): boolean =>
-    wanted.some((vn) => vn.macs.some(({ mac }) => macs.has(mac)));
+  let ours: Ours | undefined; // mostly there is no other to look at
   for (const other of vnics) {
-    if (other.name === name || !shares(other.wanted)) continue; // of thousands nearly all
-    const both = leaves(other.wanted).find((leaf) => keysOf(leaf).some((key) => ours.has(key)));
+    if (other.name === name) continue;
+    ours ??= oursOf(tree);
+    const both = bothHave(ours, other.wanted);
     if (both === undefined) continue;
     return `MAC ${both.mac} of VN ${both.vn} is on VNIC ${other.name} (${other.interface}) already`;
   }
   return undefined;
 }
 
+type Ours = { macs: ReadonlySet<Mac>; keys: ReadonlySet<string> };
+
+function oursOf(tree: Tree): Ours {
+  const all = leaves(tree);
+  return { macs: new Set(all.map(({ mac }) => mac)), keys: new Set(all.flatMap(keysOf)) };
+}
+
+function bothHave({ macs, keys }: Ours, theirs: Tree): Leaf | undefined {
+  if (!theirs.some((vn) => vn.macs.some(({ mac }) => macs.has(mac)))) return undefined; // of thousands nearly all
+  return leaves(theirs).find((leaf) => keysOf(leaf).some((key) => keys.has(key)));
+}
+
 /** Of a {VN, MAC} pair: by VN ID and by VN Name, as far as they are known. */
-const keysOf = ({ vn, name, mac }: ReturnType<typeof leaves>[number]): string[] =>
+const keysOf = ({ vn, name, mac }: Leaf): string[] =>
   [vn, name].flatMap((ref) => (ref === undefined ? [] : [`${ref} ${mac}`]));

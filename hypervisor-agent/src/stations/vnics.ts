@@ -39,8 +39,13 @@ export class Vnics {
   }
 
   /** Those that shall have a MAC of this tree, in whatever VN. */
-  *sharing(tree: Tree): Iterable<Vnic> {
-    for (const mac of macsIn(tree)) yield* this.#of(this.#macs.get(mac));
+  sharing(tree: Tree): ReadonlySet<Vnic> {
+    const found = new Set<Vnic>();
+    for (const mac of macsIn(tree)) {
+      const names = this.#macs.get(mac);
+      if (names !== undefined) for (const vnic of this.#of(names)) found.add(vnic);
+    }
+    return found;
   }
 
   /** Those that were lent one of these tags for another VN. */
