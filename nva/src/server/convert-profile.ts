@@ -38,7 +38,7 @@ export function fromProfile(
   return {
     name,
     ...(description !== "" && { description }),
-    acl: faults.each("acl", acl, fromRule),
+    acl: faults.each("acl", acl, fromRule, { action: "allow", direction: "both" }),
     ...(rate !== undefined && Object.keys(rate).length > 0 && { qos: rate }),
     ...(bounds !== undefined && Object.keys(bounds).length > 0 && { limits: bounds }),
   };

@@ -1,12 +1,21 @@
-import { type IpPrefix, NveId, OutOfRange, type Uuid, VnId, Vni } from "@nve/protocol-spec";
+import {
+  type IpPrefix,
+  macFrom,
+  NveId,
+  OutOfRange,
+  type Uuid,
+  uuidFrom,
+  VnId,
+  Vni,
+} from "@nve/protocol-spec";
 import * as wire from "@nve/protocol-spec/proto/northbound";
 import type * as types from "@nve/protocol-spec/proto/types";
 import type { Catalogue, DeclaredChange, Entry, Kind } from "../authority/catalogue.ts";
-import { kinds } from "../authority/catalogue.ts";
+import { defaultTenant, kinds } from "../authority/catalogue.ts";
 import type { Binding, ExpectedMac, ExpectedVnic, Policy, Tenant } from "../authority/declared.ts";
 import { called, type Vn } from "../authority/records.ts";
 import { faultsIn } from "../catalogue/check.ts";
-import { nameOf } from "../catalogue/find.ts";
+import { labelOf, nameOf } from "../catalogue/find.ts";
 import type { VnWish, Wish } from "../catalogue/wish.ts";
 import { fromIp, fromMac, fromPrefix, fromUuid, toIps, toMac, toUuid } from "./convert.ts";
 import {
@@ -40,10 +49,31 @@ export function fromResource({ key, of }: wire.Resource, fresh: Uuid): Wish | re
   if (key !== undefined && key.kind !== 0 && kinds[key.kind - 1] !== kind)
     faults.add("key", `it says another kind than ${kind}`);
   const wish = wishOf(of, fresh, faults);
-  if (wish === undefined || faults.all.length > 0) return faults.all;
+  if (wish === undefined) return faults.all;
+  // Of addresses some may be missing now, and what is said of the others would be of the wrong ones.
+  const isWhole = faults.all.length === 0 || (kind !== "vnic" && kind !== "binding");
   const meant = { ...wish, ...(key !== undefined && key.key !== "" && { key: key.key }) };
-  const odd = faultsIn(meant);
+  const odd = [...faults.all, ...(isWhole ? faultsIn(meant) : [])];
   return odd.length > 0 ? odd : meant;
+}
+
+/** What a resource calls itself, whatever else is wrong with it. */
+export function labelOfResource({ key, of }: wire.Resource): string {
+  if (of === undefined) return `resource "${key?.key ?? ""}"`;
+  return labelOf(of.$case, key?.key || calls(of));
+}
+
+function calls(of: NonNullable<wire.Resource["of"]>): string {
+  switch (of.$case) {
+    case "vn":
+      return `${of.value.tenant || defaultTenant}/${of.value.alias}`;
+    case "vnic":
+      return of.value.vnic.length === 16 ? uuidFrom(of.value.vnic) : "";
+    case "binding":
+      return `${of.value.vn}/${of.value.mac.length === 6 ? macFrom(of.value.mac) : ""}`;
+    default:
+      return of.value.name;
+  }
 }
 
 function wishOf(

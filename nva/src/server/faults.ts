@@ -15,12 +15,19 @@ export class Faults {
     }
   }
 
-  each<A, B>(field: string, all: readonly A[], read: (one: A, faults: Faults) => B): B[] {
+  /** @param instead of what is faulty, so that the others keep their places; without it they close up */
+  each<A, B>(
+    field: string,
+    all: readonly A[],
+    read: (one: A, faults: Faults) => B,
+    instead?: B,
+  ): B[] {
     return all.flatMap((one, i) => {
       const inner = new Faults();
       const taken = inner.take("", () => read(one, inner));
       for (const what of inner.all) this.add(`${field}[${i}]`, what);
-      return taken === undefined ? [] : [taken];
+      const found = taken ?? instead;
+      return found === undefined ? [] : [found];
     });
   }
 

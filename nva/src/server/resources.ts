@@ -15,7 +15,7 @@ import { apply, type Declined, type Fault, put, remove } from "../catalogue/deci
 import { findKey, labelOf } from "../catalogue/find.ts";
 import type { Wish } from "../catalogue/wish.ts";
 import { fromText } from "./convert.ts";
-import { fromKind, fromResource, toResource } from "./convert-resources.ts";
+import { fromKind, fromResource, labelOfResource, toResource } from "./convert-resources.ts";
 import { actedBy } from "./events.ts";
 import type { Hub } from "./hub.ts";
 
@@ -119,7 +119,7 @@ export async function applyResources(
   const wishes = resources.map((resource, at) => {
     const wish = fromResource(resource, freshName());
     if (!isFaults(wish)) return wish;
-    const name = nameOf(resource);
+    const name = labelOfResource(resource);
     for (const what of wish) faults.push({ at, name, what });
     return undefined;
   });
@@ -165,15 +165,6 @@ function tell(log: Hub["log"], changes: readonly DeclaredChange[], actor: string
 }
 
 const isFaults = (wish: Wish | readonly string[]): wish is readonly string[] => Array.isArray(wish);
-
-const nameOf = ({ key, of }: wire.Resource): string => {
-  const kind = of?.$case ?? "resource";
-  const name =
-    of?.value !== undefined && "name" in of.value && typeof of.value.name === "string"
-      ? of.value.name
-      : "";
-  return labelOf(kind as Kind, key?.key || name);
-};
 
 function linesOf(faults: readonly Fault[]): string {
   const lines: string[] = [];

@@ -1,5 +1,6 @@
 import type { Authority } from "@nve/nva/authority/authority";
 import { kinds } from "@nve/nva/authority/catalogue";
+import type { AclRule } from "@nve/nva/authority/declared";
 import { type ApplyOptions, apply, put, remove } from "@nve/nva/catalogue/decide";
 import type { Wish } from "@nve/nva/catalogue/wish";
 import { fromResource } from "@nve/nva/server/convert-resources";
@@ -187,6 +188,12 @@ const ips = fc.constantFrom(
   [IpAddress("fd00::1"), IpAddress("10.0.0.2")],
 );
 const patterns = fc.subarray(["*", "tor*", "a-1"]);
+const rule: AclRule = {
+  action: "deny",
+  direction: "from-vnic",
+  protocol: 6,
+  destinationPorts: [25, 25],
+};
 const anyWish: fc.Arbitrary<Wish> = fc.oneof(
   fc
     .tuple(name, text, fc.constantFrom({}, { maxVns: 2 }))
@@ -201,9 +208,7 @@ const anyWish: fc.Arbitrary<Wish> = fc.oneof(
         wish: Object.assign(
           {
             name: one,
-            acl: [
-              { action: "deny", direction: "from-vnic", protocol: 6, destinationPorts: [25, 25] },
-            ],
+            acl: [rule],
           },
           ...more,
         ),
