@@ -43,7 +43,11 @@ export async function listenTls(
   listener.on("tlsClientError", (error: Error & { code?: string }, socket: TLSSocket) => {
     const text = `${error.code ?? ""} ${error.message}`;
     const reason = tlsReason(text, "client") ?? (/ECONNRESET/.test(text) ? WENT_AWAY : text);
-    log.warn({ peer: peerOf(socket), reason }, "TLS handshake failed");
+    // Who only looks whether somebody listens, sends nothing.
+    log[heardOf(socket) ? "warn" : "debug"](
+      { peer: peerOf(socket), reason },
+      "TLS handshake failed",
+    );
   });
   const forget = secure.onChange(({ options }) => listener.setSecureContext(options));
   const { port, close } = await listen(listener, address);
@@ -88,10 +92,12 @@ const TLS_HANDSHAKE = 22;
 const NO_TLS_HERE = "plain TCP\n";
 const WENT_AWAY = "the client went away in the handshake: it may not trust our certificate";
 
-/** After the end of a connection only what it was made of still knows. */
-function peerOf(socket: Socket & { _parent?: Socket }): string {
-  return socket.remoteAddress ?? socket._parent?.remoteAddress ?? "gone";
-}
+/** After the end of a TLS connection only what it was made of still knows. */
+type Ended = Socket & { _parent?: Socket };
+const peerOf = (socket: Ended): string =>
+  socket.remoteAddress ?? socket._parent?.remoteAddress ?? "gone";
+const heardOf = (socket: Ended): boolean =>
+  socket.bytesRead > 0 || (socket._parent?.bytesRead ?? 0) > 0;
 
 function listen(listener: net.Server, address: string): Promise<Listening> {
   const { host, port } = hostPort(address);

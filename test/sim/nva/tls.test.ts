@@ -62,7 +62,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const logged = (pattern: RegExp) => expect.poll(() => said).toMatch(pattern);
+/** On a busy machine too. */
+const waiting = { timeout: 4_000 };
+const logged = (pattern: RegExp) => expect.poll(() => said, waiting).toMatch(pattern);
 
 function tls(of: TlsFiles): Tls {
   const opened = new Tls(of, { log, settleMs: 1, everyMs: 20 });
@@ -156,18 +158,18 @@ describe("an NVE", () => {
     const own = ca.files(nveSubject("tor1", "10.0.1.11"));
     const opened = tls(own);
     const client = agent(opened);
-    await expect.poll(() => client.state.is).toBe("connected");
+    await expect.poll(() => client.state.is, waiting).toBe("connected");
     const next = ca.files(nveSubject("tor1", "10.0.1.11"));
     renameSync(next.key, own.key);
     renameSync(next.certificate, own.certificate);
     const nvaNext = ca.files(nvaSubject);
     renameSync(nvaNext.key, files.key);
     renameSync(nvaNext.certificate, files.certificate);
-    await expect.poll(() => said.match(/new certificates taken/g)?.length).toBe(2);
+    await expect.poll(() => said.match(/new certificates taken/g)?.length, waiting).toBe(2);
     expect(client.state.is).toBe("connected");
     expect(said).not.toMatch(/NVA lost/);
     const again = agent(opened);
-    await expect.poll(() => again.state.is).toBe("connected");
+    await expect.poll(() => again.state.is, waiting).toBe("connected");
   });
 
   test("without TLS, of another CA, or with an expired certificate: the agent says why it has no NVA", async () => {
@@ -181,7 +183,7 @@ describe("an NVE", () => {
       [tls(ca.files(nveSubject("tor1"), late)), /the client's certificate has expired/],
     ] as const) {
       const client = agent(shown);
-      await expect.poll(() => client.state.reason).toMatch(why);
+      await expect.poll(() => client.state.reason, waiting).toMatch(why);
       client.close();
     }
   });

@@ -85,7 +85,8 @@ test("plain TCP, said so on both sides, and a second call on the same connection
 });
 
 /** What was logged, when it has been. */
-const logged = async (pattern: RegExp) => expect.poll(() => said).toMatch(pattern);
+const logged = async (pattern: RegExp) =>
+  expect.poll(() => said, { timeout: 4_000 }).toMatch(pattern);
 
 test("a client of another CA that trusts us is told why, and reaches no service", async () => {
   const address = await server(ca.files(nvaSubject));
@@ -121,7 +122,7 @@ test("plain TCP to a port with TLS, and TLS to one without: both ends say what i
   await expect(ask(address, undefined)).rejects.toThrow(
     /closed the connection at once: perhaps it wants TLS/,
   );
-  await logged(/"peer":"127.0.0.1","reason":"the other side does not speak TLS/);
+  await logged(/"level":40.*"peer":"127.0.0.1","reason":"the other side does not speak TLS/);
   const plain = await server(undefined);
   await expect(ask(plain, ca.files(alice))).rejects.toThrow(
     /^cannot talk to .*: the other side does not speak TLS/,
@@ -157,6 +158,15 @@ test("TLS 1.2 is refused", async () => {
   const [error] = await once(socket, "error");
   expect(String(error)).toMatch(/protocol version/i);
   await logged(/the other side has no TLS 1.3/);
+});
+
+test("who connects and goes without a word is no warning", async () => {
+  const [, port] = (await server(ca.files(nvaSubject))).split(":");
+  const socket = netConnect(Number(port), "127.0.0.1");
+  await once(socket, "connect");
+  socket.end();
+  await logged(/"level":20.*TLS handshake failed/);
+  expect(said).not.toMatch(/"level":40/);
 });
 
 test("who connects and says nothing, or rubbish, is closed; the others are served", async () => {
