@@ -11,6 +11,7 @@ import {
   type Kind,
   type ListEventsRequest,
   NorthboundService,
+  NvaStatus,
   Resource,
   type ResourceChange,
   type ResourceKey,
@@ -130,7 +131,7 @@ export async function fakeNorthbound() {
       events: listed(request),
       last: events.at(-1)?.id ?? 0n,
     }),
-    status: () => ({ version: "test", store: "fake", storeId: Buffer.alloc(16), revision }),
+    status: () => ({ ...NvaStatus.create(), version: "test", revision }),
   };
 
   const implementation: grpc.UntypedServiceImplementation = {};
@@ -182,6 +183,11 @@ export async function fakeNorthbound() {
     },
     get followers() {
       return followers.size;
+    },
+    /** Ends the calls of those who follow. */
+    refuseFollowers(details: string): void {
+      const code = grpc.status.RESOURCE_EXHAUSTED;
+      for (const one of followers) one.emit("error", { code, details });
     },
     /** Ends and comes back, with all that it knew. */
     async restart(): Promise<void> {

@@ -1,11 +1,12 @@
 import grpc from "@grpc/grpc-js";
-import { NotFound, Refused } from "@nve/program/errors";
+import { Refused } from "@nve/program/errors";
 import { toJson } from "@nve/program/output";
 import { call } from "@nve/program/rpc";
 import type { Event, NorthboundClient } from "@nve/protocol-spec/proto/northbound";
 import { Command, InvalidArgumentError } from "commander";
 import { safe } from "./fields.ts";
 import { ask, asking, type Common, type Outside } from "./outside.ts";
+import { hasStatus } from "./resources.ts";
 
 type Options = Common & { follow: boolean; after?: bigint; action: string; object: string };
 
@@ -58,24 +59,24 @@ async function eachListed(
  * answers again.
  */
 async function follow(outside: Outside, nva: NorthboundClient, options: Options): Promise<void> {
-  const tell = (event: Event) =>
-    outside.print(options.json ? JSON.stringify(recordOf(event)) : lineOf(event));
-  // From now on is after the newest that there is.
-  const { action, object } = options;
-  let after =
-    options.after === undefined
-      ? (await call(nva, nva.listEvents, { after: newest, pageSize: 1, action, object })).last
-      : await eachListed(nva, options, tell);
+  const { action, object, json } = options;
+  let after = options.after ?? (await newestId(nva, options));
+  const tell = (event: Event): void => {
+    after = event.id;
+    outside.print(json ? JSON.stringify(recordOf(event)) : lineOf(event));
+  };
+  if (options.after !== undefined) after = await eachListed(nva, options, tell);
   for (;;) {
-    const end = await stream(nva, { after, action, object }, (event) => {
-      tell(event);
-      after = event.id;
-    });
+    const end = await stream(nva, { after, action, object }, tell);
     if (!isPassing(end)) throw new Refused(end.details, { cause: end });
     outside.note(`the NVA is away, waiting for it (${safe(end.details)})`);
-    await answering(nva);
-    after = await eachListed(nva, { ...options, after }, tell);
+    after = await answered(() => eachListed(nva, { ...options, after }, tell));
   }
+}
+
+/** From now on is after the newest that there is. */
+async function newestId(nva: NorthboundClient, { action, object }: Options): Promise<bigint> {
+  return (await call(nva, nva.listEvents, { after: newest, pageSize: 1, action, object })).last;
 }
 
 /** No event has a higher id. */
@@ -100,16 +101,19 @@ const isPassing = ({ code }: grpc.StatusObject): boolean =>
     code,
   );
 
-const RETRY_MS = 1000;
+const RETRY_MS = 500;
 
-async function answering(nva: NorthboundClient): Promise<void> {
+/** Asks until the NVA answers, with pauses. @throws Refused when it answers that it will not */
+async function answered<T>(ask: () => Promise<T>): Promise<T> {
   for (;;) {
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     try {
-      await call(nva, nva.status, {}, RETRY_MS);
-      return;
+      return await ask();
     } catch (error) {
-      if (!(error instanceof Refused) || error instanceof NotFound) throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      const isAway =
+        hasStatus(error, grpc.status.UNAVAILABLE) ||
+        hasStatus(error, grpc.status.DEADLINE_EXCEEDED);
+      if (!isAway) throw error;
     }
   }
 }

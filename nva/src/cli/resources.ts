@@ -79,7 +79,7 @@ export async function put<K extends Kind>(
 /** What the NVA answers when the revision is not the one that was expected. */
 export const isAborted = (error: unknown): boolean => hasStatus(error, grpc.status.ABORTED);
 
-const hasStatus = (error: unknown, code: grpc.status): boolean =>
+export const hasStatus = (error: unknown, code: grpc.status): boolean =>
   error instanceof Refused &&
   typeof error.cause === "object" &&
   error.cause !== null &&
