@@ -156,9 +156,10 @@ export class NvaClient implements Nva {
     for (const done of [...this.#waiting]) done();
     this.#options.log.info({ address: this.#failover.address }, "NVA connected");
     this.#options.onEvent({ on: "nva", connected: true });
+    this.#session?.heardOfWatch();
     this.#watcher.open(
       client.watch(),
-      () => this.#session?.heard(),
+      () => this.#session?.heardOfWatch(),
       (reason) => this.#lost(reason),
     );
   }

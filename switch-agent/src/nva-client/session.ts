@@ -55,7 +55,7 @@ const WINDOW = 4;
 
 /**
  * The Connect stream: Hello, Welcome, the whole report, then what changes; Alive in both directions. Three
- * seconds of silence and the NVA is lost, whatever TCP thinks.
+ * seconds of silence, here or on the watch, and the NVA is lost, whatever TCP thinks.
  */
 export class Session {
   readonly #options: SessionOptions;
@@ -63,6 +63,7 @@ export class Session {
   #outbox: Outbox | undefined;
   #serial = 0n;
   #heard: Instant;
+  #watchHeard: Instant | undefined;
   #over = false;
   /** Undefined: this NVA does not take them in this stream. */
   #questions: Questions | undefined;
@@ -83,9 +84,12 @@ export class Session {
     this.#every(CHECK_MS, () => this.#check());
   }
 
-  /** Something came from the NVA, on whichever stream. */
-  heard(): void {
-    this.#heard = this.#options.clock.now();
+  /**
+   * The watch began, or something came of it: a bookmark every second at least. One that stands still while this
+   * stream lives would leave us for ever with what we knew.
+   */
+  heardOfWatch(): void {
+    this.#watchHeard = this.#options.clock.now();
   }
 
   report(report: Report): void {
@@ -120,7 +124,7 @@ export class Session {
 
   #hear({ message }: NvaMessage): void {
     if (this.#over) return;
-    this.heard();
+    this.#heard = this.#options.clock.now();
     if (message?.$case === "welcome") this.#welcome(message.value);
     else if (message?.$case === "ack") this.#ack(message.value);
     else if (message?.$case === "verdicts") this.#questions?.heard(message.value);
@@ -167,8 +171,12 @@ export class Session {
   }
 
   #check(): void {
-    const silence = this.#options.clock.now() - this.#heard;
+    const now = this.#options.clock.now();
+    const silence = now - this.#heard;
+    const watchSilence = now - (this.#watchHeard ?? now);
     if (silence >= SILENCE_MS) this.#lost(`nothing heard for ${Math.round(silence)} ms`);
+    else if (watchSilence >= SILENCE_MS)
+      this.#lost(`nothing heard of the watch for ${Math.round(watchSilence)} ms`);
   }
 
   #lost(reason: string): void {

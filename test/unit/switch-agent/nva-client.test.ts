@@ -215,6 +215,20 @@ test("H18: a session begins with who we are and all there is, and goes on with w
   expect(nva.reports[1]).toMatchObject({ serial: 2n, leftVns: [5001], complete: false });
 });
 
+test("H25: a watch that stands still while the session lives: the NVA is lost, and another is tried", async () => {
+  await connected();
+  const alive = setInterval(() => {
+    nva.connect?.write({ message: { $case: "alive", value: {} } });
+  }, 500);
+  try {
+    await until("lost", () => client.state.is === "lost");
+    expect(client.state.reason).toMatch(/^nothing heard of the watch for 3\d\d\d ms$/);
+    await until("connected again", () => nva.hellos.length > 1);
+  } finally {
+    clearInterval(alive);
+  }
+});
+
 test("A7: the NVA grants or denies, with its reason", async () => {
   await connected();
   expect(await client.admit(ask, 1000)).toMatchObject({
