@@ -86,21 +86,25 @@ export class EventLog {
 }
 
 const minuteMs = 60_000;
-/** Different refusals of one NVE that are written down in a minute. */
+/** Different refusals that are written down in a minute: of one NVE, and of all of them. */
 const perNve = 60;
+const ofAll = 1_000;
 /** Refusals whose repeats are counted. */
 const tracked = 10_000;
-
+/** NVEs whose shares are known: who reaches the NVA without TLS may call itself anything. */
+const nves = 10_000;
 type Repeats = { at: Instant; left: number };
+/** Of a minute that began `at`. */
 type Share = { at: Instant; noted: number; left: number };
 
 /**
- * Lets through what a flood of refusals may write down: the same one once a minute, of one NVE so many a minute.
+ * Lets through what a flood of refusals may write down: the same one once a minute, of one NVE and of all so many a minute.
  * What was left out is counted, and told with the next.
  */
 export class RefusalLimit {
   readonly #repeats = new Map<string, Repeats>();
   readonly #shares = new Map<string, Share>();
+  #all: Share | undefined;
 
   /** @returns the event to write down, or nothing for now */
   pass(noted: Noted, now: Instant): Noted | undefined {
@@ -110,12 +114,18 @@ export class RefusalLimit {
       repeats.left += 1;
       return undefined;
     }
-    const others = this.#share(noted.actor, now);
-    if (others === undefined) return undefined;
-    this.#repeats.delete(key); // to the back
-    this.#repeats.set(key, { at: now, left: 0 });
-    const [oldest] = this.#repeats.keys();
-    if (this.#repeats.size > tracked && oldest !== undefined) this.#repeats.delete(oldest);
+    const share = shareAt(this.#shares.get(noted.actor), now);
+    this.#all = shareAt(this.#all, now);
+    setLast(this.#shares, noted.actor, share, nves);
+    if (share.noted >= perNve || this.#all.noted >= ofAll) {
+      share.left += 1;
+      return undefined;
+    }
+    const others = share.noted === 0 ? share.left : 0; // of the minute before
+    if (share.noted === 0) share.left = 0;
+    share.noted += 1;
+    this.#all.noted += 1;
+    setLast(this.#repeats, key, { at: now, left: 0 }, tracked);
     const repeated = repeats?.left ?? 0;
     return {
       ...noted,
@@ -126,19 +136,18 @@ export class RefusalLimit {
       },
     };
   }
+}
 
-  /** Refusals of this NVE that were left out since the last one told; undefined: it has had its share. */
-  #share(actor: string, now: Instant): number | undefined {
-    const share = this.#shares.get(actor);
-    if (share === undefined || now - share.at >= minuteMs) {
-      this.#shares.set(actor, { at: now, noted: 1, left: 0 });
-      return share?.left ?? 0;
-    }
-    if (share.noted >= perNve) {
-      share.left += 1;
-      return undefined;
-    }
-    share.noted += 1;
-    return 0;
-  }
+/** The share of the minute that now is; a new one knows what was left out in the last. */
+const shareAt = (share: Share | undefined, now: Instant): Share =>
+  share !== undefined && now - share.at < minuteMs
+    ? share
+    : { at: now, noted: 0, left: share?.left ?? 0 };
+
+/** Puts it at the back; of more than `most` the one at the front goes. */
+function setLast<V>(map: Map<string, V>, key: string, value: V, most: number): void {
+  map.delete(key);
+  map.set(key, value);
+  const [oldest] = map.keys();
+  if (map.size > most && oldest !== undefined) map.delete(oldest);
 }

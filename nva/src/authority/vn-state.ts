@@ -81,6 +81,11 @@ export class VnState {
     return this.#latest(ip)?.best.claim;
   }
 
+  /** MACs whose best claims have this IP address or prefix itself, whether it is theirs or not. */
+  macsWith(ip: IpPrefix): Iterable<Mac> {
+    return this.#byIp.get(ip) ?? [];
+  }
+
   /** Freezes a MAC: the claim of `holder` counts. Undefined: no more. */
   hold(mac: Mac, holder: Source | undefined, effects: Effects): void {
     if (holder === undefined) this.#holders.delete(mac);

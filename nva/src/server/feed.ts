@@ -1,4 +1,4 @@
-import { Mac, NveId, VnId } from "@nve/protocol-spec";
+import { IpPrefix, Mac, NveId, VnId } from "@nve/protocol-spec";
 import type { Authority } from "../authority/authority.ts";
 import { type Touch, type Touched, touchOf } from "../authority/records.ts";
 import type { Batch, RowChange } from "../store/store.ts";
@@ -94,6 +94,14 @@ function touchedBy({ table, key, value }: RowChange, authority: Authority, touch
     case "claim":
       touchOf(touched, vnOf(key)).macs.add(Mac(rest.slice(0, 17)));
       return;
+    case "duplicate": {
+      // Of a MAC its claim is rewritten too; a frozen IP shows in the mappings of all that have it.
+      const vn = authority.vn(vnOf(key));
+      const ip = /^([0-9a-f]{2}:){5}/.test(rest) ? undefined : IpPrefix(rest);
+      for (const mac of ip === undefined ? [] : (vn?.macsWith(ip) ?? []))
+        touchOf(touched, vnOf(key)).macs.add(mac);
+      return;
+    }
     case "nve": {
       // Its place or its being lost shows in all that it has.
       const nve = authority.nve(NveId(key));

@@ -90,3 +90,11 @@ test("a flood of different refusals of one NVE writes down 60 a minute, and cost
     detail: { othersLeftOut: 49_940 },
   });
 });
+
+test("refusals of NVEs that call themselves anything: 1,000 a minute of all of them, in bounded memory", () => {
+  const limit = new RefusalLimit();
+  let written = 0;
+  for (let n = 0; n < 30_000; n++)
+    if (limit.pass(refusal(n, `x${n}`), Instant(0)) !== undefined) written += 1;
+  expect(written).toBe(1_000);
+});
