@@ -90,7 +90,11 @@ export async function fakeNorthbound() {
 
   // biome-ignore lint/suspicious/noExplicitAny: each method has a request of its own
   const methods: Record<string, (request: any) => unknown> = {
-    getResource: (key: ResourceKey) => found(key),
+    getResource: (key: ResourceKey) => {
+      const isId = (one: Resource) =>
+        one.of?.$case === "vn" && String(one.of.value.vnId) === key.key;
+      return [...resources.values()].find(isId) ?? found(key);
+    },
     putResource: ({ resource, expected }) => {
       expectRevision(resource.key, expected);
       return put(resource);

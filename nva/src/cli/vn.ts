@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { Refused } from "@nve/program/errors";
-import { show, showOne } from "@nve/program/output";
+import { type Output, show, showOne } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
 import { call } from "@nve/program/rpc";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { Uuid, uuidOctets, VnId, Vni } from "@nve/protocol-spec/ids";
+import type { NorthboundClient, VnRef } from "@nve/protocol-spec/proto/northbound";
 import { Command } from "commander";
+import { valueText } from "../domain/diff.ts";
 import type { Input } from "../domain/input.ts";
 import { readVn } from "../domain/read.ts";
 import { aliasText, vnPath } from "../domain/text.ts";
@@ -21,7 +23,7 @@ import {
   vnRef,
 } from "./outside.ts";
 import { type VnRecord, vnRecord } from "./records.ts";
-import { isAborted, put, vnPathOf } from "./resources.ts";
+import { isAborted, put, readOne, vnPathOf } from "./resources.ts";
 import { isAnySet, type Setting, settle, withClear, withSettings } from "./settings.ts";
 import { description } from "./tenant.ts";
 import { wireKind } from "./wire.ts";
@@ -89,8 +91,8 @@ export function vnCommand(outside: Outside): Command {
   asking(vn.command("show <vn>"))
     .description("one VN, named by its VN ID, alias (or tenant/alias) or UUID")
     .action(async (ref: string, options: Common) => {
-      const found = await ask(outside, options, (nva) => call(nva, nva.getVn, vnRef(ref)));
-      showOne(vnRecord(found), outputOf(outside, options));
+      const found = await ask(outside, options, (nva) => described(nva, vnRef(ref)));
+      showVn(found, outputOf(outside, options));
     });
   vn.addCommand(deleteCommand(outside));
   return vn.addHelpText("after", examples);
@@ -145,9 +147,25 @@ async function createWith(
       if (!isAborted(error)) throw error;
       throw new Refused(`there is a VN ${path} already: \`nva vn update\` changes it`);
     }
-    return call(nva, nva.getVn, vnRef(path));
+    return described(nva, vnRef(path));
   });
-  showOne(vnRecord(made), outputOf(outside, options));
+  showVn(made, outputOf(outside, options));
+}
+
+type Described = VnRecord & { description?: string };
+
+/** With what its declaration alone says. */
+async function described(nva: NorthboundClient, ref: VnRef): Promise<Described> {
+  const vn = await call(nva, nva.getVn, ref);
+  const { value } = await readOne(nva, "vn", String(vn.vnId));
+  const text = value.description;
+  return { ...vnRecord(vn), ...(text !== undefined && { description: text }) };
+}
+
+function showVn(vn: Described, output: Output): void {
+  const { duplicates } = vn;
+  const isText = !output.json && duplicates !== undefined;
+  showOne(isText ? { ...vn, duplicates: valueText(duplicates) } : vn, output);
 }
 
 function pathOf(command: Command, tenant: string, alias: string): ReturnType<typeof vnPath> {
@@ -178,9 +196,9 @@ function updateCommand(outside: Outside): Command {
           read: (_: string, input: Input) => readVn(after, input),
         } as const;
         await change(command, nva, of, path, options.expect, after !== path);
-        return call(nva, nva.getVn, vnRef(after));
+        return described(nva, vnRef(after));
       });
-      showOne(vnRecord(changed), outputOf(outside, options));
+      showVn(changed, outputOf(outside, options));
     },
   );
 }

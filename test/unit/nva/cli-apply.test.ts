@@ -49,6 +49,12 @@ describe("A13, P1: an NVA", () => {
       profile: "web",
       duplicates: { moves: 5, window: "3min", action: "freeze", for: "10min" },
     });
+    expect((await run("vn", "show", "acme/blue")).lines).toContain(
+      "duplicates: { moves: 5, window: 3min, action: freeze, for: 10min }",
+    );
+    expect(await json("vn", "show", "mgmt")).toMatchObject({
+      description: "consoles of the servers",
+    });
     expect(await json("policy", "list")).toMatchObject([
       { name: "console", order: 10, action: "allow", authenticated: true },
       { name: "no-mgmt", order: 20, action: "deny" },
