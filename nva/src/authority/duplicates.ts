@@ -165,9 +165,9 @@ export class Duplicates {
     return track;
   }
 
-  #freeze(vn: VnState, { mac, ip, holder }: DuplicateRow, effects: Effects): void {
-    if (ip !== undefined) vn.holdIp(ip, mac, effects);
-    else if (holder !== undefined) vn.hold(mac, holder, effects);
+  #freeze(vn: VnState, row: DuplicateRow, effects: Effects): void {
+    if (row.ip !== undefined) vn.freezeIp(row.ip, row.mac, effects);
+    else vn.freeze(row.mac, row, effects);
   }
 
   #clear(
@@ -178,8 +178,8 @@ export class Duplicates {
   ): void {
     this.#forget(row, effects);
     this.#tracks.delete(keyOf(row.vnId, row));
-    if (row.ip !== undefined) vn.holdIp(row.ip, undefined, effects);
-    else vn.hold(row.mac, undefined, effects);
+    if (row.ip !== undefined) vn.freezeIp(row.ip, undefined, effects);
+    else vn.freeze(row.mac, undefined, effects);
     effects.note({
       actor,
       action: "duplicate.cleared",
@@ -190,7 +190,7 @@ export class Duplicates {
 
   #put(key: string, row: DuplicateRow, effects: Effects): void {
     this.#found.set(key, row);
-    effects.changes.push({ table: "duplicate", key, row });
+    effects.changes.push({ table: "duplicate", key, row: { ...row } });
   }
 
   #forget(row: DuplicateRow, effects: Effects): void {

@@ -13,6 +13,7 @@ import { bestOf, type Held, type LocationOf, mappingOf } from "./ranking.ts";
 import {
   type Claim,
   claimKey,
+  type DuplicateRow,
   type Effects,
   historyKey,
   type Mapping,
@@ -33,8 +34,8 @@ export class VnState {
   readonly #entries = new Map<Mac, Entry>();
   readonly #gone = new Map<Mac, Gone>();
   readonly #byIp = new Map<IpPrefix, Set<Mac>>();
-  /** Frozen addresses: whose claim of a MAC counts, and which MAC has an IP (docs/admission.md). */
-  readonly #holders = new Map<Mac, Source>();
+  /** Frozen MACs, and which MAC has a frozen IP (docs/admission.md). */
+  readonly #frozen = new Map<Mac, DuplicateRow>();
   readonly #ipHolders = new Map<IpPrefix, Mac>();
   readonly #locationOf: LocationOf;
   #claims = 0;
@@ -86,16 +87,16 @@ export class VnState {
     return this.#byIp.get(ip) ?? [];
   }
 
-  /** Freezes a MAC: the claim of `holder` counts. Undefined: no more. */
-  hold(mac: Mac, holder: Source | undefined, effects: Effects): void {
-    if (holder === undefined) this.#holders.delete(mac);
-    else this.#holders.set(mac, holder);
+  /** The claim of the row's holder counts; lets it go, the row says where the MAC is frozen from then on. Undefined: no more. */
+  freeze(mac: Mac, row: DuplicateRow | undefined, effects: Effects): void {
+    if (row === undefined) this.#frozen.delete(mac);
+    else this.#frozen.set(mac, row);
     const entry = this.#entries.get(mac);
     if (entry !== undefined) this.#settle(mac, entry.held, entry.best, entry.highest, effects);
   }
 
   /** Freezes an IP: `holder` has it, as long as it is claimed for that MAC. Undefined: no more. */
-  holdIp(ip: IpPrefix, holder: Mac | undefined, effects: Effects): void {
+  freezeIp(ip: IpPrefix, holder: Mac | undefined, effects: Effects): void {
     if (holder === undefined) this.#ipHolders.delete(ip);
     else this.#ipHolders.set(ip, holder);
     for (const mac of this.#byIp.get(ip) ?? []) effects.touch(this.vn.vnId).macs.add(mac);
@@ -264,10 +265,10 @@ export class VnState {
     effects: Effects,
     moved = false,
   ): void {
-    const best = bestOf(held, this.#locationOf, this.#holders.get(mac));
+    const frozen = this.#frozen.get(mac);
+    const best = bestOf(held, this.#locationOf, frozen?.holder);
     if (best === undefined) return;
-    if (this.#holders.has(mac) && best.claim.source !== "static")
-      this.#holders.set(mac, best.claim.source); // the holder may have gone: frozen where it is now
+    if (frozen !== undefined) this.#follow(frozen, best.claim, effects);
     const floor =
       before === undefined || isMove(before, best) ? highest + 1 : before.claim.sequence;
     if (best.claim.sequence < floor) {
@@ -281,6 +282,14 @@ export class VnState {
     if (moved || best !== before || best.claim.anycast) effects.touch(this.vn.vnId).macs.add(mac);
   }
 
+  /** The holder may have gone: it is frozen where it is now. A static claim comes and goes before them all. */
+  #follow(frozen: DuplicateRow, { source }: Claim, effects: Effects): void {
+    if (source === "static" || source === frozen.holder) return;
+    frozen.holder = source;
+    const key = historyKey(frozen.vnId, frozen.mac);
+    effects.changes.push({ table: "duplicate", key, row: { ...frozen } });
+  }
+
   /** Others have a frozen IP in their mappings as far as its holder has it not. */
   #touchRivals(mac: Mac, ips: readonly IpPrefix[], effects: Effects): void {
     if (this.#ipHolders.size === 0) return;
@@ -290,7 +299,7 @@ export class VnState {
   }
 
   #place(mac: Mac, held: Held[], highest: number): void {
-    const best = bestOf(held, this.#locationOf, this.#holders.get(mac));
+    const best = bestOf(held, this.#locationOf, this.#frozen.get(mac)?.holder);
     if (best === undefined) return;
     const entry = this.#entries.get(mac);
     if (entry !== undefined) this.#unindex(mac, entry.best.claim.ips);

@@ -1,10 +1,13 @@
+import type { Report } from "@nve/nva/authority/authority";
 import type { DuplicateRule } from "@nve/nva/authority/declared";
 import { migrationFactor } from "@nve/nva/authority/duplicates";
 import type { Session } from "@nve/nva/authority/nve-state";
-import { IpAddress, type Mac } from "@nve/protocol-spec";
+import type { Step } from "@nve/nva/authority/records";
+import { Instant, IpAddress, type Mac } from "@nve/protocol-spec";
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { ruled } from "./ruled.ts";
-import { blue, claim, mac, uuid } from "./world.ts";
+import { blue, claim, mac, report, uuid } from "./world.ts";
 
 const freeze: DuplicateRule = { moves: 3, windowMs: 10_000, action: "freeze", freezeMs: 60_000 };
 
@@ -219,4 +222,83 @@ test("A19: watchers are told of all that a freeze changes", () => {
   );
   expect(step.touched.get(blue)?.macs).toEqual(new Set([mac(1)]));
   expect(step.changes.filter(({ table }) => table === "duplicate")).toHaveLength(1);
+});
+
+const event = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      on: fc.constant("claim" as const),
+      nve: fc.integer({ min: 0, max: 2 }),
+      n: fc.integer({ min: 1, max: 3 }),
+      ips: fc.subarray(["10.0.0.7", "10.0.0.8"]),
+      gleaned: fc.constantFrom(false, false, true),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      on: fc.constant("withdraw" as const),
+      nve: fc.integer({ min: 0, max: 2 }),
+      n: fc.integer({ min: 1, max: 3 }),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ on: fc.constant("wait" as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ on: fc.constant("clear" as const), n: fc.integer({ min: 1, max: 3 }) }),
+  },
+);
+
+test("any history: whatever mapping changes is told, sequences never go down, and a restart changes no mapping", () => {
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 40, size: "max" }), (history) => {
+      const world = ruled({ vn: { duplicates: { ...freeze, moves: 2 } } });
+      const sessions = ["tor1", "tor2", "tor3"].map((id, i) =>
+        world.connect(id, `10.0.0.${i + 1}`),
+      );
+      const highest = new Map<Mac, number>();
+      let now = 0;
+      const mappings = () =>
+        new Map([1, 2, 3].map((n) => [mac(n), world.all.mapping(blue, mac(n))] as const));
+      for (const one of history) {
+        const before = mappings();
+        const session = "nve" in one ? sessions[one.nve] : undefined;
+        const told = (said: Partial<Report>) =>
+          session && world.all.report(session, report(said), Instant(now));
+        let step: Step<unknown> | undefined;
+        if (one.on === "claim")
+          step = told({
+            claims: [
+              claim(one.n, {
+                vnic: uuid(one.nve * 10 + one.n),
+                ips: one.ips.map(IpAddress),
+                ...(one.gleaned && { gleaned: true }),
+              }),
+            ],
+          });
+        else if (one.on === "withdraw")
+          step = told({ withdrawn: [{ vnId: blue, mac: mac(one.n) }] });
+        else if (one.on === "clear") step = world.all.clearDuplicate(blue, mac(one.n), "local");
+        else {
+          now += 30_000;
+          step = world.all.tick(Instant(now));
+        }
+        if (step === undefined) throw new Error("nothing happened");
+        world.keep(step);
+        for (const [address, mapping] of mappings()) {
+          if (JSON.stringify(mapping) !== JSON.stringify(before.get(address)))
+            expect(step.touched.get(blue)?.macs.has(address), `${address} is told`).toBe(true);
+          const sequence = mapping?.sequence ?? 0;
+          if (mapping !== undefined)
+            expect(sequence).toBeGreaterThanOrEqual(highest.get(address) ?? 0);
+          highest.set(address, Math.max(sequence, highest.get(address) ?? 0));
+        }
+      }
+      const served = [...mappings().values()].map((one) => one && { ...one, stale: true });
+      world.restart();
+      expect([...mappings().values()]).toEqual(served);
+    }),
+    { numRuns: 150 },
+  );
 });
