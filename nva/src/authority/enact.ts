@@ -24,7 +24,9 @@ export function enact(
     const { kind, key, after } = change;
     switch (kind) {
       case "tenant":
-        effects.changes.push({ table: kind, key, ...rowOf(after) });
+        // One that came with a VN of before there were tenants has no row to delete.
+        if (after !== undefined || change.before?.revision !== 0)
+          effects.changes.push({ table: kind, key, ...rowOf(after) });
         break;
       case "policy":
         effects.changes.push({ table: kind, key, ...rowOf(after) });

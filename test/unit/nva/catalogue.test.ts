@@ -1,8 +1,9 @@
+import { Authority } from "@nve/nva/authority/authority";
 import { apply, put, remove } from "@nve/nva/catalogue/decide";
 import type { Wish } from "@nve/nva/catalogue/wish";
 import { Instant, IpAddress, NveId, VnId, Vni } from "@nve/protocol-spec";
 import { describe, expect, test } from "vitest";
-import { blue, claim, mac, red, uuid, vnWish, world } from "./world.ts";
+import { blue, claim, holdMs, mac, noTables, red, uuid, vnWish, world } from "./world.ts";
 
 const now = Instant(0);
 type World = ReturnType<typeof world>;
@@ -154,6 +155,15 @@ describe("tenants", () => {
     expect(world.all.catalogue.get("tenant", "default")).toMatchObject({
       row: { description: "ours" },
     });
+  });
+
+  test("one that a VN of before there were tenants has brought can go, whatever it is called", () => {
+    const { fresh: name, ...wish } = vnWish("old", uuid(1));
+    const old = { ...wish, name, vnId: blue, vni: Vni(7), tenant: "mön étage" };
+    const authority = new Authority({ ...noTables, vn: [{ row: old, revision: 1 }] }, holdMs, now);
+    expect(authority.catalogue.get("tenant", old.tenant)?.row).toEqual({ name: old.tenant });
+    const step = remove(authority, { kind: "tenant", name: old.tenant }, { force: true }, now);
+    expect(step.changes.map(({ table }) => table)).toEqual(["vn"]);
   });
 
   test("no tenant of a VN has a name that none can have", () => {
