@@ -33,6 +33,10 @@ export type Declaring<K extends Kind> = {
 
 type Expecting = Common & { expect?: bigint };
 
+/** In sentences. */
+const nounOf = (kind: Kind): string =>
+  kind === "vn" || kind === "vnic" ? kind.toUpperCase() : kind;
+
 /** `create`, `update`, `delete`, `list` and `show` of one kind. */
 export function declareCommands<K extends Kind>(
   parent: Command,
@@ -50,7 +54,7 @@ export function declareCommands<K extends Kind>(
 function createCommand<K extends Kind>(parent: Command, outside: Outside, of: Declaring<K>): void {
   const command = asking(withNames(parent.command("create"), of));
   withSettings(command, of.settings)
-    .description(`create a ${of.kind}`)
+    .description(`create a ${nounOf(of.kind)}`)
     .action(async (...given: unknown[]) => {
       const options = command.opts<Common>();
       const made = await ask(outside, options, async (nva) => {
@@ -59,7 +63,7 @@ function createCommand<K extends Kind>(parent: Command, outside: Outside, of: De
         return put(nva, of.kind, value, 0n).catch((error: unknown) => {
           if (!isAborted(error)) throw error;
           throw new Refused(
-            `there is a ${of.kind} ${key} already: \`nva ${of.kind} update\` changes it`,
+            `there is a ${nounOf(of.kind)} ${key} already: \`nva ${of.kind} update\` changes it`,
             { cause: error },
           );
         });
@@ -71,7 +75,7 @@ function createCommand<K extends Kind>(parent: Command, outside: Outside, of: De
 function updateCommand<K extends Kind>(parent: Command, outside: Outside, of: Declaring<K>): void {
   const command = asking(withNames(parent.command("update"), of));
   withClear(expecting(withSettings(command, of.settings)), of.settings)
-    .description(`change what is given of a ${of.kind} and keep the rest`)
+    .description(`change what is given of a ${nounOf(of.kind)} and keep the rest`)
     .action(async (...given: unknown[]) => {
       const options = command.opts<Expecting>();
       const made = await ask(outside, options, async (nva) => {
@@ -99,7 +103,7 @@ export async function change<K extends Kind>(
   try {
     return await put(nva, of.kind, after, expect ?? revision, key);
   } catch (error) {
-    throw changedMeanwhile(error, `${of.kind} ${key}`);
+    throw changedMeanwhile(error, `${nounOf(of.kind)} ${key}`);
   }
 }
 
@@ -115,7 +119,7 @@ export function changedMeanwhile(error: unknown, what: string): unknown {
 function deleteCommand<K extends Kind>(parent: Command, outside: Outside, of: Declaring<K>): void {
   const command = asking(withNames(parent.command("delete"), of));
   expecting(command)
-    .description(`delete a ${of.kind}; refused while others refer to it`)
+    .description(`delete a ${nounOf(of.kind)}; refused while others refer to it`)
     .option("--force", "also while others refer to it: they go with it", false)
     .action(async (...given: unknown[]) => {
       const options = command.opts<Expecting & { force: boolean }>();
@@ -126,7 +130,7 @@ function deleteCommand<K extends Kind>(parent: Command, outside: Outside, of: De
         try {
           return [name, (await call(nva, nva.deleteResource, request)).revision] as const;
         } catch (error) {
-          throw changedMeanwhile(error, `${of.kind} ${name}`);
+          throw changedMeanwhile(error, `${nounOf(of.kind)} ${name}`);
         }
       });
       showOne({ deleted: key, revision }, outputOf(outside, options));
@@ -150,7 +154,9 @@ function listCommand<K extends Kind>(parent: Command, outside: Outside, of: Decl
 }
 
 function showCommand<K extends Kind>(parent: Command, outside: Outside, of: Declaring<K>): void {
-  const command = asking(withNames(parent.command("show"), of)).description(`one ${of.kind}`);
+  const command = asking(withNames(parent.command("show"), of)).description(
+    `one ${nounOf(of.kind)}`,
+  );
   command.action(async (...given: unknown[]) => {
     const options = command.opts<Common>();
     const found = await ask(outside, options, async (nva) =>

@@ -14,6 +14,8 @@ export type Setting = {
   tree?: (texts: readonly string[]) => Tree;
   /** What a flag without a value says. */
   word?: string;
+  /** What --clear takes away where it is more than the field. */
+  whole?: readonly string[];
 };
 
 const nameOf = ({ flag }: Setting): string => flag.split(" ")[0]?.slice(2) ?? flag;
@@ -43,7 +45,10 @@ export function settle<T>(
 ): T {
   const faults: Fault[] = [];
   const cleared = clearedIn(command, settings);
-  let tree = cleared.reduce((all, { field }) => withField(all, field, undefined), before);
+  let tree = cleared.reduce(
+    (all, { field, whole = field }) => withField(all, whole, undefined),
+    before,
+  );
   for (const setting of settings) {
     const value: unknown = command.getOptionValue(optionName(command, setting));
     if (value === undefined) continue;

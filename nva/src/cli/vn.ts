@@ -38,6 +38,7 @@ const settings: readonly Setting[] = [
     flag: "--duplicates <action>",
     says: "of addresses that move too often: warn or freeze",
     field: ["duplicates", "action"],
+    whole: ["duplicates"],
   },
   {
     flag: "--duplicate-moves <n>",

@@ -104,6 +104,9 @@ describe("P1: every field has its flag", () => {
     const plain = await run("vn", "create", "red");
     expect(plain.errors).toContain("does not know this command"); // this server has no CreateVn
     expect(nva.calls.at(-1)?.[0]).toBe("createVn");
+    const cleared = await json("vn", "update", "blue", "--clear", "duplicates", "admission");
+    expect(cleared).not.toHaveProperty("duplicates");
+    expect(cleared).toMatchObject({ profile: "web", description: "x" });
   });
 
   test("of a VNIC", async () => {
