@@ -58,6 +58,8 @@ type Operation = keyof typeof operations;
 /** Any history of NVEs, watchers and clients against authorities that break, held against what nve.proto promises. */
 export class History {
   readonly #random: Random;
+  /** Of what is done in which round, however many operations it had. */
+  readonly #rounds: Random;
   readonly #trace = new Trace();
   readonly #book: Book;
   readonly #world: World;
@@ -73,6 +75,7 @@ export class History {
   constructor(authorities: Authorities, seed: number) {
     this.#authorities = authorities;
     this.#random = new Random(seed);
+    this.#rounds = new Random(seed + 2);
     const ids = ["tor1", "tor2", "tor3", "tor4"];
     this.#book = new Book(
       this.#trace,
@@ -125,9 +128,13 @@ export class History {
 
   async #round(): Promise<void> {
     this.#trace.say(`round ${this.#figures.rounds}`);
-    const fault = this.#faults();
-    const steps = 60 + this.#random.below(140);
-    for (let step = 0; step < steps; step++) {
+    let isOver = false;
+    const fault = this.#faults().finally(() => {
+      isOver = true;
+    });
+    const steps = 60 + this.#rounds.below(140);
+    for (let step = 0; step < steps || !isOver; step++) {
+      if (step >= steps) await after(5);
       await this.#step(this.#random.weighted(operations));
       this.#figures.operations += 1;
       if (this.#failed !== undefined) throw this.#failed;
@@ -137,7 +144,7 @@ export class History {
     await Promise.all([...this.#pending]);
     if (this.#failed !== undefined) throw this.#failed;
     const parts = { world: this.#world, northbound: this.#northbound, audit: this.#audit };
-    const stays = this.#random.chance(0.1) ? this.#nves[this.#random.below(4)] : undefined;
+    const stays = this.#rounds.chance(0.1) ? this.#nves[this.#rounds.below(4)] : undefined;
     await quiet({
       ...parts,
       vns,
@@ -153,7 +160,7 @@ export class History {
   async #faults(): Promise<void> {
     const { faults } = this.#authorities;
     const weights = Object.fromEntries(faults.map(({ name, weight }) => [name, weight]));
-    const random = new Random(this.#random.below(2 ** 31));
+    const random = new Random(this.#rounds.below(2 ** 31));
     const chosen = Array.from({ length: faults.length === 0 ? 0 : random.below(4) }, () => [
       random.weighted(weights),
       random.below(300),

@@ -1,4 +1,6 @@
+import { hasEtcd } from "../support/etcd.ts";
 import type { Authorities } from "./authorities.ts";
+import { etcdNvas } from "./etcd-nvas.ts";
 import { lmdbNva, memoryNva } from "./one-nva.ts";
 
 type StoreKind = {
@@ -11,4 +13,5 @@ type StoreKind = {
 export const stores: Record<string, StoreKind> = {
   memory: { start: memoryNva, missing: () => undefined },
   lmdb: { start: lmdbNva, missing: () => undefined },
+  etcd: { start: etcdNvas, missing: () => (hasEtcd ? undefined : "etcd") },
 };

@@ -232,10 +232,11 @@ export class Watcher implements VnWatcher, Closable {
   /** The VN as it was is gone; a snapshot of the other, if there is one, comes next. */
   #gone(scope: Scope, authority: Authority): Buffer {
     const { vnId } = scope;
+    const isAwaited = scope.snapshot !== undefined; // what began, or was due, comes to its end
     delete scope.reborn;
     delete scope.snapshot;
     scope.dirty = nothing();
-    if (authority.vn(vnId) !== undefined) scope.snapshot = { revision: 0 };
+    if (isAwaited || authority.vn(vnId) !== undefined) scope.snapshot = { revision: 0 };
     else scope.told = this.#hub.keeper.revision;
     const revision = BigInt(Math.max(scope.told, this.#bookmarked));
     return encodeDelta({ ...Delta.create({ vnId, revision }), vnGone: true });

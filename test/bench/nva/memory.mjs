@@ -4,11 +4,12 @@ import { claimAll, createVns, nveSession, round, rss, withNva } from "./rig.mjs"
 
 const PER_NVE = 200_000; // an NVE's limit
 
-/** @param total mappings; with the memory store, or the NVA's own share on lmdb */
+/** Claims `total` addresses of as many NVEs as that takes. */
 export function memory(store, total) {
   return withNva(store, async (nva) => {
     await createVns(nva, 100);
     const before = rss(nva);
+    const anonymousBefore = rss(nva, "RssAnon");
     const begin = performance.now();
     const nves = Math.ceil(total / PER_NVE);
     const sessions = [];
@@ -22,6 +23,7 @@ export function memory(store, total) {
     const peak = rss(nva);
     await new Promise((resolve) => setTimeout(resolve, 11_000)); // when idle it gives memory back, every 5 s
     const held = rss(nva);
+    const anonymous = rss(nva, "RssAnon");
     const { claims } = await call(nva.northbound, nva.northbound.status, {});
     for (const session of sessions) session.close();
     return {
@@ -31,7 +33,8 @@ export function memory(store, total) {
       startMb: round(before / 1e6),
       peakMb: round(peak / 1e6),
       heldMb: round(held / 1e6),
-      octetsPerMapping: Math.round((held - before) / claims),
+      heldWithoutFilesMb: round(anonymous / 1e6), // without what lmdb maps of its file
+      octetsPerMapping: Math.round((anonymous - anonymousBefore) / claims),
     };
   });
 }

@@ -80,9 +80,11 @@ export async function createVns({ northbound }, count, first = 1) {
     );
 }
 
-/** Resident memory of a process, octets. */
-export const rss = ({ child }) =>
-  1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, "utf8"))?.[1] ?? 0);
+/** Resident memory of a process, octets: all of it, or a part as proc(5) calls it. */
+export function rss({ child }, part = "VmRSS") {
+  const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
+  return 1024 * Number(new RegExp(`${part}:\\s+(\\d+)`).exec(status)?.[1] ?? 0);
+}
 
 /** Processor time of a process, all threads, milliseconds. */
 export function cpuMs({ child }) {

@@ -114,6 +114,25 @@ describe("a watch", () => {
     await watch.delta((text) => text === "vn 3 is green");
   });
 
+  test("of a VN that is deleted while its snapshot is under way comes to the end of it", async () => {
+    await started();
+    const tor1 = await nva.nve("tor1", "10.0.0.1");
+    const prefixes = Array.from({ length: 10_000 }, (_, i) => ({
+      ip: Buffer.from([0xfd, 0, i >> 8, i & 255, ...new Array(12).fill(0)]),
+      length: 64,
+    }));
+    for (let n = 0; n < 6; n++) await tor1.told({ claims: [claim(n, { prefixes })] });
+    const watch = nva.watch("tor2");
+    watch.ask({ add: [vn(1)] });
+    await watch.until("snapshotBegin");
+    watch.call.pause(); // 1.5 MB are more than is sent to one who does not read
+    await destroy(1);
+    watch.call.resume();
+    await watch.until("snapshotEnd");
+    expect(watch.inbox.seen.map(readable)).toContain("vn 1 gone");
+    expect(held(watch.inbox.seen).size).toBeLessThan(6);
+  }, 30_000);
+
   test.each([
     ["VN ID 0", { add: [vn(0)] }, /3 VN ID 0/],
     ["no NVE id", { nveId: "" }, /3 NVE id/],
