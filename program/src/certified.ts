@@ -1,5 +1,4 @@
 import { isIP } from "node:net";
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import { IpAddress } from "@nve/protocol-spec";
 
 /** What a certificate may say of whom it is for, after `split-nve:` in its names (docs/pki.md). */
@@ -42,17 +41,6 @@ export function certified({ subjectaltname = "", subject }: Names): Certified | 
 /** The URI of a name, as it stands in a certificate. */
 export function uriOf(name: Certified): string {
   return `${SCHEME}${name.is}/${name.id}${name.is === "client" ? `?role=${name.role}` : ""}`;
-}
-
-/** For a client: who answers must be an NVA, at the address that was asked for. */
-export function checkNva(host: string, certificate: PeerCertificate): Error | undefined {
-  const other = checkServerIdentity(host, certificate);
-  if (other !== undefined) return other;
-  const name = certified(certificate);
-  if (typeof name === "string") return new Error(name);
-  return name.is === "nva"
-    ? undefined
-    : new Error(`its certificate is of ${name.is}/${name.id}, no NVA's`);
 }
 
 /** A client whose certificate tells no role may look only. */

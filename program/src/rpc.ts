@@ -1,16 +1,14 @@
 import { rmSync } from "node:fs";
-import { isIP } from "node:net";
 import { dirname } from "node:path";
 import grpc from "@grpc/grpc-js";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { answers } from "./answers.ts";
-import { checkNva } from "./certified.ts";
 import { Conflict, Forbidden, NotFound, Refused } from "./errors.ts";
 import { makeFolder } from "./folder.ts";
 import type { Log } from "./log.ts";
 import { type Listening, listenPlain, listenTls } from "./tcp-server.ts";
 import type { Tls } from "./tls.ts";
-import type { TlsMaterial } from "./tls-files.ts";
+import { isNva, reachOf, type Shown } from "./tls-client.ts";
 import { tlsReason } from "./tls-reason.ts";
 
 export type Service = {
@@ -58,27 +56,16 @@ type ClientOf<C> = new (
   options?: object,
 ) => C;
 
-/** What a client shows of itself: the certificate that there is when it connects. */
-type Shown = { readonly current: TlsMaterial };
-
 /**
  * A client of `unix:<path>` or `host:port` on a connection of its own; there with mutual TLS, and only to an NVA, or in
- * plain TCP without `secure`. It keeps the certificate that there is now: for a new one, connect again.
+ * plain TCP without `secure`. Whenever it connects anew it shows the certificate that there is then.
  */
 export function connect<C>(Client: ClientOf<C>, address: string, secure?: Shown): C {
-  const host = /^\[?(.*?)\]?:\d+$/.exec(address)?.[1] ?? address;
-  return new Client(address, credentialsOf(host, secure), {
-    // TLS names no IP addresses (RFC 6066 §3); what is checked is the address all the same.
-    ...(isIP(host) === 0 ? {} : { "grpc.ssl_target_name_override": "nva" }),
+  const { credentials, options } = reachOf(address, secure, isNva);
+  return new Client(address, credentials, {
+    ...options,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.max_receive_message_length": -1,
-  });
-}
-
-function credentialsOf(host: string, secure: Shown | undefined): grpc.ChannelCredentials {
-  if (secure === undefined) return grpc.credentials.createInsecure();
-  return grpc.credentials.createFromSecureContext(secure.current.context, {
-    checkServerIdentity: (_, certificate) => checkNva(host, certificate),
   });
 }
 

@@ -203,6 +203,24 @@ test("new files are taken while a session goes on; who connects later sees the n
   expect(await ask(address, ca.files(alice))).toMatchObject({ vns: 7 });
 });
 
+test("a client that connects anew shows its new certificate, and trusts its new CA", async () => {
+  const next = folder.ca();
+  const own = ca.files(alice);
+  own.ca = folder.put("own-ca.pem", readFileSync(own.ca, "utf8"));
+  const address = await server(ca.files(nvaSubject));
+  const client = connect(NorthboundClient, address, tls(own));
+  closing.push(() => client.close());
+  await call(client, client.status, {});
+  await closing.splice(1, 1)[0]?.(); // the server
+  replace(own, next.files(alice));
+  folder.put("own-ca.pem", next.pair.certificate.toString());
+  await logged(/new certificates taken/);
+  await server(next.files(nvaSubject), address);
+  await expect
+    .poll(() => call(client, client.status, {}).catch(String), { timeout: 4_000 })
+    .toMatchObject({ vns: 7 });
+});
+
 test("a CA that is trusted no more: its clients are turned away from then on", async () => {
   const next = folder.ca();
   const files = next.files(nvaSubject);
