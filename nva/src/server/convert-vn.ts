@@ -4,7 +4,7 @@ import type { Vn } from "../authority/records.ts";
 import { toUuid } from "./convert.ts";
 import { admissions, toDuplicates, toProfile } from "./convert-profile.ts";
 
-/** @param profile the one that the VN names, as NVEs enforce it */
+/** As NVEs are told. @param profile the one that the VN names */
 export function toVn(vn: Vn, revision: number, profile: Profile | undefined): wire.Vn {
   return {
     vnId: vn.vnId,
@@ -25,3 +25,10 @@ export function toVn(vn: Vn, revision: number, profile: Profile | undefined): wi
     duplicates: vn.duplicates && toDuplicates(vn.duplicates),
   };
 }
+
+/** As clients are told: by which name its profile goes, too. */
+export const toNorthboundVn = (
+  vn: Vn,
+  revision: number,
+  profile: Profile | undefined,
+): wire.Vn => ({ ...toVn(vn, revision, profile), profileName: vn.profile });

@@ -11,7 +11,7 @@ import { createVn as create, remove } from "../catalogue/decide.ts";
 import { findByAlias } from "../catalogue/find.ts";
 import type { VnWish } from "../catalogue/wish.ts";
 import { fromUuid, toClaim, toLocation, toMapping, toUuid } from "./convert.ts";
-import { toVn } from "./convert-vn.ts";
+import { toNorthboundVn } from "./convert-vn.ts";
 import { clearDuplicate, listDuplicates } from "./duplicates.ts";
 import { actedBy, acting, type FollowCall, followEvents, listEvents } from "./events.ts";
 import type { Hub } from "./hub.ts";
@@ -84,7 +84,7 @@ async function createVn(
   );
   if ("declined" in result) throw declinedError(result);
   log.info({ vn: result.vnId, alias: result.alias, vni: result.vni, actor }, "VN created");
-  return toVn(result, revision, undefined);
+  return toNorthboundVn(result, revision, undefined);
 }
 
 function wishOf({ alias, tenant, name, vnId, vni, mtu }: wire.CreateVnRequest): VnWish {
@@ -126,7 +126,7 @@ function listVns(authority: Authority, request: wire.ListVnsRequest): wire.ListV
   const last = page.at(-1);
   return {
     // Of profiles the names only: a page of long ones would be too long.
-    vns: page.map(({ vn, revision }) => toVn(vn, revision, undefined)),
+    vns: page.map(({ vn, revision }) => toNorthboundVn(vn, revision, undefined)),
     nextPageToken: last === undefined || page.length === rest.length ? "" : String(last.vn.vnId),
   };
 }
@@ -226,7 +226,7 @@ function status(authority: Authority, hub: Hub): wire.NvaStatus {
 }
 
 const wireVn = ({ catalogue }: Authority, { vn, revision }: VnState): Vn =>
-  toVn(vn, revision, catalogue.profileOf(vn));
+  toNorthboundVn(vn, revision, catalogue.profileOf(vn));
 
 /** @throws NotFound that names what was asked for */
 function vnOf(authority: Authority, { ref }: wire.VnRef = { ref: undefined }): VnState {

@@ -11,6 +11,7 @@ import {
   kinds,
 } from "../authority/catalogue.ts";
 import { limits } from "../authority/limits.ts";
+import type { Vn } from "../authority/records.ts";
 import { apply, type Declined, type Fault, put, remove } from "../catalogue/decide.ts";
 import { findKey, labelOf } from "../catalogue/find.ts";
 import type { Wish } from "../catalogue/wish.ts";
@@ -203,12 +204,21 @@ const changeOf = (
   after: toResource(authority.catalogue, change, "after", revision, noteOf(authority, change)),
 });
 
+/** What keeps it from having effect. */
 function noteOf(authority: Authority, { kind, after }: DeclaredChange): string {
+  if (kind === "vn" && after !== undefined) return notYet(after.row);
   if (kind !== "binding" || after === undefined) return "";
   const { nveId } = after.row;
   if (authority.nve(nveId) !== undefined) return "";
   return `no NVE "${nveId}" has connected yet: it counts as soon as one does`;
 }
+
+/** @TODO multicast in the underlay (P8) and VNs that are routed (H13) */
+const notYet = ({ flood, service }: Vn): string =>
+  [
+    ...(flood === "multicast" ? ["no NVE floods by multicast yet: it goes to each NVE"] : []),
+    ...(service === "l3" ? ["no NVE routes yet: it is served as L2"] : []),
+  ].join("; ");
 
 function isOf(catalogue: Catalogue, { kind, after }: DeclaredChange, tenant: string): boolean {
   if (tenant === "" || after === undefined) return true;

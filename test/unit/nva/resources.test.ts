@@ -279,7 +279,12 @@ describe("what is declared", () => {
     const client = nva.nveClient();
     const { verdict } = await call(client, client.admit, request);
     expect(verdict).toMatchObject({
-      value: { profileName: "web", profile: { qos: { dscp: 46 } }, admission: undefined },
+      value: { profile: { qos: { dscp: 46 } }, admission: undefined },
+    });
+    const ref = { ref: { $case: "vnId" as const, value: 1 } };
+    expect(await call(nva.northbound, nva.northbound.getVn, ref)).toMatchObject({
+      profileName: "web",
+      profile: { qos: { dscp: 46 } },
     });
     await tor.told({ joinedVns: [1], claims: [claim(1)] });
     const watch = nva.watch("tor1");
@@ -349,6 +354,11 @@ describe("what is declared", () => {
       "vn 1 is other",
       "snapshotEnd",
     ]);
+  });
+
+  test("what NVEs cannot do yet is said", async () => {
+    const made = await ask.put(vn("shop", { flood: 2, service: 2 }));
+    expect(made.note).toMatch(/by multicast yet.*no NVE routes yet/);
   });
 
   test("a binding to an NVE that never connected says so until it does", async () => {
