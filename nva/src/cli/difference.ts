@@ -8,6 +8,7 @@ import {
 } from "../domain/diff.ts";
 import { type Plain, type PlainMap, plainOf } from "../domain/plain.ts";
 import { safe } from "./fields.ts";
+import { readable } from "./resources.ts";
 import { fromResource, kindOf } from "./wire.ts";
 
 /** What an apply does, or would do, to one thing. --json prints exactly these. */
@@ -18,10 +19,14 @@ export type Change = { kind: string; key: string; note?: string } & (
 );
 
 /** In the order in which they are made. */
-export const changesOf = ({ changes }: ApplyResponse): Change[] => changes.map(changeOf);
+export function changesOf({ changes }: ApplyResponse): Change[] {
+  const names = vnNames(changes);
+  return changes.map((change) => changeOf(change, names));
+}
 
-function changeOf({ key, before, after }: ResourceChange): Change {
-  const named = { kind: kindOf(key) ?? "?", key: key?.key ?? "?" };
+function changeOf(change: ResourceChange, names: VnNames): Change {
+  const [before, after] = [withNames(change.before, names), withNames(change.after, names)];
+  const named = { kind: kindOf(change.key) ?? "?", key: keyOf(change, names) };
   if (after === undefined) return { ...named, action: "delete", before: fieldsOf(before) };
   const note = after.note ? { note: after.note } : {};
   if (before === undefined) return { ...named, action: "create", after: fieldsOf(after), ...note };
@@ -30,7 +35,36 @@ function changeOf({ key, before, after }: ResourceChange): Change {
 }
 
 const fieldsOf = (resource: Resource | undefined): PlainMap =>
-  resource === undefined ? {} : plainOf(fromResource(resource));
+  resource === undefined ? {} : plainOf(readable(() => fromResource(resource)));
+
+/** `tenant/alias` by VN ID: that is what the NVA calls VNs that are not there yet, or any more. */
+type VnNames = ReadonlyMap<string, string>;
+
+function vnNames(changes: readonly ResourceChange[]): VnNames {
+  const vns = changes.flatMap(({ before, after }) =>
+    [before?.of, after?.of].flatMap((of) => (of?.$case === "vn" ? [of.value] : [])),
+  );
+  return new Map(
+    vns.map(({ vnId, tenant, alias }) => [String(vnId), `${tenant || "default"}/${alias}`]),
+  );
+}
+
+function withNames<T extends Resource | undefined>(resource: T, names: VnNames): T {
+  const of = resource?.of;
+  const name = (vn: string): string => names.get(vn) ?? vn;
+  if (of?.$case === "binding")
+    return { ...resource, of: { ...of, value: { ...of.value, vn: name(of.value.vn) } } };
+  if (of?.$case !== "vnic") return resource;
+  const vns = of.value.vns.map((one) => ({ ...one, vn: name(one.vn) }));
+  return { ...resource, of: { ...of, value: { ...of.value, vns } } };
+}
+
+function keyOf({ key }: ResourceChange, names: VnNames): string {
+  const text = key?.key ?? "?";
+  const slash = text.lastIndexOf("/");
+  if (kindOf(key) !== "binding") return text;
+  return `${names.get(text.slice(0, slash)) ?? text.slice(0, slash)}${text.slice(slash)}`;
+}
 
 /** `+ vn acme/blue` and its fields below, `~` with `field: old -> new`, `-`; then how many of each. */
 export function differenceLines(changes: readonly Change[], unchanged: number): string[] {

@@ -35,7 +35,7 @@ export async function readAll<K extends Kind>(
 
 /** All that is declared. */
 export async function readDeclared(nva: NorthboundClient, tenant = ""): Promise<Declared[]> {
-  return (await pages(nva, 0, tenant)).map((one) => known(() => fromResource(one)));
+  return (await pages(nva, 0, tenant)).map((one) => readable(() => fromResource(one)));
 }
 
 const pages = (nva: NorthboundClient, kind: number, tenant: string): Promise<Resource[]> =>
@@ -46,14 +46,14 @@ const pages = (nva: NorthboundClient, kind: number, tenant: string): Promise<Res
   });
 
 function revised<K extends Kind>(kind: K, resource: Resource): Revised<K> {
-  const declared = known(() => fromResource(resource));
+  const declared = readable(() => fromResource(resource));
   if (declared.kind !== kind) throw new Refused(`the NVA answers with a ${declared.kind}`);
   const { revision, note = "" } = resource;
   return { value: declared.value as DeclaredOf<K>, revision, note };
 }
 
 /** What the NVA sends and this program cannot read comes from a newer one. */
-function known<T>(read: () => T): T {
+export function readable<T>(read: () => T): T {
   try {
     return read();
   } catch (error) {
@@ -89,5 +89,5 @@ export const hasStatus = (error: unknown, code: grpc.status): boolean =>
 /** `tenant/alias` of a VN as an operator names it: VN ID, UUID, alias, or that already. */
 export async function vnPathOf(nva: NorthboundClient, text: string): Promise<VnPath> {
   const { tenant, alias } = await call(nva, nva.getVn, vnRef(text));
-  return known(() => vnPath(`${tenant}/${alias}`));
+  return readable(() => vnPath(`${tenant}/${alias}`));
 }

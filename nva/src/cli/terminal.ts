@@ -30,8 +30,9 @@ export async function confirm(question: string): Promise<boolean | undefined> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {
     // Its end (Ctrl-D, Ctrl-C) is no answer: nothing is done.
-    const ended = new Promise<string>((resolve) => lines.once("close", () => resolve("")));
+    const ended = new Promise<string>((resolve) => lines.once("close", () => resolve("\n")));
     const answer = await Promise.race([lines.question(`${question} [y/N] `), ended]);
+    if (answer === "\n") process.stderr.write(answer);
     return /^y(es)?$/i.test(answer.trim());
   } finally {
     lines.close();

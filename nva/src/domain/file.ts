@@ -1,4 +1,4 @@
-import { Document, isMap, isSeq, visit } from "yaml";
+import { Document, isPair, isScalar, visit } from "yaml";
 import { type Declared, type Kind, keyOf, MAX_RESOURCES } from "./domain.ts";
 import { Input } from "./input.ts";
 import { type Plain, type PlainMap, plainOf } from "./plain.ts";
@@ -60,15 +60,17 @@ export function domainYaml(all: readonly Declared[]): string {
   const document = new Document(domainPlain(all));
   visit(document, {
     Collection: (_, node) => {
-      const isLeaf = node.items.every((item) => {
-        const value =
-          typeof item === "object" && item !== null && "value" in item ? item.value : item;
-        return !isMap(value) && !isSeq(value);
-      });
-      if (isLeaf) node.flow = true;
+      if (isShort(node)) node.flow = true;
     },
   });
   return all.length === 0
     ? "{}\n"
-    : document.toString({ lineWidth: 0, flowCollectionPadding: true });
+    : document.toString({ lineWidth: 0, flowCollectionPadding: false });
+}
+
+/** Of scalars alone, and fits a line. */
+function isShort({ items }: { items: readonly unknown[] }): boolean {
+  const scalars = items.flatMap((item) => (isPair(item) ? [item.key, item.value] : [item]));
+  const texts = scalars.map((one) => (isScalar(one) ? String(one.value) : undefined));
+  return !texts.includes(undefined) && texts.join(", ").length <= 90;
 }

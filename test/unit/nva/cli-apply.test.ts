@@ -36,6 +36,9 @@ describe("A13, P1: an NVA", () => {
     expect(first.lines).toContain(
       '    (no NVE "tor1" has connected yet: it counts as soon as one does)',
     );
+    // VNs that are not there yet are called as in the file.
+    expect(first.lines).toContain("+ binding acme/blue/02:00:00:00:00:fe");
+    expect(first.lines).toContain("    vns.acme/blue.02:00:00:00:00:0a: 10.0.0.10, fd00::a");
     expect(first.lines.at(-2)).toBe("8 created, 0 changed, 0 deleted, 0 unchanged");
     expect(first.lines.at(-1)).toMatch(/^done at revision \d+$/);
     expect((await apply(example, "--yes")).lines).toEqual([
