@@ -208,7 +208,8 @@ export class SimWatcher {
         `${vnId}`,
       );
     if (view.unnamed === undefined && view.cursor === undefined) {
-      if (this.#again.has(vnId)) return; // of when it was watched before
+      // Of when it was watched before; or another VN has the ID now, and its snapshot comes next.
+      if (this.#again.has(vnId) || delta.vnGone) return;
       throw this.#fault(`a delta of VN ${vnId} before its snapshot`, `${vnId}`);
     }
     view.revision = revision;

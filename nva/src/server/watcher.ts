@@ -233,12 +233,13 @@ export class Watcher implements VnWatcher, Closable {
   #gone(scope: Scope, authority: Authority): Buffer {
     const { vnId } = scope;
     const isAwaited = scope.snapshot !== undefined; // what began, or was due, comes to its end
+    const begun = scope.snapshot?.revision ?? 0;
     delete scope.reborn;
     delete scope.snapshot;
     scope.dirty = nothing();
     if (isAwaited || authority.vn(vnId) !== undefined) scope.snapshot = { revision: 0 };
     else scope.told = this.#hub.keeper.revision;
-    const revision = BigInt(Math.max(scope.told, this.#bookmarked));
+    const revision = BigInt(Math.max(scope.told, begun, this.#bookmarked));
     return encodeDelta({ ...Delta.create({ vnId, revision }), vnGone: true });
   }
 
