@@ -1,5 +1,5 @@
 import { checked } from "@nve/program";
-import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
+import { isOneOfBoth, tlsConfig, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
 import { OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
@@ -37,6 +37,7 @@ const store = z.discriminatedUnion(
         .string()
         .regex(/^\/[!-~]{0,200}[!-.0-~]$/, 'prefix: begins with "/", and does not end with it')
         .default("/split-nve/nva"),
+      tls: tlsConfig.optional(),
       leaseSeconds: z.number().int().min(1).max(60).default(2),
     }),
   ],

@@ -3,7 +3,7 @@ import { IpAddress } from "@nve/protocol-spec";
 
 /** What a certificate may say of whom it is for, after `split-nve:` in its names (docs/pki.md). */
 export type Certified =
-  | { is: "nve" | "nva" | "hypervisor"; id: string; ips: readonly IpAddress[] }
+  | { is: "nve" | "nva" | "hypervisor" | "etcd"; id: string; ips: readonly IpAddress[] }
   | { is: "client"; id: string; role: Role; ips: readonly IpAddress[] };
 
 /** Each may do what those before it may. */
@@ -12,7 +12,7 @@ export type Role = (typeof roles)[number];
 
 const SCHEME = "split-nve:";
 const NAME =
-  /^(nve|nva|hypervisor|client)\/([A-Za-z0-9._-]{1,64})(?:\?role=(viewer|operator|admin))?$/;
+  /^(nve|nva|hypervisor|etcd|client)\/([A-Za-z0-9._-]{1,64})(?:\?role=(viewer|operator|admin))?$/;
 
 /** The names of a certificate, as Node tells them. */
 export type Names = { subjectaltname?: string | undefined; subject?: { CN?: unknown } | undefined };
@@ -47,7 +47,7 @@ export function uriOf(name: Certified): string {
 function nameIn(uri: string, ips: readonly IpAddress[]): Certified | undefined {
   const [, is, id = "", role] = NAME.exec(uri.slice(SCHEME.length)) ?? [];
   if (is === "client") return { is, id, role: roles.find((one) => one === role) ?? "viewer", ips };
-  if (is !== "nve" && is !== "nva" && is !== "hypervisor") return undefined;
+  if (is !== "nve" && is !== "nva" && is !== "hypervisor" && is !== "etcd") return undefined;
   return role === undefined ? { is, id, ips } : undefined;
 }
 

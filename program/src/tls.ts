@@ -11,6 +11,8 @@ export type TlsOptions = {
   /** How long to wait after a change: certificate and key are written one after the other. */
   settleMs?: number;
   now?: () => number;
+  /** Whether the certificate must have a name of ours; true if not said. */
+  named?: boolean;
 };
 
 const DAY_MS = 86_400_000;
@@ -33,10 +35,10 @@ export class Tls {
   /** @throws Refused when the files cannot be used; that the certificate is over is an error in the log only */
   constructor(files: TlsFiles, options: TlsOptions) {
     this.#files = files;
-    this.#options = { everyMs: 60_000, settleMs: 200, now: Date.now, ...options };
+    this.#options = { everyMs: 60_000, settleMs: 200, now: Date.now, named: true, ...options };
     this.#material = readTls(files);
     const { name } = this.#material;
-    if (typeof name === "string")
+    if (typeof name === "string" && this.#options.named)
       throw new Refused(`tls.certificate: ${files.certificate}: ${name}`);
     this.#warn();
     for (const folder of new Set(Object.values(files).map((file: string) => dirname(file))))
@@ -110,7 +112,8 @@ export class Tls {
   #take(read: TlsMaterial): void {
     const { log, now } = this.#options;
     const file = this.#files.certificate;
-    if (typeof read.name === "string") throw new Refused(`${file}: ${read.name}`);
+    if (typeof read.name === "string" && this.#options.named)
+      throw new Refused(`${file}: ${read.name}`);
     if (!isValid(read, now()) && isValid(this.#material, now()))
       throw new Refused(
         `${file} is valid from ${day(read.notBefore)} to ${day(read.notAfter)} only`,

@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
 import { systemClock } from "@nve/linux/clock";
 import { EtcdClient } from "@nve/nva/store/etcd/client";
+import { readTls, type TlsFiles } from "@nve/program/tls-files";
 import { until } from "./lab.ts";
 
 /** Whether the tests with etcd can run here: `npm run setup` installs it. */
@@ -22,8 +23,14 @@ export type EtcdCluster = {
   stop(): Promise<void>;
 };
 
-/** An etcd cluster on free ports of this machine, its data in memory. */
-export async function etcdCluster(members = 1): Promise<EtcdCluster> {
+/**
+ * An etcd cluster on free ports of this machine, its data in memory.
+ * @param tls its certificate, and one of ours: clients then have to show theirs
+ */
+export async function etcdCluster(
+  members = 1,
+  tls?: { member: TlsFiles; client: TlsFiles },
+): Promise<EtcdCluster> {
   const folder = mkdtempSync("/dev/shm/etcd-");
   const ports = await freePorts(2 * members);
   const client = (i: number): string => `127.0.0.1:${ports[2 * i]}`;
@@ -31,10 +38,15 @@ export async function etcdCluster(members = 1): Promise<EtcdCluster> {
   const all = Array.from({ length: members }, (_, i) => i);
   const processes: (ChildProcess | undefined)[] = [];
 
+  const url = (i: number): string => `${tls === undefined ? "http" : "https"}://${client(i)}`;
+  const shown = tls && { current: readTls(tls.client) };
   const words = (i: number): string[] => [
     ...["--name", `n${i}`, "--data-dir", join(folder, `n${i}`)],
-    ...["--listen-client-urls", `http://${client(i)}`],
-    ...["--advertise-client-urls", `http://${client(i)}`],
+    ...["--listen-client-urls", url(i), "--advertise-client-urls", url(i)],
+    ...(tls === undefined
+      ? []
+      : ["--cert-file", tls.member.certificate, "--key-file", tls.member.key]),
+    ...(tls === undefined ? [] : ["--client-cert-auth", "--trusted-ca-file", tls.member.ca]),
     ...["--listen-peer-urls", peer(i), "--initial-advertise-peer-urls", peer(i)],
     ...["--initial-cluster", all.map((one) => `n${one}=${peer(one)}`).join(",")],
     ...["--initial-cluster-token", folder, "--heartbeat-interval", "50"],
@@ -44,7 +56,7 @@ export async function etcdCluster(members = 1): Promise<EtcdCluster> {
     processes[i] = spawn("etcd", words(i), { stdio: "ignore" });
   };
   const answers = async (i: number): Promise<true | undefined> => {
-    const one = new EtcdClient([client(i)], systemClock);
+    const one = new EtcdClient([client(i)], systemClock, shown);
     try {
       await one.range({ key: Buffer.from("a") }, 1_000);
       return true;

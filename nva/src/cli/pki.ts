@@ -42,7 +42,7 @@ export function pkiCommand({ print }: Pick<Outside, "print">): Command {
     });
 
   sub("issue", "make a key and a certificate")
-    .argument("<kind>", "nve, nva, hypervisor or client", textArgument(kindOf))
+    .argument("<kind>", "nve, nva, hypervisor, etcd or client", textArgument(kindOf))
     .argument("<id>", "id of the NVE or NVA, or a client's name", textArgument(NveId))
     .option("--ip <address>", "VTEP of an NVE, address of an NVA; may be repeated", manyIps, [])
     .option("--dns <name>", "host name of an NVA; may be repeated", manyNames, [])
@@ -126,14 +126,17 @@ const table = columns<ReturnType<typeof record>>({
 function subjectOf(is: Subject["is"], id: string, { ip: ips, dns, role }: IssueOptions): Subject {
   if (is === "client") return { is, id, role: role ?? "viewer", ips, dns };
   if (role !== undefined) throw new Refused(`--role is for clients: an ${is} has its own rights`);
-  if (is === "nva" && ips.length + dns.length === 0)
-    throw new Refused("say at which --ip or --dns the NVA is asked: those who connect compare it");
+  if ((is === "nva" || is === "etcd") && ips.length + dns.length === 0)
+    throw new Refused("say at which --ip or --dns it is asked: those who connect compare it");
   return { is, id, ips, dns };
 }
 
+const KINDS: readonly Subject["is"][] = ["nve", "nva", "hypervisor", "etcd", "client"];
+
 function kindOf(text: string): Subject["is"] {
-  if (text === "nve" || text === "nva" || text === "hypervisor" || text === "client") return text;
-  throw new OutOfRange(`"${text}" is not nve, nva, hypervisor or client`);
+  const kind = KINDS.find((one) => one === text);
+  if (kind !== undefined) return kind;
+  throw new OutOfRange(`"${text}" is not nve, nva, hypervisor, etcd or client`);
 }
 
 function days(n: number): number {

@@ -47,9 +47,9 @@ export function makeCa(name: string, key: KeyObject, lifetime: Lifetime): Pair {
   return { certificate, key };
 }
 
-/** A certificate for one of ours: NVAs are servers and clients, all others clients alone. */
+/** A certificate for one of ours: NVAs and members of etcd are servers and clients, all others clients alone. */
 export function issue(ca: Pair, subject: Subject, key: KeyObject, lifetime: Lifetime): Pair {
-  const uses = subject.is === "nva" ? [x509.id_kp_serverAuth] : [];
+  const uses = subject.is === "nva" || subject.is === "etcd" ? [x509.id_kp_serverAuth] : [];
   const names = [
     new x509.GeneralName({ uniformResourceIdentifier: uriOf(subject) }),
     ...subject.ips.map((iPAddress) => new x509.GeneralName({ iPAddress })),

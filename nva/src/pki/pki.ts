@@ -12,7 +12,7 @@ import { ownFolder, put, textOf } from "./files.ts";
 //   ca.key                       of the one that signs
 //   <kind>/<id>/certificate.pem, key.pem, ca.pem      what is brought to its owner
 
-export const kinds = ["nve", "nva", "hypervisor", "client"] as const;
+export const kinds = ["nve", "nva", "hypervisor", "etcd", "client"] as const;
 
 export type Issued = {
   /** `<kind>/<id>` */

@@ -1,6 +1,7 @@
 import grpc from "@grpc/grpc-js";
 import type { Clock } from "@nve/linux";
-import { connect, type Log, type Serving, type Tls } from "@nve/program";
+import { connect, type Log, type Serving } from "@nve/program";
+import { Tls } from "@nve/program/tls";
 import { NorthboundService } from "@nve/protocol-spec/proto/northbound";
 import { NveService } from "@nve/protocol-spec/proto/nve";
 import type { NvaConfig } from "../config.ts";
@@ -57,6 +58,8 @@ const nobody = "no NVA decides at the moment: the replicas are electing one";
 class ReplicaOfNva {
   readonly #config: NvaConfig & { store: EtcdConfig };
   readonly #tls: Tls | undefined;
+  /** Shown to etcd. */
+  readonly #storeTls: Tls | undefined;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #board = new Switchboard([NveService, NorthboundService], callerText);
@@ -73,6 +76,9 @@ class ReplicaOfNva {
   ) {
     this.#config = config;
     this.#tls = tls;
+    this.#storeTls = config.store.tls && new Tls(config.store.tls, { log, named: false });
+    if (this.#storeTls === undefined)
+      log.warn("talking to etcd without TLS: whoever reaches it may change everything");
     this.#clock = clock;
     this.#log = log;
     this.#stopped = new Promise((resolve) => {
@@ -87,11 +93,12 @@ class ReplicaOfNva {
   /** @throws Refused */
   open(): Promise<EtcdStore> {
     const { endpoints, prefix } = this.#config.store;
-    return etcdStore({ endpoints, prefix, clock: this.#clock });
+    return etcdStore({ endpoints, prefix, clock: this.#clock, tls: this.#storeTls });
   }
 
   stop(): void {
     this.#isStopped = true;
+    this.#storeTls?.close();
     this.#stop();
   }
 

@@ -113,7 +113,7 @@ describe("init and issue", () => {
   test.each([
     [["nve", "tor 1"], /"tor 1"/],
     [["nve", ".."], /cannot be the name of a folder/],
-    [["server", "x"], /is not nve, nva, hypervisor or client/],
+    [["server", "x"], /is not nve, nva, hypervisor, etcd or client/],
     [["nva", "x"], /say at which --ip or --dns/],
     [["nve", "x", "--ip", "10.0.0"], /"10.0.0" is not an IP address/],
     [["nva", "x", "--dns", "a,b"], /"a,b" is no host name/],

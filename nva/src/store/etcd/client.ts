@@ -1,5 +1,8 @@
+import { checkServerIdentity } from "node:tls";
 import grpc from "@grpc/grpc-js";
 import type { Clock } from "@nve/linux";
+import { reachOf, type Shown } from "@nve/program/tls-client";
+import { tlsReason } from "@nve/program/tls-reason";
 import { Instant } from "@nve/protocol-spec";
 import {
   type Compare,
@@ -37,13 +40,15 @@ export class EtcdClient {
   #at: number;
   #closed = false;
 
-  constructor(endpoints: readonly string[], clock: Clock, random = Math.random) {
+  /** @param tls absent: plain TCP */
+  constructor(endpoints: readonly string[], clock: Clock, tls?: Shown, random = Math.random) {
     if (endpoints.length === 0) throw new Error("an etcd cluster has at least one endpoint");
     this.clock = clock;
     this.#endpoints = endpoints;
-    this.#clients = endpoints.map(
-      (endpoint) => new grpc.Client(endpoint, grpc.credentials.createInsecure(), options),
-    );
+    this.#clients = endpoints.map((endpoint) => {
+      const reach = reachOf(endpoint, tls, checkServerIdentity);
+      return new grpc.Client(endpoint, reach.credentials, { ...options, ...reach.options });
+    });
     this.#at = Math.floor(random() * endpoints.length);
   }
 
@@ -173,7 +178,9 @@ const options = {
 };
 
 function failureOf(error: grpc.ServiceError | null, endpoint: string): Error {
-  const why = `${error?.details ?? "no answer"} (etcd at ${endpoint})`;
+  const details = error?.details ?? "no answer";
+  const ofTls = error?.code === grpc.status.UNAVAILABLE ? tlsReason(details, "server") : undefined;
+  const why = `${ofTls ?? details} (etcd at ${endpoint})`;
   switch (error?.code) {
     case grpc.status.OUT_OF_RANGE:
       return new Compacted(why);

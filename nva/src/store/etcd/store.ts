@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Clock } from "@nve/linux";
 import { Refused } from "@nve/program";
+import type { Shown } from "@nve/program/tls-client";
 import { Uuid } from "@nve/protocol-spec";
 import {
   type Batch,
@@ -27,6 +28,8 @@ export type EtcdOptions = {
   /** Of all keys of this store. */
   prefix: string;
   clock: Clock;
+  /** Absent: plain TCP. */
+  tls?: Shown | undefined;
   /** Commits that it remembers. */
   keep?: number;
 };
@@ -43,7 +46,7 @@ type WriterListener = (writer: WriterKey | undefined, at: bigint) => void;
  * @throws Refused when no member answers, or something else is at the prefix
  */
 export async function etcdStore(options: EtcdOptions, patienceMs = 10_000): Promise<EtcdStore> {
-  const client = new EtcdClient(options.endpoints, options.clock);
+  const client = new EtcdClient(options.endpoints, options.clock, options.tls);
   const keys = new Keys(options.prefix);
   try {
     await client.insist(() => client.call(methods.range, { key: keys.meta }), patienceMs);
