@@ -39,31 +39,6 @@ test("the clock wakes the machine at its deadline, until there is none", () => {
   expect(feed.state()).toEqual({ is: "idle", seq: 1 });
 });
 
-test("an event that leaves the deadline as it is sets no other alarm", () => {
-  const clock = fakeClock();
-  const alarms: number[] = [];
-  const watched = {
-    now: clock.now,
-    at: (deadline: Instant, wake: () => void) => {
-      alarms.push(deadline);
-      return clock.at(deadline, wake);
-    },
-  };
-  const step = (tx: EcpTx, event: EcpTxEvent, now: Instant) => stepEcpTx(tx, event, now, timing);
-  const feed = drive<EcpTx, EcpTxEvent, EcpTxAction>(
-    { is: "idle", seq: 0 },
-    step,
-    watched,
-    () => {},
-  );
-  feed(send(1));
-  feed(send(2));
-  feed({ on: "ack", seq: 9 });
-  expect(alarms).toEqual([100]);
-  clock.advance(100);
-  expect(alarms).toEqual([100, 200]);
-});
-
 test("a stopped machine sleeps for ever", () => {
   const done: string[] = [];
   const { clock, feed } = ecp((action) => done.push(action.do));
