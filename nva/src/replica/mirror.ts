@@ -1,5 +1,6 @@
 import type { TermOptions } from "../server/term.ts";
 import type { EtcdStore } from "../store/etcd/store.ts";
+import { preparedRow } from "../store/rows.ts";
 import {
   type Batch,
   type Row,
@@ -37,7 +38,8 @@ export class Mirror implements Rows {
     });
     const view = await store.snapshot();
     for (const table of tables)
-      for await (const row of view.list(table)) mirror.#table(table).set(row.key, row);
+      for await (const row of view.list(table))
+        mirror.#table(table).set(row.key, preparedRow(table, row));
     mirror.#revision = view.meta.revision;
     for (const batch of early) mirror.#apply(batch);
     take = (batch) => mirror.#apply(batch);
@@ -81,7 +83,7 @@ export class Mirror implements Rows {
     if (revision <= this.#revision) return;
     for (const { table, key, value } of changes) {
       if (value === undefined) this.#table(table).delete(key);
-      else this.#table(table).set(key, { key, value, revision });
+      else this.#table(table).set(key, preparedRow(table, { key, value, revision }));
     }
     this.#revision = revision;
   }

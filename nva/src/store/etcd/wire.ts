@@ -8,8 +8,8 @@ type Field<T> = {
   write(value: T, out: Buffer[]): unknown;
   read(raw: Raw, before: T): T;
 };
-/** A field as it came: a varint, or octets. */
-type Raw = bigint | Buffer;
+/** A field as it came: a varint, which is a bigint where it may be a large one, or octets. */
+type Raw = number | bigint | Buffer;
 
 /** Writes and reads one message. What is left out of a message to be written is not sent. */
 export type Codec<T> = {
@@ -38,9 +38,11 @@ export function message<T extends object>(spec: { [K in keyof T]: Field<T[K]> })
     },
     decode: (octets) => {
       const values = { ...absent };
-      for (const { no, raw } of rawFields(octets)) {
-        const name = byNo.get(no);
-        if (name !== undefined) readOne(name, raw, values);
+      const reader = new FieldReader(octets);
+      while (reader.more) {
+        const raw = reader.next();
+        const name = byNo.get(reader.no);
+        if (name !== undefined && raw !== undefined) readOne(name, raw, values);
       }
       return values;
     },
@@ -48,34 +50,40 @@ export function message<T extends object>(spec: { [K in keyof T]: Field<T[K]> })
 }
 
 /** int64 and uint64. */
-export const int64 = (no: number): Field<bigint> => ({
-  no,
-  absent: 0n,
-  write: (value, out) => out.push(tag(no, 0), varint(BigInt.asUintN(64, value))),
-  read: (raw) => BigInt.asIntN(64, number(raw)),
-});
+export function int64(no: number): Field<bigint> {
+  const head = tag(no, 0);
+  return {
+    no,
+    absent: 0n,
+    write: (value, out) => out.push(head, varint(BigInt.asUintN(64, value))),
+    read: (raw) => BigInt.asIntN(64, BigInt(number(raw))),
+  };
+}
 
 /** Enums and int32 from 0 on. */
 export const enumeration = (no: number): Field<number> => ({
   no,
   absent: 0,
-  write: (value, out) => out.push(tag(no, 0), varint(BigInt(value))),
+  write: (value, out) => out.push(tag(no, 0), varint(value)),
   read: (raw) => Number(number(raw)),
 });
 
 export const bool = (no: number): Field<boolean> => ({
   no,
   absent: false,
-  write: (value, out) => out.push(tag(no, 0), varint(value ? 1n : 0n)),
-  read: (raw) => number(raw) !== 0n,
+  write: (value, out) => out.push(tag(no, 0), varint(value ? 1 : 0)),
+  read: (raw) => Number(number(raw)) !== 0,
 });
 
-export const bytes = (no: number): Field<Buffer> => ({
-  no,
-  absent: Buffer.alloc(0),
-  write: (value, out) => out.push(tag(no, 2), varint(BigInt(value.length)), value),
-  read: octets,
-});
+export function bytes(no: number): Field<Buffer> {
+  const head = tag(no, 2);
+  return {
+    no,
+    absent: Buffer.alloc(0),
+    write: (value, out) => out.push(head, varint(value.length), value),
+    read: octets,
+  };
+}
 
 export const text = (no: number): Field<string> => ({
   no,
@@ -121,63 +129,91 @@ export const many = <T>(no: number, codec: Codec<T>): Field<T[]> => ({
 });
 const none: unknown[] = [];
 
-const tag = (no: number, wire: 0 | 2): Buffer => varint(BigInt(no * 8 + wire));
+const tag = (no: number, wire: 0 | 2): Buffer => varint(no * 8 + wire);
 
-function varint(value: bigint): Buffer {
-  if (value < 0x80n) return Buffer.of(Number(value));
+const short = Array.from({ length: 0x80 }, (_, octet) => Buffer.of(octet));
+
+function varint(value: number | bigint): Buffer {
+  const known = value < 0x80 ? short[Number(value)] : undefined;
+  if (known !== undefined) return known;
   const octets: number[] = [];
-  let rest = value;
+  let rest = BigInt(value);
   for (; rest >= 0x80n; rest >>= 7n) octets.push(Number(rest & 0x7fn) | 0x80);
   octets.push(Number(rest));
   return Buffer.from(octets);
 }
 
-function* rawFields(from: Buffer): Generator<{ no: number; raw: Raw }> {
-  let at = 0;
-  const next = (): bigint => {
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const octet = from[at];
-      if (octet === undefined) throw new RangeError("a message is cut off");
-      at += 1;
-      value |= BigInt(octet & 0x7f) << shift;
-      if (octet < 0x80) return value;
-    }
-    throw new RangeError("a number is longer than 64 bits");
-  };
-  const take = (length: number): Buffer => {
-    if (at + length > from.length) throw new RangeError("a message is cut off");
-    at += length;
-    return from.subarray(at - length, at);
-  };
-  while (at < from.length) {
-    const head = Number(next());
-    const no = Math.floor(head / 8);
+/** The fields of a message, one after another. */
+class FieldReader {
+  /** Of the field that `next` gave last. */
+  no = 0;
+  readonly #from: Buffer;
+  #at = 0;
+
+  constructor(from: Buffer) {
+    this.#from = from;
+  }
+
+  get more(): boolean {
+    return this.#at < this.#from.length;
+  }
+
+  /** @returns nothing for a kind that we never have. @throws RangeError */
+  next(): Raw | undefined {
+    const head = Number(this.#varint());
+    this.no = Math.floor(head / 8);
     switch (head % 8) {
       case 0:
-        yield { no, raw: next() };
-        break;
+        return this.#varint();
       case 2:
-        yield { no, raw: take(Number(next())) };
-        break;
+        return this.#take(Number(this.#varint()));
       case 1:
-        take(8);
-        break;
+        this.#take(8);
+        return undefined;
       case 5:
-        take(4);
-        break;
+        this.#take(4);
+        return undefined;
       default:
-        throw new RangeError(`field ${no} is of no known kind`);
+        throw new RangeError(`field ${this.no} is of no known kind`);
     }
+  }
+
+  #varint(): number | bigint {
+    let value = 0;
+    for (let scale = 1; scale < 2 ** 42; scale *= 128) {
+      const octet = this.#octet();
+      value += (octet & 0x7f) * scale;
+      if (octet < 0x80) return value;
+    }
+    let large = BigInt(value);
+    for (let shift = 42n; shift < 70n; shift += 7n) {
+      const octet = this.#octet();
+      large |= BigInt(octet & 0x7f) << shift;
+      if (octet < 0x80) return large;
+    }
+    throw new RangeError("a number is longer than 64 bits");
+  }
+
+  #octet(): number {
+    const octet = this.#from[this.#at];
+    if (octet === undefined) throw new RangeError("a message is cut off");
+    this.#at += 1;
+    return octet;
+  }
+
+  #take(length: number): Buffer {
+    if (this.#at + length > this.#from.length) throw new RangeError("a message is cut off");
+    this.#at += length;
+    return this.#from.subarray(this.#at - length, this.#at);
   }
 }
 
-function number(raw: Raw): bigint {
-  if (typeof raw !== "bigint") throw new RangeError("octets where a number is due");
+function number(raw: Raw): number | bigint {
+  if (typeof raw === "object") throw new RangeError("octets where a number is due");
   return raw;
 }
 
 function octets(raw: Raw): Buffer {
-  if (typeof raw === "bigint") throw new RangeError("a number where octets are due");
+  if (typeof raw !== "object") throw new RangeError("a number where octets are due");
   return raw;
 }
