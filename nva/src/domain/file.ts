@@ -12,7 +12,10 @@ export function parseDomain(text: string): readonly Placed[] | { faults: readonl
   const faults = [...first];
   const declared = faults.length > 0 ? [] : readDomain(new Input(tree, faults));
   if (declared.length > MAX_RESOURCES)
-    faults.push({ path: "", message: `${declared.length} things are more than ${MAX_RESOURCES}` });
+    faults.push({
+      path: "",
+      message: `${declared.length} things are more than the ${MAX_RESOURCES} that the NVA takes at once: make it several files, and apply them without --prune`,
+    });
   if (faults.length === 0) return declared;
   return { faults: faults.sort((a, b) => order(a) - order(b)) };
 }

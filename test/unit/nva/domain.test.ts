@@ -79,7 +79,9 @@ test("a file that grows by its aliases is refused before it is large", () => {
 
 test("more things than the NVA takes at once are refused", () => {
   const all = Array.from({ length: 10_001 }, (_, i) => `t${i}: {}`).join("\n  ");
-  expect(faults(`tenants:\n  ${all}`)).toEqual(["10001 things are more than 10000"]);
+  expect(faults(`tenants:\n  ${all}`)).toEqual([
+    expect.stringMatching(/^10001 things are more than the 10000/),
+  ]);
 });
 
 describe("a person may write", () => {
