@@ -11,6 +11,7 @@ export type Listening = { port: number; close(): void };
 
 /** What has not finished its handshake by then is closed, milliseconds. */
 const HANDSHAKE_MS = 10_000;
+const MAX_UNFINISHED = 1_000;
 
 /**
  * Takes in connections for a gRPC server with mutual TLS. Whose certificate we do not trust is told so in a gRPC status,
@@ -32,7 +33,9 @@ export async function listenTls(
     ALPNProtocols: ["h2"],
     handshakeTimeout: HANDSHAKE_MS,
   });
+  const unfinished = boundUnfinished(listener, log);
   listener.on("secureConnection", (socket: TLSSocket) => {
+    unfinished.finished(socket);
     socket.on("error", () => undefined); // what follows is a close
     if (socket.authorized) return injector.injectConnection(socket);
     const code = String(socket.authorizationError);
@@ -56,6 +59,28 @@ export async function listenTls(
     close: () => {
       forget();
       close();
+    },
+  };
+}
+
+/** A handshake that is not finished costs memory, and nobody has shown who he is: so many at a time, and no more. */
+function boundUnfinished(listener: tls.Server, log: Log): { finished(socket: Ended): void } {
+  const sockets = new Set<Socket>();
+  let limit = MAX_UNFINISHED;
+  listener.prependListener("connection", (socket: Socket) => {
+    if (sockets.size >= limit) {
+      log.warn({ peer: socket.remoteAddress }, "too many unfinished TLS handshakes: closed");
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  return {
+    finished: ({ _parent: parent }) => {
+      if (parent === undefined)
+        limit = Number.POSITIVE_INFINITY; // a Node that does not tell which one it was
+      else sockets.delete(parent);
     },
   };
 }

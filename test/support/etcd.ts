@@ -8,9 +8,8 @@ import { readTls, type TlsFiles } from "@nve/program/tls-files";
 import { until } from "./lab.ts";
 
 /** Whether the tests with etcd can run here: `npm run setup` installs it. */
-export const hasEtcd = (process.env.PATH ?? "")
-  .split(delimiter)
-  .some((folder) => existsSync(join(folder, "etcd")));
+const { PATH = "" } = process.env;
+export const hasEtcd = PATH.split(delimiter).some((folder) => existsSync(join(folder, "etcd")));
 
 export type EtcdCluster = {
   endpoints: readonly string[];

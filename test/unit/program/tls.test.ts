@@ -160,6 +160,22 @@ test("TLS 1.2 is refused", async () => {
   await logged(/the other side has no TLS 1.3/);
 });
 
+test("of a thousand who finish no handshake none costs the next one its place for long", async () => {
+  const address = await server(ca.files(nvaSubject));
+  const port = Number(address.split(":")[1]);
+  const held = Array.from({ length: 1_010 }, () => netConnect(port, "127.0.0.1"));
+  closing.push(() => {
+    for (const socket of held) socket.destroy();
+  });
+  for (const socket of held) socket.on("error", () => undefined);
+  await logged(/too many unfinished TLS handshakes: closed/);
+  await expect(ask(address, ca.files(alice))).rejects.toThrow(/cannot talk to|nobody answers/);
+  for (const socket of held) socket.destroy();
+  await expect
+    .poll(() => ask(address, ca.files(alice)).catch(String), { timeout: 4_000 })
+    .toMatchObject({ vns: 7 });
+});
+
 test("who connects and goes without a word is no warning", async () => {
   const [, port] = (await server(ca.files(nvaSubject))).split(":");
   const socket = netConnect(Number(port), "127.0.0.1");
