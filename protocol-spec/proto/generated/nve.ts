@@ -147,12 +147,30 @@ export interface WatchRequest {
   applied: bigint;
   /** in the first request */
   nveId: string;
+  select?: SelectionChange | undefined;
 }
 
 export interface VnWatch {
   vnId: number;
   /** absent: snapshot */
-  cursor: Cursor | undefined;
+  cursor:
+    | Cursor
+    | undefined;
+  /** pull (A18): the VN, its members, and the mappings of these MACs; absent: of all */
+  only?: Selection | undefined;
+}
+
+/** Each of these is told as it is when it is selected, whatever the cursor, and then whenever it changes. */
+export interface Selection {
+  /** 65536 at most */
+  macs: Buffer[];
+}
+
+/** Of a VN that is watched with `only`. */
+export interface SelectionChange {
+  vnId: number;
+  add: Buffer[];
+  remove: Buffer[];
 }
 
 export interface WatchEvent {
@@ -249,12 +267,17 @@ export interface DigestsResponse {
   revision: bigint;
 }
 
-/** XOR of the first 8 octets of SHA-256 over each mapping's key and value (protocol-spec/README.md), and their number. */
+/**
+ * XOR of the first 8 octets of SHA-256 over each mapping's key and value (protocol-spec/README.md), and their number;
+ * of the members the same.
+ */
 export interface VnDigest {
   vnId: number;
   mappings: number;
   members: number;
+  /** of the mappings */
   digest: bigint;
+  membersDigest?: bigint | undefined;
 }
 
 function createBaseNveMessage(): NveMessage {
@@ -1316,7 +1339,7 @@ export const ClaimRefusal: MessageFns<ClaimRefusal> = {
 };
 
 function createBaseWatchRequest(): WatchRequest {
-  return { add: [], remove: [], applied: 0n, nveId: "" };
+  return { add: [], remove: [], applied: 0n, nveId: "", select: undefined };
 }
 
 export const WatchRequest: MessageFns<WatchRequest> = {
@@ -1339,6 +1362,9 @@ export const WatchRequest: MessageFns<WatchRequest> = {
     }
     if (message.nveId !== "") {
       writer.uint32(34).string(message.nveId);
+    }
+    if (message.select !== undefined) {
+      SelectionChange.encode(message.select, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1398,6 +1424,14 @@ export const WatchRequest: MessageFns<WatchRequest> = {
             message.nveId = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.select = SelectionChange.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1419,12 +1453,15 @@ export const WatchRequest: MessageFns<WatchRequest> = {
     message.remove = object.remove?.map((e) => e) || [];
     message.applied = (object.applied !== undefined && object.applied !== null) ? BigInt(object.applied) : 0n;
     message.nveId = object.nveId ?? "";
+    message.select = (object.select !== undefined && object.select !== null)
+      ? SelectionChange.fromPartial(object.select)
+      : undefined;
     return message;
   },
 };
 
 function createBaseVnWatch(): VnWatch {
-  return { vnId: 0, cursor: undefined };
+  return { vnId: 0, cursor: undefined, only: undefined };
 }
 
 export const VnWatch: MessageFns<VnWatch> = {
@@ -1434,6 +1471,9 @@ export const VnWatch: MessageFns<VnWatch> = {
     }
     if (message.cursor !== undefined) {
       Cursor.encode(message.cursor, writer.uint32(18).fork()).join();
+    }
+    if (message.only !== undefined) {
+      Selection.encode(message.only, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1467,6 +1507,14 @@ export const VnWatch: MessageFns<VnWatch> = {
             message.cursor = Cursor.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.only = Selection.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1488,6 +1536,141 @@ export const VnWatch: MessageFns<VnWatch> = {
     message.cursor = (object.cursor !== undefined && object.cursor !== null)
       ? Cursor.fromPartial(object.cursor)
       : undefined;
+    message.only = (object.only !== undefined && object.only !== null) ? Selection.fromPartial(object.only) : undefined;
+    return message;
+  },
+};
+
+function createBaseSelection(): Selection {
+  return { macs: [] };
+}
+
+export const Selection: MessageFns<Selection> = {
+  encode(message: Selection, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.macs) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Selection {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSelection();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.macs.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Selection>): Selection {
+    return Selection.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Selection>): Selection {
+    const message = createBaseSelection();
+    message.macs = object.macs?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseSelectionChange(): SelectionChange {
+  return { vnId: 0, add: [], remove: [] };
+}
+
+export const SelectionChange: MessageFns<SelectionChange> = {
+  encode(message: SelectionChange, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnId !== 0) {
+      writer.uint32(8).uint32(message.vnId);
+    }
+    for (const v of message.add) {
+      writer.uint32(18).bytes(v!);
+    }
+    for (const v of message.remove) {
+      writer.uint32(26).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SelectionChange {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSelectionChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.add.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.remove.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SelectionChange>): SelectionChange {
+    return SelectionChange.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SelectionChange>): SelectionChange {
+    const message = createBaseSelectionChange();
+    message.vnId = object.vnId ?? 0;
+    message.add = object.add?.map((e) => e) || [];
+    message.remove = object.remove?.map((e) => e) || [];
     return message;
   },
 };
@@ -2698,7 +2881,7 @@ export const DigestsResponse: MessageFns<DigestsResponse> = {
 };
 
 function createBaseVnDigest(): VnDigest {
-  return { vnId: 0, mappings: 0, members: 0, digest: 0n };
+  return { vnId: 0, mappings: 0, members: 0, digest: 0n, membersDigest: undefined };
 }
 
 export const VnDigest: MessageFns<VnDigest> = {
@@ -2717,6 +2900,12 @@ export const VnDigest: MessageFns<VnDigest> = {
         throw new globalThis.Error("value provided for field message.digest of type fixed64 too large");
       }
       writer.uint32(33).fixed64(message.digest);
+    }
+    if (message.membersDigest !== undefined) {
+      if (BigInt.asUintN(64, message.membersDigest) !== message.membersDigest) {
+        throw new globalThis.Error("value provided for field message.membersDigest of type fixed64 too large");
+      }
+      writer.uint32(41).fixed64(message.membersDigest);
     }
     return writer;
   },
@@ -2766,6 +2955,14 @@ export const VnDigest: MessageFns<VnDigest> = {
             message.digest = reader.fixed64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.membersDigest = reader.fixed64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2787,6 +2984,9 @@ export const VnDigest: MessageFns<VnDigest> = {
     message.mappings = object.mappings ?? 0;
     message.members = object.members ?? 0;
     message.digest = (object.digest !== undefined && object.digest !== null) ? BigInt(object.digest) : 0n;
+    message.membersDigest = (object.membersDigest !== undefined && object.membersDigest !== null)
+      ? BigInt(object.membersDigest)
+      : undefined;
     return message;
   },
 };
