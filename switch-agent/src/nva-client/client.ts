@@ -145,6 +145,7 @@ export class NvaClient implements Nva {
       log,
       all,
       onWelcome: () => this.#welcome(client),
+      onEvent: this.#options.onEvent,
       onLost: (reason) => this.#lost(reason),
     });
   }

@@ -13,6 +13,7 @@ import {
   OutOfRange,
   prefixFromOctets,
   prefixParts,
+  printable,
   type Uuid,
   uuidFrom,
   uuidOctets,
@@ -26,6 +27,7 @@ import {
   type Delta,
   type Denial,
   DenialCode,
+  type Disconnect,
   type NveMessage,
   type VnicAddress,
   type WatchRequest,
@@ -53,6 +55,7 @@ import type { Parcel } from "./outbox.ts";
 export type {
   AdmitRequest,
   AdmitResponse,
+  Disconnect,
   NvaMessage,
   NveClient,
   NveMessage,
@@ -102,6 +105,8 @@ const claimOf = (claim: LocalClaim): Claim => ({
   anycast: false,
   suspended: claim.suspended,
   gleaned: claim.gleaned ?? false,
+  station: claim.station && Buffer.from(macOctets(claim.station)),
+  authenticated: claim.authenticated,
 });
 
 /** @param incarnation 16 octets, new at each start */
@@ -155,6 +160,20 @@ export const watchOf = (
   applied: change.applied ?? 0n,
   nveId: self.nve,
 });
+
+/** Whom the NVA wants to go. What cannot be read is left out and handed to `odd`. */
+export function disconnectOf(
+  { vnId, vnics, reason }: Disconnect,
+  odd: (reason: string) => void,
+): NveEvent | undefined {
+  const vn = attempt(() => VnId(vnId), odd);
+  if (vn === undefined) return undefined;
+  const known = vnics.flatMap((octets) => attempt(() => uuidFrom(octets), odd) ?? []);
+  return { on: "disconnect", vn, vnics: known, reason: printable(reason).slice(0, REASON_LENGTH) };
+}
+
+/** Characters of a reason: it goes to the station and into logs. */
+const REASON_LENGTH = 255;
 
 /** What is asked of the NVA before a VNIC joins a VN. */
 export type Admission = {

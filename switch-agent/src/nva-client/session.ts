@@ -2,11 +2,13 @@ import type { Clock } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import { tlsReason } from "@nve/program/tls-reason";
 import { Instant } from "@nve/protocol-spec";
-import type { Report, Verdict } from "@nve/switch-agent/nve";
+import type { NveEvent, Report, Verdict } from "@nve/switch-agent/nve";
 import {
   type AdmitRequest,
   admissionsOf,
   alive,
+  type Disconnect,
+  disconnectOf,
   helloOf,
   type NvaMessage,
   type NveMessage,
@@ -38,6 +40,7 @@ type SessionOptions = {
   /** All that there is to report now (H18). */
   all(): Report;
   onWelcome(): void;
+  onEvent(event: NveEvent): void;
   onLost(reason: string): void;
 };
 
@@ -128,6 +131,7 @@ export class Session {
     if (message?.$case === "welcome") this.#welcome(message.value);
     else if (message?.$case === "ack") this.#ack(message.value);
     else if (message?.$case === "verdicts") this.#questions?.heard(message.value);
+    else if (message?.$case === "disconnect") this.#disconnect(message.value);
   }
 
   #welcome({ version, admissions }: Welcome): void {
@@ -143,6 +147,13 @@ export class Session {
     this.#options.onWelcome();
     this.#outbox = new Outbox(this.#options.all());
     this.#flush();
+  }
+
+  #disconnect(message: Disconnect): void {
+    const { log, onEvent } = this.#options;
+    const odd = (reason: string) => log.warn({ reason }, "the NVA said what cannot be");
+    const event = disconnectOf(message, odd);
+    if (event !== undefined) onEvent(event);
   }
 
   #ack({ refused }: ReportAck): void {

@@ -1,4 +1,4 @@
-import { type Instant, type Mac, VdpError, type VnId } from "@nve/protocol-spec";
+import { type Instant, type Mac, type Uuid, VdpError, type VnId } from "@nve/protocol-spec";
 import { Believer } from "./believer.ts";
 import type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 import { Fdb, type RemoteChange } from "./fdb.ts";
@@ -126,7 +126,11 @@ export class NveCore {
       case "vn":
         return this.#vn(event.info);
       case "vn-gone":
-        return this.#vnGone(event.vn);
+        this.#disconnect(event.vn, `VN ${event.vn} was deleted`);
+        this.infos.delete(event.vn);
+        return this.#served.touch(event.vn);
+      case "disconnect":
+        return this.#disconnect(event.vn, `the NVA says no: ${event.reason}`, new Set(event.vnics));
       case "snapshot-begin":
         this.fdb.beginSnapshot(event.vn);
         return undefined;
@@ -301,16 +305,14 @@ export class NveCore {
     if (clash !== undefined) this.#log("warn", "VN change not taken", reasons(clash));
   }
 
-  /** Deleted at the NVA: nobody stays in it. A VSI of several VNs goes whole, as stations do (spec/vdp.md 3). */
-  #vnGone(vn: VnId): undefined {
+  /** Nobody stays in a VN, or these do not. A VSI of several VNs goes whole, as stations do (spec/vdp.md 3). */
+  #disconnect(vn: VnId, why: string, vnics?: ReadonlySet<Uuid>): undefined {
     for (const key of [...this.tree.members(vn)]) {
-      const port = this.vsis.get(key)?.ask.port;
-      const why = `VN ${vn} was deleted`;
-      if (port !== undefined) this.#out.push({ do: "order-de-associate", port, vsi: key, why });
+      const ask = this.vsis.get(key)?.ask;
+      if (ask === undefined || vnics?.has(ask.vnic) === false) continue;
+      this.#out.push({ do: "order-de-associate", port: ask.port, vsi: key, why });
       this.#release(key, why);
     }
-    this.infos.delete(vn);
-    this.#served.touch(vn);
   }
 
   /** Puts an earlier state of a VSI back in force, or takes the VSI out; nothing is pending afterwards. */

@@ -34,13 +34,14 @@ export class Difference {
 }
 
 /**
- * Would the NVA see a difference? The port is told but is no reason to tell: a move between two ports of
+ * Would the NVA see a difference? Port and station are told but are no reason to tell: a move between two ports of
  * one NVE is not announced (H20).
  */
 const sameClaim = (a: LocalClaim, b: LocalClaim): boolean =>
   a.vnic === b.vnic &&
   a.suspended === b.suspended &&
   a.gleaned === b.gleaned &&
+  a.authenticated === b.authenticated &&
   sameIps(a.ips, b.ips);
 
 const sameIps = (a: readonly IpPrefix[], b: readonly IpPrefix[]): boolean =>

@@ -1,4 +1,4 @@
-import type { Filters, Instant, Mac, Vid, VnId, VsiAddress } from "@nve/protocol-spec";
+import type { Filters, Instant, Mac, Uuid, Vid, VnId, VsiAddress } from "@nve/protocol-spec";
 import type { RemoteChange } from "./fdb.ts";
 import type { Sample } from "./glean.ts";
 import type { AccessRules, IntentChange } from "./intents.ts";
@@ -27,6 +27,8 @@ export type NveEvent =
   | { on: "nva"; connected: boolean }
   | { on: "vn"; info: VnInfo }
   | { on: "vn-gone"; vn: VnId }
+  /** The NVA says that these may stay in the VN no more, and why (H26). */
+  | { on: "disconnect"; vn: VnId; vnics: readonly Uuid[]; reason: string }
   | { on: "snapshot-begin" | "snapshot-end"; vn: VnId }
   | { on: "remote"; change: RemoteChange }
   /** Something was seen at an access that gleans (H16). */

@@ -2,7 +2,7 @@ import type { Instant, IpAddress, IpPrefix, Mac, Uuid, VnId, Vni } from "@nve/pr
 import type { GleanedMac } from "./glean.ts";
 import type { AccessIntent, AccessRules, LocalPlace, Place } from "./intents.ts";
 import type { Port } from "./ports.ts";
-import type { Granted, LocalClaim, PortTag } from "./vsi.ts";
+import type { Ask, Granted, LocalClaim, PortTag } from "./vsi.ts";
 
 /** A VNIC that is active in one VN, and what it has there. */
 export type LocalVnic = {
@@ -14,6 +14,8 @@ export type LocalVnic = {
   up: boolean;
   hypervisor: string;
   suspended: boolean;
+  station?: Mac;
+  authenticated?: true;
   /** Counts up with each association: the latest has the MAC, as after a move between two ports (H20). */
   order: number;
   /** Who says what is in it, and since when. */
@@ -33,8 +35,26 @@ export function localVnic(
   if (ask.mode !== "associate" || vid === undefined) return undefined;
   const { vnic, port, hypervisor, suspended, rules = ofPort } = ask;
   const by = filters.by === "fixed" ? "static" : "signalled";
-  return { vnic, port, vid, rules, up, hypervisor, suspended, order, by, since, macs };
+  const known = {
+    vnic,
+    port,
+    vid,
+    rules,
+    up,
+    hypervisor,
+    suspended,
+    order,
+    by,
+    since,
+    macs,
+  } as const;
+  return { ...known, ...asker(ask) };
 }
+
+const asker = ({ station, authenticated }: Pick<Ask, "station" | "authenticated">) => ({
+  ...(station !== undefined && { station }),
+  ...(authenticated && { authenticated: true as const }),
+});
 
 export const localPlace = ({ port, vid }: LocalVnic): LocalPlace => ({ is: "local", port, vid });
 
@@ -81,5 +101,6 @@ const none: ReadonlySet<IpPrefix> = new Set();
 
 function claimOf(vn: VnId, mac: Mac, vnic: LocalVnic, ips: Iterable<IpPrefix>): LocalClaim {
   const { vnic: name, hypervisor, port, suspended } = vnic;
-  return { vn, mac, ips: [...ips].sort(), vnic: name, hypervisor, port, suspended };
+  const claim = { vn, mac, ips: [...ips].sort(), vnic: name, hypervisor, port, suspended };
+  return { ...claim, ...asker(vnic) };
 }

@@ -83,6 +83,9 @@ export type LocalClaim = {
   suspended: boolean;
   /** Seen in frames, nobody said it (H16). */
   gleaned?: true;
+  /** Source of the VDP that asked for the VNIC, and whether it has proven a key: the NVA's policies ask (H26). */
+  station?: Mac;
+  authenticated?: true;
 };
 
 /** One entry of the filter info, resolved: which VN, with which tag if one was named, which MAC if any. */

@@ -1,4 +1,4 @@
-import { IpAddress, VdpError, Vid, type VnId } from "@nve/protocol-spec";
+import { IpAddress, Mac, VdpError, Vid, type VnId } from "@nve/protocol-spec";
 import { beforeEach, expect, test } from "vitest";
 import { a, Bench, b, blue, groups, infoOf, port, red, tor2, vnicOf, vniOf } from "./nve-bench.ts";
 
@@ -295,6 +295,34 @@ test("a VN that is deleted takes its VSIs with it, and each station is told", ()
     ["vm2", "swp2", `VN ${red} was deleted`],
   ]);
   expect([nve.intents.length, nve.core.vsis.size]).toEqual([0, 0]);
+});
+
+test("H26: whom the NVA wants to go is let go of with its reason, whole, and nobody else is", () => {
+  nve.ask("vm1", "swp1", groups([red, a], [blue, a]));
+  nve.ask("vm2", "swp2", groups([red, b]));
+  const vnics = [vnicOf("vm1"), vnicOf("nobody")];
+  nve.feed({ on: "disconnect", vn: red, vnics, reason: 'policy "no-lab" keeps it out' });
+  expect(nve.did("order-de-associate")).toEqual([
+    {
+      do: "order-de-associate",
+      port: "swp1",
+      vsi: "vm1",
+      why: 'the NVA says no: policy "no-lab" keeps it out',
+    },
+  ]);
+  expect([...nve.core.vsis.keys()]).toEqual(["vm2"]);
+  expect([...nve.claims.keys()]).toEqual([`${red} ${b}`]);
+  nve.feed({ on: "disconnect", vn: blue, vnics, reason: "late" });
+  expect(nve.effects).toEqual([]);
+});
+
+test("H26: a claim says which station asked for the VNIC, and that it has proven a key", () => {
+  const station = Mac("52:54:00:aa:00:07");
+  nve.ask("vm1", "swp1", groups([red, a]), { station });
+  expect(nve.claims.get(`${red} ${a}`)).toMatchObject({ station });
+  expect(nve.claims.get(`${red} ${a}`)).not.toHaveProperty("authenticated");
+  nve.ask("vm1", "swp1", groups([red, a]), { station, authenticated: true });
+  expect(nve.claims.get(`${red} ${a}`)).toMatchObject({ station, authenticated: true });
 });
 
 test("a verdict that comes after the VSI is gone, or asked anew, does nothing", () => {

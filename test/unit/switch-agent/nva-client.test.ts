@@ -5,7 +5,16 @@ import type grpc from "@grpc/grpc-js";
 import { systemClock } from "@nve/linux/clock";
 import { createLog } from "@nve/program/log";
 import { type Serving, serve, unary } from "@nve/program/rpc";
-import { IpAddress, ipOctets, Mac, macOctets, NveId, Uuid, VnId } from "@nve/protocol-spec";
+import {
+  IpAddress,
+  ipOctets,
+  Mac,
+  macOctets,
+  NveId,
+  Uuid,
+  uuidOctets,
+  VnId,
+} from "@nve/protocol-spec";
 import {
   type AdmitRequest,
   DenialCode,
@@ -227,6 +236,26 @@ test("H25: a watch that stands still while the session lives: the NVA is lost, a
   } finally {
     clearInterval(alive);
   }
+});
+
+test("H26: whom the NVA wants to go is an event, as far as it can be read; a claim says what its station proved", async () => {
+  const proven = { ...claim(a), station: b, authenticated: true } as const;
+  all = { ...nothing, claims: [proven, claim(b)] };
+  await connected();
+  const bad = Buffer.from([1, 2, 3]);
+  const vnics = [Buffer.from(uuidOctets(vnic)), bad];
+  const value = { vnId: vn, vnics, reason: "not\u001b[31m registered" };
+  nva.connect?.write({ message: { $case: "disconnect", value: { ...value, vnId: 0 } } });
+  nva.connect?.write({ message: { $case: "disconnect", value } });
+  await until("told", () => events.some(({ on }) => on === "disconnect"));
+  const told = events.filter(({ on }) => on === "disconnect");
+  expect(told).toEqual([{ on: "disconnect", vn, vnics: [vnic], reason: expect.any(String) }]);
+  expect(JSON.stringify(told)).not.toContain("001b");
+  await until("reported", () => nva.reports.length > 0);
+  expect(nva.reports[0]?.claims).toMatchObject([
+    { station: Buffer.from(macOctets(b)), authenticated: true },
+    { station: undefined },
+  ]);
 });
 
 test("A7: the NVA grants or denies, with its reason", async () => {

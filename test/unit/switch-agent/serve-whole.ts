@@ -5,6 +5,7 @@ import { placeKey } from "@nve/switch-agent/nve";
 type Local = {
   vnic: string;
   hypervisor: string;
+  asker: { station?: Mac; authenticated?: true };
   suspended: boolean;
   at: Place & { is: "local"; vid: PortTag };
   rules: object;
@@ -52,9 +53,13 @@ function localsOf(core: NveCore, vn: VnId): Local[] {
     const macs = core.tree.content(key)?.get(vn);
     if (granted?.ask.mode !== "associate" || port === undefined) return [];
     if (vid === undefined || macs === undefined) return [];
-    const { vnic, hypervisor, suspended, rules = port.rules } = granted.ask;
+    const { vnic, hypervisor, suspended, station, rules = port.rules } = granted.ask;
+    const proven = granted.ask.authenticated ? ({ authenticated: true } as const) : {};
+    const asker = { ...(station !== undefined && { station }), ...proven };
     const at = { is: "local", port: granted.ask.port, vid } as const;
-    return [{ vnic, hypervisor, suspended, at, rules, up: port.up, order: granted.order, macs }];
+    return [
+      { vnic, hypervisor, asker, suspended, at, rules, up: port.up, order: granted.order, macs },
+    ];
   });
   return locals.sort((a, b) => a.order - b.order);
 }
@@ -104,5 +109,5 @@ function claimsOf({ gleaned }: NveCore, vn: VnId, { owners, places }: Here) {
 
 const claim = (vn: VnId, mac: Mac, from: Local, ips: readonly IpPrefix[], suspended: boolean) => ({
   ...{ vn, mac, ips: [...ips].sort(), vnic: from.vnic, hypervisor: from.hypervisor },
-  ...{ port: from.at.port, suspended },
+  ...{ port: from.at.port, suspended, ...from.asker },
 });
