@@ -29,9 +29,6 @@ export const emptyRoster = (uplinks: readonly string[]): Roster => ({
  * What the books of all uplinks shall have, so that each VNIC is connected as the operator wants it, each VN over the
  * uplink that `Spread` says. A request is done when all its VNs are granted, and leaves nothing behind when one is
  * refused. The books are looked at, never changed: `feed` says what they are to be told.
- *
- * The roster is handed over: its VNICs are changed in their place, and only the one that is given back may be used
- * afterwards.
  */
 export function stepRoster(
   roster: Roster,
@@ -40,7 +37,7 @@ export function stepRoster(
   env: Env,
 ): readonly [Roster, ...RosterAction[]] {
   const work: Work = {
-    nics: roster.nics,
+    nics: new Map(roster.nics),
     spread: roster.spread,
     binds: roster.binds,
     calls: roster.calls,
@@ -52,13 +49,12 @@ export function stepRoster(
     feeds: [],
     outcomes: [],
   };
-  const before = roster.nics.size;
   handle(work, event);
   for (const name of work.touched) {
     const nic = work.nics.get(name);
     if (nic !== undefined) place(work, nic);
   }
-  if (work.nics.size < before || event.on === "change") leaveUnused(work);
+  if (work.nics.size < roster.nics.size || event.on === "change") leaveUnused(work);
   const { nics, spread, bind, calls } = work;
   const binds = work.binds + (bind ? 1 : 0);
   const deadline = deadlineOf(work);
@@ -173,13 +169,8 @@ function stop(work: Work): void {
   work.bind = true;
 }
 
-function on(nics: Work["nics"], interfaceName: string): Nic | undefined {
-  for (const nic of nics.values()) if (nic.interface === interfaceName) return nic;
-  return undefined;
-}
-
 function taken({ nics }: Work, name: Uuid, of: string): string | undefined {
-  const other = nics.get(name) ?? on(nics, of);
+  const other = nics.get(name) ?? [...nics.values()].find((nic) => nic.interface === of);
   if (other === undefined) return undefined;
   const which = other.name === name ? `VNIC ${name}` : `interface ${of}`;
   if (other.leaving) {

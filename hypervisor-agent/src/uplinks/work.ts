@@ -7,7 +7,7 @@ import { type Move, type Spread, type SpreadEvent, stepSpread, type VnKey } from
 /** All VNICs of this host, and which of their VNs goes over which uplink. */
 export type Roster = {
   is: "roster";
-  nics: Map<Uuid, Nic>;
+  nics: ReadonlyMap<Uuid, Nic>;
   spread: Spread;
   /** Number of the latest bindings. */
   binds: number;
@@ -52,7 +52,7 @@ export type RosterAction =
 
 /** One step in the making. */
 export type Work = {
-  readonly nics: Map<Uuid, Nic>;
+  nics: Map<Uuid, Nic>;
   spread: Spread;
   binds: number;
   calls: number;
