@@ -103,17 +103,14 @@ export async function change<K extends Kind>(
   try {
     return await put(nva, of.kind, after, expect ?? revision, key);
   } catch (error) {
-    throw changedMeanwhile(error, `${nounOf(of.kind)} ${key}`);
+    throw changedMeanwhile(error);
   }
 }
 
-/** The one message for what somebody else has changed; any other error as it is. */
-export function changedMeanwhile(error: unknown, what: string): unknown {
+/** The NVA says that it is not as expected: nothing was done then. Any other error as it is. */
+export function changedMeanwhile(error: unknown): unknown {
   if (!isAborted(error) || !(error instanceof Refused)) return error;
-  return new Refused(
-    `${what} is not as it was expected to be: somebody has changed it (${error.message}). Nothing was done: look again, then repeat`,
-    { cause: error },
-  );
+  return new Refused(`nothing was done: ${error.message}`, { cause: error });
 }
 
 function deleteCommand<K extends Kind>(parent: Command, outside: Outside, of: Declaring<K>): void {
@@ -130,7 +127,7 @@ function deleteCommand<K extends Kind>(parent: Command, outside: Outside, of: De
         try {
           return [name, (await call(nva, nva.deleteResource, request)).revision] as const;
         } catch (error) {
-          throw changedMeanwhile(error, `${nounOf(of.kind)} ${name}`);
+          throw changedMeanwhile(error);
         }
       });
       showOne({ deleted: key, revision }, outputOf(outside, options));

@@ -216,7 +216,7 @@ function deleteCommand(outside: Outside): Command {
       if (expected === undefined) return call(nva, nva.deleteVn, { vn: vnRef(ref), force });
       const key = { kind: wireKind("vn"), key: await vnPathOf(nva, ref) };
       return call(nva, nva.deleteResource, { key, force, expected }).catch((error: unknown) => {
-        throw changedMeanwhile(error, `VN ${key.key}`);
+        throw changedMeanwhile(error);
       });
     });
     showOne({ deleted: ref, revision: Number(revision) }, outputOf(outside, options));
