@@ -211,6 +211,24 @@ describe("what is in use is not deleted, and its users are named; by force", () 
     expect(world.all.catalogue.vnic(uuid(9))?.vns).toEqual([{ vnId: red, macs: [] }]);
   });
 
+  test("who refers to it no more does not keep it", () => {
+    const { put, remove, all } = domain();
+    put(profile("web"));
+    put(vn("red", { profile: "web" }));
+    put(vnic(9, ["default/blue", "default/red"]));
+    put(binding("default/blue", 1, "tor1"));
+    put(vn("red"));
+    put(vnic(9, ["default/red"]));
+    remove("binding", `default/blue/${mac(1)}`);
+    expect([remove("profile", "web"), remove("vn", "blue")]).toEqual(["done", "done"]);
+    put(vn("shop", { tenant: "acme" }));
+    remove("vn", "acme/shop");
+    expect(remove("tenant", "acme")).toBe("done");
+    remove("vnic", uuid(9));
+    expect(remove("vn", "red")).toBe("done");
+    expect(all.vnCount).toBe(0);
+  });
+
   test("what is not there cannot be deleted", () => {
     const { remove } = domain();
     expect(remove("vn", "default/gone")).toMatch(/^missing: there is no VN "default\/gone"/);
