@@ -211,7 +211,7 @@ export interface ApplyRequest {
   /** also where VNICs are attached */
   force: boolean;
   dryRun: boolean;
-  /** the store's revision that a dry run told: nothing has changed since */
+  /** the revision that a dry run told: nothing declared has changed since */
   expected?: bigint | undefined;
 }
 
