@@ -168,13 +168,13 @@ test("of a thousand who finish no handshake none costs the next one its place fo
     for (const socket of held) socket.destroy();
   });
   for (const socket of held) socket.on("error", () => undefined);
-  await logged(/too many unfinished TLS handshakes: closed/);
+  await expect.poll(() => said, { timeout: 20_000 }).toMatch(/too many unfinished TLS handshakes/);
   await expect(ask(address, ca.files(alice))).rejects.toThrow(/cannot talk to|nobody answers/);
   for (const socket of held) socket.destroy();
   await expect
-    .poll(() => ask(address, ca.files(alice)).catch(String), { timeout: 4_000 })
+    .poll(() => ask(address, ca.files(alice)).catch(String), { timeout: 20_000 })
     .toMatchObject({ vns: 7 });
-});
+}, 60_000);
 
 test("who connects and goes without a word is no warning", async () => {
   const [, port] = (await server(ca.files(nvaSubject))).split(":");
