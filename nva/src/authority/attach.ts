@@ -95,6 +95,17 @@ export function letGo(
   }
 }
 
+/** Its VN is going with all that it has: that they go with it is remembered. */
+export function noteEnd(nve: NveState, vn: VnState, effects: Effects): void {
+  const seen = new Set<Uuid>();
+  for (const claim of claimsAt(nve, vn)) {
+    const { vnic } = claim;
+    if (vnic === undefined || seen.has(vnic)) continue;
+    seen.add(vnic);
+    effects.note(attachment("vnic.disconnect", vnic, vn, claim, "nva", "the VN was deleted"));
+  }
+}
+
 /** Who else has the IPs that are new with this claim. */
 function rivalsOf(vn: VnState, claim: Claim, own: Claim | undefined): [IpPrefix, Claim][] {
   return claim.ips.flatMap((ip) => {

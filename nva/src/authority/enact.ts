@@ -1,4 +1,5 @@
 import type { Instant, NveId, VnId } from "@nve/protocol-spec";
+import { noteEnd } from "./attach.ts";
 import type { Catalogue, DeclaredChange, Entry } from "./catalogue.ts";
 import type { Binding } from "./declared.ts";
 import { forgetVn, type NveState, usesVn } from "./nve-state.ts";
@@ -84,6 +85,7 @@ function dropVn({ vns, nves }: Domain, state: VnState, effects: Effects): void {
     const { nveId } = nve.row.location;
     if (nve.members.has(vnId))
       effects.changes.push({ table: "member", key: memberKey(vnId, nveId) });
+    noteEnd(nve, state, effects);
     const source = nveSource(nveId);
     for (const mac of nve.macs.get(vnId) ?? []) nve.ips -= state.ipsOf(mac, source);
     forgetVn(nve, vnId);

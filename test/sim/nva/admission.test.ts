@@ -145,6 +145,20 @@ test("A19: two NVEs that take an address from each other are found out, listed, 
   ]);
 });
 
+test("H26: with a VN that is deleted by force its VNICs go, which is remembered of each", async () => {
+  const tor1 = await nva.nve("tor1", "10.0.0.1");
+  const claims = [1, 2].map((n) => claim(n, { vnic: uuid(first) }));
+  await tor1.told({ joinedVns: [1], claims: [...claims, claim(3, { vnic: uuid(second) })] });
+  const vn = { ref: { $case: "alias" as const, value: "blue" } };
+  await call(nva.northbound, nva.northbound.deleteVn, { vn, force: true });
+  const gone = await events({ action: "vnic.disconnect" });
+  expect(gone.map(({ object, reason }) => [object, reason])).toEqual([
+    [first, "the VN was deleted"],
+    [second, "the VN was deleted"],
+  ]);
+  expect(await said("vn.delete")).toEqual(["local vn.delete default/blue"]);
+});
+
 test("what administrators change is remembered with who, what and what was different, over a restart too", async () => {
   await putVn({ mtu: 1400 });
   await nva.restart();
