@@ -44,6 +44,24 @@ test("A13, P1: a domain file makes VNs on demand: before it VMs are refused, aft
   expect(await lab.ping("red1", vm("red3").ip, 20)).toBe(true);
 });
 
+test("A13: at a terminal `nva apply` asks, and only a yes is one", async () => {
+  writeFileSync(file, "tenants: { asked: {} }\n");
+  const answered = (answer: string) =>
+    lab.exec("nva", "sh", "-c", `echo ${answer} | script -qec "nva apply -f ${file}" /dev/null`);
+  const no = await answered("n");
+  expect(no.code).toBe(1);
+  expect(no.stdout).toMatch(/Make it so\? \[y\/N\].*nothing was done/s);
+  const names = async () =>
+    ((await lab.show("nva", "nva", "tenant", "list")) as { name: string }[]).map(
+      ({ name }) => name,
+    );
+  expect(await names()).toEqual(["acme", "default"]);
+  const yes = await answered("y");
+  expect(yes).toMatchObject({ code: 0, stdout: expect.stringMatching(/done at revision/) });
+  expect(await names()).toEqual(["acme", "asked", "default"]);
+  await lab.run("nva", "nva", "tenant", "delete", "asked");
+});
+
 test("A13, P1: what is exported with VMs attached differs in nothing from what there is", async () => {
   const { stdout } = await nva("export");
   expect(stdout).toContain("acme/red:");

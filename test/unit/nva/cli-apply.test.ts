@@ -185,7 +185,7 @@ test("P1: any domain that is applied is exported so that it applies without a di
         await nva.stop();
       }
     }),
-    { numRuns: 20 },
+    { numRuns: 12 },
   );
 }, 60_000);
 

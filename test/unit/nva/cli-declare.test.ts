@@ -222,6 +222,17 @@ describe("P1: update changes what is given and keeps the rest", () => {
   });
 });
 
+test("each command tells in its help what it does, with examples", async () => {
+  for (const noun of ["tenant", "profile", "policy", "vn", "vnic", "binding", "duplicates"]) {
+    const { text } = await run(noun, "--help");
+    expect(text, noun).toMatch(/Examples:\n {2}nva/);
+    for (const [, verb = ""] of text.matchAll(/^ {2}(\w+) \[options\]/gm))
+      expect((await run(noun, verb, "--help")).text).toMatch(/^Usage: nva \w+ \w+/);
+  }
+  for (const command of ["apply", "export", "events"])
+    expect((await run(command, "--help")).text, command).toMatch(/Examples:\n {2}nva/);
+});
+
 test("create of what is there says so, and that update is meant", async () => {
   await run("tenant", "create", "acme");
   const { errors, exitCode } = await run("tenant", "create", "acme", "--max-vns", "1");
