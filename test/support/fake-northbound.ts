@@ -6,15 +6,18 @@ import { type Service, serve } from "@nve/program/rpc";
 import {
   type ApplyRequest,
   type ApplyResponse,
+  type DeleteResourceRequest,
   Event,
   type FollowEventsRequest,
   type Kind,
   type ListEventsRequest,
   NorthboundService,
   NvaStatus,
+  type PutResourceRequest,
   Resource,
   type ResourceChange,
   type ResourceKey,
+  type VnRef,
 } from "@nve/protocol-spec/proto/northbound";
 import { Vn } from "@nve/protocol-spec/proto/types";
 
@@ -88,14 +91,13 @@ export async function fakeNorthbound() {
       )
       .slice(0, pageSize);
 
-  // biome-ignore lint/suspicious/noExplicitAny: each method has a request of its own
-  const methods: Record<string, (request: any) => unknown> = {
+  const methods: Record<string, (request: never) => unknown> = {
     getResource: (key: ResourceKey) => {
       const isId = (one: Resource) =>
         one.of?.$case === "vn" && String(one.of.value.vnId) === key.key;
       return [...resources.values()].find(isId) ?? found(key);
     },
-    putResource: ({ resource, expected }) => {
+    putResource: ({ resource = Resource.create(), expected }: PutResourceRequest) => {
       expectRevision(resource.key, expected);
       return put(resource);
     },
@@ -108,7 +110,7 @@ export async function fakeNorthbound() {
         nextPageToken: isLast ? "" : String(from + 2),
       };
     },
-    deleteResource: ({ key, expected }) => {
+    deleteResource: ({ key, expected }: DeleteResourceRequest) => {
       found(key);
       expectRevision(key, expected);
       resources.delete(idOf(key));
@@ -116,15 +118,15 @@ export async function fakeNorthbound() {
       return { revision };
     },
     apply,
-    getVn: ({ ref }) => {
+    getVn: ({ ref }: VnRef) => {
       const all = [...resources.values()].flatMap(({ of }) =>
         of?.$case === "vn" ? [of.value] : [],
       );
       const vn = all.find(
         ({ vnId, tenant, alias }) =>
-          vnId === ref.value || alias === ref.value || `${tenant}/${alias}` === ref.value,
+          vnId === ref?.value || alias === ref?.value || `${tenant}/${alias}` === ref?.value,
       );
-      if (vn === undefined) throw failure(grpc.status.NOT_FOUND, `no VN ${ref.value}`);
+      if (vn === undefined) throw failure(grpc.status.NOT_FOUND, `no VN ${ref?.value}`);
       const { vnId, name, alias, tenant, mtu, admission, duplicates } = vn;
       const made = { vnId, name, alias, tenant, mtu, admission, duplicates, revision };
       return { ...Vn.create(), ...made, vni: vn.vni ?? 0, profileName: vn.profile };
@@ -149,7 +151,7 @@ export async function fakeNorthbound() {
         before?.(name);
         const method = methods[name];
         if (method === undefined) throw failure(grpc.status.UNIMPLEMENTED, name);
-        done(null, method(call.request));
+        done(null, method(call.request as never));
       } catch (error) {
         done(error as Failure);
       }
@@ -177,7 +179,7 @@ export async function fakeNorthbound() {
       before = what;
     },
     answer(method: string, how: (request: never) => unknown) {
-      methods[method] = how as (request: unknown) => unknown;
+      methods[method] = how;
     },
     /** Something happens: those who follow are told. */
     happen(event: Partial<Event>): void {
