@@ -19,12 +19,16 @@ export function* keysOf({ vn, members, macs }: Touch): Generator<Key> {
 export const sizeOf = ({ vn, members, macs }: Touch): number =>
   (vn ? 1 : 0) + members.size + macs.size;
 
-/** All there is of a VN; goes on rightly while things come and go. */
-export function* everyKey(authority: Authority, vnId: VnId): Generator<Key> {
+/** All there is of a VN, or only these of its MACs; goes on rightly while things come and go. */
+export function* everyKey(
+  authority: Authority,
+  vnId: VnId,
+  only?: ReadonlySet<Mac>,
+): Generator<Key> {
   yield { vn: true };
   const vn = authority.vn(vnId);
   for (const nve of vn?.members ?? []) yield { nve };
-  for (const mac of vn?.macs() ?? []) yield { mac };
+  for (const mac of only ?? vn?.macs() ?? []) yield { mac };
 }
 
 /** Things in one delta, and about as many octets: a gRPC message has 4 MB at most if its reader sets no other limit. */

@@ -44,6 +44,57 @@ describe("a watch", () => {
     expect(await watch.delta()).toMatchObject({ vnId: 2, mappings: [{ mac: macOf(7) }] });
   });
 
+  test("A18: of some MACs only brings the members, and these as they are and as they become", async () => {
+    await started();
+    const tor1 = await nva.nve("tor1", "10.0.0.1");
+    await tor1.told({ joinedVns: [1], claims: [claim(1), claim(2), claim(3)] });
+    const watch = nva.watch("tor2");
+    watch.ask({ add: [{ vnId: 1, cursor: undefined, only: { macs: [macOf(1), macOf(9)] } }] });
+    await watch.until("snapshotEnd");
+    expect(watch.inbox.seen.map(readable)).toEqual([
+      "snapshotBegin",
+      "vn 1 is blue joined tor1 +1@tor1 -9",
+      "snapshotEnd",
+    ]);
+    watch.ask({ select: { vnId: 1, add: [macOf(2)], remove: [macOf(1)] } });
+    expect(readable({ event: { $case: "delta", value: await watch.delta() } })).toBe(
+      "vn 1 +2@tor1",
+    );
+    await tor1.told({ withdrawn: [1, 3].map((n) => ({ vnId: 1, mac: macOf(n) })) });
+    await tor1.told({ withdrawn: [{ vnId: 1, mac: macOf(2) }], claims: [claim(9), claim(10)] });
+    expect(readable({ event: { $case: "delta", value: await watch.delta() } })).toBe(
+      "vn 1 +9@tor1 -2",
+    );
+  });
+
+  test("A18: resumed, tells what is selected whatever the cursor, and nothing else of before", async () => {
+    await started();
+    const tor1 = await nva.nve("tor1", "10.0.0.1");
+    await tor1.told({ joinedVns: [1], claims: [claim(1), claim(2), claim(3)] });
+    const { storeId, revision } = await call(nva.northbound, nva.northbound.status, {});
+    await tor1.told({ claims: [claim(4)] });
+    const watch = nva.watch("tor2");
+    const only = { macs: [macOf(1), macOf(7)] };
+    watch.ask({ add: [{ vnId: 1, cursor: { storeId, revision }, only }] });
+    expect(readable({ event: { $case: "delta", value: await watch.delta() } })).toBe(
+      "vn 1 +1@tor1 -7",
+    );
+  });
+
+  test("A18: a selection of too many MACs, or of what is none, ends the watch with the reason", async () => {
+    await started();
+    const odd = nva.watch("tor2");
+    odd.ask({ select: { vnId: 1, add: [Buffer.from([1])], remove: [] } });
+    expect(await odd.inbox.ended).toContain("a MAC address has 6 octets");
+    const many = nva.watch("tor3");
+    many.ask({ add: [{ vnId: 1, cursor: undefined, only: { macs: [] } }] });
+    const add = Array.from({ length: 65_537 }, (_, n) =>
+      Buffer.from([2, 0, 0, n >> 16, n >> 8, n]),
+    );
+    many.ask({ select: { vnId: 1, add, remove: [] } });
+    expect(await many.inbox.ended).toContain("more than 65536 MACs selected of one VN");
+  });
+
   test("brings a bookmark each second, also with no VN in it", async () => {
     await started();
     const watch = nva.watch("tor1");
