@@ -1,19 +1,23 @@
 // What the NVA does in a second, how soon it tells whom, and what it costs. docs/performance-nva.md says how to read it.
+import { existsSync } from "node:fs";
 import { cpus, loadavg, setPriority } from "node:os";
+import { delimiter, join } from "node:path";
 import { parseArgs } from "node:util";
 import { claims } from "./nva/claims.mjs";
 import { coldSync } from "./nva/cold-sync.mjs";
+import { failover } from "./nva/failover.mjs";
 import { fanout } from "./nva/fanout.mjs";
 import { frr } from "./nva/frr.mjs";
 import { memory } from "./nva/memory.mjs";
 import { table } from "./nva/table.mjs";
 
-const parts = ["claims", "fanout", "sync", "memory", "frr"];
+const parts = ["claims", "fanout", "sync", "frr", "failover", "memory"];
 
 const help = `npm run bench -- nva [options]
 
   --only <parts>     of ${parts.join(", ")}; default: all (sync and frr need root)
-  --stores <stores>  that claims are measured on: lmdb (default), memory
+  --stores <stores>  that claims are measured on, of memory, lmdb, etcd (three members on this machine); default: lmdb,
+                     and etcd where it is installed
   --watchers <n>     of fanout, default 1000
   --mappings <n>     of sync and frr, default 100000
   --held <n>         mappings of memory, default 1000000
@@ -23,11 +27,14 @@ BENCH_PROFILE=<folder>: each of our programs leaves a CPU profile there
 BENCH_NICE=<n>: all programs run at that priority, -20 to 19, on a machine that has other work
 `;
 
+const onPath = (command) =>
+  (process.env.PATH ?? "").split(delimiter).some((folder) => existsSync(join(folder, command)));
+
 const options = {
   help: { type: "boolean", default: false },
   json: { type: "boolean", default: false },
   only: { type: "string", default: "" },
-  stores: { type: "string", default: "lmdb" },
+  stores: { type: "string", default: onPath("etcd") ? "lmdb,etcd" : "lmdb" },
   watchers: { type: "string", default: "1000" },
   mappings: { type: "string", default: "100000" },
   held: { type: "string", default: "1000000" },
@@ -60,6 +67,9 @@ export async function run(...args) {
   await part("fanout", () => fanout("lmdb", Number(values.watchers)));
   await part("sync", () => coldSync(mappings));
   await part("frr", () => frr(mappings));
+  await part("failover", () =>
+    onPath("etcd") ? failover() : { skipped: "etcd is not installed" },
+  );
   await part("memory", () => memory("lmdb", Number(values.held)));
   process.stdout.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : table(report));
   process.exitCode = parts.some((name) => report[name]?.failed !== undefined) ? 1 : 0;

@@ -88,6 +88,7 @@ export class History {
       random: new Random(seed + 1), // which address, when: not part of what is done
       addresses: () => authorities.addresses(),
       holdMs: holdSeconds * 1000,
+      drops: 0,
       watchful: (work) => this.#watchful(work),
     };
     this.#northbound = new Northbound(this.#world);
@@ -143,17 +144,31 @@ export class History {
     await this.#authorities.heal();
     await Promise.all([...this.#pending]);
     if (this.#failed !== undefined) throw this.#failed;
-    const parts = { world: this.#world, northbound: this.#northbound, audit: this.#audit };
-    const stays = this.#rounds.chance(0.1) ? this.#nves[this.#rounds.below(4)] : undefined;
-    await quiet({
-      ...parts,
-      vns,
-      nves: this.#nves,
-      watchers: this.#watchers,
-      stays,
-      failed: () => this.#failed,
-    });
+    await this.#quiet(this.#rounds.chance(0.1) ? this.#nves[this.#rounds.below(4)] : undefined);
     this.#figures.rounds += 1;
+  }
+
+  /** Once more where a connection was lost meanwhile: on a busy machine a lease may run out at any time. */
+  async #quiet(stays: SimNve | undefined): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const { drops } = this.#world;
+      try {
+        return await quiet({
+          world: this.#world,
+          northbound: this.#northbound,
+          audit: this.#audit,
+          vns,
+          nves: this.#nves,
+          watchers: this.#watchers,
+          stays,
+          failed: () => this.#failed,
+        });
+      } catch (error) {
+        if (attempt === 5 || this.#failed !== undefined || this.#world.drops === drops) throw error;
+        this.#trace.say(`not at rest yet: ${String(error).split("\n")[0]}`);
+        await this.#authorities.heal();
+      }
+    }
   }
 
   /** While the round goes on: some of them, one after the other. */

@@ -48,17 +48,17 @@ export async function quiet(parts: Parts): Promise<void> {
   book.settle(revision);
 }
 
-/** Waits for something that must come. @throws Violation when it does not, in 10 s */
+/** Waits for something that must come. @throws Violation when it does not, in 20 s */
 async function until(
   { world, failed }: Parts,
   what: string,
   is: () => boolean | Promise<boolean>,
 ): Promise<void> {
-  for (const end = performance.now() + 10_000; ; ) {
+  for (const end = performance.now() + 20_000; ; ) {
     const failure = failed();
     if (failure !== undefined) throw failure;
     if (await is()) return;
-    if (performance.now() > end) throw world.trace.violation(`not within 10 s: ${what}`);
+    if (performance.now() > end) throw world.trace.violation(`not within 20 s: ${what}`);
     await after(5);
   }
 }

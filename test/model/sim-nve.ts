@@ -27,6 +27,8 @@ export type World = {
   /** Where an NVA may answer now; empty: not to be connected. */
   addresses: () => readonly string[];
   holdMs: number;
+  /** Sessions and watches that ended. */
+  drops: number;
   /** Runs what may find a Violation, and keeps that for who runs the history. */
   watchful: (work: () => void) => void;
 };
@@ -144,7 +146,7 @@ export class SimNve {
   }
 
   #connect(): void {
-    const { addresses, random, trace } = this.#world;
+    const { addresses, random } = this.#world;
     const all = addresses();
     if (all.length === 0 || !this.#alive) return;
     const address = random.pick(all);
@@ -164,7 +166,6 @@ export class SimNve {
     });
     stream.on("error", (error: grpc.ServiceError) => lost(error.details)());
     stream.on("end", lost("the NVA ended it"));
-    trace.say(`${this.id} connects to ${address}`);
     this.#send({
       $case: "hello",
       value: {
@@ -190,7 +191,10 @@ export class SimNve {
 
   #drop(why: string): void {
     const { trace } = this.#world;
-    trace.say(`${this.id} lost its session: ${why}`);
+    if (this.#welcomed) {
+      trace.say(`${this.id} lost its session: ${why}`);
+      this.#world.drops += 1;
+    }
     this.#stream?.cancel();
     this.#client?.close();
     this.#stream = undefined;

@@ -36,6 +36,8 @@ export class SimWatcher {
   #bookmarked = 0n;
   #heard = 0;
   #alive = true;
+  /** Something came on this stream. */
+  #isHeard = false;
   snapshots = 0;
   resumed = 0;
 
@@ -121,15 +123,17 @@ export class SimWatcher {
 
   #ask(vns: readonly number[], remove: number[]): void {
     const add = vns.map((vn) => ({ vnId: vn, cursor: this.views.get(vn)?.cursor }));
-    for (const { vnId, cursor } of add)
-      this.#world.trace.say(`${this.id} watches from ${cursor?.revision ?? "nothing"}`, {
-        vn: vnId,
-      });
+    if (this.#isHeard)
+      for (const { vnId } of add) this.#world.trace.say(`${this.id} watches`, { vn: vnId });
     this.#stream?.write(WatchRequest.create({ nveId: this.id, add, remove }));
   }
 
   #drop(why: string): void {
-    this.#world.trace.say(`${this.id} lost its watch: ${why}`);
+    if (this.#isHeard) {
+      this.#world.trace.say(`${this.id} lost its watch: ${why}`);
+      this.#world.drops += 1;
+    }
+    this.#isHeard = false;
     this.#stream?.cancel();
     this.#client?.close();
     this.#stream = undefined;
@@ -137,6 +141,8 @@ export class SimWatcher {
 
   #hear({ event }: WatchEvent): void {
     this.#heard = performance.now();
+    if (!this.#isHeard) this.#world.trace.say(`${this.id} hears from the NVA`);
+    this.#isHeard = true;
     switch (event?.$case) {
       case "snapshotBegin":
         this.#begin(event.value.vnId);
@@ -176,6 +182,7 @@ export class SimWatcher {
     const view = this.views.get(vn);
     if (view === undefined) return;
     const { unnamed } = view;
+    if (unnamed === undefined && this.#again.has(vn)) return; // of when it was watched before
     if (unnamed === undefined || cursor === undefined)
       throw this.#fault(`the end of a snapshot of VN ${vn} that did not begin`, `${vn}`);
     this.#world.trace.say(`${this.id} has a snapshot of revision ${cursor.revision}`, { vn });

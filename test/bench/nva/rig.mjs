@@ -1,6 +1,6 @@
 // What the parts of the bench have in common: an NVA in a process of its own, and NVEs that are this process.
 import { spawn } from "node:child_process";
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -11,6 +11,7 @@ import { call, connect } from "@nve/program/rpc";
 import { CreateVnRequest, NorthboundClient } from "@nve/protocol-spec/proto/northbound";
 import { NveClient, NveMessage, Report } from "@nve/protocol-spec/proto/nve";
 import { Claim } from "@nve/protocol-spec/proto/types";
+import { etcdCluster } from "./etcd.mjs";
 
 export const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 export const after = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -21,13 +22,24 @@ export async function withNva(use, work, { host = "127.0.0.1", spawnWith = [], m
   const folder = mkdtempSync(join(tmpdir(), "bench-nva-"));
   const socket = join(folder, "nva.sock");
   const address = `${host}:${await freePort()}`;
-  const store =
-    use === "lmdb" ? { use, path: join(folder, "store") } : use === "memory" ? { use } : use;
+  const etcd = use === "etcd" ? await etcdCluster(join(folder, "etcd")) : undefined;
+  const store = {
+    use,
+    ...(use === "lmdb" && { path: join(folder, "store") }),
+    ...(use === "etcd" && { endpoints: etcd.endpoints }),
+  };
   const config = join(folder, "nva.yaml");
   const listen = { address, insecure: true };
   writeFileSync(
     config,
-    JSON.stringify({ socket: `unix:${socket}`, listen, store, log: "warn", ...more }),
+    JSON.stringify({
+      socket: `unix:${socket}`,
+      listen,
+      store,
+      log: "warn",
+      ...(etcd && { advertise: address }),
+      ...more,
+    }),
   );
   const nva = program(folder, "nva", [...spawnWith, ...bin("nva"), "run", "--config", config]);
   try {
@@ -36,12 +48,13 @@ export async function withNva(use, work, { host = "127.0.0.1", spawnWith = [], m
     });
     const northbound = connect(NorthboundClient, `unix:${socket}`);
     try {
-      return await work({ ...nva, folder, address, socket: `unix:${socket}`, northbound });
+      return await work({ ...nva, etcd, folder, address, socket: `unix:${socket}`, northbound });
     } finally {
       northbound.close();
     }
   } finally {
     await nva.stop();
+    await etcd?.stop();
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -72,6 +85,12 @@ export function bin(name) {
 }
 
 export async function createVns({ northbound }, count, first = 1) {
+  const decides = () =>
+    call(northbound, northbound.status, {}).then(
+      () => true,
+      () => false,
+    );
+  await until("an NVA to decide", decides);
   for (let vnId = first; vnId < first + count; vnId++)
     await call(
       northbound,
@@ -190,7 +209,7 @@ export function quantiles(values) {
 
 export const round = (n, digits = 1) => (n === undefined ? undefined : Number(n.toFixed(digits)));
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once("error", reject);
