@@ -6,7 +6,7 @@ import type { Authority } from "../authority/authority.ts";
 import { limits } from "../authority/limits.ts";
 import type { Touch } from "../authority/records.ts";
 import { notItself } from "./access.ts";
-import { toCursor } from "./convert.ts";
+import { fromMac, toCursor } from "./convert.ts";
 import {
   deltaOf,
   encodeDelta,
@@ -19,6 +19,7 @@ import {
 } from "./delta.ts";
 import type { Closable, Hub, VnWatcher } from "./hub.ts";
 import { identityOf } from "./identity.ts";
+import { fromSelection, Selected } from "./selected.ts";
 
 /** The response side takes encoded messages, so that one change is encoded once for all. */
 export type WatchCall = grpc.ServerDuplexStream<WatchRequest, Buffer>;
@@ -35,11 +36,16 @@ type Scope = {
   /** Up to here it has been told everything. */
   told: number;
   dirty: Touch;
+  /** Pull: the only MACs that it hears of. */
+  only?: Selected;
   /** Another VN has its ID now: its members are to go before the other's are told. */
   reborn?: boolean;
   /** A snapshot is due (`rows` absent) or under way. */
   snapshot?: { revision: number; rows?: Iterator<Key> };
 };
+
+type Wanted = { vnId: VnId; cursor: VnWatch["cursor"]; only: Selected | undefined };
+type Selection = ReturnType<typeof fromSelection>;
 
 /**
  * One Watch call. At most one message is under way at a time; what changes meanwhile is kept as a set of keys and
@@ -92,13 +98,14 @@ export class Watcher implements VnWatcher, Closable {
       this.#pump();
       return;
     }
-    const event = this.#sending || this.#due.size > 0 ? undefined : encoded();
+    const isBehind = this.#sending || this.#due.size > 0;
+    const event = isBehind || scope.only !== undefined ? undefined : encoded();
     if (event !== undefined) {
       scope.told = this.#hub.keeper.revision;
       this.#send(event);
       return;
     }
-    this.#mark(scope, touch);
+    this.#mark(scope, scope.only?.of(touch) ?? touch);
     this.#pump();
   }
 
@@ -113,7 +120,7 @@ export class Watcher implements VnWatcher, Closable {
     }
   }
 
-  #apply({ add, remove, applied, nveId }: WatchRequest): void {
+  #apply({ add, remove, applied, nveId, select }: WatchRequest): void {
     if (this.#nveId === undefined || nveId !== "") {
       const id = NveId(nveId);
       if (this.#nveId !== undefined && this.#nveId !== id)
@@ -122,7 +129,12 @@ export class Watcher implements VnWatcher, Closable {
       if (other !== undefined) throw new Forbidden(other);
       this.#nveId = id;
     }
-    const wanted = add.map((watch) => ({ vnId: VnId(watch.vnId), cursor: watch.cursor }));
+    const wanted = add.map(({ vnId, cursor, only }) => ({
+      vnId: VnId(vnId),
+      cursor,
+      only: only && new Selected(only.macs.map((octets) => fromMac(octets))),
+    }));
+    const selection = select && fromSelection(select);
     const unwanted = remove.map(VnId);
     if (this.#scopes.size + wanted.length > vnLimit)
       throw new OutOfRange(`more than ${vnLimit} VNs in one watch`);
@@ -130,14 +142,24 @@ export class Watcher implements VnWatcher, Closable {
       throw new Refused(`this NVA is watched for ${limits.watchedVns} VNs already, no more go`);
     if (applied > 0n) this.#hub.applied.set(this.#nveId, applied);
     for (const vnId of unwanted) this.#drop(vnId);
-    for (const { vnId, cursor } of wanted)
-      this.#hub.keeper.read((authority) => this.#begin(authority, vnId, cursor));
+    for (const one of wanted) this.#hub.keeper.read((authority) => this.#begin(authority, one));
+    if (selection !== undefined) this.#hub.keeper.read(() => this.#select(selection));
   }
 
-  #begin(authority: Authority, vnId: VnId, cursor: VnWatch["cursor"]): void {
+  /** What is selected is told as it is now, whatever is known of it. */
+  #select({ vnId, add, remove }: Selection): void {
+    const scope = this.#scopes.get(vnId);
+    if (scope?.only === undefined) return; // the VN was left meanwhile
+    const fault = scope.only.change(add, remove);
+    if (fault === undefined) this.#mark(scope, { ...nothing(), macs: new Set(add) });
+    else this.close(grpc.status.OUT_OF_RANGE, fault);
+    this.#pump();
+  }
+
+  #begin(authority: Authority, { vnId, cursor, only }: Wanted): void {
     if (this.#closed) return;
     this.#drop(vnId);
-    const scope: Scope = { vnId, told: 0, dirty: nothing() };
+    const scope: Scope = { vnId, told: 0, dirty: nothing(), ...(only && { only }) };
     this.#scopes.set(vnId, scope);
     this.#hub.watchers.add(vnId, this);
     const missed = this.#missed(vnId, cursor);
@@ -145,7 +167,8 @@ export class Watcher implements VnWatcher, Closable {
     else {
       scope.told = Number(cursor?.revision ?? 0n);
       // A VN that is gone by now has left no trace of its going.
-      this.#mark(scope, authority.vn(vnId) === undefined ? { ...missed, vn: true } : missed);
+      const isGone = authority.vn(vnId) === undefined;
+      this.#mark(scope, { ...missed, vn: missed.vn || isGone, ...(only && { macs: only.macs }) });
     }
     if (scope.snapshot !== undefined) this.#due.add(scope);
     this.#pump();
@@ -262,7 +285,7 @@ export class Watcher implements VnWatcher, Closable {
     const { vnId } = scope;
     if (snapshot.rows === undefined) {
       snapshot.revision = this.#hub.keeper.revision;
-      snapshot.rows = everyKey(authority, vnId);
+      snapshot.rows = everyKey(authority, vnId, scope.only?.macs);
       scope.dirty = nothing();
       const value = { vnId, cursor: this.#cursor(snapshot.revision) };
       return encodeEvent({ event: { $case: "snapshotBegin", value } });
