@@ -38,8 +38,7 @@ export async function listenTls(
     unfinished.finished(socket);
     socket.on("error", () => undefined); // what follows is a close
     if (socket.authorized) return injector.injectConnection(socket);
-    const code = String(socket.authorizationError);
-    const reason = tlsReason(code, "client") ?? code;
+    const reason = distrust(socket);
     log.warn({ peer: peerOf(socket), reason }, "TLS client turned away");
     turnAway(socket, reason);
   });
@@ -61,6 +60,12 @@ export async function listenTls(
       close();
     },
   };
+}
+
+function distrust(socket: TLSSocket): string {
+  if (socket.getPeerX509Certificate() === undefined) return "the client has shown no certificate";
+  const code = String(socket.authorizationError);
+  return tlsReason(code, "client") ?? code;
 }
 
 /** A handshake that is not finished costs memory, and nobody has shown who he is: so many at a time, and no more. */

@@ -16,7 +16,7 @@ const pki = () => import("../pki/pki.ts");
 
 type Printed = { json: boolean };
 type Forced = Printed & { force: boolean };
-type IssueOptions = Forced & { ip: IpAddress[]; dns: string[]; role?: Role; days: number };
+type IssueOptions = Forced & { ip?: IpAddress[]; dns?: string[]; role?: Role; days: number };
 type Role = (typeof roles)[number];
 
 /** `nva pki …`: all of it works on files of a folder, and asks nobody. */
@@ -44,8 +44,8 @@ export function pkiCommand({ print }: Pick<Outside, "print">): Command {
   sub("issue", "make a key and a certificate")
     .argument("<kind>", "nve, nva, hypervisor, etcd or client", textArgument(kindOf))
     .argument("<id>", "id of the NVE or NVA, or a client's name", textArgument(NveId))
-    .option("--ip <address>", "VTEP of an NVE, address of an NVA; may be repeated", manyIps, [])
-    .option("--dns <name>", "host name of an NVA; may be repeated", manyNames, [])
+    .option("--ip <address>", "VTEP of an NVE, address of an NVA; may be repeated", manyIps)
+    .option("--dns <name>", "host name of an NVA; may be repeated", manyNames)
     .addOption(new Option("--role <role>", "what a client may do (default: viewer)").choices(roles))
     .option("--days <days>", "how long it is valid, the CA permitting", argument(days), 365)
     .option("--force", "in place of one that is there", false)
@@ -123,7 +123,11 @@ const table = columns<ReturnType<typeof record>>({
 });
 
 /** @throws Refused */
-function subjectOf(is: Subject["is"], id: string, { ip: ips, dns, role }: IssueOptions): Subject {
+function subjectOf(
+  is: Subject["is"],
+  id: string,
+  { ip: ips = [], dns = [], role }: IssueOptions,
+): Subject {
   if (is === "client") return { is, id, role: role ?? "viewer", ips, dns };
   if (role !== undefined) throw new Refused(`--role is for clients: an ${is} has its own rights`);
   if ((is === "nva" || is === "etcd") && ips.length + dns.length === 0)
@@ -144,12 +148,12 @@ function days(n: number): number {
   throw new OutOfRange(`${n} is not in 1..36500`);
 }
 
-const manyIps = (text: string, before: IpAddress[]): IpAddress[] => [
+const manyIps = (text: string, before: IpAddress[] = []): IpAddress[] => [
   ...before,
   textArgument(IpAddress)(text),
 ];
 
-const manyNames = (text: string, before: string[]): string[] => [
+const manyNames = (text: string, before: string[] = []): string[] => [
   ...before,
   textArgument((name) => {
     if (name.length <= 253 && /^(?!-)[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*$/.test(name))

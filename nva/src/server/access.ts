@@ -36,7 +36,7 @@ export function notItself(
 ): string | undefined {
   if (who.is !== "nve") return undefined;
   if (who.id !== nveId)
-    return `the certificate is of NVE "${who.id}", and the NVE says that it is "${nveId}"`;
+    return `the certificate is of NVE "${who.id}", and the NVE says that it is ${JSON.stringify(nveId.slice(0, 64))}`;
   const strange = who.ips.length === 0 ? [] : vteps.filter((vtep) => !who.ips.includes(vtep));
   if (strange.length === 0) return undefined;
   return `NVE "${who.id}" says VTEP ${strange.join(", ")}, and its certificate has ${who.ips.join(", ")}: issue it with \`--ip\``;

@@ -145,6 +145,18 @@ test("A8: a server that is its own NVE names VTEP and NVA in place of uplinks", 
   });
 });
 
+test("A19: its NVE may talk TLS to the NVA, or say that it does not, and not both", () => {
+  const tls = "tls: { certificate: /c.pem, key: /k.pem, ca: /ca.pem }";
+  const secure = own.replace("insecure: true", tls);
+  expect(parse(`{ nve: ${secure} }`).nve?.nva).toEqual({
+    addresses: ["nva:7470"],
+    tls: { certificate: "/c.pem", key: "/k.pem", ca: "/ca.pem" },
+  });
+  const both = own.replace("insecure: true", `insecure: true, ${tls}`);
+  for (const text of [both, own.replace(", insecure: true", "")])
+    expect(() => parse(`{ nve: ${text} }`)).toThrow(/nve\.nva: say `tls: .*one of them/);
+});
+
 test.each([
   [`{ nve: ${own}, uplinks: [{ name: eth0 }] }`, "nve: uplinks or nve"],
   [`{ nve: ${own}, uplinks: [] }`, "nve: uplinks or nve"],

@@ -87,6 +87,9 @@ test("H26: an NVE is itself alone, at its own VTEPs; others are not asked", () =
   expect(notItself({ ...nve, ips: [] }, "tor1", [strange])).toBeUndefined();
   expect(notItself({ is: "local" }, "tor2", [strange])).toBeUndefined();
   expect(forbidden(nve, "admit", { nveId: "tor2" })).toMatch(/of NVE "tor1"/);
+  expect(forbidden(nve, "admit", { nveId: `\u001b${"x".repeat(10_000)}` })?.length).toBeLessThan(
+    200,
+  );
   expect(forbidden(nve, "admit", { nveId: "" })).toMatch(/of NVE "tor1"/);
 });
 

@@ -2,10 +2,10 @@ import { once } from "node:events";
 import { chmodSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { connect as netConnect } from "node:net";
 import { PassThrough } from "node:stream";
-import { connect as connectTls } from "node:tls";
+import { connect as connectTls, createSecureContext } from "node:tls";
 import { call, connect, createLog, serve, unary } from "@nve/program";
 import { Tls } from "@nve/program/tls";
-import type { TlsFiles } from "@nve/program/tls-files";
+import { readTls, type TlsFiles } from "@nve/program/tls-files";
 import {
   NorthboundClient,
   NorthboundService,
@@ -142,6 +142,19 @@ test("who answers must have the address among its names, and be an NVA", async (
   expect(await ask(byName, ca.files(alice))).toMatchObject({ vns: 7 });
   const nve = await server(ca.files({ ...nveSubject("tor1", "127.0.0.1") }));
   await expect(ask(nve, ca.files(alice))).rejects.toThrow(/is not for this side of TLS/);
+});
+
+test("a client without a certificate is told so", async () => {
+  const address = await server(ca.files(nvaSubject));
+  const { ca: trusted } = ca.files(alice);
+  const context = createSecureContext({ ca: readFileSync(trusted) });
+  const bare = { current: { ...readTls(ca.files(alice)), context } };
+  const client = connect(NorthboundClient, address, bare);
+  closing.push(() => client.close());
+  await expect(call(client, client.status, {})).rejects.toThrow(
+    "the client has shown no certificate",
+  );
+  await logged(/"reason":"the client has shown no certificate","msg":"TLS client turned away"/);
 });
 
 test("TLS 1.2 is refused", async () => {
