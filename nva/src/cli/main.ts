@@ -47,5 +47,6 @@ Examples:
   nva mapping list --vn blue
   nva status --json
 
-Commands ask the NVA at unix:/run/split-nve/nva.sock, or where --address says.
+Commands ask the NVA at unix:/run/split-nve/nva.sock, or where --address (or NVA_ADDRESS) says:
+over TCP with --cert, --key and --ca (NVA_CERT, NVA_KEY, NVA_CA), or --insecure.
 Exit codes: 0 done, 1 refused or failed, 2 usage.`;
