@@ -143,8 +143,12 @@ function refusal(error: grpc.ServiceError, target: string): Refused {
 function unavailable(details: string, where: string): string {
   const reason = tlsReason(details, "server");
   if (reason !== undefined) return `cannot talk to ${where}: ${reason}`;
+  if (!lostConnection.test(details)) return `${details} (says who answers at ${where})`;
   return `nobody answers at ${where}: is it running? (${plainCause(details)})`;
 }
+
+/** grpc-js' own words; any others are those of who was asked. */
+const lostConnection = /\b[Cc]onnect|\bE[A-Z]{3,}\b|resolution|[Ss]tream|dropped/;
 
 /** Of grpc-js' "No connection established. Last error: Error: connect ENOENT … . Resolution note: " the part for people. */
 const plainCause = (details: string): string =>

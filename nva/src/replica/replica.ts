@@ -139,7 +139,8 @@ class ReplicaOfNva {
       const mirror = await Mirror.of(store);
       const failed = store.failed.then((error) => Promise.reject(error));
       const reign = await Promise.race([election.win(), failed, this.#stopped]);
-      if (reign !== undefined) await this.#reign(store, mirror, reign);
+      if (reign === undefined) return;
+      await this.#reign(store, mirror, reign).finally(() => reign.resign());
     } finally {
       election.stop();
     }
@@ -158,7 +159,6 @@ class ReplicaOfNva {
     if (typeof term === "string") {
       store.resign();
       taking.then((late) => late.stop()).catch(() => undefined);
-      await reign.resign();
       return;
     }
     const { revision } = term;
@@ -167,7 +167,7 @@ class ReplicaOfNva {
     log.info({ revision, tookMs }, "this replica decides");
     const reason = await Promise.race([over, term.failed.then(({ message }) => message)]);
     log.warn({ reason }, "this replica decides no more");
-    await this.#end(store, term, reign, reason);
+    await this.#end(store, term, reason);
   }
 
   async #takeOver(store: EtcdStore, mirror: Mirror, reign: Reign): Promise<Term> {
@@ -187,12 +187,11 @@ class ReplicaOfNva {
   }
 
   /** Whoever asked us comes anew, here or elsewhere. */
-  async #end(store: EtcdStore, term: Term, reign: Reign, reason: string): Promise<void> {
+  async #end(store: EtcdStore, term: Term, reason: string): Promise<void> {
     this.#board.set({ is: "nobody", reason: nobody }, reason);
     term.hangUp(grpc.status.UNAVAILABLE, reason);
     if (!this.#isStopped) store.resign(); // else what is under way is stored first
     await term.stop();
-    await reign.resign();
   }
 
   #turnTo(leader: Leader | undefined, election: Election): void {
