@@ -8,6 +8,7 @@ import {
   prefixFrom,
   widthOf,
 } from "@nve/protocol-spec";
+import { Few } from "./few.ts";
 import { limits } from "./limits.ts";
 import { bestOf, type Held, type LocationOf, mappingOf } from "./ranking.ts";
 import {
@@ -33,7 +34,7 @@ export class VnState {
   readonly members = new Set<NveId>();
   readonly #entries = new Map<Mac, Entry>();
   readonly #gone = new Map<Mac, Gone>();
-  readonly #byIp = new Map<IpPrefix, Set<Mac>>();
+  readonly #byIp = new Few<IpPrefix, Mac>();
   /** Frozen MACs, and which MAC has a frozen IP (docs/admission.md). */
   readonly #frozen = new Map<Mac, DuplicateRow>();
   readonly #ipHolders = new Map<IpPrefix, Mac>();
@@ -69,7 +70,7 @@ export class VnState {
 
   #mayHave(mac: Mac, ip: IpPrefix): boolean {
     const holder = this.#ipHolders.get(ip);
-    return holder === undefined || holder === mac || this.#byIp.get(ip)?.has(holder) !== true;
+    return holder === undefined || holder === mac || !this.#byIp.has(ip, holder);
   }
 
   /** The claim that counts. */
@@ -84,7 +85,7 @@ export class VnState {
 
   /** MACs whose best claims have this IP address or prefix itself, whether it is theirs or not. */
   macsWith(ip: IpPrefix): Iterable<Mac> {
-    return this.#byIp.get(ip) ?? [];
+    return this.#byIp.of(ip);
   }
 
   /** The claim of the row's holder counts; lets it go, the row says where the MAC is frozen from then on. Undefined: no more. */
@@ -99,7 +100,7 @@ export class VnState {
   freezeIp(ip: IpPrefix, holder: Mac | undefined, effects: Effects): void {
     if (holder === undefined) this.#ipHolders.delete(ip);
     else this.#ipHolders.set(ip, holder);
-    for (const mac of this.#byIp.get(ip) ?? []) effects.touch(this.vn.vnId).macs.add(mac);
+    for (const mac of this.#byIp.of(ip)) effects.touch(this.vn.vnId).macs.add(mac);
   }
 
   /** The mapping that has this IP address, or the longest prefix that it is in. */
@@ -114,7 +115,7 @@ export class VnState {
   /** The one that changed last where several have it, and one that somebody said before one that was gleaned. */
   #latest(prefix: IpPrefix): Entry | undefined {
     let found: Entry | undefined;
-    for (const mac of this.#byIp.get(prefix) ?? []) {
+    for (const mac of this.#byIp.of(prefix)) {
       const entry = this.#mayHave(mac, prefix) ? this.#entries.get(mac) : undefined;
       if (entry === undefined || !this.#counts(entry)) continue;
       if (found === undefined || isBetter(entry, found)) found = entry;
@@ -295,7 +296,7 @@ export class VnState {
     if (this.#ipHolders.size === 0) return;
     for (const ip of ips)
       if (this.#ipHolders.get(ip) === mac)
-        for (const rival of this.#byIp.get(ip) ?? []) effects.touch(this.vn.vnId).macs.add(rival);
+        for (const rival of this.#byIp.of(ip)) effects.touch(this.vn.vnId).macs.add(rival);
   }
 
   #place(mac: Mac, held: Held[], highest: number): void {
@@ -305,19 +306,11 @@ export class VnState {
     if (entry !== undefined) this.#unindex(mac, entry.best.claim.ips);
     this.#order += 1;
     this.#entries.set(mac, { held, best, highest, order: this.#order });
-    for (const ip of best.claim.ips) {
-      const macs = this.#byIp.get(ip);
-      if (macs === undefined) this.#byIp.set(ip, new Set([mac]));
-      else macs.add(mac);
-    }
+    for (const ip of best.claim.ips) this.#byIp.add(ip, mac);
   }
 
   #unindex(mac: Mac, ips: readonly IpPrefix[]): void {
-    for (const ip of ips) {
-      const macs = this.#byIp.get(ip);
-      macs?.delete(mac);
-      if (macs?.size === 0) this.#byIp.delete(ip);
-    }
+    for (const ip of ips) this.#byIp.delete(ip, mac);
   }
 
   /** Named again, unchanged. */
