@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { chmodSync, readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
-import { connect as netConnect } from "node:net";
+import { type AddressInfo, createServer, connect as netConnect, type Socket } from "node:net";
 import { PassThrough } from "node:stream";
 import { connect as connectTls, createSecureContext } from "node:tls";
 import { call, connect, createLog, serve, unary } from "@nve/program";
@@ -211,6 +211,43 @@ test("who connects and says nothing, or rubbish, is closed; the others are serve
   await once(loud, "close");
   expect(await ask(address, ca.files(alice))).toMatchObject({ vns: 7 });
 });
+
+test("damaged handshakes cost their own connection and nothing else", async () => {
+  const address = await server(ca.files(nvaSubject));
+  const port = Number(address.split(":")[1]);
+  const hello = await clientHello();
+  const damaged = Array.from({ length: 60 }, (_, i) => {
+    const octets = Buffer.from(hello.subarray(0, i % 3 === 0 ? i * 7 : hello.length));
+    const at = octets.length === 0 ? 0 : (i * 37) % octets.length;
+    if (octets.length > 0) octets.writeUInt8(octets.readUInt8(at) ^ (1 << (i % 8)), at);
+    return octets;
+  });
+  await Promise.all(
+    damaged.map(async (octets) => {
+      const socket = netConnect(port, "127.0.0.1");
+      socket.on("error", () => undefined);
+      socket.resume();
+      socket.end(octets);
+      await once(socket, "close");
+    }),
+  );
+  expect(await ask(address, ca.files(alice))).toMatchObject({ vns: 7 });
+});
+
+/** The first flight of a client of ours. */
+async function clientHello(): Promise<Buffer> {
+  const listener = createServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const { port } = listener.address() as AddressInfo;
+  const client = connectTls({ port, host: "127.0.0.1" });
+  client.on("error", () => undefined);
+  const [socket] = (await once(listener, "connection")) as [Socket];
+  const [octets] = (await once(socket, "data")) as [Buffer];
+  client.destroy();
+  socket.destroy();
+  listener.close();
+  return octets;
+}
 
 /** Another certificate in the place of one that is in use. */
 function replace(old: TlsFiles, by: TlsFiles): void {
