@@ -17,11 +17,11 @@ export function memory(store, total) {
       const session = await nveSession(nva.address, `tor${n}`, `10.0.0.${n + 1}`, 4);
       sessions.push(session);
       const count = Math.min(PER_NVE, total - n * PER_NVE);
-      await claimAll(session, { count, first: n * PER_NVE, vns: 100, batch: 5000 });
+      await claimAll(session, { count, first: n * PER_NVE, vns: 100, batch: 5000, macsPerVnic: 20 });
     }
     const seconds = (performance.now() - begin) / 1000;
     const peak = rss(nva);
-    await new Promise((resolve) => setTimeout(resolve, 11_000)); // when idle it gives memory back, every 5 s
+    await new Promise((resolve) => setTimeout(resolve, 16_000)); // when idle it gives memory back, every 5 s
     const held = rss(nva);
     const anonymous = rss(nva, "RssAnon");
     const { claims } = await call(nva.northbound, nva.northbound.status, {});

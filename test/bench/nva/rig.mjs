@@ -1,6 +1,6 @@
 // What the parts of the bench have in common: an NVA in a process of its own, and NVEs that are this process.
 import { spawn } from "node:child_process";
-import { once, setMaxListeners } from "node:events";
+import { once } from "node:events";
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -114,12 +114,13 @@ export function cpuMs({ child }) {
 
 export const macOf = (n) =>
   Buffer.from([2, 0, (n >> 24) & 255, (n >> 16) & 255, (n >> 8) & 255, n & 255]);
-export const claimOf = (vnId, n) =>
+/** Of so many MACs one VNIC each; an NVA notes the first claim of a VNIC as its attachment. */
+export const claimOf = (vnId, n, macsPerVnic = 1) =>
   Claim.create({
     vnId,
     mac: macOf(n),
     ips: [Buffer.from([10, (n >> 16) & 255, (n >> 8) & 255, n & 255])],
-    vnic: Buffer.concat([Buffer.alloc(10, 7), macOf(n)]),
+    vnic: Buffer.concat([Buffer.alloc(10, 7), macOf(Math.floor(n / macsPerVnic))]),
     hypervisor: "server1",
     port: "swp1",
   });
@@ -180,13 +181,16 @@ export async function nveSession(address, id, vtep, window = 4) {
 }
 
 /** Claims `count` addresses from `first` on, in VNs 1 … `vns`, in reports of `batch`. */
-export async function claimAll(session, { count, first = 0, vns = 1, firstVn = 1, batch = 1000 }) {
+export async function claimAll(
+  session,
+  { count, first = 0, vns = 1, batch = 1000, macsPerVnic = 1 },
+) {
   const acks = [];
-  const joinedVns = Array.from({ length: vns }, (_, n) => firstVn + n);
+  const joinedVns = Array.from({ length: vns }, (_, n) => 1 + n);
   acks.push((await session.report({ joinedVns })).ack);
   for (let from = 0; from < count; from += batch) {
     const claims = Array.from({ length: Math.min(batch, count - from) }, (_, i) =>
-      claimOf(firstVn + ((from + i) % vns), first + from + i),
+      claimOf(1 + (Math.floor((from + i) / macsPerVnic) % vns), first + from + i, macsPerVnic),
     );
     acks.push((await session.report({ claims })).ack);
   }
