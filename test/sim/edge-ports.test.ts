@@ -63,10 +63,10 @@ test("EVB agrees within a second on a good cable, then LLDP falls quiet", () => 
   expect(station.port.neighbours).toHaveLength(1);
 });
 
-test("EVB agrees on a cable that loses every third frame", () => {
+test("EVB agrees within a minute on a cable that loses every third frame", () => {
   for (const seed of upTo(20)) {
     const both = pair({ seed, loss: 0.33 });
-    both.clock.advance(300_000);
+    both.clock.advance(60_000);
     expect(bothAgree(both), `seed ${seed}`).toBe(true);
     expect(both.station.port.evb).toEqual(both.bridge.port.evb);
   }

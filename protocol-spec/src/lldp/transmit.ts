@@ -3,7 +3,8 @@ import { Instant } from "../ids.ts";
 /**
  * LLDP transmit side (802.1AB §9.2.5, transmit timer machine): a LLDPDU every 30 s, at once when something
  * changes (limited by credit: at most 5 in a row, +1 per second), 4 fast ones a second apart for a new
- * neighbour, and a last one with TTL 0.
+ * neighbour, and a last one with TTL 0. After link up there are 4 fast ones too, beyond the standard: the first is
+ * lost where a bridge between does not forward yet, and whoever knows us already takes us for no new neighbour.
  *
  *   down ─link up─► up ─timer, change, new neighbour─► up        up ─link down, stop─► down
  */
@@ -44,7 +45,7 @@ export const lldpTxStart: LldpTx = { is: "down" };
 export function stepLldpTx(tx: LldpTx, event: LldpTxEvent, now: Instant): Step {
   if (tx.is === "down") {
     if (event.on !== "link-up") return [tx];
-    return transmit({ ...fresh, is: "up", creditAt: now, deadline: now }, now);
+    return transmit(countFast({ ...fresh, is: "up", creditAt: now, deadline: now }), now);
   }
   switch (event.on) {
     case "link-up":
@@ -63,7 +64,7 @@ export function stepLldpTx(tx: LldpTx, event: LldpTxEvent, now: Instant): Step {
   }
 }
 
-const fresh = { credit: lldpTiming.creditMax, fast: 0, pending: false };
+const fresh = { credit: lldpTiming.creditMax, fast: lldpTiming.fastCount, pending: false };
 const countFast = (tx: Up): Up => ({ ...tx, fast: Math.max(0, tx.fast - 1) });
 
 function transmit(before: Up, now: Instant): Step {

@@ -19,17 +19,24 @@ const stop: LldpTxEvent = { on: "stop" };
 const tick: LldpTxEvent = { on: "tick" };
 const lldp = () => timeline<LldpTx, LldpTxEvent, LldpTxAction>(lldpTxStart, stepLldpTx);
 
-test("a LLDPDU at link up, then one every 30 s", () => {
+/** The link has been up for 3 s. */
+function settled() {
   const at = lldp();
-  at(1000, up, transmit);
-  at(30_999, tick);
-  at(31_000, tick, transmit);
-  at(61_000, tick, transmit);
+  at(0, up, transmit);
+  for (const ms of [1000, 2000, 3000]) at(ms, tick, transmit);
+  return at;
+}
+
+test("4 LLDPDUs a second apart at link up, for the first may be lost; then one every 30 s", () => {
+  const at = settled();
+  at(4000, tick);
+  at(32_999, tick);
+  at(33_000, tick, transmit);
+  at(63_000, tick, transmit);
 });
 
 test("capture 02: a new neighbour gets 4 LLDPDUs a second apart, then one every 30 s", () => {
-  const at = lldp();
-  at(0, up, transmit);
+  const at = settled();
   at(10_000, neighbour, transmit);
   at(11_000, tick, transmit);
   at(12_000, tick, transmit);
@@ -39,8 +46,7 @@ test("capture 02: a new neighbour gets 4 LLDPDUs a second apart, then one every 
 });
 
 test("a second new neighbour during the fast ones starts no more of them", () => {
-  const at = lldp();
-  at(0, up, transmit);
+  const at = settled();
   at(10_000, neighbour, transmit);
   at(10_500, neighbour, transmit);
   at(11_500, tick, transmit);
@@ -49,8 +55,7 @@ test("a second new neighbour during the fast ones starts no more of them", () =>
 });
 
 test("a change is told at once", () => {
-  const at = lldp();
-  at(0, up, transmit);
+  const at = settled();
   at(5000, change, transmit);
   at(30_000, tick);
   at(35_000, tick, transmit);
@@ -85,15 +90,14 @@ test("the second for a new credit counts from when the first of five was used", 
 });
 
 test("fast LLDPDUs that lacked credit still come", () => {
-  const at = lldp();
-  at(0, up, transmit);
-  for (const ms of [1, 2, 3, 4]) at(ms, change, transmit);
-  at(10, neighbour);
-  at(1000, tick, transmit);
-  at(2000, tick, transmit);
-  at(3000, tick, transmit);
-  at(4000, tick, transmit);
-  at(5000, tick);
+  const at = settled();
+  for (const ms of [10_000, 10_001, 10_002, 10_003, 10_004]) at(ms, change, transmit);
+  at(10_010, neighbour);
+  at(11_000, tick, transmit);
+  at(12_000, tick, transmit);
+  at(13_000, tick, transmit);
+  at(14_000, tick, transmit);
+  at(15_000, tick);
 });
 
 test("a stop is told with TTL 0, also without credit, and ends it", () => {
