@@ -274,7 +274,7 @@ export interface Event {
   /** counts up */
   id: bigint;
   atUnixMs: bigint;
-  /** "unix:<uid>", "cert:<name>", "nve:<id>", "nva:<id>" */
+  /** "local", "anyone" (plain TCP), "cert:<name>", "nve:<id>", "nva" */
   actor: string;
   /** "vn.create", "vnic.attach", "vnic.refuse", … (docs/events.md) */
   action: string;
