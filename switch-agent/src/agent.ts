@@ -6,6 +6,7 @@ import type { StationAsk } from "@nve/switch-agent/nve";
 import type { Config } from "./config.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
 import type { WatchInterface } from "./local/interfaces.ts";
+import { pullRule } from "./local/learning.ts";
 import { Nve } from "./local/nve.ts";
 import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
 import { AccessPort } from "./port/access-port.ts";
@@ -59,6 +60,7 @@ export class SwitchAgent extends Nve {
           ...(port.checkSource && { checkSource: true }),
         },
       })),
+      pullOf: pullRule(config),
       glean: {
         macMs: config.glean.macSeconds * 1000,
         ipMs: config.glean.ipSeconds * 1000,

@@ -5,6 +5,7 @@ import { type IpAddress, NveId, Vid } from "@nve/protocol-spec";
 import { allTags, gleanDefaults, MAX_GLEANED } from "@nve/switch-agent/nve";
 import { z } from "zod";
 import { anyway, dataplaneConfig, nvaConfig, twice, vtepConfig } from "./local/config.ts";
+import { learningConfig } from "./local/learning.ts";
 import {
   policiesConfig,
   portAuthConfig,
@@ -114,6 +115,7 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
       lldp: lldpConfig,
       dataplane: dataplaneConfig,
       glean,
+      ...learningConfig,
       stateDir: z
         .string()
         .regex(/^\//, "stateDir is the full path of a folder")

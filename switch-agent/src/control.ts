@@ -12,9 +12,16 @@ import {
   type SwitchStatus,
   type SwitchVn,
   type SwitchVnic,
+  type SwitchVnProfile,
   type VnBinding,
 } from "@nve/protocol-spec/proto/agent";
-import type { Vsi } from "@nve/switch-agent/nve";
+import {
+  notEnforced,
+  ruleText,
+  type Unknown,
+  type VnProfile,
+  type Vsi,
+} from "@nve/switch-agent/nve";
 import type { SwitchAgent } from "./agent.ts";
 import { fdbEntries, localMacs } from "./fdb-entries.ts";
 import type { Nve } from "./local/nve.ts";
@@ -188,8 +195,25 @@ function switchVn(nve: Nve, vn: VnId): SwitchVn {
     remoteNves: [...core.fdb.members(vn).values()].map(({ nve, vtep }) => `${nve} ${vtep}`),
     localMacs: localMacs(nve, vn),
     remoteMacs: core.fdb.remotes(vn).size,
+    ...learningOf(core.infos.pull(vn)),
+    ...(info?.profile && { profile: shownProfile(info.profile) }),
   };
 }
+
+const learningOf = (pull: Unknown | undefined) =>
+  pull === undefined ? { learning: "push" } : { learning: "pull", unknown: pull };
+
+const shownProfile = (profile: VnProfile): SwitchVnProfile => ({
+  name: profile.name ?? "",
+  acl: profile.acl.map(ruleText),
+  policeKbps: profile.qos.policeKbps ?? 0,
+  burstOctets: profile.qos.burstOctets ?? 0,
+  dscp: profile.qos.dscp,
+  vnicsPerNve: profile.limits.vnicsPerNve ?? 0,
+  macsPerVnic: profile.limits.macsPerVnic ?? 0,
+  ipsPerMac: profile.limits.ipsPerMac ?? 0,
+  notEnforced: [...notEnforced(profile)],
+});
 
 function fdb(nve: Nve, vnId: number): FdbEntry[] {
   nve.gleaning.refresh();
@@ -209,6 +233,9 @@ const refusals = (nve: Nve): Refusal[] =>
     reason,
   }));
 
+const counted = (counts: Readonly<Record<string, number>>) =>
+  Object.fromEntries(Object.entries(counts).map(([what, n]) => [what, BigInt(n)]));
+
 async function counters(nve: Nve): Promise<CountersResponse> {
   const { vns, drops } = await nve.dataplane.counters();
   const vnOf = new Map([...nve.core.infos.values()].map(({ vn, vni }) => [vni, vn]));
@@ -222,6 +249,7 @@ async function counters(nve: Nve): Promise<CountersResponse> {
       overlayOut: BigInt(overlayOut),
       flooded: BigInt(flooded),
     })),
-    drops: Object.fromEntries(Object.entries(drops).map(([why, n]) => [why, BigInt(n)])),
+    drops: counted(drops),
+    nva: counted(nve.nvaCounters),
   };
 }

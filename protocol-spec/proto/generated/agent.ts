@@ -322,6 +322,32 @@ export interface SwitchVn {
   remoteNves: string[];
   localMacs: number;
   remoteMacs: number;
+  /** "push", "pull" */
+  learning?:
+    | string
+    | undefined;
+  /** in pull, what becomes of frames for unknown MACs: "flood", "drop" */
+  unknown?:
+    | string
+    | undefined;
+  /** absent: the VN has none */
+  profile?: SwitchVnProfile | undefined;
+}
+
+/** What the NVA wants enforced in a VN (H25). */
+export interface SwitchVnProfile {
+  name: string;
+  /** in words, the first that matches counts */
+  acl: string[];
+  /** 0: no limit, as in all of these */
+  policeKbps: number;
+  burstOctets: number;
+  dscp?: number | undefined;
+  vnicsPerNve: number;
+  macsPerVnic: number;
+  ipsPerMac: number;
+  /** parts of it that this NVE does not enforce: "acl", "qos" */
+  notEnforced: string[];
 }
 
 export interface PortTag {
@@ -399,9 +425,16 @@ export interface CountersRequest {
 export interface CountersResponse {
   vns: VnCounters[];
   drops: { [key: string]: bigint };
+  /** "pull.asked", "digest.differing", ... */
+  nva: { [key: string]: bigint };
 }
 
 export interface CountersResponse_DropsEntry {
+  key: string;
+  value: bigint;
+}
+
+export interface CountersResponse_NvaEntry {
   key: string;
   value: bigint;
 }
@@ -3597,7 +3630,19 @@ export const ListSwitchVnsResponse: MessageFns<ListSwitchVnsResponse> = {
 };
 
 function createBaseSwitchVn(): SwitchVn {
-  return { vnId: 0, vni: 0, alias: "", name: "", tags: [], remoteNves: [], localMacs: 0, remoteMacs: 0 };
+  return {
+    vnId: 0,
+    vni: 0,
+    alias: "",
+    name: "",
+    tags: [],
+    remoteNves: [],
+    localMacs: 0,
+    remoteMacs: 0,
+    learning: undefined,
+    unknown: undefined,
+    profile: undefined,
+  };
 }
 
 export const SwitchVn: MessageFns<SwitchVn> = {
@@ -3625,6 +3670,15 @@ export const SwitchVn: MessageFns<SwitchVn> = {
     }
     if (message.remoteMacs !== 0) {
       writer.uint32(64).uint32(message.remoteMacs);
+    }
+    if (message.learning !== undefined) {
+      writer.uint32(74).string(message.learning);
+    }
+    if (message.unknown !== undefined) {
+      writer.uint32(82).string(message.unknown);
+    }
+    if (message.profile !== undefined) {
+      SwitchVnProfile.encode(message.profile, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -3706,6 +3760,30 @@ export const SwitchVn: MessageFns<SwitchVn> = {
             message.remoteMacs = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.learning = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.unknown = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.profile = SwitchVnProfile.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3731,6 +3809,172 @@ export const SwitchVn: MessageFns<SwitchVn> = {
     message.remoteNves = object.remoteNves?.map((e) => e) || [];
     message.localMacs = object.localMacs ?? 0;
     message.remoteMacs = object.remoteMacs ?? 0;
+    message.learning = object.learning ?? undefined;
+    message.unknown = object.unknown ?? undefined;
+    message.profile = (object.profile !== undefined && object.profile !== null)
+      ? SwitchVnProfile.fromPartial(object.profile)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSwitchVnProfile(): SwitchVnProfile {
+  return {
+    name: "",
+    acl: [],
+    policeKbps: 0,
+    burstOctets: 0,
+    dscp: undefined,
+    vnicsPerNve: 0,
+    macsPerVnic: 0,
+    ipsPerMac: 0,
+    notEnforced: [],
+  };
+}
+
+export const SwitchVnProfile: MessageFns<SwitchVnProfile> = {
+  encode(message: SwitchVnProfile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.acl) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.policeKbps !== 0) {
+      writer.uint32(24).uint32(message.policeKbps);
+    }
+    if (message.burstOctets !== 0) {
+      writer.uint32(32).uint32(message.burstOctets);
+    }
+    if (message.dscp !== undefined) {
+      writer.uint32(40).uint32(message.dscp);
+    }
+    if (message.vnicsPerNve !== 0) {
+      writer.uint32(48).uint32(message.vnicsPerNve);
+    }
+    if (message.macsPerVnic !== 0) {
+      writer.uint32(56).uint32(message.macsPerVnic);
+    }
+    if (message.ipsPerMac !== 0) {
+      writer.uint32(64).uint32(message.ipsPerMac);
+    }
+    for (const v of message.notEnforced) {
+      writer.uint32(74).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SwitchVnProfile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSwitchVnProfile();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.acl.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.policeKbps = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.burstOctets = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.dscp = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.vnicsPerNve = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.macsPerVnic = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.ipsPerMac = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.notEnforced.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<SwitchVnProfile>): SwitchVnProfile {
+    return SwitchVnProfile.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SwitchVnProfile>): SwitchVnProfile {
+    const message = createBaseSwitchVnProfile();
+    message.name = object.name ?? "";
+    message.acl = object.acl?.map((e) => e) || [];
+    message.policeKbps = object.policeKbps ?? 0;
+    message.burstOctets = object.burstOctets ?? 0;
+    message.dscp = object.dscp ?? undefined;
+    message.vnicsPerNve = object.vnicsPerNve ?? 0;
+    message.macsPerVnic = object.macsPerVnic ?? 0;
+    message.ipsPerMac = object.ipsPerMac ?? 0;
+    message.notEnforced = object.notEnforced?.map((e) => e) || [];
     return message;
   },
 };
@@ -4568,7 +4812,7 @@ export const CountersRequest: MessageFns<CountersRequest> = {
 };
 
 function createBaseCountersResponse(): CountersResponse {
-  return { vns: [], drops: {} };
+  return { vns: [], drops: {}, nva: {} };
 }
 
 export const CountersResponse: MessageFns<CountersResponse> = {
@@ -4578,6 +4822,9 @@ export const CountersResponse: MessageFns<CountersResponse> = {
     }
     globalThis.Object.entries(message.drops).forEach(([key, value]: [string, bigint]) => {
       CountersResponse_DropsEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    globalThis.Object.entries(message.nva).forEach(([key, value]: [string, bigint]) => {
+      CountersResponse_NvaEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
     });
     return writer;
   },
@@ -4614,6 +4861,17 @@ export const CountersResponse: MessageFns<CountersResponse> = {
             }
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = CountersResponse_NvaEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.nva[entry3.key] = entry3.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4633,6 +4891,15 @@ export const CountersResponse: MessageFns<CountersResponse> = {
     const message = createBaseCountersResponse();
     message.vns = object.vns?.map((e) => VnCounters.fromPartial(e)) || [];
     message.drops = (globalThis.Object.entries(object.drops ?? {}) as [string, bigint][]).reduce(
+      (acc: { [key: string]: bigint }, [key, value]: [string, bigint]) => {
+        if (value !== undefined) {
+          acc[key] = BigInt(value as string | number | bigint | boolean);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.nva = (globalThis.Object.entries(object.nva ?? {}) as [string, bigint][]).reduce(
       (acc: { [key: string]: bigint }, [key, value]: [string, bigint]) => {
         if (value !== undefined) {
           acc[key] = BigInt(value as string | number | bigint | boolean);
@@ -4709,6 +4976,76 @@ export const CountersResponse_DropsEntry: MessageFns<CountersResponse_DropsEntry
   },
   fromPartial(object: DeepPartial<CountersResponse_DropsEntry>): CountersResponse_DropsEntry {
     const message = createBaseCountersResponse_DropsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? BigInt(object.value) : 0n;
+    return message;
+  },
+};
+
+function createBaseCountersResponse_NvaEntry(): CountersResponse_NvaEntry {
+  return { key: "", value: 0n };
+}
+
+export const CountersResponse_NvaEntry: MessageFns<CountersResponse_NvaEntry> = {
+  encode(message: CountersResponse_NvaEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0n) {
+      if (BigInt.asUintN(64, message.value) !== message.value) {
+        throw new globalThis.Error("value provided for field message.value of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CountersResponse_NvaEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCountersResponse_NvaEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CountersResponse_NvaEntry>): CountersResponse_NvaEntry {
+    return CountersResponse_NvaEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CountersResponse_NvaEntry>): CountersResponse_NvaEntry {
+    const message = createBaseCountersResponse_NvaEntry();
     message.key = object.key ?? "";
     message.value = (object.value !== undefined && object.value !== null) ? BigInt(object.value) : 0n;
     return message;

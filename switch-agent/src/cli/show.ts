@@ -16,6 +16,7 @@ import type {
   Refusal,
   SwitchVn,
   SwitchVnic,
+  SwitchVnProfile,
   VnCounters,
 } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
@@ -136,8 +137,9 @@ async function counters(agent: AgentClient, out: Output): Promise<void> {
   show(countRows(frames, ports), countColumns, out, "nothing was counted");
 }
 
-const countRows = ({ drops }: CountersResponse, ports: readonly PortStatus[]): Count[] => [
+const countRows = ({ drops, nva }: CountersResponse, ports: readonly PortStatus[]): Count[] => [
   ...countsOf("dropped", drops),
+  ...countsOf("nva", nva),
   ...ports.flatMap((port) => [
     ...countsOf(port.interface, port.counters),
     ...port.stations.flatMap(({ mac, counters }) => countsOf(`${port.interface} ${mac}`, counters)),
@@ -209,10 +211,17 @@ const VN: readonly Column<SwitchVn>[] = [
   { head: "ALIAS", of: ({ alias }) => alias },
   { head: "VNI", of: ({ vni }) => vni },
   { head: "TAGS", of: ({ tags }) => tags.map(({ port, tag }) => `${port}:${tag}`).join(" ") },
+  { head: "LEARNING", of: ({ learning }) => learning },
+  { head: "PROFILE", of: ({ profile }) => profile && profileText(profile) },
   { head: "LOCAL-MACS", of: ({ localMacs }) => localMacs },
   { head: "REMOTE-MACS", of: ({ remoteMacs }) => remoteMacs },
   { head: "REMOTE-NVES", of: ({ remoteNves }) => remoteNves.join(", ") },
 ];
+
+function profileText({ name, notEnforced }: SwitchVnProfile): string {
+  const not = notEnforced.length === 0 ? "" : ` (${notEnforced.join(", ")} not enforced)`;
+  return `${name || "unnamed"}${not}`;
+}
 
 const TAG: readonly Column<TagRow>[] = [
   { head: "PORT", of: ({ port }) => port },

@@ -19,6 +19,14 @@ export interface Dataplane {
    * in their VNs. What is too much is counted as `glean-overrun` (H16).
    */
   onSamples(hear: (samples: readonly Sample[]) => void): void;
+  /**
+   * Frames of members here for whom the dataplane does not know, in VNs with `askUnknown`, and ARP and neighbour
+   * discovery that ask for an IP: each address once a second at the most, within 30 ms. What is too much is counted
+   * as `pull-overrun` (A18).
+   */
+  onWanted(hear: (samples: readonly Sample[]) => void): void;
+  /** How long ago a member here spoke to this MAC behind the overlay, in a VN with `askUnknown`; undefined: not known. */
+  unusedMs(vni: Vni, mac: Mac): number | undefined;
   /** How long ago a frame of this MAC came in at this place, which gleans; undefined: not that we know. A second off. */
   silentMs(vni: Vni, mac: Mac, at: LocalPlace): number | undefined;
   counters(): Promise<DataplaneCounters>;

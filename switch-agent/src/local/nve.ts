@@ -10,6 +10,7 @@ import {
   type NveEvent,
   type PortOptions,
   type Refusal,
+  type Unknown,
   type Verdict,
   type VnInfo,
   type Waiting,
@@ -20,6 +21,7 @@ import { DataplaneError } from "../dataplane/error.ts";
 import { Gleaning } from "../gleaning.ts";
 import type { Nva, NvaClientOptions } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
+import { Pulling } from "../pulling.ts";
 import { groupsOf, Refusals } from "../refusals.ts";
 import { Admissions } from "./admissions.ts";
 
@@ -45,6 +47,8 @@ export type NveOptions = {
   ports: readonly PortOptions[];
   /** How long what was gleaned is believed, if not as usual. */
   glean?: GleanOptions;
+  /** Which VNs are in pull, if any (A18). */
+  pullOf?: (info: VnInfo) => Unknown | undefined;
   clock: Clock;
   log: Log;
   dataplane: Dataplane;
@@ -71,6 +75,7 @@ export class Nve {
   readonly applier: Applier;
   readonly nva: Nva;
   readonly gleaning: Gleaning;
+  readonly pulling: Pulling;
   readonly refusals = new Refusals();
   readonly self: Self;
   readonly version: string;
@@ -94,7 +99,7 @@ export class Nve {
   #closed = false;
 
   constructor(options: NveOptions) {
-    const { self, version, driver, ports, glean, clock, log, dataplane, openNva } = options;
+    const { self, version, driver, ports, glean, pullOf, clock, log, dataplane, openNva } = options;
     this.#clock = clock;
     this.#log = log;
     this.#startedAt = clock.now();
@@ -103,8 +108,15 @@ export class Nve {
     this.driver = driver;
     this.dataplane = dataplane;
     this.core = new NveCore(ports, glean);
+    if (pullOf !== undefined) this.core.infos.pullOf = pullOf;
+    this.core.infos.onProfile = ({ vn, alias, profile }, not) =>
+      log.warn(
+        { vn, alias, profile: profile?.name },
+        `not enforced by this NVE: ${not.join(" and ")} of the VN's profile`,
+      );
     const feed = (event: NveEvent): void => this.feed(event);
     this.gleaning = new Gleaning({ core: this.core, dataplane, clock, feed });
+    this.pulling = new Pulling({ core: this.core, dataplane, nva: () => this.nva, clock, feed });
     this.applier = new Applier(dataplane, clock, log, () => this.core.intents());
     this.nva = openNva({
       all: () => this.core.report(),
@@ -120,6 +132,11 @@ export class Nve {
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** `pull.asked`, …: what went on with the NVA beside the sessions. */
+  get nvaCounters(): Readonly<Record<string, number>> {
+    return this.pulling.counters;
   }
 
   unixMsOf(instant: Instant): number {
@@ -139,6 +156,7 @@ export class Nve {
     this.#closed = true;
     this.#callOffSettle?.();
     this.gleaning.close();
+    this.pulling.close();
     this.nva.close();
     await this.applier.close();
     await this.dataplane.close();
@@ -257,10 +275,11 @@ export class Nve {
         this.askers.get(effect.port)?.withdraw(effect.vsi, effect.why);
         return;
       case "watch":
-        this.nva.watch(effect.vns);
+        this.#watch(effect.vns);
         return;
       case "unwatch":
         this.nva.unwatch(effect.vns);
+        this.pulling.leave(effect.vns);
         return;
       case "report":
         this.nva.report(effect);
@@ -269,6 +288,14 @@ export class Nve {
         this.#log[effect.level](effect.fields, effect.what);
         return;
     }
+  }
+
+  #watch(vns: readonly VnId[]): void {
+    const pulled = vns.filter((vn) => this.core.infos.pull(vn) !== undefined);
+    const others = vns.filter((vn) => !pulled.includes(vn));
+    this.pulling.enter(pulled);
+    if (pulled.length > 0) this.nva.watch(pulled, true);
+    if (others.length > 0) this.nva.watch(others);
   }
 
   async #admit({ ask, serial, vns }: NveEffect & { do: "admit" }): Promise<void> {

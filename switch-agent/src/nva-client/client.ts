@@ -1,11 +1,13 @@
 import { Metadata } from "@grpc/grpc-js";
 import type { Clock } from "@nve/linux";
 import { connect, type Log, type Tls } from "@nve/program";
-import { Instant, type VnId } from "@nve/protocol-spec";
+import { Instant, type Mac, type VnId } from "@nve/protocol-spec";
 import { NveClient } from "@nve/protocol-spec/proto/nve";
 import type { NveEvent, Report, Verdict } from "@nve/switch-agent/nve";
+import type { Wanted } from "../pull/pull.ts";
 import { type Admission, admitRequest, type Self } from "./convert.ts";
 import { Failover } from "./failover.ts";
+import { type Found, lookup } from "./lookup.ts";
 import { readVerdict } from "./questions.ts";
 import { reasonOf, Session } from "./session.ts";
 import { Watcher } from "./watch.ts";
@@ -17,7 +19,12 @@ export interface Nva {
   readonly state: NvaState;
   /** May this VNIC join? "unreachable" after `timeoutMs`; never rejects. */
   admit(ask: Admission, timeoutMs: number): Promise<Verdict>;
-  watch(vns: readonly VnId[]): void;
+  /** @param pull of their mappings only those that `select` names (A18) */
+  watch(vns: readonly VnId[], pull?: boolean): void;
+  /** Of a VN in pull: MACs whose mappings are told from now on, and those that are no more. */
+  select(vn: VnId, add: readonly Mac[], remove: readonly Mac[]): void;
+  /** Where is this address? `unreachable` after `timeoutMs`; never rejects. */
+  lookup(vn: VnId, wanted: Wanted, timeoutMs: number): Promise<Found>;
   unwatch(vns: readonly VnId[]): void;
   report(report: Report): void;
   /** When the NVA has what was reported and has told all of these VNs; at once while it is away. */
@@ -95,8 +102,20 @@ export class NvaClient implements Nva {
     });
   }
 
-  watch(vns: readonly VnId[]): void {
-    this.#watcher.watch(vns);
+  watch(vns: readonly VnId[], pull = false): void {
+    this.#watcher.watch(vns, pull);
+  }
+
+  select(vn: VnId, add: readonly Mac[], remove: readonly Mac[]): void {
+    this.#watcher.select(vn, add, remove);
+  }
+
+  async lookup(vn: VnId, wanted: Wanted, timeoutMs: number): Promise<Found> {
+    const client = this.#client;
+    if (this.#is !== "connected" || client === undefined) return { is: "unreachable" };
+    const { self, log } = this.#options;
+    const odd = (reason: string): void => log.debug({ vn, ...wanted, reason }, "lookup failed");
+    return lookup(client, self, vn, wanted, { timeoutMs, odd });
   }
 
   unwatch(vns: readonly VnId[]): void {

@@ -46,10 +46,12 @@ import type {
   Member,
   NveEvent,
   Remote,
+  RemoteChange,
   Verdict,
   VnInfo,
   VnicContent,
 } from "@nve/switch-agent/nve";
+import { profileOf } from "./convert-profile.ts";
 import type { Parcel } from "./outbox.ts";
 
 export type {
@@ -146,16 +148,35 @@ export const admissionsOf = (serial: bigint, requests: AdmitRequest[]): NveMessa
   message: { $case: "admissions", value: { serial, requests } },
 });
 
-/** What the NVE wants to be told of, or no more (A17). Without a cursor a VN begins with a snapshot. */
+const macsTo = (macs: Iterable<Mac>): Buffer[] =>
+  [...macs].map((mac) => Buffer.from(macOctets(mac)));
+
+/**
+ * What the NVE wants to be told of, or no more (A17): a VN with all its mappings, or in pull (A18) with those of some
+ * MACs only. Without a cursor a VN begins with a snapshot.
+ */
 export const watchOf = (
   self: Self,
   change: {
-    add?: readonly (readonly [VnId, Cursor | undefined])[];
+    add?: readonly (readonly [VnId, Cursor | undefined, ReadonlySet<Mac> | undefined])[];
     remove?: readonly VnId[];
     applied?: bigint;
+    /** In pull: MACs of a VN. */
+    select?: { vn: VnId; add: readonly Mac[]; remove: readonly Mac[] };
   },
 ): WatchRequest => ({
-  add: (change.add ?? []).map(([vnId, cursor]) => ({ vnId, cursor })),
+  add: (change.add ?? []).map(([vnId, cursor, only]) => ({
+    vnId,
+    cursor,
+    ...(only && { only: { macs: macsTo(only) } }),
+  })),
+  ...(change.select && {
+    select: {
+      vnId: change.select.vn,
+      add: macsTo(change.select.add),
+      remove: macsTo(change.select.remove),
+    },
+  }),
   remove: [...(change.remove ?? [])],
   applied: change.applied ?? 0n,
   nveId: self.nve,
@@ -238,10 +259,19 @@ const denied = ({ code, reason }: Denial): Verdict => ({
   ...(code === DenialCode.DENIAL_CODE_NO_SUCH_VN && { unknownVn: true }),
 });
 
-export function infoOf({ vnId, vni, name, alias, mtu }: Vn): VnInfo {
+export function infoOf(vn: Vn): VnInfo {
+  const { vnId, vni, name, alias, mtu } = vn;
+  const profile = profileOf(vn);
   const known = name.length === 16 ? { name: uuidFrom(name) } : {};
   const isMtu = mtu >= 68 && mtu <= 65_535; // 0: not set
-  return { vn: VnId(vnId), vni: Vni(vni), alias, ...known, ...(isMtu && { mtu }) };
+  return {
+    vn: VnId(vnId),
+    vni: Vni(vni),
+    alias,
+    ...known,
+    ...(isMtu && { mtu }),
+    ...(profile && { profile }),
+  };
 }
 
 /**
@@ -273,6 +303,20 @@ export function eventsOf(
   };
   const info = delta.vn === undefined ? [] : each([delta.vn], infoOf);
   return [...info.map((info): NveEvent => ({ on: "vn", info })), { on: "remote", change }];
+}
+
+/** One mapping as a change. @throws OutOfRange when the NVA says what cannot be */
+export function changeOf(
+  vn: VnId,
+  mapping: Mapping,
+  self: Self,
+): { mac: Mac; change: RemoteChange } {
+  const { mac, remote } = readMapping(mapping, self);
+  const known =
+    remote === undefined
+      ? { mappings: [], withdrawn: [mac] }
+      : { mappings: [remote], withdrawn: [] };
+  return { mac, change: { vn, ...known, members: [], membersLeft: [] } };
 }
 
 /** Without `remote` the address is nowhere else: the NVA has it here, or where we cannot send to. */

@@ -1,5 +1,5 @@
 import type { Log } from "@nve/program/log";
-import { OutOfRange, VnId } from "@nve/protocol-spec";
+import { type Mac, OutOfRange, VnId } from "@nve/protocol-spec";
 import type { NveEvent } from "@nve/switch-agent/nve";
 import {
   type Cursor,
@@ -28,6 +28,8 @@ type WatcherOptions = {
 export class Watcher {
   readonly #options: WatcherOptions;
   readonly #vns = new Map<VnId, Cursor | undefined>();
+  /** Of VNs in pull: the MACs that are to be told (A18). */
+  readonly #selected = new Map<VnId, Set<Mac>>();
   #stream: WatchStream | undefined;
   #applied = 0n;
   /** Whose revisions `applied` counts. */
@@ -44,13 +46,30 @@ export class Watcher {
     return this.#applied;
   }
 
-  watch(vns: readonly VnId[]): void {
-    for (const vn of vns) this.#vns.set(vn, undefined);
-    this.#write({ add: vns.map((vn) => [vn, undefined]) });
+  /** @param pull of their mappings only those that `select` names */
+  watch(vns: readonly VnId[], pull = false): void {
+    for (const vn of vns) {
+      this.#vns.set(vn, undefined);
+      if (pull) this.#selected.set(vn, new Set());
+      else this.#selected.delete(vn);
+    }
+    this.#write({ add: vns.map((vn) => [vn, undefined, this.#selected.get(vn)]) });
+  }
+
+  /** Of a VN in pull: what is told from now on, as it is and as it becomes, and what no more. */
+  select(vn: VnId, add: readonly Mac[], remove: readonly Mac[]): void {
+    const selected = this.#selected.get(vn);
+    if (selected === undefined) return;
+    for (const mac of remove) selected.delete(mac);
+    for (const mac of add) selected.add(mac);
+    this.#write({ select: { vn, add, remove } });
   }
 
   unwatch(vns: readonly VnId[]): void {
-    for (const vn of vns) this.#vns.delete(vn);
+    for (const vn of vns) {
+      this.#vns.delete(vn);
+      this.#selected.delete(vn);
+    }
     this.#write({ remove: vns });
     for (const vn of vns) this.#ready(vn);
   }
@@ -76,7 +95,9 @@ export class Watcher {
     stream.on("end", () => {
       if (this.#stream === stream) lost("the NVA ended the watch");
     });
-    this.#write({ add: [...this.#vns] });
+    this.#write({
+      add: [...this.#vns].map(([vn, cursor]) => [vn, cursor, this.#selected.get(vn)]),
+    });
   }
 
   close(): void {
@@ -101,13 +122,23 @@ export class Watcher {
         return;
       case "delta":
         for (const told of eventsOf(event.value, this.#options.self, this.#odd)) {
-          this.#options.onEvent(told);
+          this.#options.onEvent(this.#wanted(told));
         }
         return;
       case "bookmark":
         this.#bookmark(event.value);
         return;
     }
+  }
+
+  /** In pull what is not selected, or no more, is not believed: nobody would tell that it is not so any more. */
+  #wanted(told: NveEvent): NveEvent {
+    const selected = told.on === "remote" ? this.#selected.get(told.change.vn) : undefined;
+    if (told.on !== "remote" || selected === undefined) return told;
+    const { change } = told;
+    const mappings = change.mappings.filter(({ mac }) => selected.has(mac));
+    const withdrawn = change.withdrawn.filter((mac) => selected.has(mac));
+    return { on: "remote", change: { ...change, mappings, withdrawn } };
   }
 
   #snapshot(on: "snapshot-begin" | "snapshot-end", vnId: number, cursor?: Cursor): void {

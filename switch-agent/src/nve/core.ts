@@ -5,6 +5,7 @@ import { Fdb, type RemoteChange } from "./fdb.ts";
 import { Gleaner, type GleanOptions, gleanDefaults, MAX_GLEANED } from "./glean.ts";
 import { Holders } from "./holders.ts";
 import type { Intent } from "./intents.ts";
+import { overLimits } from "./limits.ts";
 import { Port } from "./ports.ts";
 import { contentOf, named, reasons, withVids } from "./request.ts";
 import { ServedVns } from "./served-vns.ts";
@@ -44,7 +45,7 @@ export class NveCore {
     this.#served = new ServedVns({
       fdb: this.fdb,
       gleaned: this.gleaned,
-      info: (vn) => this.infos.get(vn),
+      infos: this.infos,
       local: (vn, vsi) => this.#local(vn, vsi),
       holders: (vn, mac) => this.#holders.of(vn, mac),
       at: (port, vn) => this.ports.get(port)?.pool.lent.get(vn)?.holders ?? [],
@@ -214,7 +215,8 @@ export class NveCore {
     const entries = this.#port(ask.port).check(ask);
     if (!isList(entries)) return entries;
     const portOf = (name: string) => this.ports.get(name);
-    return this.#holders.refusalOf(ask, entries, this.vsis, portOf) ?? entries;
+    const held = this.#holders.refusalOf(ask, entries, this.vsis, portOf);
+    return held ?? overLimits(ask, entries, this.infos, this.#served) ?? entries;
   }
 
   /** A VSI that was active and stays so keeps its place among those that have the same MAC. */
@@ -357,8 +359,7 @@ export class NveCore {
   }
 
   #isHeld(vn: VnId): boolean {
-    for (const { pool } of this.ports.values()) if (pool.tagOf(vn) !== undefined) return true;
-    return false;
+    return [...this.ports.values()].some(({ pool }) => pool.tagOf(vn) !== undefined);
   }
 
   /** An NVE holds only what its own VNs need (P4). */
@@ -377,8 +378,7 @@ export class NveCore {
 
   #refuse(ask: Ask, refusal: Refusal): undefined {
     this.#out.push({ do: "refuse", ask, refusal });
-    const { code } = refusal;
-    this.#log("warn", "VSI refused", { ...named(ask), code, ...reasons(refusal) });
+    this.#log("warn", "VSI refused", { ...named(ask), code: refusal.code, ...reasons(refusal) });
   }
 
   #log(level: "info" | "warn", what: string, fields: Record<string, unknown>): void {

@@ -26,10 +26,12 @@ export {
   type VnIntent,
 } from "./intents.ts";
 export { Port } from "./ports.ts";
+export { notEnforced, ruleText, type VnProfile } from "./profile.ts";
 export { contentOf, entriesOf, withLent, withVids } from "./request.ts";
 export { type Sighting, sightingsOf } from "./sightings.ts";
 export { allTags, TagPool, type TagRange } from "./tag-pool.ts";
 export { Tree, type TreeNode, type VnicContent } from "./tree.ts";
+export type { Unknown } from "./vn-infos.ts";
 export type { LocalVnic } from "./vnic.ts";
 export type {
   Ask,

@@ -8,7 +8,14 @@ import type { PortTag } from "./vsi.ts";
 export type Intent = VnIntent | AccessIntent | MacIntent;
 
 /** A VN that has members here, and where its broadcast, multicast and unknown unicast goes (A10, P8). */
-export type VnIntent = { is: "vn"; vni: Vni; flood: readonly Place[]; floodUnknown: boolean };
+export type VnIntent = {
+  is: "vn";
+  vni: Vni;
+  flood: readonly Place[];
+  floodUnknown: boolean;
+  /** Pull (A18): whom members here look for and the dataplane does not know is shown to the agent. */
+  askUnknown?: true;
+};
 
 /** Frames that arrive on `port` with `vid` belong to `vni` (V8); with 0 those without a tag (A8, A11). */
 export type AccessIntent = { is: "access"; port: string; vid: PortTag; vni: Vni } & AccessRules;
@@ -56,7 +63,8 @@ export function intentChange(
 /** Flood lists are compared in order: whoever makes one sorts it. */
 export function sameIntent(a: Intent, b: Intent): boolean {
   if (a.is === "vn" && b.is === "vn") {
-    return a.vni === b.vni && a.floodUnknown === b.floodUnknown && samePlaces(a.flood, b.flood);
+    const alike = a.floodUnknown === b.floodUnknown && a.askUnknown === b.askUnknown;
+    return alike && a.vni === b.vni && samePlaces(a.flood, b.flood);
   }
   if (a.is === "access" && b.is === "access") {
     const alike = a.checkSource === b.checkSource && a.glean === b.glean;

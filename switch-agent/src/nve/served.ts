@@ -11,6 +11,7 @@ import {
   sameIntent,
   type VnIntent,
 } from "./intents.ts";
+import type { VnInfos } from "./vn-infos.ts";
 import {
   accessIntent,
   floodOf,
@@ -20,7 +21,7 @@ import {
   ownClaim,
   seenClaim,
 } from "./vnic.ts";
-import type { LocalClaim, VnInfo } from "./vsi.ts";
+import type { LocalClaim } from "./vsi.ts";
 
 /** What events touched of a VN since it was last computed: only of these can anything be different. */
 export type Touched = { readonly vsis: Set<string>; readonly macs: Set<Mac> };
@@ -29,7 +30,7 @@ export type Touched = { readonly vsis: Set<string>; readonly macs: Set<Mac> };
 export type Sources = {
   readonly fdb: Fdb;
   readonly gleaned: Gleaner;
-  info(vn: VnId): VnInfo | undefined;
+  readonly infos: VnInfos;
   /** @returns undefined: the VSI is not active there */
   local(vn: VnId, vsi: string): LocalVnic | undefined;
   /** VSIs that have the MAC, active or not. */
@@ -195,7 +196,7 @@ export class Served {
   /** @returns whether the VN has come, gone, or has another VNI: then everything of it is different */
   #moved({ report }: Difference): boolean {
     const was = this.#vni;
-    const is = this.#vnics.size === 0 ? undefined : this.#sources.info(this.vn)?.vni;
+    const is = this.#vnics.size === 0 ? undefined : this.#sources.infos.get(this.vn)?.vni;
     if (was === is) return false;
     this.#vni = is;
     if (was === undefined) report.joined.push(this.vn);
@@ -227,10 +228,13 @@ export class Served {
       });
     if (!isSame) this.#flood = floodOf([...this.#places.values()], vteps);
     this.#vteps = vteps;
-    const silent = this.#silent > 0 || fdb.hasSilent(this.vn);
-    const floodUnknown = !nva || !fdb.complete(this.vn) || silent;
+    const pull = this.#sources.infos.pull(this.vn);
+    // In pull nearly all members are silent.
+    const silent = this.#silent > 0 || (pull === undefined && fdb.hasSilent(this.vn));
+    const floodUnknown = !nva || !fdb.complete(this.vn) || silent || pull === "flood";
+    const unknown = { floodUnknown, ...(pull !== undefined && { askUnknown: true as const }) };
     const is: VnIntent | undefined =
-      vni === undefined ? undefined : { is: "vn", vni, flood: this.#flood, floodUnknown };
+      vni === undefined ? undefined : { is: "vn", vni, flood: this.#flood, ...unknown };
     this.#vnIntent = replaced(this.#vnIntent, is, out);
     for (const { place, is } of accesses) put(this.#accessIntents, place, is, out);
   }

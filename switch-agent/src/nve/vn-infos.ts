@@ -1,9 +1,23 @@
 import { VdpError, type VnId, type Vni } from "@nve/protocol-spec";
+import { notEnforced, type VnProfile } from "./profile.ts";
 import type { Refusal, Verdict, VnInfo } from "./vsi.ts";
+
+/** Until it is known where a MAC is: its frames are flooded, or dropped. */
+export type Unknown = "flood" | "drop";
 
 /** What the NVA told of each VN, to be found by its VNI too. */
 export class VnInfos extends Map<VnId, VnInfo> {
+  /** Which VNs are in pull (A18), and what becomes of frames for unknown MACs there. */
+  pullOf: (info: VnInfo) => Unknown | undefined = () => undefined;
+  /** Told of a profile of which not all is enforced here, once, and when it changes. */
+  onProfile: (info: VnInfo, not: readonly string[]) => void = () => {};
   readonly #vns = new Map<Vni, VnId>();
+
+  /** Undefined: its mappings are told without being asked for. */
+  pull(vn: VnId): Unknown | undefined {
+    const info = this.get(vn);
+    return info && this.pullOf(info);
+  }
 
   vnOf(vni: Vni): VnId | undefined {
     return this.#vns.get(vni);
@@ -16,7 +30,11 @@ export class VnInfos extends Map<VnId, VnInfo> {
       const reason = `VN ${info.vn} cannot be told from VN ${other} on the underlay`;
       return { code: VdpError.other, hard: false, reason, detail: `both have VNI ${info.vni}` };
     }
+    const before = this.get(info.vn)?.profile;
     this.set(info.vn, info);
+    const { profile } = info;
+    const not = profile === undefined ? [] : notEnforced(profile);
+    if (not.length > 0 && !sameProfile(before, profile)) this.onProfile(info, not);
     return undefined;
   }
 
@@ -32,6 +50,9 @@ export class VnInfos extends Map<VnId, VnInfo> {
     return super.delete(vn);
   }
 }
+
+const sameProfile = (a: VnProfile | undefined, b: VnProfile | undefined): boolean =>
+  a === b || JSON.stringify(a) === JSON.stringify(b);
 
 /**
  * Takes what the NVA said. Away, it has said enough of the VNs that we know (H25).

@@ -11,6 +11,7 @@ import type {
   VsiRequest,
 } from "@nve/protocol-spec";
 import type { AccessRules } from "./intents.ts";
+import type { VnProfile } from "./profile.ts";
 
 /** How far a VSI is: checked, prepared (a tag is lent), or forwarding. */
 export type VsiMode = VsiRequest["type"];
@@ -57,7 +58,14 @@ export type Ask = {
 export type StationAsk = Ask & { station: Mac; filters: Filters };
 
 /** What the NVA tells of a VN (H25). The VNI stays on this side (H4). `mtu`: octets, where it is set. */
-export type VnInfo = { vn: VnId; vni: Vni; name?: Uuid; alias: string; mtu?: number };
+export type VnInfo = {
+  vn: VnId;
+  vni: Vni;
+  name?: Uuid;
+  alias: string;
+  mtu?: number;
+  profile?: VnProfile;
+};
 
 /** May this VNIC join this VN (A7, H26)? */
 export type Verdict =

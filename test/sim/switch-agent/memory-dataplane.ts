@@ -15,6 +15,10 @@ export class MemoryDataplane implements Dataplane {
   closed = false;
   /** As if that had been seen at an access that gleans. */
   sample: (...samples: Sample[]) => void = () => {};
+  /** As if somebody had looked for whom the VN does not know. */
+  want: (...samples: Sample[]) => void = () => {};
+  /** How long ago each MAC behind the overlay was spoken to. */
+  unused: number | undefined;
   /** How long ago each MAC was heard. */
   silence: number | undefined;
 
@@ -50,6 +54,14 @@ export class MemoryDataplane implements Dataplane {
 
   onSamples(hear: (samples: readonly Sample[]) => void): void {
     this.sample = (...samples) => hear(samples);
+  }
+
+  onWanted(hear: (samples: readonly Sample[]) => void): void {
+    this.want = (...samples) => hear(samples);
+  }
+
+  unusedMs(): number | undefined {
+    return this.unused;
   }
 
   silentMs(): number | undefined {

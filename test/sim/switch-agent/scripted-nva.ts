@@ -13,7 +13,9 @@ import type {
   NvaClientOptions,
   NvaState,
 } from "@nve/switch-agent/nva-client/client";
+import type { Found } from "@nve/switch-agent/nva-client/lookup";
 import type { Report, Verdict } from "@nve/switch-agent/nve";
+import type { Wanted } from "@nve/switch-agent/pull/pull";
 
 type Wiring = Pick<NvaClientOptions, "onEvent">;
 
@@ -30,6 +32,11 @@ export class ScriptedNva implements Nva {
   };
   readonly mtus = new Map<number, number>();
   readonly watched = new Set<VnId>();
+  /** VNs in pull, with the MACs that are to be told. */
+  readonly selected = new Map<VnId, Set<Mac>>();
+  /** What is asked for, and how each question is answered. */
+  readonly asked: { vn: VnId; wanted: Wanted }[] = [];
+  answer: (vn: VnId, wanted: Wanted) => Found | Promise<Found> = () => ({ is: "unreachable" });
   readonly reports: Report[] = [];
   /** What `admit` waits for. */
   gate: Promise<void> = Promise.resolve();
@@ -75,15 +82,27 @@ export class ScriptedNva implements Nva {
     this.#told.set(vn, there);
   }
 
-  watch(vns: readonly VnId[]): void {
+  watch(vns: readonly VnId[], pull = false): void {
     for (const vn of vns) {
       this.watched.add(vn);
+      if (pull) this.selected.set(vn, new Set());
       this.#wiring.onEvent({ on: "snapshot-end", vn });
     }
   }
 
   unwatch(vns: readonly VnId[]): void {
     for (const vn of vns) this.watched.delete(vn);
+    for (const vn of vns) this.selected.delete(vn);
+  }
+
+  select(vn: VnId, add: readonly Mac[], remove: readonly Mac[]): void {
+    for (const mac of remove) this.selected.get(vn)?.delete(mac);
+    for (const mac of add) this.selected.get(vn)?.add(mac);
+  }
+
+  async lookup(vn: VnId, wanted: Wanted): Promise<Found> {
+    this.asked.push({ vn, wanted });
+    return this.answer(vn, wanted);
   }
 
   report(report: Report): void {

@@ -90,7 +90,7 @@ const agent: AgentClient = {
       reason: "no VN 6001\u001b[31m",
     },
   ],
-  counters: async () => ({ vns: [], drops: { "no-such-tag": 3n } }),
+  counters: async () => ({ vns: [], drops: { "no-such-tag": 3n }, nva: {} }),
   close: () => {},
 };
 

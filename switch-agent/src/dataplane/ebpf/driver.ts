@@ -110,7 +110,8 @@ class EbpfDataplane implements Dataplane {
     this.#samples = new Samples(parts.maps, {
       indexOf: (port) => parts.ports.indexOf(port),
       nameOf: (ifindex) => parts.ports.nameOf(ifindex),
-      wanted: () => !this.#closed && this.#record.gleaning.size > 0,
+      gleans: () => !this.#closed && this.#record.gleaning.size > 0,
+      asks: () => !this.#closed && this.#record.asking.size > 0,
     });
   }
 
@@ -162,6 +163,14 @@ class EbpfDataplane implements Dataplane {
 
   onSamples(hear: (samples: readonly Sample[]) => void): void {
     this.#open(() => this.#samples.listen(hear));
+  }
+
+  onWanted(hear: (samples: readonly Sample[]) => void): void {
+    this.#open(() => this.#samples.listen(undefined, hear));
+  }
+
+  unusedMs(vni: Vni, mac: Mac): number | undefined {
+    return this.#open(() => this.#samples.unusedMs(vni, mac));
   }
 
   silentMs(vni: Vni, mac: Mac, at: LocalPlace): number | undefined {

@@ -1,5 +1,12 @@
 import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
-import type { AccessIntent, AccessRules, Intent, MacIntent, Place } from "../../nve/intents.ts";
+import type {
+  AccessIntent,
+  AccessRules,
+  Intent,
+  MacIntent,
+  Place,
+  VnIntent,
+} from "../../nve/intents.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 import {
   accessFlag,
@@ -16,6 +23,7 @@ import {
   macOfNumber,
   numberOfMac,
   type PlaceId,
+  type UnknownRules,
 } from "./record.ts";
 
 /** What `Forwarding` needs to know of its surroundings. */
@@ -47,7 +55,7 @@ export class Forwarding {
   ensure(intent: Intent): void {
     switch (intent.is) {
       case "vn":
-        this.#ensureVn(intent.vni, this.#ids(intent.flood), intent.floodUnknown);
+        this.#ensureVn(intent);
         break;
       case "access":
         this.#ensureAccess(intent);
@@ -150,13 +158,14 @@ export class Forwarding {
     else gleaning.set(vni, was + by);
     const vn = this.#record.vns.get(vni);
     if (vn?.intent === undefined || (was > 0 && was + by > 0)) return;
-    const flags = this.#vnFlags(vni, vn.intent.floodUnknown);
+    const flags = this.#vnFlags(vni, vn.intent.unknown);
     this.#maps.vns.set(vni, { n: vn.written, generation: vn.generation, flags });
   }
 
-  #vnFlags(vni: Vni, floodUnknown: boolean): number {
+  #vnFlags(vni: Vni, { floodUnknown, askUnknown }: UnknownRules): number {
     const leases = this.#record.gleaning.has(vni) ? vnFlag.gleanLeases : 0;
-    return leases | (floodUnknown ? vnFlag.floodUnknown : 0);
+    const asks = askUnknown ? vnFlag.askUnknown : 0;
+    return leases | asks | (floodUnknown ? vnFlag.floodUnknown : 0);
   }
 
   #ensureMac(vni: Vni, mac: Mac, id: PlaceId): void {
@@ -182,17 +191,20 @@ export class Forwarding {
     this.#maps.fdb.set({ vni, mac, zero: 0 }, this.#kernelPlace(id) ?? nowhere);
   }
 
-  #ensureVn(vni: Vni, flood: readonly PlaceId[], floodUnknown: boolean): void {
+  #ensureVn({ vni, floodUnknown, askUnknown, ...intent }: VnIntent): void {
+    const flood = this.#ids(intent.flood);
+    const unknown = { floodUnknown, ...(askUnknown && { askUnknown }) };
     const vn = this.#record.vn(vni);
     const was = vn.intent;
     const same =
-      was?.floodUnknown === floodUnknown &&
+      was?.unknown.floodUnknown === floodUnknown &&
+      was.unknown.askUnknown === askUnknown &&
       was.flood.length === flood.length &&
       was.flood.every((id, i) => id === flood[i]);
     if (same) return;
     if (was === undefined) this.#maps.vnCounts.set(vni, zeroCounts);
     this.#withPeers(vni, flood, was?.flood ?? [], () => {
-      vn.intent = { flood, floodUnknown };
+      vn.intent = { flood, unknown };
       try {
         this.#writeFlood(vni);
       } catch (error) {
@@ -202,6 +214,8 @@ export class Forwarding {
         throw error;
       }
     });
+    if (askUnknown) this.#record.asking.add(vni);
+    else this.#record.asking.delete(vni);
   }
 
   #removeVn(vni: Vni): void {
@@ -212,6 +226,7 @@ export class Forwarding {
     this.#maps.vnCounts.delete(vni);
     this.#forgetFlood(vni, vn.generation, vn.written);
     delete vn.intent;
+    this.#record.asking.delete(vni);
     vn.written = 0;
     this.#withPeers(vni, [], flood, () => {});
   }
@@ -219,13 +234,13 @@ export class Forwarding {
   /** A new list beside the old one, then one update that puts it in force, then the old one away. */
   #writeFlood(vni: Vni): void {
     const vn = this.#record.vn(vni);
-    const { flood = [], floodUnknown = false } = vn.intent ?? {};
+    const { flood = [], unknown = { floodUnknown: false } } = vn.intent ?? {};
     this.#generation = (this.#generation + 1) >>> 0;
     const generation = this.#generation;
     const places = flood.flatMap((id) => this.#kernelPlace(id) ?? []).sort(localFirst);
     try {
       this.#maps.flood.setAll(places.map((place, at) => [{ vni, generation, at }, place]));
-      const flags = this.#vnFlags(vni, floodUnknown);
+      const flags = this.#vnFlags(vni, unknown);
       this.#maps.vns.set(vni, { n: places.length, generation, flags });
     } catch (error) {
       this.#deleteFlood(vni, generation, places.length);

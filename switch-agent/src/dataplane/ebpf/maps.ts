@@ -39,9 +39,11 @@ export type KernelSample = {
   ifindex: number;
   vid: number;
   length: number;
+  wanted: number;
+  zero: number;
   octets: Uint8Array;
 };
-type SightKey = {
+export type SightKey = {
   vni: number;
   ifindex: number;
   address: number;
@@ -62,13 +64,16 @@ export type VnCounts = {
 };
 
 export const placeType = { local: 1, remoteV4: 2, remoteV6: 3, nowhere: 4 } as const;
-export const vnFlag = { floodUnknown: 1, gleanLeases: 2 } as const;
+export const vnFlag = { floodUnknown: 1, gleanLeases: 2, askUnknown: 4 } as const;
+/** `what` of a sight: `enum sight_of`. */
+export const sightOf = { mac: 0, used: 5 } as const;
 export const accessFlag = { checkSource: 1, glean: 2 } as const;
 
 /**
  * Why a frame was dropped, in the order of `enum reason`:
  * `unknown-source`: from a MAC that is not known to be at that place, which checks it;
- * `glean-overrun`: forwarded, but not shown to the agent, as too much was;
+ * `glean-overrun`: forwarded, but not shown to the agent, as too much was; `pull-overrun`: the same of those for whom
+ * the NVA is to be asked;
  * `port-absent`: known to be at a port that is not there; `no-vn`: the tag is lent, its VN not set up (yet);
  * `split-horizon`: from the overlay to a MAC behind the overlay; `inner-tag`: tagged inside the tunnel.
  */
@@ -92,6 +97,7 @@ export const dropReasons = [
   "no-vn",
   "unknown-source",
   "glean-overrun",
+  "pull-overrun",
 ] as const;
 
 const accessKey = struct({ ifindex: u32, vid: u16, zero: u16 });
@@ -109,7 +115,15 @@ const vnCounts = struct({
   flooded: u64,
 });
 
-const sample = struct({ vni: u32, ifindex: u32, vid: u16, length: u16, octets: octets(384) });
+const sample = struct({
+  vni: u32,
+  ifindex: u32,
+  vid: u16,
+  length: u16,
+  wanted: u16,
+  zero: u16,
+  octets: octets(384),
+});
 const sightKey = struct({
   vni: u32,
   ifindex: u32,

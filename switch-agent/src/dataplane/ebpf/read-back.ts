@@ -26,6 +26,7 @@ export function readIntents(
       vni: Vni(vni),
       flood: flood.flatMap((kernel) => (kernel && place(kernel)) ?? []),
       floodUnknown: (flags & vnFlag.floodUnknown) !== 0,
+      ...((flags & vnFlag.askUnknown) !== 0 && { askUnknown: true }),
     };
   });
   const access = [...maps.access.entries()].flatMap(

@@ -1,5 +1,11 @@
 import { Mac, type Vni } from "@nve/protocol-spec";
-import { type AccessRules, type Intent, type Place, placeKey } from "../../nve/intents.ts";
+import {
+  type AccessRules,
+  type Intent,
+  type Place,
+  placeKey,
+  type VnIntent,
+} from "../../nve/intents.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 
 /** A place by number: there are few places and many MACs. */
@@ -11,6 +17,8 @@ export class IntentRecord {
   readonly access = new Map<string, Map<PortTag, AccessRecord>>();
   /** Accesses that glean, of each VN that has any. */
   readonly gleaning = new Map<Vni, number>();
+  /** VNs in pull. */
+  readonly asking = new Set<Vni>();
   readonly #places: Place[] = [];
   readonly #ids = new Map<string, PlaceId>();
 
@@ -47,7 +55,7 @@ export class IntentRecord {
     for (const [vni, vn] of this.vns) {
       if (vn.intent !== undefined) {
         const flood = vn.intent.flood.map((id) => this.place(id));
-        yield { is: "vn", vni, flood, floodUnknown: vn.intent.floodUnknown };
+        yield { is: "vn", vni, flood, ...vn.intent.unknown };
       }
       for (const [mac, id] of vn.macs) {
         yield { is: "mac", vni, mac: macOfNumber(mac), at: this.place(id) };
@@ -61,8 +69,11 @@ export class IntentRecord {
 
 export type AccessRecord = { vni: Vni; rules: AccessRules };
 
+/** What becomes of frames for MACs that are not known. */
+export type UnknownRules = Pick<VnIntent, "floodUnknown" | "askUnknown">;
+
 export type VnRecord = {
-  intent?: { flood: readonly PlaceId[]; floodUnknown: boolean };
+  intent?: { flood: readonly PlaceId[]; unknown: UnknownRules };
   /** Of the flood list in force, and how many entries it has. */
   generation: number;
   written: number;

@@ -1,17 +1,22 @@
 import { type Mac, Vid, Vni } from "@nve/protocol-spec";
 import type { Sample } from "../../nve/glean.ts";
 import type { LocalPlace } from "../../nve/intents.ts";
-import type { TorMaps } from "./maps.ts";
+import { type SightKey, sightOf, type TorMaps } from "./maps.ts";
 
 type Surroundings = {
   nameOf(ifindex: number): string | undefined;
   indexOf(port: string): number | undefined;
-  /** Some access gleans: without any there is nothing to look for. */
-  wanted(): boolean;
+  /** Some access gleans, some VN is in pull: without any there is nothing to look for. */
+  gleans(): boolean;
+  asks(): boolean;
 };
+
+type Hear = (samples: readonly Sample[]) => void;
 
 /** How often the queue is looked at: a system call of two microseconds when it is empty. */
 const PAUSE_MS = 100;
+/** In pull somebody waits. */
+const ASKING_PAUSE_MS = 20;
 /** So many at a time; when as many came, the next look is not far, but the agent has other things to do, too. */
 const BATCH = 256;
 const SHORT_PAUSE_MS = 10;
@@ -22,7 +27,8 @@ const REST = 4;
 export class Samples {
   readonly #maps: Pick<TorMaps, "samples" | "sights">;
   readonly #around: Surroundings;
-  #hear: ((samples: readonly Sample[]) => void) | undefined;
+  #hear: Hear | undefined;
+  #hearWanted: Hear | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(maps: Pick<TorMaps, "samples" | "sights">, around: Surroundings) {
@@ -30,52 +36,68 @@ export class Samples {
     this.#around = around;
   }
 
-  listen(hear: (samples: readonly Sample[]) => void): void {
-    this.#hear = hear;
+  /** Undefined: as before. */
+  listen(hear: Hear | undefined, hearWanted?: Hear): void {
+    this.#hear = hear ?? this.#hear;
+    this.#hearWanted = hearWanted ?? this.#hearWanted;
     this.look();
   }
 
   /** Begins to look, if there is anything to look for and anybody to tell. */
   look(): void {
-    if (this.#timer === undefined && this.#hear !== undefined) this.#again(PAUSE_MS);
+    const heard = this.#hear ?? this.#hearWanted;
+    if (this.#timer === undefined && heard !== undefined) this.#again(PAUSE_MS);
   }
 
   close(): void {
     clearTimeout(this.#timer);
     this.#hear = undefined;
+    this.#hearWanted = undefined;
   }
 
   silentMs(vni: Vni, mac: Mac, { port, vid }: LocalPlace): number | undefined {
     const ifindex = this.#around.indexOf(port);
     if (ifindex === undefined) return undefined;
-    const key = { vni, ifindex, address: 0, vid, mac, what: 0, zero: 0 };
+    return this.#silence({ vni, ifindex, address: 0, vid, mac, what: sightOf.mac, zero: 0 });
+  }
+
+  unusedMs(vni: Vni, mac: Mac): number | undefined {
+    const place = { ifindex: 0, address: 0, vid: 0, zero: 0 };
+    return this.#silence({ vni, ...place, mac, what: sightOf.used });
+  }
+
+  #silence(key: SightKey): number | undefined {
     const sight = this.#maps.sights.get(key);
     if (sight === undefined) return undefined;
     return Math.max(0, Number(process.hrtime.bigint() / 1_000_000n) - sight.seen / 1e6);
   }
 
   #again(pauseMs: number): void {
-    if (!this.#around.wanted()) return;
+    const asks = this.#around.asks();
+    if (!asks && !this.#around.gleans()) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       const begun = performance.now();
-      const samples = this.#take();
-      if (samples.length > 0) this.#hear?.(samples);
+      const { seen, wanted } = this.#take();
+      if (seen.length > 0) this.#hear?.(seen);
+      if (wanted.length > 0) this.#hearWanted?.(wanted);
       const rest = REST * (performance.now() - begun);
-      this.#again(samples.length === BATCH ? Math.max(SHORT_PAUSE_MS, rest) : PAUSE_MS);
+      const isFull = seen.length + wanted.length === BATCH;
+      const pause = asks ? ASKING_PAUSE_MS : PAUSE_MS;
+      this.#again(Math.max(isFull ? SHORT_PAUSE_MS : pause, asks || isFull ? rest : 0));
     }, pauseMs);
     this.#timer.unref();
   }
 
-  #take(): Sample[] {
-    const taken: Sample[] = [];
+  #take(): { seen: Sample[]; wanted: Sample[] } {
+    const taken = { seen: [] as Sample[], wanted: [] as Sample[] };
     for (let n = 0; n < BATCH; n++) {
       const kernel = this.#maps.samples.take();
       if (kernel === undefined) break;
-      const { vni, ifindex, vid, length, octets } = kernel;
+      const { vni, ifindex, vid, length, wanted, octets } = kernel;
       const port = this.#around.nameOf(ifindex);
       if (ifindex !== 0 && port === undefined) continue; // of a port that is gone
-      taken.push({
+      taken[wanted === 0 ? "seen" : "wanted"].push({
         vni: Vni(vni),
         ...(port !== undefined && { at: { is: "local", port, vid: vid === 0 ? 0 : Vid(vid) } }),
         octets: octets.subarray(0, length),

@@ -34,20 +34,23 @@ static __always_inline int may_show(__u32 ifindex, __u64 now)
 }
 
 /* @returns 1 when the agent will see it. */
-static __noinline int show(struct __sk_buff *skb, __u32 vni, __u32 ifindex, __u32 vid, __u64 now)
+static __noinline int show(struct __sk_buff *skb, struct sight_key *key, __u64 now)
 {
-	__u32 zero = 0, length = skb->len;
+	__u32 zero = 0, length = skb->len, wanted = key->what >= SIGHT_WANTED;
 	struct sample *sample = bpf_map_lookup_elem(&scratch, &zero);
 
 	if (!sample || length < sizeof(struct ethhdr)) return 0;
 	if (length > SAMPLE_OCTETS) length = SAMPLE_OCTETS;
-	sample->vni = vni;
-	sample->ifindex = ifindex;
-	sample->vid = vid;
+	sample->vni = key->vni;
+	sample->ifindex = key->ifindex;
+	sample->vid = key->vid;
 	sample->length = length;
-	if (!may_show(ifindex, now) || bpf_skb_load_bytes(skb, 0, sample->octets, length) ||
+	sample->wanted = wanted;
+	/* A port has as many again of those that are looked for. */
+	if (!may_show(key->ifindex | wanted << 31, now) || bpf_skb_load_bytes(skb, 0, sample->octets, length) ||
 	    bpf_map_push_elem(&samples, sample, 0)) {
-		(void)DROP(GLEAN_OVERRUN);
+		if (wanted) (void)DROP(PULL_OVERRUN);
+		else (void)DROP(GLEAN_OVERRUN);
 		return 0;
 	}
 	return 1;
@@ -61,12 +64,12 @@ static __noinline int sight(struct __sk_buff *skb, struct sight_key *key, int kn
 
 	if (!sight) {
 		fresh.seen = now;
-		if (!known && show(skb, key->vni, key->ifindex, key->vid, now)) fresh.shown = now;
+		if (!known && show(skb, key, now)) fresh.shown = now;
 		return bpf_map_update_elem(&sights, key, &fresh, BPF_ANY);
 	}
 	if (now - sight->seen > SECOND) sight->seen = now;
 	if (known || now - sight->shown < SECOND) return 0;
-	if (show(skb, key->vni, key->ifindex, key->vid, now)) sight->shown = now;
+	if (show(skb, key, now)) sight->shown = now;
 	return 0;
 }
 
@@ -103,6 +106,7 @@ static __noinline int glean_leases(struct __sk_buff *skb, __u32 vni, __u32 ifind
 {
 	struct { __u8 first, tos; __u16 length, id, fragment; __u8 ttl, protocol; } ip4;
 	struct { __u16 source, destination; } udp;
+	struct sight_key key = { .vni = vni, .ifindex = ifindex, .vid = vid };
 	struct ethhdr *eth = ethernet(skb);
 	__u32 at = sizeof(*eth);
 	__u8 next;
@@ -121,6 +125,6 @@ static __noinline int glean_leases(struct __sk_buff *skb, __u32 vni, __u32 ifind
 	if (bpf_skb_load_bytes(skb, at, &udp, sizeof(udp))) return 0;
 	if ((udp.source == bpf_htons(67) && udp.destination == bpf_htons(68)) ||
 	    (udp.source == bpf_htons(547) && udp.destination == bpf_htons(546)))
-		return show(skb, vni, ifindex, vid, bpf_ktime_get_coarse_ns());
+		return show(skb, &key, bpf_ktime_get_coarse_ns());
 	return 0;
 }

@@ -5,7 +5,7 @@
  *                                                               `--> tunnel key -> tunnel device
  *   tunnel device -> tor_overlay -> VNI and VTEP checked -> {VNI, MAC} -> access port, tagged
  */
-#include "glean.h"
+#include "pull.h"
 
 struct ingress { __u32 vni, ifindex, vid, overlay; };
 
@@ -132,9 +132,16 @@ static __always_inline int forward(struct __sk_buff *skb, const struct config *c
 		eth = ethernet(skb);
 		if (!eth) return DROP(MALFORMED);
 	}
-	if (is_group(eth->h_dest)) return flood_all(skb, c, from, vn, count);
+	if (is_group(eth->h_dest)) {
+		if ((vn->flags & ASK_UNKNOWN) && !from->overlay) want_ip(skb, from->vni, from->vid);
+		return flood_all(skb, c, from, vn, count);
+	}
 	memcpy(key.mac, eth->h_dest, 6);
 	to = bpf_map_lookup_elem(&fdb, &key);
+	if ((vn->flags & ASK_UNKNOWN) && !from->overlay) {
+		if (!to) want_mac(skb, from->vni, from->vid);
+		else if (to->type != LOCAL && to->type != NOWHERE) note_use(skb, from->vni);
+	}
 	if (to) return deliver(skb, c, from, to, count);
 	if (vn->flags & FLOOD_UNKNOWN) return flood_all(skb, c, from, vn, count);
 	return DROP(UNKNOWN_MAC);

@@ -23,6 +23,8 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 /* Of a VN. GLEAN_LEASES: some access of it gleans, so what DHCP servers say to anybody in it is shown. */
 #define FLOOD_UNKNOWN 1
 #define GLEAN_LEASES 2
+/* Pull (A18): the agent is shown who is looked for, and it is noted which of those behind the overlay are spoken to. */
+#define ASK_UNKNOWN 4
 /* Of an access. */
 #define CHECK_SOURCE 1
 #define GLEAN 2
@@ -45,7 +47,7 @@ struct {
 enum reason {
 	UNTAGGED, PRIORITY_TAGGED, NO_SUCH_TAG, DOUBLE_TAGGED, LINK_LOCAL, BAD_SOURCE, MALFORMED, HAIRPIN, PORT_ABSENT,
 	UNKNOWN_VNI, UNKNOWN_MAC, STRANGER_VTEP, SPLIT_HORIZON, INNER_TAG, OVERSIZE, TUNNEL_ERROR, NOT_READY, UNKNOWN_SOURCE,
-	GLEAN_OVERRUN, REASONS
+	GLEAN_OVERRUN, PULL_OVERRUN, REASONS
 };
 
 struct {
@@ -55,9 +57,10 @@ struct {
 	__type(value, __u64);
 } drops SEC(".maps");
 
-/* What gleaning shows the agent: the frame without its tag, as much of it as fits. ifindex 0: from the overlay. */
+/* What the agent is shown: the frame without its tag, as much of it as fits. ifindex 0: from the overlay; wanted 1: for
+ * whom it is, or whom it asks for, is not known here. */
 #define SAMPLE_OCTETS 384
-struct sample { __u32 vni, ifindex; __u16 vid, length; __u8 octets[SAMPLE_OCTETS]; };
+struct sample { __u32 vni, ifindex; __u16 vid, length, wanted, zero; __u8 octets[SAMPLE_OCTETS]; };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
@@ -72,8 +75,9 @@ struct {
 	__type(value, struct sample);
 } scratch SEC(".maps");
 
-/* A MAC at a place; or, in ARP and ND, the MAC with (the hash of) an address that it says there. */
-enum sight_of { SIGHT_MAC, SIGHT_ARP, SIGHT_ND };
+/* A MAC at a place; or, in ARP and ND, the MAC with (the hash of) an address that it says there. In pull a MAC that is
+ * looked for, or (the hash of) an IP; and, with ifindex 0, a MAC behind the overlay that is spoken to. */
+enum sight_of { SIGHT_MAC, SIGHT_ARP, SIGHT_ND, SIGHT_WANTED, SIGHT_WANTED_IP, SIGHT_USED };
 struct sight_key { __u32 vni, ifindex, address; __u16 vid; __u8 mac[6]; __u16 what, zero; };
 /* Nanoseconds of the monotonic clock; shown 0: never. */
 struct sight { __u64 shown, seen; };

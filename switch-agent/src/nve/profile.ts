@@ -1,0 +1,46 @@
+import type { IpPrefix } from "@nve/protocol-spec";
+
+/** What the NVA wants of each VNIC of a VN (H25). `limits` hold here; the rest is kept and shown (docs/pull.md). */
+export type VnProfile = {
+  name?: string;
+  /** The first that matches counts; what none matches passes. */
+  acl: readonly AclRule[];
+  qos: { policeKbps?: number; burstOctets?: number; dscp?: number };
+  /** Absent: no limit. */
+  limits: { vnicsPerNve?: number; macsPerVnic?: number; ipsPerMac?: number };
+};
+
+export type AclRule = {
+  action: "allow" | "deny";
+  direction: "both" | "from-vnic" | "to-vnic";
+  etherType?: number;
+  source?: IpPrefix;
+  destination?: IpPrefix;
+  protocol?: number;
+  sourcePorts?: readonly [number, number];
+  destinationPorts?: readonly [number, number];
+};
+
+/** What of it this NVE does not enforce yet. */
+export const notEnforced = ({ acl, qos }: VnProfile): readonly ("acl" | "qos")[] => [
+  ...(acl.length > 0 ? (["acl"] as const) : []),
+  ...(Object.keys(qos).length > 0 ? (["qos"] as const) : []),
+];
+
+/** `deny from-vnic protocol 6 to 10.0.0.0/8 port 25`. */
+export function ruleText(rule: AclRule): string {
+  const { action, direction, etherType, protocol, source, destination } = rule;
+  const ports = (range: readonly [number, number] | undefined): string[] =>
+    range === undefined ? [] : [`port ${range[0] === range[1] ? range[0] : range.join("-")}`];
+  return [
+    action,
+    ...(direction === "both" ? [] : [direction]),
+    ...(etherType === undefined ? [] : [`ether-type 0x${etherType.toString(16).padStart(4, "0")}`]),
+    ...(protocol === undefined ? [] : [`protocol ${protocol}`]),
+    ...end("from", source, ports(rule.sourcePorts)),
+    ...end("to", destination, ports(rule.destinationPorts)),
+  ].join(" ");
+}
+
+const end = (word: string, prefix: IpPrefix | undefined, ports: readonly string[]): string[] =>
+  prefix === undefined && ports.length === 0 ? [] : [word, prefix ?? "any", ...ports];
