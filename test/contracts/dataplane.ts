@@ -4,6 +4,7 @@ import { Bench, type DataplaneRig } from "./dataplane-bench.ts";
 import { changes, ports } from "./dataplane-changes.ts";
 import { flooding, isolation, unicast } from "./dataplane-forwarding.ts";
 import { gleaning } from "./dataplane-glean.ts";
+import { pulling } from "./dataplane-pull.ts";
 
 /** The contract of `Dataplane`: every driver passes it. */
 export function dataplaneContract(name: string, make: () => Promise<DataplaneRig>): void {
@@ -20,6 +21,7 @@ export function dataplaneContract(name: string, make: () => Promise<DataplaneRig
     untagged(bench);
     sourceCheck(bench);
     gleaning(bench);
+    pulling(bench);
     changes(bench);
     ports(bench);
 
