@@ -11,6 +11,7 @@ import { claimsAt, vnicsOf } from "./attach.ts";
 import type { Authority } from "./authority.ts";
 import type { Applicant, ExpectedMac, ExpectedVnic, Policy, Profile } from "./declared.ts";
 import type { NveState } from "./nve-state.ts";
+import { isAmong } from "./patterns.ts";
 import { called, type Disconnect, nveSource, type Reported, type Vn } from "./records.ts";
 import type { VnState } from "./vn-state.ts";
 
@@ -59,28 +60,16 @@ export function matches(policy: Policy, applicant: Applicant, vn: Vn): boolean {
   );
 }
 
-const isAmong = (patterns: readonly string[], text: string | undefined): boolean =>
-  patterns.length === 0 || patterns.some((pattern) => fits(pattern, text ?? ""));
-
 /** UUIDs and MAC addresses are written in any case. */
-const lowerCase = (patterns: readonly string[]): readonly string[] =>
-  patterns.map((pattern) => pattern.toLowerCase());
-
-/** Literal but for "*", which is any characters or none. In time proportional to both lengths at worst. */
-export function fits(pattern: string, text: string): boolean {
-  const [head = "", ...rest] = pattern.split("*");
-  const tail = rest.pop();
-  if (tail === undefined) return text === head;
-  if (text.length < head.length + tail.length) return false;
-  if (!text.startsWith(head) || !text.endsWith(tail)) return false;
-  let at = head.length;
-  for (const piece of rest) {
-    const found = text.indexOf(piece, at);
-    if (found < 0) return false;
-    at = found + piece.length;
-  }
-  return at <= text.length - tail.length;
+function lowerCase(patterns: readonly string[]): readonly string[] {
+  const known = lowered.get(patterns);
+  if (known !== undefined) return known;
+  const lower = patterns.map((pattern) => pattern.toLowerCase());
+  lowered.set(patterns, lower);
+  return lower;
 }
+
+const lowered = new WeakMap<readonly string[], readonly string[]>();
 
 function unregistered(applicant: Applicant, vn: Vn, rules: Rules): Denied | undefined {
   const mode = vn.admission ?? "open";
@@ -151,8 +140,8 @@ export class Gate {
   readonly #rules: Rules;
   /** Who has been let through so far, in place of those who are there. */
   readonly #afresh: Map<string, Map<Uuid, number>> | undefined;
-  /** Whether anybody may be kept out of a VN: of most nobody is, and then there is nothing to judge. */
-  readonly #closed = new Map<VnState, boolean>();
+  /** The rules that are about a VN; undefined: they keep nobody out of it, as of most. */
+  readonly #about = new Map<VnState, Rules | undefined>();
 
   /** @param afresh nobody counts as present yet: all there is is judged anew, one after the other */
   constructor(rules: Rules, afresh = false) {
@@ -162,14 +151,16 @@ export class Gate {
 
   /** @param nve undefined: it has claimed nothing yet */
   judge(applicant: Applicant, nve: NveState | undefined, vn: VnState): Denied | undefined {
-    return judge(applicant, vn.vn, this.#rules, this.#present(applicant, nve, vn));
+    const rules = this.#rulesOf(vn);
+    return rules && judge(applicant, vn.vn, rules, this.#present(applicant, nve, vn));
   }
 
   claim(nve: NveState, claim: Reported, vn: VnState): Denied | undefined {
-    if (!this.#mayKeepOut(vn)) return undefined;
+    const rules = this.#rulesOf(vn);
+    if (rules === undefined) return undefined;
     const applicant = applicantOf(nve, claim);
     if (claim.gleaned && (vn.vn.admission ?? "open") === "open") {
-      const policy = this.#rules.policies.find((one) => matches(one, applicant, vn.vn));
+      const policy = rules.policies.find((one) => matches(one, applicant, vn.vn));
       if (!policy?.deny) return undefined; // nobody said that it would have it: only a policy keeps it out
     }
     const denied = this.judge(applicant, nve, vn);
@@ -180,13 +171,11 @@ export class Gate {
     return undefined;
   }
 
-  #mayKeepOut(vn: VnState): boolean {
-    let closed = this.#closed.get(vn);
-    if (closed === undefined) {
-      closed = mayKeepOut(vn.vn, this.#rules);
-      this.#closed.set(vn, closed);
-    }
-    return closed;
+  #rulesOf(vn: VnState): Rules | undefined {
+    if (this.#about.has(vn)) return this.#about.get(vn);
+    const rules = rulesAbout(vn.vn, this.#rules);
+    this.#about.set(vn, rules);
+    return rules;
   }
 
   #present({ vnic, addresses }: Applicant, nve: NveState | undefined, vn: VnState): Present {
@@ -222,7 +211,7 @@ export function recheck(authority: Authority, vnIds: Iterable<VnId>): Disconnect
   const gate = new Gate(authority.catalogue, true);
   const turned = new Turned();
   const asked = [...new Set(vnIds)].flatMap((vnId) => authority.vn(vnId) ?? []);
-  const vns = asked.filter(({ vn }) => mayKeepOut(vn, authority.catalogue));
+  const vns = asked.filter(({ vn }) => rulesAbout(vn, authority.catalogue) !== undefined);
   if (vns.length === 0) return [];
   for (const nve of authority.nves()) {
     for (const vn of vns) {
@@ -264,10 +253,12 @@ export class Turned {
   }
 }
 
-function mayKeepOut(vn: Vn, rules: Rules): boolean {
+function rulesAbout(vn: Vn, rules: Rules): Rules | undefined {
+  const policies = rules.policies.filter(({ vns }) => isAmong(vns, called(vn)));
   const isOpen = (vn.admission ?? "open") === "open";
-  const denies = rules.policies.some(({ deny }) => deny);
-  return !isOpen || denies || rules.profileOf(vn)?.limits !== undefined;
+  const denies = policies.some(({ deny }) => deny);
+  if (isOpen && !denies && rules.profileOf(vn)?.limits === undefined) return undefined;
+  return { policies, vnic: (vnic) => rules.vnic(vnic), profileOf: (of) => rules.profileOf(of) };
 }
 
 /** Whether the VNIC goes, or only an address, which nobody said that it has. */

@@ -9,6 +9,12 @@ export class Few<K, V extends string> {
     return found instanceof Set ? found : [found];
   }
 
+  count(key: K): number {
+    const found = this.#byKey.get(key);
+    if (found === undefined) return 0;
+    return found instanceof Set ? found.size : 1;
+  }
+
   has(key: K, value: V): boolean {
     const found = this.#byKey.get(key);
     return found instanceof Set ? found.has(value) : found === value;

@@ -27,6 +27,8 @@ export const limits = {
   ipsPerClaim: 16_384,
   /** Of all its claims: some hundred octets each. */
   ipsPerNve: 2_000_000,
+  /** MACs that have one IP address, of which each is looked at whether the address moves between them (A19). */
+  macsPerIp: 16,
   /** NVEs that claim one MAC at a time. */
   claimsPerMac: 64,
   /** Sequences of addresses that nobody claims any more, per VN; the longest unused goes first. */

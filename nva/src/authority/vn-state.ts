@@ -78,9 +78,10 @@ export class VnState {
     return this.#entries.get(mac)?.best.claim;
   }
 
-  /** The claim of the MAC that has this IP address or prefix itself. */
+  /** The claim of the MAC that has this IP address or prefix itself; not looked for where very many have it. */
   bestByIp(ip: IpPrefix): Claim | undefined {
-    return this.#latest(ip)?.best.claim;
+    const isShared = this.#byIp.count(ip) > limits.macsPerIp;
+    return isShared ? undefined : this.#latest(ip)?.best.claim;
   }
 
   /** MACs whose best claims have this IP address or prefix itself, whether it is theirs or not. */

@@ -1,5 +1,6 @@
-import { fits, judge, matches, recheck } from "@nve/nva/authority/admission";
+import { judge, matches, recheck } from "@nve/nva/authority/admission";
 import type { Applicant, ExpectedVnic, Profile } from "@nve/nva/authority/declared";
+import { fits } from "@nve/nva/authority/patterns";
 import { HypervisorId, IpAddress, IpPrefix, NveId } from "@nve/protocol-spec";
 import fc from "fast-check";
 import { expect, test } from "vitest";

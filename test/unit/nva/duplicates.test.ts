@@ -224,6 +224,21 @@ test("A19: watchers are told of all that a freeze changes", () => {
   expect(step.changes.filter(({ table }) => table === "duplicate")).toHaveLength(1);
 });
 
+test("V10: an IP that very many MACs have is nobody's duplicate, and costs each claim no look at all of them", () => {
+  const world = ruled({ vn: { duplicates: { ...freeze, moves: 1 } } });
+  const tor1 = world.connect("tor1", "10.0.0.1");
+  const ips = [IpAddress("10.0.0.7")];
+  const of = (n: number) => claim(n, { vnic: uuid(n), ips });
+  world.tell(tor1, {
+    claims: Array.from({ length: 17 }, (_, n) => claim(n + 1, { vnic: uuid(n), ips: [] })),
+  });
+  for (let n = 1; n <= 17; n++) world.tell(tor1, { claims: [of(n)] });
+  expect(world.all.duplicates.list()).toMatchObject([{ ip: ips[0], moves: 1 }]); // the second MAC
+  world.keep(world.all.clearDuplicate(blue, mac(1), "local"));
+  for (let n = 18; n <= 40; n++) world.tell(tor1, { claims: [of(n)] });
+  expect(world.all.duplicates.list()).toEqual([]);
+});
+
 const event = fc.oneof(
   {
     weight: 8,
