@@ -88,7 +88,7 @@ describe.skipIf(!hasEtcd)("three replicas over three members of etcd", () => {
     );
     expect(await decider(lab)).not.toBe(before);
     programs.signal(before, "SIGCONT");
-    expect(Math.max(...back)).toBeLessThan(5_000);
+    expect(Math.max(...back)).toBeLessThan(4_000);
     expect(written.missing).toEqual([]);
     expect(pinged.lost).toBe(0);
     await converged();
@@ -100,7 +100,7 @@ describe.skipIf(!hasEtcd)("three replicas over three members of etcd", () => {
     const { leader, back, written, pinged } = await under("cut off", async (node) => {
       await lab.run(node, "ip", "link", "set", "eth1", "down");
     });
-    expect(Math.max(...back)).toBeLessThan(5_000);
+    expect(Math.max(...back)).toBeLessThan(4_000);
     expect(written.missing).toEqual([]);
     expect(pinged.lost).toBe(0);
     expect(await decider(lab)).not.toBe(leader);

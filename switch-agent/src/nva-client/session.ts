@@ -48,8 +48,9 @@ type SessionOptions = {
 const UNAVAILABLE = 14;
 
 const ALIVE_MS = 1000;
-const SILENCE_MS = 3000;
-const CHECK_MS = 500;
+/** So that within three seconds of the last word another NVA has been asked (A15). */
+const SILENCE_MS = 2600;
+const CHECK_MS = 200;
 /** MACs in one report; IPs and prefixes from which on it takes no more MACs, of some 25 octets each. */
 const REPORT_SIZE = 200;
 const REPORT_IPS = 16_384;
@@ -57,7 +58,7 @@ const REPORT_IPS = 16_384;
 const WINDOW = 4;
 
 /**
- * The Connect stream: Hello, Welcome, the whole report, then what changes; Alive in both directions. Three
+ * The Connect stream: Hello, Welcome, the whole report, then what changes; Alive in both directions. Almost three
  * seconds of silence, here or on the watch, and the NVA is lost, whatever TCP thinks.
  */
 export class Session {
