@@ -63,6 +63,14 @@ export const needs = [
     without: "the tests with several NVAs",
     services: ["etcd.service"],
   },
+  {
+    debian: "frr",
+    has: () => existsSync("/usr/lib/frr/bgpd"),
+    what: "FRR",
+    for: "test",
+    without: "the baseline of `npm run bench -- nva`",
+    services: ["frr.service"],
+  },
   ...[
     { debian: "libpcap-dev", has: () => header("pcap/pcap.h"), what: "libpcap's headers" },
     { debian: "g++", has: () => onPath("g++"), what: "a C++ compiler" },
