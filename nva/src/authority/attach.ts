@@ -1,4 +1,4 @@
-import type { Instant, IpPrefix, Mac, Uuid } from "@nve/protocol-spec";
+import type { Instant, IpPrefix, Mac, NveId, Uuid, VnId } from "@nve/protocol-spec";
 import type { Duplicates } from "./duplicates.ts";
 import { indexClaim, type NveState, unindexClaim } from "./nve-state.ts";
 import {
@@ -76,20 +76,37 @@ export function withdrawClaim(
   unindexClaim(nve, vn.vn.vnId, mac);
 }
 
+/** Who is to go from a VN at an NVE, and why. */
+type Leaving = { vnics: Map<Uuid, string>; macs: Set<Mac> };
+
+/** Of each VN at each NVE together, so that what is there is looked through once. */
+export function together(
+  all: readonly Disconnect[],
+): Iterable<Leaving & { nveId: NveId; vnId: VnId }> {
+  const found = new Map<string, Leaving & { nveId: NveId; vnId: VnId }>();
+  for (const { nveId, vnId, vnics, macs = [], reason } of all) {
+    const key = `${vnId} ${nveId}`;
+    const one = found.get(key) ?? { nveId, vnId, vnics: new Map(), macs: new Set() };
+    found.set(key, one);
+    for (const vnic of vnics) one.vnics.set(vnic, reason);
+    for (const mac of macs) one.macs.add(mac);
+  }
+  return found.values();
+}
+
 /** Drops what an NVE claims for those who may be attached no more. */
 export function letGo(
   nve: NveState,
   vn: VnState,
-  { vnics, macs, reason }: Disconnect,
+  { vnics, macs }: Leaving,
   now: Instant,
   effects: Effects,
 ): void {
-  const [theirs, those] = [new Set(vnics), new Set(macs)];
   for (const claim of [...claimsAt(nve, vn)]) {
     const { mac, vnic } = claim;
-    const isGone = vnic !== undefined && theirs.has(vnic);
-    if (!isGone && !those.has(mac)) continue;
-    if (isGone && vnicsOf(nve, vn).get(vnic) === 1)
+    const reason = vnic === undefined ? undefined : vnics.get(vnic);
+    if (reason === undefined && !macs.has(mac)) continue;
+    if (vnic !== undefined && reason !== undefined && vnicsOf(nve, vn).get(vnic) === 1)
       effects.note(attachment("vnic.disconnect", vnic, vn, claim, "nva", reason));
     withdrawClaim(nve, vn, mac, "nva", now, effects);
   }

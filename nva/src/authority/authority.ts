@@ -7,7 +7,7 @@ import {
   type VnId,
 } from "@nve/protocol-spec";
 import { applicantOf, Gate, recheck, Turned } from "./admission.ts";
-import { letGo, putClaim, withdrawClaim } from "./attach.ts";
+import { letGo, putClaim, together, withdrawClaim } from "./attach.ts";
 import { affected, declaredEvents, nveEvent, refusalOf } from "./audit.ts";
 import { Catalogue, type DeclaredChange } from "./catalogue.ts";
 import { faultOf } from "./claim-fault.ts";
@@ -117,9 +117,9 @@ export class Authority {
   /** Lets go of what may be attached no more: in the commit of what forbids it. */
   expel(disconnect: readonly Disconnect[], now: Instant): Effects {
     const effects = new Effects();
-    for (const one of disconnect) {
-      const [nve, vn] = [this.#nves.get(one.nveId), this.#vns.get(one.vnId)];
-      if (nve !== undefined && vn !== undefined) letGo(nve, vn, one, now, effects);
+    for (const { nveId, vnId, ...who } of together(disconnect)) {
+      const [nve, vn] = [this.#nves.get(nveId), this.#vns.get(vnId)];
+      if (nve !== undefined && vn !== undefined) letGo(nve, vn, who, now, effects);
     }
     return effects;
   }
