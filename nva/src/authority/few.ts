@@ -32,7 +32,8 @@ export class Few<K, V extends string> {
     if (found === value) this.#byKey.delete(key);
     if (!(found instanceof Set)) return;
     found.delete(value);
+    if (found.size > 1) return;
     const [left] = found;
-    if (found.size === 1 && left !== undefined) this.#byKey.set(key, left);
+    if (left !== undefined) this.#byKey.set(key, left);
   }
 }
