@@ -3,16 +3,19 @@ import { type Figures, History } from "./history.ts";
 import { stores } from "./stores.ts";
 
 // MODEL_SEED=<number>: the same operations again. MODEL_SECONDS=<number>: for so long; beyond a minute in histories of a
-// minute, each of the next seed.
+// minute, each of the next seed. MODEL_STORE=<name>: over that store alone.
 const { MODEL_SEED = String(Math.floor(Math.random() * 2 ** 31)), MODEL_SECONDS = "50" } =
   process.env;
+const { MODEL_STORE: only } = process.env;
+if (only !== undefined && stores[only] === undefined)
+  throw new Error(`no store "${only}": there are ${Object.keys(stores).join(", ")}`);
 const seed = Number(MODEL_SEED);
 const ms = Number(MODEL_SECONDS) * 1000;
 const pieceMs = 60_000;
 
 describe(`from seed ${seed} on`, () => {
   for (const [store, { missing }] of Object.entries(stores))
-    test.skipIf(missing() !== undefined)(
+    test.skipIf(only === undefined ? missing() !== undefined : only !== store)(
       `A14, A15: any history over ${store}: no acknowledged write is lost, none comes back that was withdrawn, watchers converge`,
       async () => {
         const end = performance.now() + ms;
@@ -24,8 +27,11 @@ describe(`from seed ${seed} on`, () => {
 });
 
 async function piece(store: string, seed: number, ms: number): Promise<void> {
-  const authorities = await stores[store]?.start();
-  if (authorities === undefined) throw new Error(`no store ${store}`);
+  const kind = stores[store];
+  const missing = kind?.missing();
+  if (kind === undefined || missing !== undefined)
+    throw new Error(`this machine has no ${missing}: \`npm run setup\` installs it`);
+  const authorities = await kind.start();
   const history = new History(authorities, seed);
   try {
     const figures = await history.run({ ms });

@@ -88,6 +88,7 @@ export function nvaProcess(
       child = spawn(process.execPath, [program, "run", "--config", config], {
         stdio: ["ignore", log, log],
       });
+      endWithUs(child);
       for (const end = performance.now() + 15_000; !(await answers(socket)); ) {
         if (child.exitCode !== null || performance.now() > end)
           throw new Error(`${id} does not start: see ${folder}/${id}.log`);
@@ -106,6 +107,17 @@ export function nvaProcess(
       child?.kill("SIGCONT");
     },
   };
+}
+
+const children = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of children) child.kill("SIGKILL");
+});
+
+/** It goes with this process, unless that is killed. */
+function endWithUs(child: ChildProcess): void {
+  children.add(child);
+  child.once("exit", () => children.delete(child));
 }
 
 export const after = (ms: number): Promise<void> =>
