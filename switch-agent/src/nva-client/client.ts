@@ -167,6 +167,11 @@ export class NvaClient implements Nva {
       onEvent: this.#options.onEvent,
       onLost: (reason) => this.#lost(reason),
     });
+    const { patienceMs } = this.#failover;
+    client.waitForReady(Date.now() + patienceMs, (error) => {
+      if (error !== undefined && error !== null && this.#client === client)
+        this.#lost(`no connection within ${patienceMs} ms`);
+    });
   }
 
   #welcome(client: NveClient): void {

@@ -20,6 +20,18 @@ export class Failover {
     return this.#addresses[this.#at] ?? "";
   }
 
+  /**
+   * How long a connection may take to come about, milliseconds: an address whose host is cut off does not answer at all, and
+   * another may. Longer with each round, should all of them be far away or busy.
+   */
+  get patienceMs(): number {
+    return Math.min(FIRST_PATIENCE_MS * 2 ** Math.min(this.#rounds, 16), LAST_PAUSE_MS);
+  }
+
+  get #rounds(): number {
+    return Math.floor(this.#failures / this.#addresses.length);
+  }
+
   succeeded(): void {
     this.#failures = 0;
   }
@@ -27,12 +39,12 @@ export class Failover {
   /** On to the next address. @returns how long to wait before, milliseconds: half of it by chance */
   failed(): number {
     this.#at = (this.#at + 1) % this.#addresses.length;
-    const rounds = Math.floor(this.#failures / this.#addresses.length);
+    const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(this.#rounds, 16), LAST_PAUSE_MS);
     this.#failures += 1;
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** Math.min(rounds, 16), LAST_PAUSE_MS);
     return pause * (0.5 + this.#random() / 2);
   }
 }
 
+const FIRST_PATIENCE_MS = 400;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 5000;

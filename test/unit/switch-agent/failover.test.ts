@@ -21,6 +21,17 @@ test("A15: the pause doubles with each round of all addresses, and ends at 5 s",
   expect(pauses.at(-1)).toBe(5000);
 });
 
+test("A15: an address that does not answer is waited for briefly, and longer in each round", () => {
+  const nva = new Failover(["a:1", "b:1"], () => 0);
+  const patience = Array.from({ length: 12 }, () => {
+    const { patienceMs } = nva;
+    nva.failed();
+    return patienceMs;
+  });
+  expect(patience.slice(0, 6)).toEqual([400, 400, 800, 800, 1600, 1600]);
+  expect(patience.at(-1)).toBe(5000);
+});
+
 test("A15: after a session it begins with short pauses again", () => {
   const nva = new Failover(["a:1"], () => 0);
   for (let i = 0; i < 5; i++) nva.failed();
