@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type grpc from "@grpc/grpc-js";
@@ -222,6 +223,21 @@ test("H18: a session begins with who we are and all there is, and goes on with w
   client.report({ ...nothing, withdrawn: [{ vn, mac: a }], left: [vn] });
   await client.synced([]);
   expect(nva.reports[1]).toMatchObject({ serial: 2n, leftVns: [5001], complete: false });
+});
+
+test("A15: an address where nothing answers, not even to refuse, is left for another within a second", async () => {
+  const mute = createServer(() => undefined); // as a host that is cut off: a connection never comes about
+  await new Promise<void>((resolve) => mute.listen(join(folder, "mute.sock"), resolve));
+  try {
+    await nva.open(`unix:${join(folder, "nva.sock")}`);
+    const begun = performance.now();
+    open("mute.sock", "nva.sock");
+    await until("connected", () => client.state.is === "connected");
+    expect(performance.now() - begun).toBeLessThan(2_000); // silence is noticed later
+    expect(nva.hellos).toHaveLength(1);
+  } finally {
+    mute.close();
+  }
 });
 
 test("H25: a watch that stands still while the session lives: the NVA is lost, and another is tried", async () => {
