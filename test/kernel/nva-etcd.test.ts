@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { systemClock } from "@nve/linux/clock";
 import { EtcdClient } from "@nve/nva/store/etcd/client";
 import { Keys, type Meta, partOctets } from "@nve/nva/store/etcd/keys";
@@ -184,6 +187,22 @@ describe.skipIf(!hasEtcd)("with an etcd", () => {
       client.txn([], [{ put: { key: Buffer.from(`/test/${made}/${key}`), value: octets } }]),
     );
     await expect(opened(`/test/${made}`)).rejects.toThrow(reason);
+  });
+
+  test("an endpoint that is no etcd is passed over", async () => {
+    const other = createServer((_, response) => response.writeHead(404).end());
+    other.listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const { port } = other.address() as AddressInfo;
+    made += 1;
+    const endpoints = [`127.0.0.1:${port}`, ...etcd.endpoints];
+    for (
+      let i = 0;
+      i < 4;
+      i++ // from a random one on
+    )
+      stores.push(await etcdStore({ endpoints, prefix: `/test/${made}`, clock: systemClock }));
+    other.close();
   });
 
   test("a cluster that does not answer is named, with what to do", async () => {

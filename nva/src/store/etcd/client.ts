@@ -189,12 +189,11 @@ function failureOf(error: grpc.ServiceError | null, endpoint: string): Error {
     case grpc.status.NOT_FOUND:
     case grpc.status.PERMISSION_DENIED:
     case grpc.status.UNAUTHENTICATED:
-    case grpc.status.UNIMPLEMENTED:
       return new EtcdRefused(why);
     case grpc.status.RESOURCE_EXHAUSTED:
       // Too many requests at a time pass; a database that is full does not.
       return /space/.test(why) ? new EtcdRefused(why) : new NoAnswer(why);
-    default:
+    default: // with what is no etcd at all among them: another endpoint may be one
       return new NoAnswer(why);
   }
 }

@@ -15,7 +15,7 @@ import {
   type Table,
 } from "../store.ts";
 import { Watchers } from "../watchers.ts";
-import { Compacted, EtcdClient, NoAnswer } from "./client.ts";
+import { Compacted, EtcdClient, EtcdRefused, NoAnswer } from "./client.ts";
 import { firstMeta, Keys, type Meta, metaOctets, readMeta, readRow } from "./keys.ts";
 import { type Compare, created, methods, modified } from "./messages.ts";
 import { stagedAt, View } from "./reader.ts";
@@ -54,6 +54,8 @@ export async function etcdStore(options: EtcdOptions, patienceMs = 10_000): Prom
     return new EtcdStore(options, client, keys, view);
   } catch (error) {
     client.close();
+    if (error instanceof EtcdRefused)
+      throw new Refused(`etcd refuses: ${error.message}. May this NVA use ${options.prefix}?`);
     if (!(error instanceof NoAnswer)) throw error;
     throw new Refused(
       `no member of the etcd cluster answers: ${error.message}. Is it running, are the endpoints right?`,
