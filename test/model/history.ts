@@ -49,6 +49,7 @@ const operations = {
   "pause-watch": 3,
   create: 4,
   delete: 2,
+  put: 2,
   lookup: 6,
   audit: 3,
   wait: 12,
@@ -244,6 +245,8 @@ export class History {
         return void setTimeout(() => watcher.go(), ms * 60);
       case "create":
         return this.#aside(this.#create(vn, coin));
+      case "put":
+        return this.#aside(this.#northbound.put(vn, 1400 + ms));
       case "delete":
         return this.#aside(this.#delete(vn));
       case "lookup":

@@ -2,9 +2,11 @@ import { NotFound } from "@nve/program/errors";
 import { call, connect } from "@nve/program/rpc";
 import {
   CreateVnRequest,
+  Kind,
   NorthboundClient,
   type NveRecord,
   type SourcedClaim,
+  VnSpec,
 } from "@nve/protocol-spec/proto/northbound";
 import { LookupRequest, type LookupResponse, NveClient } from "@nve/protocol-spec/proto/nve";
 import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
@@ -45,6 +47,29 @@ export class Northbound {
         throw trace.violation(`VN ${vn} is said to be there, it was deleted`, { vn });
       write.ended = order;
       return false;
+    }
+  }
+
+  /** Puts the VN as it is to be, with this MTU: it is made where it is not there. */
+  async put(vn: number, mtu: number): Promise<void> {
+    const { book, trace } = this.#world;
+    const sent = trace.say(`a client puts the VN with MTU ${mtu}`, { vn });
+    const write = book.begin(book.vn(vn), `client ${sent}`, "there", sent);
+    const spec = VnSpec.create({ alias: `vn${vn}`, vnId: vn, mtu });
+    const resource = {
+      key: { kind: Kind.KIND_VN, key: `default/vn${vn}` },
+      revision: 0n,
+      of: { $case: "vn" as const, value: spec },
+    };
+    try {
+      const put = await this.#call((client) =>
+        call(client, client.putResource, { resource, expected: undefined }, 4000),
+      );
+      write.ended = trace.say(`VN put at revision ${put.revision}`, { vn });
+    } catch (error) {
+      trace.say(`VN not put: ${error}`, { vn });
+      write.maybe = true;
+      this.#later(write);
     }
   }
 
