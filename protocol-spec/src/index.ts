@@ -150,6 +150,14 @@ export {
   readDhcp6,
 } from "./neighbour/dhcp.ts";
 export { type Nd, ndOctets, readNd } from "./neighbour/nd.ts";
+export {
+  type DigestLocation,
+  type DigestMapping,
+  digestOf,
+  Ledger,
+  mappingOctets,
+  memberOctets,
+} from "./nva/digest.ts";
 export { readUdpOverIp, type Udp } from "./overlay/udp.ts";
 export { readVxlan, VXLAN_PORT, type Vxlan, vxlanOctets } from "./overlay/vxlan.ts";
 export { cutUtf8, printable } from "./text.ts";

@@ -8,7 +8,7 @@ import type { Dataplane } from "./dataplane/dataplane.ts";
 import type { WatchInterface } from "./local/interfaces.ts";
 import { pullRule } from "./local/learning.ts";
 import { Nve } from "./local/nve.ts";
-import type { Nva, NvaClientOptions } from "./nva-client/client.ts";
+import type { Nva, NvaWiring } from "./nva-client/client.ts";
 import { AccessPort } from "./port/access-port.ts";
 import type { PortAuth } from "./port/authentic.ts";
 import { type Names, withVnIds } from "./port/vn-names.ts";
@@ -27,7 +27,7 @@ export type AgentOptions = {
   /** Of ports without protocol. */
   watchInterface: WatchInterface;
   bindings: BindingStore;
-  openNva(options: Pick<NvaClientOptions, "all" | "onEvent" | "settled">): Nva;
+  openNva(wiring: NvaWiring): Nva;
 };
 
 /** The switch agent: an NVE, the access ports whose stations ask it, and ports that an administrator binds. */

@@ -116,6 +116,8 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
       dataplane: dataplaneConfig,
       glean,
       ...learningConfig,
+      /** How often what is held is compared with what the NVA has; 0: never. */
+      digestSeconds: z.number().int().min(0).max(86_400).default(60),
       stateDir: z
         .string()
         .regex(/^\//, "stateDir is the full path of a folder")

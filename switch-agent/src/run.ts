@@ -82,7 +82,9 @@ function openAgent(
     openNva: (wiring) => {
       const incarnation = randomBytes(16);
       const random = Math.random;
-      return new NvaClient({ ...wiring, addresses, tls, self, incarnation, clock, log, random });
+      const digestMs = config.digestSeconds * 1000;
+      const ours = { addresses, tls, self, incarnation, digestMs };
+      return new NvaClient({ ...wiring, ...ours, clock, log, random });
     },
   });
 }

@@ -1,6 +1,7 @@
 import type { Clock } from "@nve/linux";
 import type { Log, Tls } from "@nve/program";
 import type { NveId, VnId } from "@nve/protocol-spec";
+import type { Digests } from "../authority/digest.ts";
 import type { Disconnect, Touch } from "../authority/records.ts";
 import type { Feed } from "./feed.ts";
 import type { Keeper } from "./keeper.ts";
@@ -15,6 +16,7 @@ export type Hub = {
   readonly tls?: Tls | undefined;
   readonly keeper: Keeper;
   readonly feed: Feed;
+  readonly digests: Digests;
   readonly clock: Clock;
   readonly log: Log;
   /** The live session of each NVE. */

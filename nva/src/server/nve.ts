@@ -3,6 +3,7 @@ import { NotFound, type Service, unary } from "@nve/program";
 import { OutOfRange, VnId } from "@nve/protocol-spec";
 import {
   type AdmitRequest,
+  type DigestsRequest,
   type LookupRequest,
   type LookupResponse,
   type NvaMessage,
@@ -13,6 +14,7 @@ import type { Authority } from "../authority/authority.ts";
 import type { Mapping } from "../authority/records.ts";
 import { admit } from "./admit.ts";
 import { fromIp, fromMac, toMapping } from "./convert.ts";
+import { digestsOf } from "./digest.ts";
 import type { Hub } from "./hub.ts";
 import { Session } from "./session.ts";
 import { type WatchCall, Watcher } from "./watcher.ts";
@@ -35,6 +37,7 @@ export function nveService(hub: Hub): Service {
       watch: (call: WatchCall) => {
         new Watcher(call, hub);
       },
+      digests: unary((request: DigestsRequest) => digestsOf(hub, request)),
       admit: unary((request: AdmitRequest) => admit(hub, request)),
       lookup: unary((request: LookupRequest) =>
         hub.keeper.ask((all) => lookup(all, request, hub.keeper.revision)),

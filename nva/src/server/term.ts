@@ -6,6 +6,7 @@ import { loadTables } from "../store/rows.ts";
 import type { Batch, Rows, Store } from "../store/store.ts";
 import { version } from "../version.ts";
 import { wholeDelta } from "./delta.ts";
+import { newDigests } from "./digest.ts";
 import { Feed } from "./feed.ts";
 import { type Hub, Watching } from "./hub.ts";
 import { Keeper } from "./keeper.ts";
@@ -53,6 +54,7 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
     tls,
     keeper,
     feed: await feedOf(options, authority),
+    digests: newDigests(),
     clock,
     log,
     sessions: new Map(),
@@ -116,7 +118,8 @@ function tellOthers({ keeper, sessions, followers, log }: Hub): void {
     if (first !== undefined) {
       const { nveId, vnId, vnics, reason } = first;
       const more = orders.length > 1 ? { more: orders.length - 1 } : {};
-      log.warn({ nve: nveId, vn: vnId, vnics, reason, ...more }, "to be disconnected");
+      const some = vnics.slice(0, 10);
+      log.warn({ nve: nveId, vn: vnId, vnics: some, reason, ...more }, "to be disconnected");
     }
     for (const { action, object, detail } of events)
       if (action.startsWith("duplicate.")) log.warn({ object, ...detail }, action);
@@ -124,8 +127,9 @@ function tellOthers({ keeper, sessions, followers, log }: Hub): void {
   });
 }
 
-function tellWatchers({ keeper, feed, watchers }: Hub): void {
+function tellWatchers({ keeper, feed, digests, watchers }: Hub): void {
   keeper.onCommit((authority, touched, revision) => {
+    digests.touched(touched);
     feed.record(touched, revision, (vnId) => authority.vn(vnId) === undefined);
     for (const [vnId, touch] of touched) {
       let once: { event: Buffer | undefined } | undefined;

@@ -19,7 +19,7 @@ import { Applier } from "../applier.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import { DataplaneError } from "../dataplane/error.ts";
 import { Gleaning } from "../gleaning.ts";
-import type { Nva, NvaClientOptions } from "../nva-client/client.ts";
+import type { Nva, NvaWiring } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
 import { Pulling } from "../pulling.ts";
 import { groupsOf, Refusals } from "../refusals.ts";
@@ -52,7 +52,7 @@ export type NveOptions = {
   clock: Clock;
   log: Log;
   dataplane: Dataplane;
-  openNva(options: Pick<NvaClientOptions, "all" | "onEvent" | "settled">): Nva;
+  openNva(wiring: NvaWiring): Nva;
 };
 
 /** How long an answer waits for the NVA to know the VNIC and for us to know its VN: then first frames arrive. */
@@ -126,6 +126,7 @@ export class Nve {
         if (event.on === "nva") for (const heard of this.onNva) heard(event.connected);
       },
       settled: () => this.applier.settled(),
+      told: (vn, most) => this.core.fdb.told(vn, most),
     });
     this.#admissions = new Admissions(this, clock);
   }
@@ -134,9 +135,13 @@ export class Nve {
     return this.#closed;
   }
 
-  /** `pull.asked`, …: what went on with the NVA beside the sessions. */
+  /** `pull.asked`, `digest.differing`, …: what went on with the NVA beside the sessions. */
   get nvaCounters(): Readonly<Record<string, number>> {
-    return this.pulling.counters;
+    const digests = Object.entries(this.nva.digests ?? {});
+    return {
+      ...this.pulling.counters,
+      ...Object.fromEntries(digests.map(([what, n]) => [`digest.${what}`, n])),
+    };
   }
 
   unixMsOf(instant: Instant): number {

@@ -3,9 +3,10 @@ import type { Clock } from "@nve/linux";
 import { connect, type Log, type Tls } from "@nve/program";
 import { Instant, type Mac, type VnId } from "@nve/protocol-spec";
 import { NveClient } from "@nve/protocol-spec/proto/nve";
-import type { NveEvent, Report, Verdict } from "@nve/switch-agent/nve";
+import type { NveEvent, Report, Told, Verdict } from "@nve/switch-agent/nve";
 import type { Wanted } from "../pull/pull.ts";
-import { type Admission, admitRequest, type Self } from "./convert.ts";
+import { type Admission, admitRequest, nvaDigestsOf, type Self } from "./convert.ts";
+import { DigestCheck, type DigestCounts, type NvaDigests } from "./digest.ts";
 import { Failover } from "./failover.ts";
 import { type Found, lookup } from "./lookup.ts";
 import { readVerdict } from "./questions.ts";
@@ -27,10 +28,15 @@ export interface Nva {
   lookup(vn: VnId, wanted: Wanted, timeoutMs: number): Promise<Found>;
   unwatch(vns: readonly VnId[]): void;
   report(report: Report): void;
+  /** `compared`, `differing`, …: how VNs were found when they were compared with the NVA's. */
+  readonly digests?: Readonly<DigestCounts>;
   /** When the NVA has what was reported and has told all of these VNs; at once while it is away. */
   synced(vns: readonly VnId[]): Promise<void>;
   close(): void;
 }
+
+/** What an NVE gives its client. */
+export type NvaWiring = Pick<NvaClientOptions, "all" | "onEvent" | "settled" | "told">;
 
 export type NvaState = {
   is: "connecting" | "connected" | "lost";
@@ -54,7 +60,17 @@ export type NvaClientOptions = {
   onEvent(event: NveEvent): void;
   /** When the dataplane has all that was told until now. */
   settled(): Promise<void>;
+  /** What was told of a VN comes to this; undefined while it is not told wholly. Absent: it is never compared. */
+  told?(vn: VnId, most: number): Told | "later" | undefined;
+  /** How often that is compared with what the NVA says, milliseconds; 0: never. Default 60,000. */
+  digestMs?: number;
 };
+
+const DIGEST_MS = 60_000;
+/** Made at a time, of some microseconds each. */
+const DIGESTS = 1000;
+/** The NVA may have a million mappings to go through first. */
+const DIGESTS_MS = 30_000;
 
 /**
  * Talks to one of the NVA's addresses, and to another when that one is lost (A15): for ever, with growing
@@ -64,6 +80,8 @@ export class NvaClient implements Nva {
   readonly #options: NvaClientOptions;
   readonly #failover: Failover;
   readonly #watcher: Watcher;
+  readonly #digests: DigestCheck;
+  #callOffDigests: (() => void) | undefined;
   #is: NvaState["is"] = "connecting";
   #reason = "not yet answered";
   #client: NveClient | undefined;
@@ -75,8 +93,22 @@ export class NvaClient implements Nva {
   constructor(options: NvaClientOptions) {
     this.#options = options;
     this.#failover = new Failover(options.addresses, options.random);
-    this.#watcher = new Watcher(options);
+    this.#watcher = new Watcher({
+      ...options,
+      onBookmark: (revision) => this.#digests.bookmark(revision),
+    });
+    this.#digests = new DigestCheck({
+      watched: () => this.#watcher.watched(),
+      told: (vn) => options.told?.(vn, DIGESTS),
+      ask: (vns) => this.#askDigests(vns),
+      differs: (vn, here, there) => {
+        const counts = { here: here.mappings, there: there.mappings };
+        options.log.warn({ vn, ...counts }, "not what the NVA has of this VN: told anew");
+        this.#watcher.anew(vn);
+      },
+    });
     this.#connect();
+    this.#compare();
   }
 
   get state(): NvaState {
@@ -131,9 +163,15 @@ export class NvaClient implements Nva {
     await Promise.all([this.#session?.reported(), this.#watcher.known(vns)]);
   }
 
+  /** `compared`, `differing`, …: how VNs were found when they were compared with the NVA's. */
+  get digests(): Readonly<DigestCounts> {
+    return this.#digests.counters;
+  }
+
   close(): void {
     this.#closed = true;
     this.#callOff?.();
+    this.#callOffDigests?.();
     for (const done of [...this.#waiting]) done();
     this.#drop();
   }
@@ -149,6 +187,27 @@ export class NvaClient implements Nva {
       };
       const callOff = clock.at(Instant(clock.now() + timeoutMs), done);
       this.#waiting.add(done);
+    });
+  }
+
+  #compare(): void {
+    const { clock, digestMs = DIGEST_MS } = this.#options;
+    if (digestMs === 0) return;
+    this.#callOffDigests = clock.at(Instant(clock.now() + digestMs), () => {
+      if (this.#is === "connected") void this.#digests.begin();
+      this.#compare();
+    });
+  }
+
+  #askDigests(vns: readonly VnId[]): Promise<NvaDigests | undefined> {
+    const client = this.#client;
+    if (client === undefined || vns.length === 0) return Promise.resolve(undefined);
+    const deadline = Date.now() + DIGESTS_MS;
+    return new Promise((resolve) => {
+      client.digests({ vnIds: [...vns] }, new Metadata(), { deadline }, (error, response) => {
+        if (error !== null) this.#options.log.debug({ reason: reasonOf(error) }, "no digests");
+        resolve(error === null ? nvaDigestsOf(response) : undefined);
+      });
     });
   }
 
@@ -206,6 +265,7 @@ export class NvaClient implements Nva {
 
   #drop(): void {
     this.#watcher.close();
+    this.#digests.reset();
     this.#session?.close();
     this.#session = undefined;
     this.#client?.close();

@@ -9,6 +9,8 @@ import {
   type Mac,
   macFrom,
   macOctets,
+  mappingOctets,
+  memberOctets,
   NveId,
   OutOfRange,
   prefixFromOctets,
@@ -27,6 +29,7 @@ import {
   type Delta,
   type Denial,
   DenialCode,
+  type DigestsResponse,
   type Disconnect,
   type NveMessage,
   type VnicAddress,
@@ -52,6 +55,7 @@ import type {
   VnicContent,
 } from "@nve/switch-agent/nve";
 import { profileOf } from "./convert-profile.ts";
+import type { NvaDigests } from "./digest.ts";
 import type { Parcel } from "./outbox.ts";
 
 export type {
@@ -294,8 +298,10 @@ export function eventsOf(
   const mappings = each(delta.mappings, (mapping) => readMapping(mapping, self));
   const remotes = mappings.flatMap(({ remote }) => (remote === undefined ? [] : [remote]));
   const ours = mappings.flatMap(({ mac, remote }) => (remote === undefined ? [mac] : []));
+  const digests = digestsIn(delta);
   const change = {
     vn,
+    digests,
     mappings: remotes,
     withdrawn: [...each(delta.withdrawn, macFrom), ...ours],
     members: each(delta.members, (location) => memberOf(location, self)),
@@ -304,6 +310,25 @@ export function eventsOf(
   const info = delta.vn === undefined ? [] : each([delta.vn], infoOf);
   return [...info.map((info): NveEvent => ({ on: "vn", info })), { on: "remote", change }];
 }
+
+/** What everything told comes to, as it was told; what cannot be read is another. */
+const digestsIn = ({ vnId, mappings, members }: Delta): NonNullable<RemoteChange["digests"]> => ({
+  mappings: mappings
+    .filter(({ mac }) => mac.length === 6)
+    .map((mapping) => [macFrom(mapping.mac), mappingOctets({ ...mapping, vnId })]),
+  members: members.map((one) => [one.nveId as NveId, memberOctets(vnId, one)]),
+});
+
+/** What the NVA says that VNs come to. */
+export const nvaDigestsOf = ({ digests, revision }: DigestsResponse): NvaDigests => ({
+  revision,
+  vns: new Map(
+    digests.map(({ vnId, mappings, members, digest, membersDigest = 0n }) => [
+      vnId as VnId, // only asked for what there is
+      { mappings, members, digest, membersDigest },
+    ]),
+  ),
+});
 
 /** One mapping as a change. @throws OutOfRange when the NVA says what cannot be */
 export function changeOf(

@@ -17,6 +17,8 @@ type WatcherOptions = {
   self: Self;
   log: Log;
   onEvent(event: NveEvent): void;
+  /** Everything up to this revision has been told. */
+  onBookmark(revision: bigint): void;
   /** When the dataplane has all that was told until now. */
   settled(): Promise<void>;
 };
@@ -72,6 +74,17 @@ export class Watcher {
     }
     this.#write({ remove: vns });
     for (const vn of vns) this.#ready(vn);
+  }
+
+  watched(): { vn: VnId; pull: boolean }[] {
+    return [...this.#vns.keys()].map((vn) => ({ vn, pull: this.#selected.has(vn) }));
+  }
+
+  /** What is known of a VN is wrong: all of it once more. */
+  anew(vn: VnId): void {
+    if (!this.#vns.has(vn)) return;
+    this.#vns.set(vn, undefined);
+    this.#write({ add: [[vn, undefined, this.#selected.get(vn)]] });
   }
 
   /** When all of these VNs are known wholly; at once without a session. */
@@ -138,7 +151,8 @@ export class Watcher {
     const { change } = told;
     const mappings = change.mappings.filter(({ mac }) => selected.has(mac));
     const withdrawn = change.withdrawn.filter((mac) => selected.has(mac));
-    return { on: "remote", change: { ...change, mappings, withdrawn } };
+    const digests = { mappings: [], members: change.digests?.members ?? [] };
+    return { on: "remote", change: { ...change, mappings, withdrawn, digests } };
   }
 
   #snapshot(on: "snapshot-begin" | "snapshot-end", vnId: number, cursor?: Cursor): void {
@@ -150,6 +164,7 @@ export class Watcher {
   }
 
   #bookmark(cursor: Cursor): void {
+    this.#options.onBookmark(cursor.revision);
     for (const [vn, known] of this.#vns) if (known !== undefined) this.#vns.set(vn, cursor);
     void this.#options.settled().then(() => {
       const same = this.#store?.equals(cursor.storeId) ?? false;

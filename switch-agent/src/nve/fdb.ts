@@ -1,4 +1,11 @@
-import type { IpAddress, IpPrefix, Mac, NveId, VnId } from "@nve/protocol-spec";
+import {
+  type IpAddress,
+  type IpPrefix,
+  Ledger,
+  type Mac,
+  type NveId,
+  type VnId,
+} from "@nve/protocol-spec";
 
 /** A MAC of a VN behind another NVE, as the NVA says. */
 export type Remote = { mac: Mac; ips: readonly IpPrefix[]; nve: NveId; vtep: IpAddress };
@@ -13,6 +20,20 @@ export type RemoteChange = {
   withdrawn: readonly Mac[];
   members: readonly Member[];
   membersLeft: readonly NveId[];
+  /** What digests are of, of all that was told, ours too. A mapping or member without counts as another. */
+  digests?: {
+    mappings: readonly (readonly [Mac, Uint8Array])[];
+    members: readonly (readonly [NveId, Uint8Array])[];
+  };
+};
+
+/** All that was told of a VN, ours too, and how often that changed. */
+export type Told = {
+  mappings: number;
+  digest: bigint;
+  members: number;
+  membersDigest: bigint;
+  changes: number;
 };
 
 type Entry = {
@@ -26,6 +47,10 @@ type Entry = {
   silent: Set<NveId>;
   /** Of the members; undefined: to be listed anew. */
   vteps?: readonly IpAddress[] | undefined;
+  /** What was told comes to this, mapping by mapping and member by member. */
+  toldMacs: Ledger<Mac>;
+  toldNves: Ledger<NveId>;
+  changes: number;
   /** Not named yet by the snapshot that runs. */
   marked?: { macs: Set<Mac>; nves: Set<NveId> };
 };
@@ -41,8 +66,10 @@ export class Fdb {
       members: new Map(),
       heard: new Map(),
       silent: new Set<NveId>(),
+      toldMacs: new Ledger<Mac>(),
+      toldNves: new Ledger<NveId>(),
     };
-    this.#vns.set(vn, { ...none, complete: false });
+    this.#vns.set(vn, { ...none, changes: 0, complete: false });
   }
 
   unwatch(vn: VnId): void {
@@ -77,11 +104,30 @@ export class Fdb {
     return this.#vns.get(vn)?.complete ?? false;
   }
 
+  /** Undefined while it is not told wholly; "later" when more than `most` digests were to be made first. */
+  told(vn: VnId, most = Number.POSITIVE_INFINITY): Told | "later" | undefined {
+    const entry = this.#vns.get(vn);
+    if (entry === undefined || !entry.complete || entry.marked !== undefined) return undefined;
+    const { toldMacs, toldNves, changes } = entry;
+    if (toldNves.settle() + toldMacs.settle(most) > 0) return "later";
+    return {
+      mappings: toldMacs.size,
+      digest: toldMacs.digest,
+      members: toldNves.size,
+      membersDigest: toldNves.digest,
+      changes,
+    };
+  }
+
   /** All that is known is in doubt until it is named again; it serves meanwhile. */
   beginSnapshot(vn: VnId): void {
     const entry = this.#vns.get(vn);
     if (entry === undefined) return;
-    entry.marked = { macs: new Set(entry.remotes.keys()), nves: new Set(entry.members.keys()) };
+    entry.changes += 1;
+    entry.marked = {
+      macs: new Set([...entry.remotes.keys(), ...entry.toldMacs.keys()]),
+      nves: new Set([...entry.members.keys(), ...entry.toldNves.keys()]),
+    };
   }
 
   /** @returns whether anything is different: not when it tells our own addresses, or the same once more */
@@ -89,6 +135,7 @@ export class Fdb {
     const entry = this.#vns.get(change.vn);
     if (entry === undefined) return false; // of a VN that we have left meanwhile
     let changed = false;
+    note(entry, change);
     for (const remote of change.mappings) {
       changed ||= !sameRemote(entry.remotes.get(remote.mac), remote);
       putRemote(entry, remote.mac, remote);
@@ -109,11 +156,36 @@ export class Fdb {
     const entry = this.#vns.get(vn);
     if (entry === undefined) return [];
     const { macs = [], nves = [] } = entry.marked ?? {};
-    for (const mac of macs) putRemote(entry, mac, undefined);
-    for (const nve of nves) putMember(entry, nve, undefined);
+    entry.changes += 1;
+    for (const mac of macs) {
+      putRemote(entry, mac, undefined);
+      entry.toldMacs.put(mac, undefined);
+    }
+    for (const nve of nves) {
+      putMember(entry, nve, undefined);
+      entry.toldNves.put(nve, undefined);
+    }
     delete entry.marked;
     entry.complete = true;
     return [...macs];
+  }
+}
+
+/** What is held without a digest is as if it were not: its digest is missing then, and that is found. */
+function note(entry: Entry, change: RemoteChange): void {
+  const { toldMacs, toldNves, marked } = entry;
+  entry.changes += 1;
+  for (const { mac } of change.mappings) toldMacs.put(mac, undefined);
+  for (const mac of change.withdrawn) toldMacs.put(mac, undefined);
+  for (const { nve } of change.members) toldNves.put(nve, undefined);
+  for (const nve of change.membersLeft) toldNves.put(nve, undefined);
+  for (const [mac, digest] of change.digests?.mappings ?? []) {
+    toldMacs.put(mac, digest);
+    marked?.macs.delete(mac);
+  }
+  for (const [nve, digest] of change.digests?.members ?? []) {
+    toldNves.put(nve, digest);
+    marked?.nves.delete(nve);
   }
 }
 

@@ -1,6 +1,6 @@
 export { NveCore } from "./core.ts";
 export type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
-export { Fdb, type Member, type Remote, type RemoteChange } from "./fdb.ts";
+export { Fdb, type Member, type Remote, type RemoteChange, type Told } from "./fdb.ts";
 export {
   type Conflict,
   type GleanCount,

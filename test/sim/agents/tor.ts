@@ -77,6 +77,7 @@ export function tor(
       dataplane: { driver: "ebpf", attach: "auto" },
       glean: { macSeconds: 300, ipSeconds: 300, maxPerVn: 8192 },
       learning: "push",
+      digestSeconds: 60,
       unknown: "flood",
       vns: [],
       stateDir: "/nowhere",
