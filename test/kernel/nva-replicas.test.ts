@@ -11,7 +11,11 @@ import { type RowChange, type Rows, type Table, tables } from "@nve/nva/store/st
 import { call, connect, createLog } from "@nve/program";
 import { Tls } from "@nve/program/tls";
 import type { TlsFiles } from "@nve/program/tls-files";
-import { CreateVnRequest, NorthboundClient } from "@nve/protocol-spec/proto/northbound";
+import {
+  CreateVnRequest,
+  ListClaimsRequest,
+  NorthboundClient,
+} from "@nve/protocol-spec/proto/northbound";
 import { NveClient } from "@nve/protocol-spec/proto/nve";
 import type { Cursor } from "@nve/protocol-spec/proto/types";
 import fc from "fast-check";
@@ -117,11 +121,19 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
     watch.ask({ add: [{ vnId: 1, cursor: undefined }] });
     const { cursor } = (await watch.until("snapshotEnd")) as { cursor: Cursor };
     expect(cursor.revision).toBeGreaterThanOrEqual(stored.revision);
+    const claims = async () => {
+      const request = ListClaimsRequest.create({ pageSize: 100 });
+      const page = await call(northbound(asked), northbound(asked).listClaims, request);
+      return page.claims.map((one) => ({ ...one, stale: true })); // until the NVE is back
+    };
+    const known = await claims();
+    expect(known).toHaveLength(1);
     await nvas[first]?.stop();
     expect(await tor1.inbox.ended).toMatch(/^14 /); // UNAVAILABLE: the NVE comes anew
     expect(await watch.inbox.ended).toMatch(/^14 /);
     const second = await decider(asked);
     expect(second).not.toBe(first);
+    expect(await claims()).toEqual(known);
     const again = watching(nve(asked).watch(), "tor1");
     again.ask({ add: [{ vnId: 1, cursor }] });
     await again.delta((text) => text.includes("+1@tor1 stale")); // until it reports again

@@ -68,6 +68,13 @@ export class Mirror implements Rows {
     this.#stop();
   }
 
+  /** Gives the memory back, once an authority has been made of it. */
+  drop(): void {
+    this.stop();
+    for (const rows of this.#rows.values()) rows.clear();
+    this.#recent.length = 0;
+  }
+
   async #watch(store: EtcdStore, deliver: (batch: Batch) => void): Promise<void> {
     for (let back = rememberedCommits; ; back = Math.floor(back / 2)) {
       const from = Math.max(0, store.revision - back);

@@ -174,7 +174,7 @@ class ReplicaOfNva {
     const { id, holdSeconds } = this.#config;
     await store.lead(reign.at);
     mirror.stop();
-    return beginTerm({
+    const term = await beginTerm({
       id,
       holdMs: holdSeconds * 1000,
       clock: this.#clock,
@@ -184,6 +184,8 @@ class ReplicaOfNva {
       rows: mirror,
       replay: mirror.replay,
     });
+    mirror.drop();
+    return term;
   }
 
   /** Whoever asked us comes anew, here or elsewhere. */
