@@ -17,7 +17,13 @@ export function memory(store, total) {
       const session = await nveSession(nva.address, `tor${n}`, `10.0.0.${n + 1}`, 4);
       sessions.push(session);
       const count = Math.min(PER_NVE, total - n * PER_NVE);
-      await claimAll(session, { count, first: n * PER_NVE, vns: 100, batch: 5000, macsPerVnic: 20 });
+      await claimAll(session, {
+        count,
+        first: n * PER_NVE,
+        vns: 100,
+        batch: 5000,
+        macsPerVnic: 20,
+      });
     }
     const seconds = (performance.now() - begin) / 1000;
     const peak = rss(nva);
