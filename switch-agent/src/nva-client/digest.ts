@@ -27,6 +27,7 @@ export class DigestCheck {
   readonly counters: DigestCounts = { compared: 0, differing: 0, changing: 0, unanswered: 0 };
   readonly #around: Surroundings;
   #asking = false;
+  #round = 0;
   /** How often each VN was found to differ, the last times that it was compared. */
   readonly #inARow = new Map<VnId, number>();
   /** Answers that wait for the bookmark. */
@@ -40,8 +41,10 @@ export class DigestCheck {
   async begin(): Promise<void> {
     if (this.#asking || this.#waiting.length > 0) return;
     this.#asking = true;
+    this.#round += 1;
+    const round = this.#round;
     const vns = [...this.#around.watched()].map(({ vn }) => vn);
-    for (let at = 0; at < vns.length && this.#asking; at += VNS) {
+    for (let at = 0; at < vns.length; at += VNS) {
       const some = vns.slice(at, at + VNS);
       const before = new Map<VnId, number>();
       for (const vn of some) {
@@ -49,8 +52,9 @@ export class DigestCheck {
         for (; told === "later"; told = this.#around.told(vn)) await others();
         if (told !== undefined) before.set(vn, told.changes);
       }
+      if (before.size === 0) continue;
       const answer = await this.#around.ask([...before.keys()]);
-      if (!this.#asking) return;
+      if (round !== this.#round) return;
       if (answer === undefined) this.counters.unanswered += 1;
       else this.#waiting.push({ answer, before });
     }
@@ -71,6 +75,7 @@ export class DigestCheck {
 
   /** The session is over. */
   reset(): void {
+    this.#round += 1;
     this.#asking = false;
     this.#waiting = [];
     this.#inARow.clear();

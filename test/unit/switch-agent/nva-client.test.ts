@@ -397,6 +397,10 @@ test("A17: a snapshot and what comes after it reach the core, without ourselves"
         withdrawn: [b],
         members: [tor2],
         membersLeft: [],
+        digests: {
+          mappings: [a, b].map((mac) => [mac, expect.any(Uint8Array)]),
+          members: ["tor1", "tor2"].map((nve) => [nve, expect.any(Uint8Array)]),
+        },
       },
     },
     { on: "snapshot-end", vn },

@@ -1,0 +1,117 @@
+import { IpAddress, IpPrefix, VdpError, type VnId } from "@nve/protocol-spec";
+import { VnProfile as WireProfile, Vn as WireVn } from "@nve/protocol-spec/proto/types";
+import { infoOf as readInfo } from "@nve/switch-agent/nva-client/convert";
+import { notEnforced, ruleText, type VnProfile } from "@nve/switch-agent/nve";
+import { beforeEach, expect, test } from "vitest";
+import { a, Bench, b, blue, groups, infoOf, port, red } from "./nve-bench.ts";
+
+let nve: Bench;
+const profile = (limits: VnProfile["limits"], more: Partial<VnProfile> = {}): VnProfile => ({
+  name: "gold",
+  acl: [],
+  qos: {},
+  limits,
+  ...more,
+});
+/** Red has this profile from now on, blue none. */
+const red1 = (of: VnProfile) => {
+  nve.verdict = (vn) => ({ is: "granted", info: withProfile(vn, of) });
+};
+const withProfile = (vn: VnId, of: VnProfile) =>
+  vn === red ? { ...infoOf(vn), profile: of } : infoOf(vn);
+const refused = () => nve.did("refuse").map(({ refusal }) => [refusal.code, refusal.reason]);
+
+beforeEach(() => {
+  nve = new Bench(port("swp1"), port("swp2"));
+  nve.feed({ on: "nva", connected: true });
+});
+
+test("H25: no more VNICs of a VN than its profile allows on one NVE; one that asks again is no other", () => {
+  red1(profile({ vnicsPerNve: 1 }));
+  nve.ask("vm1", "swp1", groups([red, a]));
+  nve.ask("vm1", "swp1", groups([red, a]));
+  expect(refused()).toEqual([]);
+  nve.ask("vm2", "swp2", groups([red, b]));
+  expect(refused()).toEqual([
+    [VdpError.insufficientResources, `the profile of VN ${red} allows 1 VNICs on one NVE, not 2`],
+  ]);
+  nve.ask("vm3", "swp2", groups([blue, b]));
+  expect(refused()).toEqual([]);
+  nve.release("vm1");
+  nve.ask("vm2", "swp2", groups([red, b]));
+  expect(refused()).toEqual([]);
+});
+
+test("H25: no more MACs of a VNIC, and no more addresses of a MAC, than the profile allows", () => {
+  red1(profile({ macsPerVnic: 1, ipsPerMac: 1 }));
+  nve.ask("vm1", "swp1", groups([red, a], [red, b]));
+  expect(refused()[0]?.[1]).toContain("allows 1 MACs of one VNIC, not 2");
+  const addresses = ["10.0.0.1", "10.0.0.2"].map((ip) => ({ vn: red, mac: a, ip: IpAddress(ip) }));
+  nve.ask("vm1", "swp1", groups([red, a]), { addresses });
+  expect(refused()[0]?.[1]).toContain("allows 1 IP addresses of one MAC, not 2");
+  nve.ask("vm1", "swp1", groups([red, a]), { addresses: addresses.slice(1) });
+  expect(refused()).toEqual([]);
+});
+
+test("H25: the limits hold while the NVA is away", () => {
+  red1(profile({ vnicsPerNve: 1 }));
+  nve.ask("vm1", "swp1", groups([red, a]));
+  nve.verdict = () => ({ is: "unreachable", reason: "gone" });
+  nve.ask("vm2", "swp2", groups([red, b]));
+  expect(refused()[0]?.[1]).toContain("VNICs on one NVE");
+});
+
+test("H25: a profile that changes is kept as it is; what is not enforced is told once each time", () => {
+  const told: string[] = [];
+  nve.core.infos.onProfile = (info, not) => told.push(`${info.profile?.name} ${not}`);
+  red1(profile({}, { qos: { dscp: 46 } }));
+  nve.ask("vm1", "swp1", groups([red, a]));
+  nve.ask("vm2", "swp1", groups([red, b]));
+  const acl = [{ action: "deny" as const, direction: "both" as const }];
+  const change = {
+    on: "vn",
+    info: withProfile(red, profile({}, { acl, qos: { dscp: 46 } })),
+  } as const;
+  nve.feed(change);
+  nve.feed(change);
+  nve.feed({ on: "vn", info: withProfile(red, profile({ ipsPerMac: 1 })) });
+  expect(told).toEqual(["gold qos", "gold acl,qos"]);
+  expect(nve.core.infos.get(red)?.profile).toEqual(profile({ ipsPerMac: 1 }));
+  nve.feed({ on: "vn", info: infoOf(red) });
+  expect(nve.core.infos.get(red)?.profile).toBeUndefined();
+});
+
+test("H25: a profile is read from the wire; 0 is no limit, and an unknown direction is both", () => {
+  const wire = WireProfile.create({
+    acl: [
+      {
+        action: 2,
+        direction: 1,
+        etherType: 0x0800,
+        protocol: 6,
+        source: { ip: Buffer.from([10, 0, 0, 0]), length: 8 },
+        destination: undefined,
+        sourcePorts: undefined,
+        destinationPorts: { first: 25, last: 26 },
+      },
+      { action: 1, direction: 9 as never, etherType: 0, protocol: 0 } as never,
+    ],
+    qos: { policeKbps: 0, burstOctets: 0, dscp: 0 },
+    limits: { vnicsPerNve: 0, macsPerVnic: 2, ipsPerMac: 0 },
+  });
+  const vn = WireVn.create({ vnId: 7, vni: 8, profile: wire, profileName: "gold" });
+  const read = readInfo(vn).profile;
+  expect(read).toMatchObject({
+    name: "gold",
+    acl: [{ source: IpPrefix("10.0.0.0/8"), destinationPorts: [25, 26] }, { direction: "both" }],
+    qos: { dscp: 0 },
+    limits: { macsPerVnic: 2 },
+  });
+  expect(Object.keys(read?.limits ?? {})).toEqual(["macsPerVnic"]);
+  expect(read?.acl.map(ruleText)).toEqual([
+    "deny from-vnic ether-type 0x0800 protocol 6 from 10.0.0.0/8 to any port 25-26",
+    "allow",
+  ]);
+  expect(read && notEnforced(read)).toEqual(["acl", "qos"]);
+  expect(readInfo(WireVn.create({ vnId: 7, vni: 8 })).profile).toBeUndefined();
+});
