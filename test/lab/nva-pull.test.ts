@@ -2,10 +2,13 @@ import { appendFileSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { findTopology } from "@nve/lab/find";
+import { nodeState } from "@nve/lab/labs";
+import { spawnIn } from "@nve/lab/namespaces";
 import { Mac } from "@nve/protocol-spec";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { testFrame } from "../support/frames.ts";
 import { until } from "../support/lab.ts";
+import { labPrograms } from "../support/programs.ts";
 import { useTwoRacks, VN, vm } from "../support/two-racks.ts";
 
 // One lab for the file: red in pull, at tor1 unknown unicast is dropped, at tor2 flooded; blue in push. The tests build
@@ -18,7 +21,7 @@ for (const [tor, unknown] of [
 ] as const)
   appendFileSync(
     join(folder, tor, "config.yaml"),
-    `vns:\n  - { vn: ${VN.red}, learning: pull, unknown: ${unknown} }\n`,
+    `vns:\n  - { vn: ${VN.red}, learning: pull, unknown: ${unknown} }\ndigestSeconds: 1\n`,
   );
 const lab = useTwoRacks(join(folder, "two-racks.clab.yml"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -132,3 +135,32 @@ test("H25: what is beyond the limits of the profile is refused in words", async 
   const { code, stderr } = await lab.tryAttach("red2", "--ip", "10.0.1.201", "--ip", "10.0.1.202");
   expect([code, stderr]).toEqual([1, expect.stringMatching(/profile|limit/)]);
 });
+
+test("A16: a mapping that an NVE lost without a word is found missing by its digest, and told anew", async () => {
+  const loser = join(import.meta.dirname, "../support/lose-mapping.mjs");
+  await labPrograms(lab).stop("tor1");
+  const { cmd = [], ...state } = nodeState(lab.name, "tor1");
+  const env = ["env", `NODE_OPTIONS=--import ${loser}`];
+  const agent = spawnIn(state, [...env, ...cmd], { stdio: "ignore" });
+  const { mac, ip } = vm("blue3");
+  const isKnown = async () => (await remotes("tor1", VN.blue)).some((row) => row.mac === mac);
+  const answers = async () => (await lab.exec("tor1", "switch-agent", "status")).code === 0;
+  await until("tor1 to answer", async () => (await answers()) || undefined, 20_000);
+  await until("blue3 at tor1 again", async () => (await isKnown()) || undefined, 20_000);
+  const compared = async (more: number) => {
+    const least = (await counted("tor1", "digest.compared")) + more;
+    const now = () => counted("tor1", "digest.compared");
+    await until("VNs to be compared", async () => (await now()) >= least || undefined, 10_000);
+  };
+  await compared(2);
+  expect(await counted("tor1", "digest.differing")).toBe(0);
+  agent.kill("SIGUSR2");
+  await until(
+    "the loss to be found",
+    async () => (await counted("tor1", "digest.differing")) || undefined,
+  );
+  await until("blue3 to be known again", async () => (await isKnown()) || undefined);
+  await compared(2);
+  expect(await counted("tor1", "digest.differing")).toBe(1);
+  expect(await lab.ping("blue1", ip, 10)).toBe(true);
+}, 60_000);
