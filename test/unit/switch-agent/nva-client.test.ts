@@ -19,6 +19,8 @@ import {
 import {
   type AdmitRequest,
   DenialCode,
+  type LookupRequest,
+  type LookupResponse,
   type NvaMessage,
   type NveMessage,
   NveService,
@@ -65,6 +67,8 @@ class FakeNva {
   readonly questions: number[] = [];
   admissions = true;
   answering = true;
+  readonly lookedUp: LookupRequest[] = [];
+  found: LookupResponse["answer"];
   serving: Serving | undefined;
 
   async open(address: string): Promise<void> {
@@ -79,7 +83,10 @@ class FakeNva {
             call.on("error", () => {});
           },
           admit: unary((request: AdmitRequest) => this.#admit(request)),
-          lookup: unary(() => ({})),
+          lookup: unary((request: LookupRequest) => {
+            this.lookedUp.push(request);
+            return { answer: this.found, revision: 1n };
+          }),
         },
       },
     ]);
@@ -452,4 +459,58 @@ test("V10: a slow NVA is not flooded with reports", async () => {
   await until("the window is full", () => nva.reports.length - before >= 4);
   for (let i = 0; i < 3; i++) await client.admit(ask, 1000);
   expect(nva.reports.length - before).toBe(4);
+});
+
+test("A18: of a VN in pull only what is selected is asked for, and believed; a loss does not change that", async () => {
+  await connected();
+  client.watch([vn], true);
+  client.select(vn, [a], []);
+  client.select(vn, [b], [a]);
+  await until(
+    "selected",
+    () => nva.watched.filter(({ select }) => select !== undefined).length === 2,
+  );
+  const octets = (mac: Mac) => Buffer.from(macOctets(mac));
+  expect(nva.watched.find(({ add }) => add.length > 0)?.add[0]).toMatchObject({
+    only: { macs: [] },
+  });
+  expect(nva.watched.at(-1)?.select).toEqual({ vnId: vn, add: [octets(b)], remove: [octets(a)] });
+  const both = [a, b].map((mac) => mapping(mac, location("tor2", "192.0.2.2")));
+  nva.say({ $case: "delta", value: { ...delta, mappings: both } });
+  await until("told", () => events.some(({ on }) => on === "remote"));
+  const told = events.find((event) => event.on === "remote");
+  expect(told?.on === "remote" && told.change.mappings.map(({ mac }) => mac)).toEqual([b]);
+  const before = nva.watched.length;
+  nva.watch?.emit("error", { code: 14, details: "lost" });
+  await until("resumed", () => nva.watched.slice(before).some(({ add }) => add.length > 0));
+  const resumed = nva.watched.slice(before).find(({ add }) => add.length > 0);
+  expect(resumed?.add).toMatchObject([{ vnId: vn, only: { macs: [octets(b)] } }]);
+});
+
+test("A18: an address is looked up: where it is, nowhere and for how long, or no answer that can be used", async () => {
+  await connected();
+  const ask = (wanted: Parameters<typeof client.lookup>[1]) => client.lookup(vn, wanted, 1000);
+  nva.found = { $case: "found", value: mapping(b, location("tor2", "192.0.2.2")) };
+  expect(await ask({ ip: IpAddress("10.0.0.9") })).toMatchObject({
+    is: "found",
+    mac: b,
+    change: { vn, mappings: [{ mac: b, nve: "tor2", vtep: "192.0.2.2" }], withdrawn: [] },
+  });
+  expect(nva.lookedUp.at(-1)?.address?.$case).toBe("ip");
+  nva.found = { $case: "found", value: mapping(b, location("tor1", "192.0.2.1")) };
+  expect(await ask({ mac: b })).toMatchObject({ change: { mappings: [], withdrawn: [b] } });
+  for (const [lifetimeMs, believed] of [
+    [0, 1000],
+    [5000, 5000],
+    [0xffff_ffff, 3_600_000],
+  ] as const) {
+    nva.found = { $case: "none", value: { lifetimeMs } };
+    expect(await ask({ mac: b })).toEqual({ is: "none", lifetimeMs: believed });
+  }
+  nva.found = { $case: "found", value: { ...mapping(b), mac: Buffer.alloc(5) } };
+  expect(await ask({ mac: b })).toEqual({ is: "unreachable" });
+  nva.found = undefined;
+  expect(await ask({ mac: b })).toEqual({ is: "unreachable" });
+  client.close();
+  expect(await ask({ mac: b })).toEqual({ is: "unreachable" });
 });
