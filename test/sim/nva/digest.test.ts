@@ -130,3 +130,14 @@ test("A16, A18: of a VN in pull the members are compared", async () => {
   await until(() => snapshots === 2);
   expect([...fdb.members(vn).keys()]).toEqual(["tor1"]);
 });
+
+test("V10: who asks for too many VNs, or for what can be none, is told so; a VN that there is not is left out", async () => {
+  await open();
+  const nve = nva.nveClient();
+  const ask = (vnIds: number[]) => call(nve, nve.digests, { vnIds });
+  await expect(ask(Array.from({ length: 1001 }, (_, n) => n + 1))).rejects.toThrow(
+    "1001 VNs, not 1000 at most",
+  );
+  await expect(ask([0])).rejects.toThrow("VN ID 0");
+  expect(await ask([1, 2, 1])).toMatchObject({ digests: [{ vnId: 1, members: 1, mappings: 0 }] });
+});
