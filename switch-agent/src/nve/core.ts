@@ -7,7 +7,7 @@ import { Holders } from "./holders.ts";
 import type { Intent } from "./intents.ts";
 import { overLimits } from "./limits.ts";
 import { Port } from "./ports.ts";
-import { contentOf, named, reasons, withVids } from "./request.ts";
+import { contentOf, isList, named, reasons, withVids } from "./request.ts";
 import { ServedVns } from "./served-vns.ts";
 import { Tree } from "./tree.ts";
 import { refusalIn, VnInfos } from "./vn-infos.ts";
@@ -15,9 +15,8 @@ import { type LocalVnic, localVnic } from "./vnic.ts";
 import type { Ask, Entry, Granted, Pending, Refusal, VnInfo, Vsi } from "./vsi.ts";
 
 /**
- * The NVE: who is attached, which tag each VN has on each port, and what follows from it for the dataplane
- * and the NVA. No IO and no clock: events in, effects out, in order. What an event touched of the VNs is computed
- * anew (`Served`), and only the difference is given out.
+ * The NVE: who is attached, which tag each VN has on each port, and what follows for the dataplane and the NVA. No IO
+ * and no clock: events in, effects out, in order; of the VNs that an event touched only the difference is given out.
  */
 export class NveCore {
   readonly ports = new Map<string, Port>();
@@ -196,6 +195,7 @@ export class NveCore {
     if (vsi?.pending?.is !== "admitting" || vsi.pending.serial !== event.serial) return undefined;
     const { ask, serial } = vsi.pending;
     const refusal = refusalIn(event.verdicts, this.infos, (info) => this.#learn(info));
+    if (this.vsis.get(event.vsi) !== vsi) return undefined; // it was of a VN that is no more
     if (refusal !== undefined) return this.#denied(vsi, ask, refusal);
     const port = this.#port(ask.port);
     const entries = this.#check(ask); // once more: tags and MACs are others' meanwhile
@@ -225,10 +225,13 @@ export class NveCore {
     return stays ? older.order : this.#next();
   }
 
+  /** Of a VN that went and came while nobody told us, under its old ID, nobody is a member of the new one (P11). */
   #learn(info: VnInfo): Refusal | undefined {
-    const known = this.infos.get(info.vn)?.vni === info.vni;
+    const known = this.infos.get(info.vn);
+    if (this.infos.isAnother(info))
+      this.#disconnect(info.vn, `VN ${info.vn} was deleted: another VN has its ID now`);
     const clash = this.infos.learn(info);
-    if (clash === undefined && !known) this.#served.touchVn(info.vn);
+    if (clash === undefined && known?.vni !== info.vni) this.#served.touchVn(info.vn);
     return clash;
   }
 
@@ -396,5 +399,3 @@ export class NveCore {
     return port;
   }
 }
-
-const isList = <T>(value: readonly T[] | Refusal): value is readonly T[] => Array.isArray(value);

@@ -123,6 +123,10 @@ function notFree(port: string, pool: TagPool, vn: VnId, tag: PortTag): Refusal {
   return { code: VdpError.invalidVidGroupOrMac, hard: false, reason };
 }
 
+/** Is it what was asked for, or why not? */
+export const isList = <T>(value: readonly T[] | Refusal): value is readonly T[] =>
+  Array.isArray(value);
+
 /** For the log. */
 export const reasons = ({ reason, detail }: Refusal) => ({
   reason,

@@ -23,6 +23,12 @@ export class VnInfos extends Map<VnId, VnInfo> {
     return this.#vns.get(vni);
   }
 
+  /** Has another VN the ID of one that is known? Names are for ever (H4). */
+  isAnother({ vn, name }: VnInfo): boolean {
+    const known = this.get(vn)?.name;
+    return known !== undefined && name !== undefined && known !== name;
+  }
+
   /** Two VNs with one VNI would be one (P11): the second is refused, and the first stays as it is. */
   learn(info: VnInfo): Refusal | undefined {
     const other = this.vnOf(info.vni);

@@ -297,6 +297,32 @@ test("a VN that is deleted takes its VSIs with it, and each station is told", ()
   expect([nve.intents.length, nve.core.vsis.size]).toEqual([0, 0]);
 });
 
+test("P11: of a VN whose ID another VN has now nobody stays, though nobody told that it was deleted", () => {
+  const info = { ...infoOf(red), name: vnicOf("the red one") };
+  nve.verdict = (vn) => ({ is: "granted", info: vn === red ? info : infoOf(vn) });
+  nve.ask("vm1", "swp1", groups([red, a], [blue, a]));
+  nve.ask("vm2", "swp2", groups([blue, b]));
+  nve.feed({ on: "vn", info: { ...info, alias: "renamed" } });
+  expect(nve.did("order-de-associate")).toEqual([]);
+  nve.feed({ on: "vn", info: { ...info, name: vnicOf("another one") } });
+  expect(nve.did("order-de-associate").map(({ vsi, why }) => [vsi, why])).toEqual([
+    ["vm1", `VN ${red} was deleted: another VN has its ID now`],
+  ]);
+  expect([...nve.core.vsis.keys()]).toEqual(["vm2"]);
+});
+
+test("P11: who asks anew for such a VN is disconnected from the old one, and joins the new one when it asks again", () => {
+  const named = (name: string) => ({ ...infoOf(red), name: vnicOf(name) });
+  nve.verdict = () => ({ is: "granted", info: named("the red one") });
+  nve.ask("vm1", "swp1", groups([red, a]));
+  nve.verdict = () => ({ is: "granted", info: named("another one") });
+  nve.ask("vm1", "swp1", groups([red, a], [red, b]));
+  expect(nve.did("order-de-associate")).toHaveLength(1);
+  expect([nve.did("grant"), nve.core.vsis.size]).toEqual([[], 0]);
+  nve.ask("vm1", "swp1", groups([red, a], [red, b]));
+  expect(nve.did("grant")).toHaveLength(1);
+});
+
 test("H26: whom the NVA wants to go is let go of with its reason, whole, and nobody else is", () => {
   nve.ask("vm1", "swp1", groups([red, a], [blue, a]));
   nve.ask("vm2", "swp2", groups([red, b]));
