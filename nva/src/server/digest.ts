@@ -6,8 +6,8 @@ import type { Hub } from "./hub.ts";
 
 /** VNs in one request. */
 const vnLimit = 1_000;
-/** Digests made at a time, of some microseconds each: others wait meanwhile. */
-const portion = 2_000;
+/** Digests made at a time, of some 10 microseconds each: others wait meanwhile. */
+const portion = 500;
 
 /** Made of what NVEs are told, octet by octet. */
 export const newDigests = (): Digests =>
