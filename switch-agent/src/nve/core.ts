@@ -163,15 +163,9 @@ export class NveCore {
   /** What was gleaned here and is elsewhere now has moved; what has been elsewhere is the NVA's to decide. */
   #remote(change: RemoteChange, now: Instant): undefined {
     const before = this.fdb.remotes(change.vn);
-    for (const { mac } of change.mappings) {
-      if (!before.has(mac)) this.gleaned.movedAway(change.vn, mac, now);
-    }
-    if (!this.fdb.apply(change)) return;
-    this.#served.touch(change.vn, change.withdrawn);
-    this.#served.touch(
-      change.vn,
-      change.mappings.map(({ mac }) => mac),
-    );
+    const macs = change.mappings.map(({ mac }) => mac);
+    for (const mac of macs) if (!before.has(mac)) this.gleaned.movedAway(change.vn, mac, now);
+    if (this.fdb.apply(change)) this.#served.touch(change.vn, [...change.withdrawn, ...macs]);
   }
 
   #ask(ask: Ask): undefined {
