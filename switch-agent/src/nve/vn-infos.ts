@@ -12,11 +12,11 @@ export class VnInfos extends Map<VnId, VnInfo> {
   /** Told of a profile of which not all is enforced here, once, and when it changes. */
   onProfile: (info: VnInfo, not: readonly string[]) => void = () => {};
   readonly #vns = new Map<Vni, VnId>();
+  readonly #pulled = new Map<VnId, Unknown | undefined>();
 
-  /** Undefined: its mappings are told without being asked for. */
+  /** As was found when it became known, for as long as it is; undefined: its mappings are told without being asked for. */
   pull(vn: VnId): Unknown | undefined {
-    const info = this.get(vn);
-    return info && this.pullOf(info);
+    return this.#pulled.get(vn);
   }
 
   vnOf(vni: Vni): VnId | undefined {
@@ -45,7 +45,9 @@ export class VnInfos extends Map<VnId, VnInfo> {
   }
 
   override set(vn: VnId, info: VnInfo): this {
+    const pulled = this.has(vn) ? this.#pulled.get(vn) : this.pullOf(info);
     this.delete(vn);
+    this.#pulled.set(vn, pulled);
     this.#vns.set(info.vni, vn);
     return super.set(vn, info);
   }
@@ -53,6 +55,7 @@ export class VnInfos extends Map<VnId, VnInfo> {
   override delete(vn: VnId): boolean {
     const info = this.get(vn);
     if (info !== undefined) this.#vns.delete(info.vni);
+    this.#pulled.delete(vn);
     return super.delete(vn);
   }
 }

@@ -1,4 +1,4 @@
-import { IpAddress, IpPrefix, VdpError, type VnId } from "@nve/protocol-spec";
+import { IpAddress, IpPrefix, Uuid, VdpError, type VnId } from "@nve/protocol-spec";
 import { VnProfile as WireProfile, Vn as WireVn } from "@nve/protocol-spec/proto/types";
 import { infoOf as readInfo } from "@nve/switch-agent/nva-client/convert";
 import { notEnforced, ruleText, type VnProfile } from "@nve/switch-agent/nve";
@@ -114,4 +114,16 @@ test("H25: a profile is read from the wire; 0 is no limit, and an unknown direct
   ]);
   expect(read && notEnforced(read)).toEqual(["acl", "qos"]);
   expect(readInfo(WireVn.create({ vnId: 7, vni: 8 })).profile).toBeUndefined();
+});
+
+test("A18: how a VN is learnt does not change while it is known, whatever its name", () => {
+  const [first, second] = [1, 2].map((n) => Uuid(`00000000-0000-4000-8000-00000000000${n}`));
+  const { infos } = nve.core;
+  infos.pullOf = ({ name }) => (name === first ? "drop" : undefined);
+  infos.learn({ ...infoOf(red), ...(first && { name: first }) });
+  infos.learn({ ...infoOf(red), ...(second && { name: second }) });
+  expect(infos.pull(red)).toBe("drop");
+  infos.delete(red);
+  infos.learn({ ...infoOf(red), ...(second && { name: second }) });
+  expect(infos.pull(red)).toBeUndefined();
 });
