@@ -50,7 +50,7 @@ export function applyCommand(outside: Outside): Command {
 }
 
 async function apply(outside: Outside, nva: NorthboundClient, options: Apply): Promise<void> {
-  const placed = await readDomainFile(outside, options.file);
+  const placed = await readDomainFile(outside, options);
   const request = requestOf(
     placed.map(({ declared }) => declared),
     options,
@@ -143,8 +143,17 @@ function requestOf(declared: readonly Declared[], { prune, force }: Apply): Appl
 }
 
 /** @throws Refused that names all faults of the file, with their places */
-async function readDomainFile(outside: Outside, file: string): Promise<readonly Placed[]> {
-  const outcome = parseDomain(await outside.read(file));
+async function readDomainFile(
+  outside: Outside,
+  { file, prune }: Apply,
+): Promise<readonly Placed[]> {
+  const text = await outside.read(file);
+  // What was to write it may have failed.
+  if (prune && text.trim() === "")
+    throw new Refused(
+      `${nameOf(file)} is empty, and --prune would delete all there is: if that is meant, let it say {}`,
+    );
+  const outcome = parseDomain(text);
   if (!("faults" in outcome)) return outcome;
   const { faults } = outcome;
   const more = faults.length > MAX_FAULTS ? [`and ${faults.length - MAX_FAULTS} more`] : [];

@@ -37,6 +37,8 @@ export function policyCommand(outside: Outside): Command {
     plural: "policies",
     ...oneName("policy"),
     settings,
+    // As they are asked: the names come sorted, and sort() is stable.
+    order: (a, b) => a.order - b.order,
     read: (name, input) => readPolicy(name, input, ORDER),
     table: columns({
       ORDER: ({ value }) => value.order,

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { Refused } from "@nve/program/errors";
@@ -21,7 +22,9 @@ export async function readWhole(path: string): Promise<string> {
     const why = error instanceof Error ? error.message : String(error);
     throw new Refused(`cannot read ${name}: ${why}`, { cause: error });
   }
-  return Buffer.concat(chunks).toString("utf8");
+  const whole = Buffer.concat(chunks);
+  if (!isUtf8(whole)) throw new Refused(`${name} is not text in UTF-8`);
+  return whole.toString("utf8");
 }
 
 /** Whether whoever sits at the terminal says yes; undefined when nobody sits there. */

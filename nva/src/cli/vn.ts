@@ -101,7 +101,7 @@ export function vnCommand(outside: Outside): Command {
 
 function createCommand(outside: Outside): Command {
   const command = asking(new Command("create"))
-    .argument("<alias>", "for people; unique in its tenant")
+    .argument("<alias>", "for people; unique in its tenant", textArgument(newAlias))
     .description("create a VN; what is left out is chosen, free and unique")
     .option("--id <vn-id>", "VN ID, 1..16777215", argument(VnId))
     .option("--vni <vni>", "VNI in the underlay, 0..16777215", argument(Vni))
@@ -183,7 +183,7 @@ function updateCommand(outside: Outside): Command {
   const command = asking(new Command("update"))
     .argument("<vn>", "VN ID, alias (or tenant/alias) or UUID")
     .description("change what is given of a VN and keep the rest; its Name, VN ID and VNI stay")
-    .option("--alias <alias>", "what it is called from now on", textArgument(aliasText));
+    .option("--alias <alias>", "what it is called from now on", textArgument(newAlias));
   type Update = Common & { alias?: string; expect?: bigint };
   return withClear(expecting(withSettings(command, all)), all).action(
     async (ref: string, options: Update) => {
@@ -221,6 +221,18 @@ function deleteCommand(outside: Outside): Command {
     });
     showOne({ deleted: ref, revision: Number(revision) }, outputOf(outside, options));
   });
+}
+
+const isUuid = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text);
+
+/** One by which commands find the VN again (`vnRef`): what reads as something else is not. */
+function newAlias(text: string): string {
+  const alias = aliasText(text);
+  if (alias.includes("/"))
+    throw new OutOfRange(`"${alias}" reads as <tenant>/<alias>: an alias here is without a slash`);
+  if (/^\d+$/.test(alias) || isUuid(alias))
+    throw new OutOfRange(`"${alias}" reads as a VN ID or a VN Name: commands would look for that`);
+  return alias;
 }
 
 function mtu(octets: number): number {

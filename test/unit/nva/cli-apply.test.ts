@@ -1,7 +1,8 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Outside } from "@nve/nva/cli/outside";
-import { domainYaml } from "@nve/nva/domain/file";
+import { domainYaml, parseDomain } from "@nve/nva/domain/file";
 import { Tenant } from "@nve/protocol-spec/proto/northbound";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -189,6 +190,15 @@ test("P1: any domain that is applied is exported so that it applies without a di
   );
 }, 60_000);
 
+test("the policies that admission.md shows can be applied", () => {
+  const text = readFileSync(join(import.meta.dirname, "../../../docs/admission.md"), "utf8");
+  const shown = /^ {4}policies:\n(?: {6}.*\n)+/m.exec(text)?.[0] ?? "";
+  expect(parseDomain(shown.replace(/^ {4}/gm, ""))).toMatchObject([
+    { declared: { kind: "policy", value: { name: "proven", deny: false, authenticated: true } } },
+    { declared: { kind: "policy", value: { name: "nobody-else", deny: true } } },
+  ]);
+});
+
 describe("before anything is done", () => {
   let nva: FakeNorthbound;
   const asked: string[] = [];
@@ -280,6 +290,32 @@ describe("before anything is done", () => {
     });
     expect(large.errors).toMatch(/the domain comes to \d+ octets, and the NVA takes 8388608/);
     expect(nva.calls).toEqual([]);
+  });
+
+  test("a file that is not UTF-8 is refused, not changed", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "nva-apply-"));
+    try {
+      const file = join(folder, "latin1.yaml");
+      writeFileSync(file, Buffer.from("tenants: { acme: { description: M\u00fcller } }", "latin1"));
+      expect(await runNva(nva.address, ["apply", "-f", file, "--yes"])).toMatchObject({
+        exitCode: 1,
+        errors: `error: ${file} is not text in UTF-8\n`,
+      });
+      expect(nva.calls).toEqual([]);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  test("nothing at all is no domain to prune by: what was to write it may have failed", async () => {
+    const empty = { read: async () => "\n" };
+    const pruned = await runNva(nva.address, ["apply", "-f", "-", "--prune", "--yes"], empty);
+    expect(pruned).toMatchObject({
+      exitCode: 1,
+      errors: expect.stringContaining("standard input is empty, and --prune would delete all"),
+    });
+    expect(nva.calls).toEqual([]);
+    expect((await runNva(nva.address, ["apply", "-f", "-"], empty)).exitCode).toBe(0);
   });
 });
 

@@ -263,6 +263,42 @@ test("what a terminal would obey is not printed", async () => {
   expect((await run("tenant", "show", "x")).text).toContain("?[31m");
 });
 
+test("policies are listed in the order in which they are asked", async () => {
+  for (const [name, order] of [
+    ["a", "20"],
+    ["b", "100"],
+    ["c", "9"],
+    ["d", "20"],
+  ] as const)
+    await run("policy", "create", name, "--action", "deny", "--order", order);
+  const listed = await json("policy", "list");
+  expect(listed.map(({ name }: { name: string }) => name)).toEqual(["c", "a", "d", "b"]);
+});
+
+test.each([
+  "",
+  "host",
+  "host:",
+  ":7470",
+  "host:0",
+  "host:65536",
+  "fd00::1:7470",
+  "http://host:7470",
+  "unix:",
+])("an address that is none is a usage error: %j", async (address) => {
+  const { errors, exitCode } = await runNva(address, ["status"]);
+  expect(errors).toMatch(/'--address <address>'.*neither unix:<path> nor host:port/);
+  expect(exitCode).toBe(2);
+});
+
+test("an address may be a name, or of IPv4 or IPv6", async () => {
+  for (const address of ["localhost:1", "127.0.0.1:1", "[::1]:1"])
+    expect(await runNva(address, ["status"])).toMatchObject({
+      exitCode: 1,
+      errors: expect.stringContaining(`${address}: to talk TLS say --cert, --key, --ca too`),
+    });
+});
+
 describe("what is written wrongly is a usage error that names the flag, before anybody is asked", () => {
   test.each([
     ["tenant create a/b", /"a\/b" is not 1 to 64 letters/],
@@ -274,6 +310,11 @@ describe("what is written wrongly is a usage error that names the flag, before a
     ["policy create p", /action is missing/],
     ["policy create p --action maybe", /--action: "maybe" is not allow or deny/],
     ["policy create p --action deny --order -1", /--order: "-1" is not a whole number/],
+    ["vn create acme/x", /"acme\/x" reads as <tenant>\/<alias>/],
+    ["vn create 0", /"0" reads as a VN ID/],
+    [`vn create ${uuid}`, /reads as a VN ID or a VN Name/],
+    ["vn create \u001b[31m", /is no alias: 1 to 64 characters, none a control character/],
+    ["vn update blue --alias a/b", /"a\/b" reads as <tenant>\/<alias>/],
     ["vn create v --admission shut", /--admission: "shut" is not open, registered or strict/],
     ["vn create v --duplicate-window 3", /--duplicate-window: "3" is not a time like/],
     ["vnic create 7", /"7" is not a UUID/],
