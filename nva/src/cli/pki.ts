@@ -60,14 +60,17 @@ export function pkiCommand({ print }: Pick<Outside, "print">): Command {
     .option("--finish", "end the replacement of the CA: the old one is trusted no more", false)
     .option("--force", "with --finish: though certificates of the old CA are left", false)
     .action(async (path: string, names: string[], options: Forced & { finish: boolean }) => {
-      const { rotateIn, rotateCa, finishCa } = await pki();
+      const { find, rotateIn, rotateCa, finishCa } = await pki();
       if (names.length > 0 && options.finish)
         throw new Refused("--finish is about the CA: it goes with no name");
-      if (names.length > 0)
+      if (names.length > 0) {
+        // All of them or none: a new key that nobody is told of would not be brought to its owner.
+        const all = new Set(names.map((one) => find(path, one).name));
         return tell(
-          names.map((name) => rotateIn(path, name)),
+          [...all].map((name) => rotateIn(path, name)),
           options,
         );
+      }
       const ca = options.finish ? finishCa(path, options.force) : rotateCa(path);
       const made = { folder: path, validTo: iso(ca.validTo), step: options.finish ? 2 : 1 };
       if (options.json) showOne(made, { json: true, print });

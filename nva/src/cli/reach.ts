@@ -1,6 +1,6 @@
 import { Refused } from "@nve/program/errors";
 import { connect } from "@nve/program/rpc";
-import { readTls } from "@nve/program/tls-files";
+import { readTls, type TlsMaterial } from "@nve/program/tls-files";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 
@@ -52,5 +52,18 @@ export function clientOf<C>(Client: ClientClass<C>, reach: Reach): C {
       `${address}: to talk TLS say --${missing.join(", --")} too (docs/pki.md); --insecure is for an NVA that listens without it`,
     );
   }
-  return connect(Client, address, { current: readTls({ certificate: cert, key, ca }) });
+  return connect(Client, address, { current: ownTls(cert, key, ca) });
+}
+
+/** @throws Refused that names the flag */
+function ownTls(certificate: string, key: string, ca: string): TlsMaterial {
+  try {
+    return readTls({ certificate, key, ca });
+  } catch (cause) {
+    if (!(cause instanceof Refused)) throw cause;
+    const why = cause.message
+      .replace(/^tls\.(key|ca): /, "--$1: ")
+      .replace(/^tls\.certificate: /, "--cert: ");
+    throw new Refused(why, { cause });
+  }
 }

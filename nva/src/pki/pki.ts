@@ -127,7 +127,7 @@ export function openPki(folder: string): { signing: Pair; trusted: X509Certifica
 export const validTo = (certificate: X509Certificate): number => Date.parse(certificate.validTo);
 
 /** `tor1`, where one kind only has it, or `nve/tor1`. @throws Refused */
-function find(folder: string, text: string): Issued {
+export function find(folder: string, text: string): Issued {
   const all = listPki(folder);
   const found = all.filter(({ name, subject }) => name === text || subject.id === text);
   const [first, ...more] = found;

@@ -299,6 +299,16 @@ test("an address may be a name, or of IPv4 or IPv6", async () => {
     });
 });
 
+test("a file that is missing is told by its flag", async () => {
+  const files = ["--cert", "/nonexistent/c", "--key", "/nonexistent/k", "--ca", "/nonexistent/ca"];
+  expect(await runNva("localhost:1", ["status", ...files])).toMatchObject({
+    exitCode: 1,
+    errors: expect.stringMatching(
+      /^error: --cert: cannot read the file: ENOENT.*nonexistent\/c'\n$/,
+    ),
+  });
+});
+
 describe("what is written wrongly is a usage error that names the flag, before anybody is asked", () => {
   test.each([
     ["tenant create a/b", /"a\/b" is not 1 to 64 letters/],

@@ -166,6 +166,17 @@ describe("list and rotate", () => {
     await expect(pki("rotate", folder, "tor9")).rejects.toThrow(/no certificate of "tor9"/);
   });
 
+  test("of several names all are replaced or none, each once", async () => {
+    await pki("init", folder);
+    await pki("issue", folder, "nve", "tor1");
+    await pki("issue", folder, "nve", "tor2");
+    const before = certificate("nve/tor1").serialNumber;
+    await expect(pki("rotate", folder, "nve/tor1", "nve/tor9")).rejects.toThrow(/of "nve\/tor9"/);
+    expect(certificate("nve/tor1").serialNumber).toBe(before);
+    const told = await pki("rotate", folder, "nve/tor1", "tor1", "tor2");
+    expect(told.match(/^nve\/tor\d/gm)).toEqual(["nve/tor1", "nve/tor2"]);
+  });
+
   test("a name that is an NVE's and a client's has to be told apart", async () => {
     await pki("init", folder);
     await pki("issue", folder, "nve", "x");
