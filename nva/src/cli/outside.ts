@@ -58,6 +58,8 @@ export const outputOf = ({ print }: Outside, { json }: Common): Output => ({ jso
 
 /** How an operator names a VN: VN ID, UUID, alias, or tenant/alias. @throws Refused */
 export function vnRef(text: string): VnRef {
+  // Longer than a tenant and an alias can be; an NVA would say it all back.
+  if (text.length > 200) throw new Refused(`no VN is called by ${text.length} characters`);
   if (/^\d+$/.test(text)) {
     if (Number(text) === 0 || Number(text) > 0xffffff)
       throw new Refused(`VN ID ${text} is not in 1..16777215`);

@@ -161,6 +161,9 @@ describe("what is written wrongly is a usage error, before anybody is asked", ()
   test("what the NVA refuses is no usage error", async () => {
     await expect(lines("vn", "create", "a", "--profile", "none")).rejects.toThrow(Refused);
     await expect(lines("vn", "show", "99999999999")).rejects.toThrow(/VN ID 99999999999 is not in/);
+    await expect(lines("lookup", "a".repeat(100_000), "::1")).rejects.toThrow(
+      "no VN is called by 100000 characters",
+    );
   });
 });
 
