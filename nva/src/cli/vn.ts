@@ -10,7 +10,7 @@ import { Command } from "commander";
 import { valueText } from "../domain/diff.ts";
 import type { Input } from "../domain/input.ts";
 import { readVn } from "../domain/read.ts";
-import { aliasText, vnPath } from "../domain/text.ts";
+import { aliasText, nameText, vnPath } from "../domain/text.ts";
 import { change, changedMeanwhile, expecting } from "./declare.ts";
 import {
   ask,
@@ -106,7 +106,7 @@ function createCommand(outside: Outside): Command {
     .option("--id <vn-id>", "VN ID, 1..16777215", argument(VnId))
     .option("--vni <vni>", "VNI in the underlay, 0..16777215", argument(Vni))
     .option("--name <uuid>", "VN Name", textArgument(Uuid))
-    .option("--tenant <tenant>", "whose it is", "default")
+    .option("--tenant <tenant>", "whose it is", textArgument(nameText), "default")
     .option("--mtu <octets>", mtuSetting.says, argument(mtu));
   return withSettings(command, settings).action(async (alias: string, options: Create) => {
     const { id, vni, name, tenant, mtu: octets } = options;

@@ -321,6 +321,7 @@ describe("what is written wrongly is a usage error that names the flag, before a
     ["policy create p --action maybe", /--action: "maybe" is not allow or deny/],
     ["policy create p --action deny --order -1", /--order: "-1" is not a whole number/],
     ["vn create acme/x", /"acme\/x" reads as <tenant>\/<alias>/],
+    ["vn create v --tenant ", /'--tenant <tenant>'.*"" is not 1 to 64 letters/],
     ["vn create 0", /"0" reads as a VN ID/],
     [`vn create ${uuid}`, /reads as a VN ID or a VN Name/],
     ["vn create \u001b[31m", /is no alias: 1 to 64 characters, none a control character/],
