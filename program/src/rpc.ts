@@ -108,13 +108,25 @@ export function unary<Req, Res>(
 
 /** The gRPC status of a thrown value; what is neither the caller's nor the operator's fault is INTERNAL. */
 export function statusOf(error: unknown): { code: grpc.status; details: string } {
-  const details = error instanceof Error ? error.message : String(error);
+  const details = fitting(error instanceof Error ? error.message : String(error));
   if (error instanceof NotFound) return { code: grpc.status.NOT_FOUND, details };
   if (error instanceof Conflict) return { code: grpc.status.ABORTED, details };
   if (error instanceof Forbidden) return { code: grpc.status.PERMISSION_DENIED, details };
   if (error instanceof Refused) return { code: grpc.status.FAILED_PRECONDITION, details };
   if (error instanceof OutOfRange) return { code: grpc.status.INVALID_ARGUMENT, details };
   return { code: grpc.status.INTERNAL, details };
+}
+
+/** Octets of a reason: it goes in HTTP/2 trailers, and a connection stands still after one beyond 64 KiB, of 3 for 1. */
+const REASON_OCTETS = 16 * 1024;
+
+function fitting(reason: string): string {
+  const octets = Buffer.from(reason);
+  if (octets.length <= REASON_OCTETS) return reason;
+  return `${octets
+    .subarray(0, REASON_OCTETS)
+    .toString()
+    .replace(/\uFFFD+$/, "")}… (cut off)`;
 }
 
 function refusal(error: grpc.ServiceError, target: string): Refused {

@@ -119,6 +119,8 @@ function vnFaults(wish: VnWish): string[] {
   if (alias.trim() === "") faults.push("alias: a VN needs one");
   else if (alias.length > limits.textLength || !anyText.test(alias))
     faults.push(`alias: at most ${limits.textLength} characters, none a control character`);
+  else if (isOtherName.test(alias))
+    faults.push(`alias: "${alias}" would be taken for a VN ID, a Name or tenant/alias`);
   if (mtu !== 0) faults.push(...rangeFaults("mtu", mtu, 68, 65_535)); // RFC 791: IPv4 needs 68
   if (profile !== undefined) faults.push(...nameFaults("profile", profile));
   return duplicates === undefined ? faults : [...faults, ...duplicateFaults(duplicates)];
@@ -180,3 +182,6 @@ function rangeFaults(field: string, value: number | undefined, min: number, max:
   if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) return [];
   return [`${field}: ${value} is not in ${min}..${max}`];
 }
+
+/** What people name VNs by beside their alias (find.ts). */
+const isOtherName = /\/|^\d{1,8}$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;

@@ -21,7 +21,7 @@ export function findVn(catalogue: Catalogue, text: string): Vn | Refusal {
 export function findByAlias(catalogue: Catalogue, text: string): Vn | Refusal | undefined {
   const { book } = catalogue;
   const [tenant = "", ...rest] = text.split("/");
-  const exact = book.byAlias(defaultTenant, text) ?? book.byAlias(tenant, rest.join("/"));
+  const exact = book.byAlias(tenant, rest.join("/")) ?? book.byAlias(defaultTenant, text);
   if (exact !== undefined) return catalogue.vn(exact);
   const [first, ...more] = book.called(text);
   if (more.length === 0) return first;

@@ -177,7 +177,7 @@ describe("P1: apply", () => {
 // Any domain at all, and any history of one.
 const n = fc.integer({ min: 1, max: 4 });
 const name = fc.constantFrom("a", "b", "c");
-const alias = fc.constantFrom("blue", "red", "x y", "7", "a/b");
+const alias = fc.constantFrom("blue", "red", "x y", "7up", "a-b");
 const path = fc
   .tuple(fc.constantFrom("default", "a", "b"), alias)
   .map(([of, one]) => `${of}/${one}`);

@@ -50,6 +50,18 @@ test("what the server refuses reaches the caller with its reason", async () => {
   await expect(call(nva, nva.status, {})).rejects.toBeInstanceOf(NotFound);
 });
 
+test("a reason of any length arrives, cut off, and the connection goes on", async () => {
+  const address = `unix:${folder}/a.sock`;
+  const reasons = ["x".repeat(1 << 20), "ü".repeat(1 << 17), "the next one"];
+  await server(address, () => {
+    throw new Refused(reasons.shift() ?? "");
+  });
+  const nva = client(address);
+  await expect(call(nva, nva.status, {}, 3000)).rejects.toThrow(/^x{16384}… \(cut off\)$/);
+  await expect(call(nva, nva.status, {}, 3000)).rejects.toThrow(/^ü{8192}… \(cut off\)$/);
+  await expect(call(nva, nva.status, {}, 3000)).rejects.toThrow(/^the next one$/);
+});
+
 test("a control socket is for its owner only, and a stale one is taken over", async () => {
   const path = join(folder, "deep", "a.sock");
   const first = await server(`unix:${path}`, () => {
