@@ -6,6 +6,9 @@ import { runInNewContext } from "node:vm";
 const EVERY_MS = 5000;
 /** Octets that the process must have grown by: less is not worth a collection. */
 const WORTH = 8 << 20;
+/** Calls until it is tried again though nothing has grown: twice as many each time, and an hour at the most. */
+const PAUSE = 6;
+const LONGEST_PAUSE = 720;
 /** Share of the loop's time beyond which there is something better to do. */
 const BUSY = 0.2;
 
@@ -37,12 +40,21 @@ export function giveMemoryBack(
 /** To be called now and then. */
 export function tidier({ rss, busy, collect }: Memory): () => void {
   let least = rss();
+  let floor = least;
+  let [pause, calls] = [PAUSE, 0];
   return () => {
     const now = rss();
     least = Math.min(least, now);
-    if (busy() > BUSY || now < least + WORTH) return;
+    floor = Math.min(floor, now);
+    calls += 1;
+    const grown = now >= least + WORTH;
+    // What was collected in a storm may have been in use just then.
+    const again = now >= floor + WORTH && calls >= pause;
+    if (busy() > BUSY || !(grown || again)) return;
     collect();
     least = rss(); // what is left is in use
+    pause = grown ? PAUSE : Math.min(2 * pause, LONGEST_PAUSE);
+    calls = 0;
   };
 }
 

@@ -14,8 +14,9 @@ const AGAIN_SECONDS = 10;
 const EVERY_MS = 100;
 const P99_MS = 50;
 const MEMORY_MIB = 20;
-/** A machine on which the attachments alone take longer is no judge of their latency beside a flood. */
-const QUIET_P99_MS = 25;
+/** Or as many times what the attachments take without a flood, on a machine that is slower or has other work. */
+const P99_TIMES = 2;
+const BACK_MIB = 10;
 
 const lab = useTwoRacks();
 const red2 = vm("red2");
@@ -61,7 +62,7 @@ test("H26, V10: 100,000 hostile frames a second at one port: at another VNICs co
 
     expect(beside.failed).toEqual([]);
     expect(beside.count).toBeGreaterThan(FLOOD.seconds); // else they were not served, only not refused
-    if (quiet.p99 <= QUIET_P99_MS) expect(beside.p99).toBeLessThanOrEqual(P99_MS);
+    expect(beside.p99).toBeLessThanOrEqual(Math.max(P99_MS, P99_TIMES * quiet.p99));
     expect(perSecond).toBeGreaterThan(FLOOD.perSecond / 2); // else this was no flood
     expect(peak - before.mib).toBeLessThan(MEMORY_MIB);
     expect(again - before.mib).toBeLessThan(MEMORY_MIB); // what the first has taken was there to be used again
@@ -97,10 +98,14 @@ test("after the flood the hostile port serves again, and nothing of the flood is
     60_000,
   );
   expect(await lab.tags("tor1")).toEqual([expect.objectContaining({ vn: VN.red, vnics: 1 })]);
-  // When it is quiet the program collects its garbage; what V8 keeps all the same differs from run to run.
+  // When it is quiet the program gives it back; what was in use at its first try half a minute later (program/memory).
+  await until(
+    "the memory to be given back",
+    async () => rssMib() - memoryBefore < BACK_MIB || undefined,
+    60_000,
+  );
   await annotate(`memory ${memoryBefore} MiB before, ${rssMib()} now`);
-  expect(rssMib() - memoryBefore).toBeLessThan(MEMORY_MIB);
-}, 90_000);
+}, 150_000);
 
 type Times = { count: number; failed: string[]; p50: number; p99: number };
 

@@ -34,14 +34,28 @@ test("what grows a little is left alone", () => {
   expect(state.collected).toBe(0);
 });
 
-test("what is in use is not collected again and again", () => {
+test("what is in use is tried again more and more seldom", () => {
   const { state, tidy } = world();
   Object.assign(state, { mib: 130, live: 125 });
-  for (let i = 0; i < 10; i++) tidy();
-  expect(state.collected).toBe(1);
+  const after = (calls: number) => {
+    for (let i = 0; i < calls; i++) tidy();
+    return state.collected;
+  };
+  expect([after(1), after(5), after(1), after(11), after(1)]).toEqual([1, 1, 2, 2, 3]);
+  expect(after(24 + 48 + 96 + 192 + 384 + 719)).toBe(8);
+  expect(after(1)).toBe(9); // an hour later
   state.mib += 9;
+  expect(after(1)).toBe(10);
+});
+
+test("what was in use in a storm that was collected in its midst goes afterwards", () => {
+  const { state, tidy } = world();
+  Object.assign(state, { mib: 100, live: 98 });
   tidy();
-  expect(state.collected).toBe(2);
+  expect(state).toMatchObject({ mib: 98, collected: 1 });
+  state.live = 80;
+  for (let i = 0; i < 6; i++) tidy();
+  expect(state).toMatchObject({ mib: 80, collected: 2 });
 });
 
 test("what has shrunk by itself counts from there", () => {
