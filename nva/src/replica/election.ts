@@ -128,8 +128,17 @@ export class Election {
 }
 
 function leaderOf({ value, createRevision: reign }: WriterKey): Leader {
-  const said = leaderSchema.safeParse(JSON.parse(value));
+  const said = leaderSchema.safeParse(jsonIn(value));
   return said.success ? { ...said.data, reign } : { id: "unknown", address: "", reign };
+}
+
+/** Whoever reaches etcd may have written it. */
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** The time in which this replica decides. */
