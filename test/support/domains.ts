@@ -28,10 +28,13 @@ const words = fc.oneof(
     .string({ minLength: 1, maxLength: 12 })
     .filter((text) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text)),
 );
-const alias = fc.oneof(
-  name,
-  words.filter((text) => text.trim() !== ""),
-);
+/** Neither a VN ID nor tenant/alias to who reads it. */
+const alias = fc
+  .oneof(
+    name,
+    words.filter((text) => text.trim() !== ""),
+  )
+  .filter((text) => !/\/|^\d+$/.test(text));
 const description = fc.option(words, { nil: undefined });
 const patterns = (...some: readonly string[]) => fc.subarray(["*", ...some]);
 const idPatterns = fc.array(fc.oneof(fc.constantFrom("*", "srv*"), name), { maxLength: 3 });
