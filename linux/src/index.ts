@@ -9,6 +9,7 @@ export {
 } from "./control-frames.ts";
 export { type Driven, drive, type Tick } from "./drive.ts";
 export { type Announced, announcement } from "./edge/announcement.ts";
+export { type Budget, budget } from "./edge/budget.ts";
 export { type Guard, type GuardOptions, openGuard, type SealFault } from "./edge/guard.ts";
 export {
   type EdgeCounters,
