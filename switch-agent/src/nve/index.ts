@@ -14,6 +14,8 @@ export {
 export {
   type AccessIntent,
   type AccessRules,
+  type Encapsulation,
+  type FloodLimit,
   type Intent,
   type IntentChange,
   intentChange,
@@ -22,11 +24,15 @@ export {
   type MacIntent,
   type Place,
   placeKey,
+  type RemotePlace,
+  sameAccessRules,
   sameIntent,
+  sameVnRules,
   type VnIntent,
+  type VnRules,
 } from "./intents.ts";
 export { Port } from "./ports.ts";
-export { notEnforced, ruleText, type VnProfile } from "./profile.ts";
+export { type AclRule, notEnforced, type Qos, ruleText, type VnProfile } from "./profile.ts";
 export { contentOf, entriesOf, withLent, withVids } from "./request.ts";
 export { type Sighting, sightingsOf } from "./sightings.ts";
 export { allTags, TagPool, type TagRange } from "./tag-pool.ts";

@@ -1,4 +1,5 @@
-import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
+import type { IpAddress, IpPrefix, Mac, Uuid, Vni } from "@nve/protocol-spec";
+import type { AclRule, Qos } from "./profile.ts";
 import type { PortTag } from "./vsi.ts";
 
 /**
@@ -15,7 +16,25 @@ export type VnIntent = {
   floodUnknown: boolean;
   /** Pull (A18): whom members here look for and the dataplane does not know is shown to the agent. */
   askUnknown?: true;
+} & VnRules;
+
+/** What holds in the whole VN. All of it may be absent: then nothing of the kind is done. */
+export type VnRules = {
+  /** What goes to all other NVEs goes there once, to this group of the underlay, in place of one copy for each (A10). */
+  group?: IpAddress;
+  /** ARP and ND for an IP that exactly one MAC of the VN has (`ips`) are answered here and go no further (P12). */
+  answer?: true;
+  /** Octets of the longest packet; absent: what the underlay leaves. Longer ones are answered with "too big" (A10). */
+  mtu?: number;
+  /** Frames to all that one place may send: a token bucket. What is too much is counted as `flood-limit` (P12, V11). */
+  floodLimit?: FloodLimit;
+  /** The first rule that matches counts, what none matches passes (H25). */
+  acl?: readonly AclRule[];
+  /** Of each VNIC's own frames: more is counted as `policed`; and what DSCP they get. */
+  qos?: Qos;
 };
+
+export type FloodLimit = { perSecond: number; burst: number };
 
 /** Frames that arrive on `port` with `vid` belong to `vni` (V8); with 0 those without a tag (A8, A11). */
 export type AccessIntent = { is: "access"; port: string; vid: PortTag; vni: Vni } & AccessRules;
@@ -23,14 +42,33 @@ export type AccessIntent = { is: "access"; port: string; vid: PortTag; vni: Vni 
 export type AccessRules = {
   /** Frames from a MAC that is not known to be at this place are dropped. */
   checkSource?: true;
+  /**
+   * With `checkSource`: packets, ARP and ND from an IP that its MAC does not have (`ips`) are dropped as `spoofed-ip`
+   * (M10). Those of a MAC with no `ips` pass: nobody said them.
+   */
+  checkIps?: true;
+  /** As `VnRules.floodLimit`, of all VNs of this place together; both hold. */
+  floodLimit?: FloodLimit;
   /** Unknown sources, and what ARP, ND and DHCP say, are shown to the agent (H16). */
   glean?: true;
 };
 
 /** Where a MAC of a VN is. */
-export type MacIntent = { is: "mac"; vni: Vni; mac: Mac; at: Place };
+export type MacIntent = {
+  is: "mac";
+  vni: Vni;
+  mac: Mac;
+  at: Place;
+  /** The IPs that it has, sorted: of one of its own for `checkIps`, of any for `answer`. */
+  ips?: readonly IpPrefix[];
+  /** Of one that is here: whose frames are policed and counted together. */
+  vnic?: Uuid;
+};
 
-export type Place = LocalPlace | { is: "remote"; vtep: IpAddress };
+export type Place = LocalPlace | RemotePlace;
+export type RemotePlace = { is: "remote"; vtep: IpAddress; encapsulation?: Encapsulation };
+/** How frames go to another NVE; absent: VXLAN (A24). */
+export type Encapsulation = "nvgre" | "mpls-over-gre";
 export type LocalPlace = { is: "local"; port: string; vid: PortTag };
 
 export function intentKey(intent: Intent): string {
@@ -60,29 +98,51 @@ export function intentChange(
   return { ensure, remove };
 }
 
-/** Flood lists are compared in order: whoever makes one sorts it. */
+/** Lists are compared in order: whoever makes one sorts it. */
 export function sameIntent(a: Intent, b: Intent): boolean {
   if (a.is === "vn" && b.is === "vn") {
     const alike = a.floodUnknown === b.floodUnknown && a.askUnknown === b.askUnknown;
-    return alike && a.vni === b.vni && samePlaces(a.flood, b.flood);
+    return alike && a.vni === b.vni && samePlaces(a.flood, b.flood) && sameVnRules(a, b);
   }
   if (a.is === "access" && b.is === "access") {
-    const alike = a.checkSource === b.checkSource && a.glean === b.glean;
-    return alike && a.port === b.port && a.vid === b.vid && a.vni === b.vni;
+    return a.port === b.port && a.vid === b.vid && a.vni === b.vni && sameAccessRules(a, b);
   }
   if (a.is === "mac" && b.is === "mac") {
-    return a.vni === b.vni && a.mac === b.mac && samePlace(a.at, b.at);
+    const alike = a.vni === b.vni && a.mac === b.mac && a.vnic === b.vnic;
+    return alike && samePlace(a.at, b.at) && sameIps(a.ips, b.ips);
   }
   return false;
 }
 
+export const sameVnRules = (a: VnRules, b: VnRules): boolean =>
+  a.group === b.group &&
+  a.answer === b.answer &&
+  a.mtu === b.mtu &&
+  sameLimit(a.floodLimit, b.floodLimit) &&
+  (a.acl === b.acl || JSON.stringify(a.acl) === JSON.stringify(b.acl)) &&
+  (a.qos === b.qos || JSON.stringify(a.qos) === JSON.stringify(b.qos));
+
+export const sameAccessRules = (a: AccessRules, b: AccessRules): boolean =>
+  a.checkSource === b.checkSource &&
+  a.checkIps === b.checkIps &&
+  a.glean === b.glean &&
+  sameLimit(a.floodLimit, b.floodLimit);
+
+const sameLimit = (a: FloodLimit | undefined, b: FloodLimit | undefined): boolean =>
+  a?.perSecond === b?.perSecond && a?.burst === b?.burst;
+
+const sameIps = (a: readonly IpPrefix[] = [], b: readonly IpPrefix[] = []): boolean =>
+  a === b || (a.length === b.length && a.every((ip, i) => ip === b[i]));
+
 export const placeKey = (place: Place): string =>
-  place.is === "local" ? `local ${place.port} ${place.vid}` : `remote ${place.vtep}`;
+  place.is === "local"
+    ? `local ${place.port} ${place.vid}`
+    : `remote ${place.vtep}${place.encapsulation === undefined ? "" : ` ${place.encapsulation}`}`;
 
 const samePlace = (a: Place, b: Place): boolean =>
   a.is === "local"
     ? b.is === "local" && a.port === b.port && a.vid === b.vid
-    : b.is === "remote" && a.vtep === b.vtep;
+    : b.is === "remote" && a.vtep === b.vtep && a.encapsulation === b.encapsulation;
 
 const samePlaces = (a: readonly Place[], b: readonly Place[]): boolean =>
   a === b ||

@@ -5,10 +5,13 @@ export type VnProfile = {
   name?: string;
   /** The first that matches counts; what none matches passes. */
   acl: readonly AclRule[];
-  qos: { policeKbps?: number; burstOctets?: number; dscp?: number };
+  qos: Qos;
   /** Absent: no limit. */
   limits: { vnicsPerNve?: number; macsPerVnic?: number; ipsPerMac?: number };
 };
+
+/** Kilobits (1,000) a second, octets at once, and the DSCP that its packets get (0 … 63). */
+export type Qos = { policeKbps?: number; burstOctets?: number; dscp?: number };
 
 export type AclRule = {
   action: "allow" | "deny";

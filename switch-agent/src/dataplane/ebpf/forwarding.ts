@@ -159,7 +159,7 @@ export class Forwarding {
     const vn = this.#record.vns.get(vni);
     if (vn?.intent === undefined || (was > 0 && was + by > 0)) return;
     const flags = this.#vnFlags(vni, vn.intent.unknown);
-    this.#maps.vns.set(vni, { n: vn.written, generation: vn.generation, flags });
+    this.#maps.vns.set(vni, { ...noRules, n: vn.written, generation: vn.generation, flags });
   }
 
   #vnFlags(vni: Vni, { floodUnknown, askUnknown }: UnknownRules): number {
@@ -241,7 +241,7 @@ export class Forwarding {
     try {
       this.#maps.flood.setAll(places.map((place, at) => [{ vni, generation, at }, place]));
       const flags = this.#vnFlags(vni, unknown);
-      this.#maps.vns.set(vni, { n: places.length, generation, flags });
+      this.#maps.vns.set(vni, { ...noRules, n: places.length, generation, flags });
     } catch (error) {
       this.#deleteFlood(vni, generation, places.length);
       throw error;
@@ -308,7 +308,7 @@ export class Forwarding {
   /** undefined: its port is absent. */
   #kernelPlace(id: PlaceId): KernelPlace | undefined {
     const place = this.#record.place(id);
-    if (place.is === "remote") return remotePlace(place.vtep);
+    if (place.is === "remote") return remotePlace(place);
     const ifindex = this.#around.indexOf(place.port);
     return ifindex === undefined ? undefined : localPlace(ifindex, place.vid);
   }
@@ -318,6 +318,8 @@ export class Forwarding {
     return place.is === "local" && place.port === port;
   }
 }
+
+const noRules = { rules: 0, ruleCount: 0, mtu: 0 };
 
 const zeroCounts = { accessIn: 0, accessOut: 0, overlayIn: 0, overlayOut: 0, flooded: 0 };
 

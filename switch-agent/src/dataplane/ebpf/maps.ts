@@ -13,6 +13,7 @@ import {
   u64,
 } from "@nve/linux/bpf";
 import { IpAddress, isIpv6, type Mac } from "@nve/protocol-spec";
+import type { RemotePlace } from "../../nve/intents.ts";
 
 /** The maps of programs/tor.h: same names, same layouts, same order. */
 export type TorMaps = {
@@ -31,8 +32,23 @@ export type TorMaps = {
 type AccessKey = { ifindex: number; vid: number; zero: number };
 type KernelAccess = { vni: number; flags: number };
 type FdbKey = { vni: number; mac: Mac; zero: number };
-export type KernelPlace = { type: number; vid: number; ifindex: number; vtep: IpAddress };
-type KernelVn = { n: number; generation: number; flags: number };
+export type KernelPlace = {
+  type: number;
+  encapsulation: number;
+  vid: number;
+  ifindex: number;
+  vtep: IpAddress;
+  owner: number;
+  flags: number;
+};
+export type KernelVn = {
+  n: number;
+  generation: number;
+  flags: number;
+  rules: number;
+  ruleCount: number;
+  mtu: number;
+};
 type FloodKey = { vni: number; generation: number; at: number };
 export type KernelSample = {
   vni: number;
@@ -64,10 +80,21 @@ export type VnCounts = {
 };
 
 export const placeType = { local: 1, remoteV4: 2, remoteV6: 3, nowhere: 4 } as const;
-export const vnFlag = { floodUnknown: 1, gleanLeases: 2, askUnknown: 4 } as const;
+export const vnFlag = {
+  floodUnknown: 1,
+  gleanLeases: 2,
+  askUnknown: 4,
+  answer: 8,
+  floodLimit: 16,
+  police: 32,
+  mark: 64,
+} as const;
+/** Of a MAC here. */
+export const placeFlag = { hasIps: 1, inFlight: 2 } as const;
+export const encapsulationNumber = { vxlan: 0, nvgre: 1, "mpls-over-gre": 2 } as const;
 /** `what` of a sight: `enum sight_of`. */
 export const sightOf = { mac: 0, used: 5 } as const;
-export const accessFlag = { checkSource: 1, glean: 2 } as const;
+export const accessFlag = { checkSource: 1, glean: 2, checkIps: 4, floodLimit: 8 } as const;
 
 /**
  * Why a frame was dropped, in the order of `enum reason`:
@@ -75,6 +102,8 @@ export const accessFlag = { checkSource: 1, glean: 2 } as const;
  * `glean-overrun`: forwarded, but not shown to the agent, as too much was; `pull-overrun`: the same of those for whom
  * the NVA is to be asked;
  * `port-absent`: known to be at a port that is not there; `no-vn`: the tag is lent, its VN not set up (yet);
+ * `spoofed-ip`: from an IP that its MAC does not have; `flood-limit`, `policed`: more than it may; `acl`: denied by the VN's
+ * profile; `no-next-hop`: no neighbour of the underlay is known; `too-big-told`: too long, and its sender was told so;
  * `split-horizon`: from the overlay to a MAC behind the overlay; `inner-tag`: tagged inside the tunnel.
  */
 export const dropReasons = [
@@ -98,13 +127,34 @@ export const dropReasons = [
   "unknown-source",
   "glean-overrun",
   "pull-overrun",
+  "spoofed-ip",
+  "flood-limit",
+  "acl",
+  "policed",
+  "no-next-hop",
+  "too-big-told",
 ] as const;
 
 const accessKey = struct({ ifindex: u32, vid: u16, zero: u16 });
 const access = struct({ vni: u32, flags: u32 });
 const fdbKey = struct({ vni: u32, mac, zero: u16 });
-const place = struct({ type: u8, vid: u16, ifindex: u32, vtep: ip });
-const vn = struct({ n: u32, generation: u32, flags: u32 });
+const place = struct({
+  type: u8,
+  encapsulation: u8,
+  vid: u16,
+  ifindex: u32,
+  vtep: ip,
+  owner: u32,
+  flags: u32,
+});
+const vn = struct({
+  n: u32,
+  generation: u32,
+  flags: u32,
+  rules: u32,
+  ruleCount: u16,
+  mtu: u16,
+});
 const floodKey = struct({ vni: u32, generation: u32, at: u32 });
 const peerKey = struct({ vni: u32, vtep: ip });
 const vnCounts = struct({
@@ -151,23 +201,22 @@ export function torMaps(object: BpfObject): TorMaps {
 
 const noVtep = IpAddress("::");
 
-export const nowhere: KernelPlace = {
-  type: placeType.nowhere,
-  vid: 0,
-  ifindex: 0,
-  vtep: noVtep,
-};
+const somewhere = { encapsulation: 0, vid: 0, ifindex: 0, vtep: noVtep, owner: 0, flags: 0 };
+
+export const nowhere: KernelPlace = { ...somewhere, type: placeType.nowhere };
 
 export const localPlace = (ifindex: number, vid: number): KernelPlace => ({
+  ...somewhere,
   type: placeType.local,
   vid,
   ifindex,
-  vtep: noVtep,
 });
 
-export const remotePlace = (vtep: IpAddress): KernelPlace => ({
+export const remotePlace = ({ vtep, encapsulation }: Remote): KernelPlace => ({
+  ...somewhere,
   type: isIpv6(vtep) ? placeType.remoteV6 : placeType.remoteV4,
-  vid: 0,
-  ifindex: 0,
+  encapsulation: encapsulationNumber[encapsulation ?? "vxlan"],
   vtep,
 });
+
+type Remote = Pick<RemotePlace, "vtep" | "encapsulation">;

@@ -12,8 +12,10 @@ struct access_value { __u32 vni; __u32 flags; };
 struct fdb_key { __u32 vni; __u8 mac[6]; __u16 zero; };
 /* vid 0: frames without a tag. */
 /* LOCAL: ifindex and vid. REMOTE: vtep. NOWHERE: known, but its port is absent. */
-struct place { __u8 type; __u16 vid; __u32 ifindex; __u32 vtep[4]; };
-struct vn_value { __u32 n; __u32 generation; __u32 flags; };
+/* `owner`: of a MAC here, the VNIC by a number of the agent's own, 0: none. `flags`: of a MAC here. */
+struct place { __u8 type; __u8 encapsulation; __u16 vid; __u32 ifindex; __u32 vtep[4]; __u32 owner; __u32 flags; };
+/* `rules`: of its ACL, `n_rules` of them, like the flood list by generation. `mtu` 0: what the underlay leaves. */
+struct vn_value { __u32 n; __u32 generation; __u32 flags; __u32 rules; __u16 n_rules; __u16 mtu; };
 struct flood_key { __u32 vni; __u32 generation; __u32 at; };
 struct peer_key { __u32 vni; __u32 vtep[4]; };
 struct peer_value { __u32 places; };
@@ -25,9 +27,23 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 #define GLEAN_LEASES 2
 /* Pull (A18): the agent is shown who is looked for, and it is noted which of those behind the overlay are spoken to. */
 #define ASK_UNKNOWN 4
+/* ARP and ND are answered from `neighbours` (P12). */
+#define ANSWER 8
+/* There is a bucket for what each place sends to all; each VNIC has one for all it sends; its packets get a DSCP. */
+#define FLOOD_LIMIT 16
+#define POLICE 32
+#define MARK 64
 /* Of an access. */
 #define CHECK_SOURCE 1
 #define GLEAN 2
+#define CHECK_IPS 4
+#define ACCESS_FLOOD_LIMIT 8
+/* Of a MAC here: it has IPs that were said, and may use no others. */
+#define HAS_IPS 1
+/* Of a MAC that has moved away: what comes for it over the overlay goes on to where it is now (M5). */
+#define IN_FLIGHT 2
+
+enum encapsulation { VXLAN = 0, NVGRE = 1, MPLS_OVER_GRE = 2 };
 
 HASH(access_map, struct access_key, struct access_value, 262144);
 HASH(fdb, struct fdb_key, struct place, 262144);
@@ -47,7 +63,7 @@ struct {
 enum reason {
 	UNTAGGED, PRIORITY_TAGGED, NO_SUCH_TAG, DOUBLE_TAGGED, LINK_LOCAL, BAD_SOURCE, MALFORMED, HAIRPIN, PORT_ABSENT,
 	UNKNOWN_VNI, UNKNOWN_MAC, STRANGER_VTEP, SPLIT_HORIZON, INNER_TAG, OVERSIZE, TUNNEL_ERROR, NOT_READY, UNKNOWN_SOURCE,
-	GLEAN_OVERRUN, PULL_OVERRUN, REASONS
+	GLEAN_OVERRUN, PULL_OVERRUN, SPOOFED_IP, FLOOD_LIMITED, ACL_DENIED, POLICED, NO_NEXT_HOP, TOO_BIG_TOLD, REASONS
 };
 
 struct {
