@@ -5,9 +5,12 @@
  *                                                               `--> tunnel key -> tunnel device
  *   tunnel device -> tor_overlay -> VNI and VTEP checked -> {VNI, MAC} -> access port, tagged
  */
+#include "limits.h"
+#include "neighbours.h"
 #include "pull.h"
 
-struct ingress { __u32 vni, ifindex, vid, overlay; };
+/* `flags`: of the access. */
+struct ingress { __u32 vni, ifindex, vid, overlay, flags; };
 
 static __always_inline struct config *configuration(void)
 {
@@ -115,6 +118,39 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 	return bpf_redirect(c->tunnel, 0);
 }
 
+/* To all others of the VN; of a place no more than it may. */
+static __always_inline int flood_from(struct __sk_buff *skb, const struct config *c, struct ingress *from,
+				      const struct vn_value *vn, struct vn_counters *count)
+{
+	if (!from->overlay && !may_flood(from->vni, from->ifindex, from->vid, vn->flags, from->flags))
+		return DROP(FLOOD_LIMITED);
+	return flood_all(skb, c, from, vn, count);
+}
+
+/* The frame is an answer: back to the place that asked. */
+static __always_inline int send_back(struct __sk_buff *skb, const struct ingress *from, struct vn_counters *count)
+{
+	if (from->vid && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), from->vid)) return DROP(MALFORMED);
+	count->access_out += 1;
+	return bpf_redirect(from->ifindex, 0);
+}
+
+/* A frame of a place, or of the overlay, to a group. */
+static __always_inline int to_group(struct __sk_buff *skb, const struct config *c, struct ingress *from,
+				    const struct vn_value *vn, struct vn_counters *count, const struct ethhdr *eth)
+{
+	int reverse = eth->h_proto == bpf_htons(ETH_P_RARP), verdict;
+
+	if (!from->overlay) {
+		if ((vn->flags & ANSWER) && answer(skb, eth, from->vni)) return send_back(skb, from, count);
+		if (vn->flags & ASK_UNKNOWN) want_ip(skb, from->vni, from->vid);
+	}
+	verdict = flood_from(skb, c, from, vn, count);
+	if (reverse && !from->overlay && (vn->flags & ANSWER) && answer_rarp(skb, from->vni))
+		return send_back(skb, from, count);
+	return verdict;
+}
+
 /* What both directions do once the VN is known and the frame is bare. */
 static __always_inline int forward(struct __sk_buff *skb, const struct config *c, struct ingress *from,
 				   const struct vn_value *vn, struct vn_counters *count)
@@ -132,10 +168,7 @@ static __always_inline int forward(struct __sk_buff *skb, const struct config *c
 		eth = ethernet(skb);
 		if (!eth) return DROP(MALFORMED);
 	}
-	if (is_group(eth->h_dest)) {
-		if ((vn->flags & ASK_UNKNOWN) && !from->overlay) want_ip(skb, from->vni, from->vid);
-		return flood_all(skb, c, from, vn, count);
-	}
+	if (is_group(eth->h_dest)) return to_group(skb, c, from, vn, count, eth);
 	memcpy(key.mac, eth->h_dest, 6);
 	to = bpf_map_lookup_elem(&fdb, &key);
 	if ((vn->flags & ASK_UNKNOWN) && !from->overlay) {
@@ -143,19 +176,19 @@ static __always_inline int forward(struct __sk_buff *skb, const struct config *c
 		else if (to->type != LOCAL && to->type != NOWHERE) note_use(skb, from->vni);
 	}
 	if (to) return deliver(skb, c, from, to, count);
-	if (vn->flags & FLOOD_UNKNOWN) return flood_all(skb, c, from, vn, count);
+	if (vn->flags & FLOOD_UNKNOWN) return flood_from(skb, c, from, vn, count);
 	return DROP(UNKNOWN_MAC);
 }
 
-/* The source of a bare frame is known to be where the frame came in. */
-static __always_inline int is_at_home(const struct ethhdr *eth, const struct ingress *from)
+/* What is known of the source of a bare frame, if it is known to be where the frame came in. */
+static __always_inline const struct place *home_of(const struct ethhdr *eth, const struct ingress *from)
 {
 	struct fdb_key key = { .vni = from->vni };
 	struct place *at;
 
 	memcpy(key.mac, eth->h_source, 6);
 	at = bpf_map_lookup_elem(&fdb, &key);
-	return at && at->type == LOCAL && at->ifindex == from->ifindex && at->vid == from->vid;
+	return at && at->type == LOCAL && at->ifindex == from->ifindex && at->vid == from->vid ? at : NULL;
 }
 
 /* Frames with no tag, and those with a priority tag (802.1Q 9.6), are of the VN that has vid 0 on the port. */
@@ -186,19 +219,23 @@ int tor_access(struct __sk_buff *skb)
 	if (!access) return no_access(skb, eth, key.vid);
 	if (skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) return DROP(NO_SUCH_TAG);
 	from.vni = access->vni;
+	from.flags = access->flags;
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
 	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
 	if (!vn || !count || !c) return DROP(NOT_READY);
 	count->access_in += 1;
 	if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return DROP(MALFORMED);
-	if (access->flags) {
-		int known;
+	if (from.flags & (CHECK_SOURCE | CHECK_IPS | GLEAN)) {
+		const struct place *home;
 
 		eth = ethernet(skb);
 		if (!eth) return DROP(MALFORMED);
-		known = is_at_home(eth, &from);
-		if (!known && (access->flags & CHECK_SOURCE)) return DROP(UNKNOWN_SOURCE);
-		if ((access->flags & GLEAN) && !is_tagged(skb, eth)) glean(skb, from.vni, from.vid, known);
+		home = home_of(eth, &from);
+		if (!home && (from.flags & CHECK_SOURCE)) return DROP(UNKNOWN_SOURCE);
+		if (home && (from.flags & CHECK_IPS) && (home->flags & HAS_IPS) && !is_first_ip(skb, eth, home) &&
+		    !check_ips(skb, from.vni, home->flags))
+			return DROP(SPOOFED_IP);
+		if ((from.flags & GLEAN) && !is_tagged(skb, eth)) glean(skb, from.vni, from.vid, home != NULL);
 	}
 	return forward(skb, c, &from, vn, count);
 }

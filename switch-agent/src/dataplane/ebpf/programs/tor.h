@@ -11,7 +11,8 @@ struct access_key { __u32 ifindex; __u16 vid; __u16 zero; };
 struct access_value { __u32 vni; __u32 flags; };
 struct fdb_key { __u32 vni; __u8 mac[6]; __u16 zero; };
 /* vid 0: frames without a tag. */
-/* LOCAL: ifindex and vid. REMOTE: vtep. NOWHERE: known, but its port is absent. */
+/* LOCAL: ifindex and vid, and in vtep the first IPv4 address of the MAC, if any. REMOTE: vtep. NOWHERE: known, but its
+ * port is absent. */
 /* `owner`: of a MAC here, the VNIC by a number of the agent's own, 0: none. `flags`: of a MAC here. */
 struct place { __u8 type; __u8 encapsulation; __u16 vid; __u32 ifindex; __u32 vtep[4]; __u32 owner; __u32 flags; };
 /* `rules`: of its ACL, `n_rules` of them, like the flood list by generation. `mtu` 0: what the underlay leaves. */
@@ -40,6 +41,8 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 #define ACCESS_FLOOD_LIMIT 8
 /* Of a MAC here: it has IPs that were said, and may use no others. */
 #define HAS_IPS 1
+/* Some of them are prefixes. */
+#define HAS_NETS 4
 /* Of a MAC that has moved away: what comes for it over the overlay goes on to where it is now (M5). */
 #define IN_FLIGHT 2
 
