@@ -55,6 +55,8 @@ export {
   type VxlanExternal,
   vxlanExternalOctets,
 } from "./rtnetlink/link.ts";
+export type { Neighbour, Route } from "./rtnetlink/route.ts";
+export { openRouting, type Routing, type RoutingEvent } from "./rtnetlink/routes.ts";
 export { type LinkEvent, openRtnetlink, type Rtnetlink } from "./rtnetlink/rtnetlink.ts";
 export { NetlinkError } from "./rtnetlink/socket.ts";
 export { seldom } from "./seldom.ts";

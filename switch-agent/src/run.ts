@@ -32,7 +32,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const read = readSwitchConfig(configPath);
   const config = link === undefined ? read : { ...read, link };
   const log = createLog("switch-agent", config.log);
-  const { attach } = config.dataplane;
+  const { driver: _, ...how } = config.dataplane;
   const tls = tlsOf(config.nva, log);
   let tellStarted: (agent: SwitchAgent) => void = () => {};
   const started = new Promise<SwitchAgent>((resolve) => {
@@ -43,7 +43,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   let dataplane: Dataplane | undefined;
   let agent: SwitchAgent | undefined;
   try {
-    dataplane = await openEbpfDataplane({ vtep: config.vtep, attach, log });
+    dataplane = await openEbpfDataplane({ vtep: config.vtep, ...how, log });
     await linkMonitor().ready; // until then every port would count as absent
     agent = openAgent(config, log, dataplane, tls);
     await agent.applier.prune();

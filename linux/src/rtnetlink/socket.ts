@@ -53,6 +53,15 @@ export class RtnetlinkSocket {
     await this.#ask({ doing, type, flags: flags | NLM_F.ack, body });
   }
 
+  /**
+   * The answer to one question that is no dump. Only of a socket without groups: a notification that somebody else
+   * caused may carry the same number.
+   */
+  async ask(doing: string, type: number, body: Uint8Array): Promise<Message[]> {
+    const { messages } = await this.#ask({ doing, type, flags: NLM_F.ack, body, single: true });
+    return messages;
+  }
+
   /** All answers of one dump; taken again when the kernel says that something changed meanwhile. */
   async dump(doing: string, type: number, body: Uint8Array): Promise<Message[]> {
     for (let attempt = 1; ; attempt++) {
@@ -134,15 +143,15 @@ export class RtnetlinkSocket {
 
   /**
    * A notification carries the sequence number of whoever caused the change, which may be one of ours; but only
-   * answers are of several parts, errors or ends. (Requests that are answered by one part are not made here.)
+   * answers are of several parts, errors or ends, but for what was asked by `ask`.
    */
   #take(message: Message): void {
     const isEnd = message.type === NLMSG.error || message.type === NLMSG.done;
-    if (!isEnd && !(message.flags & NLM_F.multi)) {
+    const question = this.#asked.get(message.seq);
+    if (!isEnd && !(message.flags & NLM_F.multi) && !question?.single) {
       this.#hear({ on: "message", message });
       return;
     }
-    const question = this.#asked.get(message.seq);
     if (question === undefined) return;
     if (message.flags & NLM_F.dumpInterrupted) question.answer.torn = true;
     if (isEnd) this.#settle(question, message);
@@ -176,7 +185,7 @@ export class RtnetlinkSocket {
 }
 
 type Answer = { messages: Message[]; torn: boolean };
-type Ask = { doing: string; type: number; flags: number; body: Uint8Array };
+type Ask = { doing: string; type: number; flags: number; body: Uint8Array; single?: true };
 type Question = Ask & {
   answer: Answer;
   resolve: (answer: Answer) => void;

@@ -24,11 +24,13 @@ export const nvaConfig = z
 
 export type NvaConfig = z.output<typeof nvaConfig>;
 
-/** `dataplane: {driver, attach}`. */
+/** `dataplane: {driver, attach, fastPath}`. */
 export const dataplaneConfig = z
   .strictObject({
     driver: z.literal("ebpf").default("ebpf"),
     attach: z.enum(["auto", "tcx", "clsact"]).default("auto"),
+    /** `off`: tunnels by the kernel's tunnel device alone. */
+    fastPath: z.enum(["auto", "off"]).default("auto"),
   })
   .prefault({});
 

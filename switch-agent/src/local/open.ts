@@ -27,10 +27,10 @@ export async function openNve({
   version,
   log,
 }: OpenNveOptions): Promise<Nve> {
-  const { driver, attach } = dataplane;
+  const { driver, ...how } = dataplane;
   const { addresses } = nva;
   const tls = tlsOf(nva, log);
-  const opened = await openEbpfDataplane({ vtep: self.vtep, attach, log });
+  const opened = await openEbpfDataplane({ vtep: self.vtep, ...how, log });
   try {
     await linkMonitor().ready; // until then every interface would count as absent
     const clock = systemClock;

@@ -74,7 +74,7 @@ export function tor(
       ],
       evb: policy,
       lldp: {},
-      dataplane: { driver: "ebpf", attach: "auto" },
+      dataplane: { driver: "ebpf", attach: "auto", fastPath: "auto" },
       glean: { macSeconds: 300, ipSeconds: 300, maxPerVn: 8192 },
       learning: "push",
       digestSeconds: 60,

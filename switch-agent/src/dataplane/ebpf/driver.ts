@@ -15,8 +15,9 @@ import type { Sample } from "../../nve/glean.ts";
 import { type Intent, intentKey, type LocalPlace, type MacIntent } from "../../nve/intents.ts";
 import type { Dataplane, DataplaneCounters } from "../dataplane.ts";
 import { DataplaneError } from "../error.ts";
+import { type FastPath, openFastPath } from "./fast-path.ts";
 import { Forwarding } from "./forwarding.ts";
-import { type TorMaps, torMaps } from "./maps.ts";
+import { configFlag, networkOrder, type TorMaps, torMaps } from "./maps.ts";
 import { readCounters, readIntents } from "./read-back.ts";
 import { IntentRecord } from "./record.ts";
 import { Samples } from "./samples.ts";
@@ -31,6 +32,8 @@ type EbpfDataplaneOptions = {
   port?: number;
   /** How programs are attached; default "auto": TCX where the kernel has it. */
   attach?: AttachKind | "auto";
+  /** `off`: all tunnels by the kernel's tunnel device; default "auto": by hand what can be. */
+  fastPath?: "auto" | "off";
   log: Log;
 };
 
@@ -45,22 +48,37 @@ const objectPath = fileURLToPath(new URL("../../../build/tor.bpf.o", import.meta
  * @throws Refused when BPF or vxlan is not permitted, or the device's name or port is taken
  */
 export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<Dataplane> {
-  const { vtep, device = "nve-vxlan", port = 4789, attach = "auto", log } = options;
+  const {
+    vtep,
+    device = "nve-vxlan",
+    port = 4789,
+    attach = "auto",
+    fastPath = "auto",
+    log,
+  } = options;
   const object = openObject();
   let tunnel: TunnelDevice | undefined;
   let overlay: Attachment | undefined;
+  let fast: FastPath | undefined;
   try {
     detachLeftovers(handle);
     tunnel = await openTunnelDevice({ device, port, vtep, log });
     const maps = torMaps(object);
-    maps.config.set(0, { tunnel: tunnel.ifindex, vtep });
+    const flags = fastPath === "auto" ? configFlag.fastPath : 0;
+    maps.config.set(0, { tunnel: tunnel.ifindex, vtep, port: networkOrder(port), flags });
     const how = { kind: attach, handle };
     overlay = attachIngress(object.program("tor_overlay"), tunnel.ifindex, how);
     await tunnel.up();
     log.info({ device, vtep, port, attach: overlay.kind }, "dataplane is open");
     const ports = new IngressPorts(object.program("tor_access"), { ...how, promiscuous: true });
-    return new EbpfDataplane({ device, object, maps, tunnel, overlay, ports, vtep, log });
+    if (fastPath === "auto") {
+      const program = object.program("tor_underlay");
+      const isAccess = (ifindex: number) => ports.nameOf(ifindex) !== undefined;
+      fast = await openFastPath({ program, how, table: maps.nextHops, vtep, isAccess, log });
+    }
+    return new EbpfDataplane({ device, object, maps, tunnel, overlay, fast, ports, vtep, log });
   } catch (error) {
+    fast?.close();
     overlay?.detach();
     await tunnel?.close();
     object.close();
@@ -87,6 +105,7 @@ type Parts = {
   maps: TorMaps;
   tunnel: TunnelDevice;
   overlay: Attachment;
+  fast: FastPath | undefined;
   ports: IngressPorts;
   vtep: IpAddress;
   log: Log;
@@ -104,6 +123,7 @@ class EbpfDataplane implements Dataplane {
     this.#parts = parts;
     this.#forwarding = new Forwarding(parts.maps, this.#record, {
       indexOf: (port) => parts.ports.indexOf(port),
+      nextHop: (vtep) => parts.fast?.numberOf(vtep) ?? 0,
       unreachable: (vtep) => unreachable(vtep, parts.vtep),
       later: (task) => this.#later(task),
     });
@@ -191,8 +211,9 @@ class EbpfDataplane implements Dataplane {
     this.#closed = true;
     this.#samples.close();
     for (const timer of this.#timers) clearTimeout(timer);
-    const { ports, overlay, tunnel, object } = this.#parts;
+    const { ports, overlay, fast, tunnel, object } = this.#parts;
     ports.keep(new Set());
+    fast?.close();
     overlay.detach();
     object.close();
     await tunnel.close();

@@ -31,6 +31,8 @@ type Surroundings = {
   indexOf(port: string): number | undefined;
   /** Why no tunnel can go to this VTEP; undefined: it can. */
   unreachable(vtep: IpAddress): string | undefined;
+  /** The number of the way to this VTEP in `nextHops`; 0: none. */
+  nextHop(vtep: IpAddress): number;
   /** Runs it when no program in the kernel can be half-way any more. */
   later(task: () => void): void;
 };
@@ -308,7 +310,7 @@ export class Forwarding {
   /** undefined: its port is absent. */
   #kernelPlace(id: PlaceId): KernelPlace | undefined {
     const place = this.#record.place(id);
-    if (place.is === "remote") return remotePlace(place);
+    if (place.is === "remote") return remotePlace(place, this.#around.nextHop(place.vtep));
     const ifindex = this.#around.indexOf(place.port);
     return ifindex === undefined ? undefined : localPlace(ifindex, place.vid);
   }

@@ -12,7 +12,7 @@ import {
   u32,
   u64,
 } from "@nve/linux/bpf";
-import { IpAddress, isIpv6, type Mac } from "@nve/protocol-spec";
+import { IpAddress, isIpv6, Mac } from "@nve/protocol-spec";
 import type { RemotePlace } from "../../nve/intents.ts";
 
 /** The maps of programs/tor.h: same names, same layouts, same order. */
@@ -24,11 +24,22 @@ export type TorMaps = {
   peers: BpfMap<PeerKey, { places: number }>;
   vnCounts: PerCpuMap<number, VnCounts>;
   drops: PerCpuMap<number, number>;
-  config: BpfMap<number, { tunnel: number; vtep: IpAddress }>;
+  config: BpfMap<number, KernelConfig>;
+  nextHops: BpfMap<number, KernelNextHop>;
   samples: BpfQueue<KernelSample>;
   sights: BpfMap<SightKey, KernelSight>;
 };
 
+/** `port`: of UDP, in network order. */
+export type KernelConfig = { tunnel: number; vtep: IpAddress; port: number; flags: number };
+/** How packets get to a VTEP; `ifindex` 0: not by hand. `mtu`: of IP packets on the way, octets. */
+export type KernelNextHop = {
+  vtep: IpAddress;
+  ifindex: number;
+  mtu: number;
+  destination: Mac;
+  source: Mac;
+};
 type AccessKey = { ifindex: number; vid: number; zero: number };
 type KernelAccess = { vni: number; flags: number };
 type FdbKey = { vni: number; mac: Mac; zero: number };
@@ -89,6 +100,7 @@ export const vnFlag = {
   police: 32,
   mark: 64,
 } as const;
+export const configFlag = { fastPath: 1 } as const;
 /** Of a MAC here. */
 export const placeFlag = { hasIps: 1, inFlight: 2 } as const;
 export const encapsulationNumber = { vxlan: 0, nvgre: 1, "mpls-over-gre": 2 } as const;
@@ -104,6 +116,7 @@ export const accessFlag = { checkSource: 1, glean: 2, checkIps: 4, floodLimit: 8
  * `port-absent`: known to be at a port that is not there; `no-vn`: the tag is lent, its VN not set up (yet);
  * `spoofed-ip`: from an IP that its MAC does not have; `flood-limit`, `policed`: more than it may; `acl`: denied by the VN's
  * profile; `no-next-hop`: no neighbour of the underlay is known; `too-big-told`: too long, and its sender was told so;
+ * `congested`: marked by the underlay, of a tenant's packet that may not be (RFC 6040 §4.2);
  * `split-horizon`: from the overlay to a MAC behind the overlay; `inner-tag`: tagged inside the tunnel.
  */
 export const dropReasons = [
@@ -133,6 +146,7 @@ export const dropReasons = [
   "policed",
   "no-next-hop",
   "too-big-told",
+  "congested",
 ] as const;
 
 const accessKey = struct({ ifindex: u32, vid: u16, zero: u16 });
@@ -165,6 +179,8 @@ const vnCounts = struct({
   flooded: u64,
 });
 
+const nextHop = struct({ vtep: ip, ifindex: u32, mtu: u32, destination: mac, source: mac });
+
 const sample = struct({
   vni: u32,
   ifindex: u32,
@@ -193,13 +209,24 @@ export function torMaps(object: BpfObject): TorMaps {
     peers: object.map("peers", peerKey, struct({ places: u32 })),
     vnCounts: object.perCpuMap("vn_counts", u32, vnCounts),
     drops: object.perCpuMap("drops", u32, u64),
-    config: object.map("config", u32, struct({ tunnel: u32, vtep: ip })),
+    config: object.map("config", u32, struct({ tunnel: u32, vtep: ip, port: u16, flags: u16 })),
+    nextHops: object.map("next_hops", u32, nextHop),
     samples: object.queue("samples", sample),
     sights: object.map("sights", sightKey, struct({ shown: u64, seen: u64 })),
   };
 }
 
 const noVtep = IpAddress("::");
+
+const noMac = Mac("00:00:00:00:00:00");
+
+export const noNextHop: KernelNextHop = {
+  vtep: noVtep,
+  ifindex: 0,
+  mtu: 0,
+  destination: noMac,
+  source: noMac,
+};
 
 const somewhere = { encapsulation: 0, vid: 0, ifindex: 0, vtep: noVtep, owner: 0, flags: 0 };
 
@@ -212,11 +239,17 @@ export const localPlace = (ifindex: number, vid: number): KernelPlace => ({
   ifindex,
 });
 
-export const remotePlace = ({ vtep, encapsulation }: Remote): KernelPlace => ({
+/** @param hop its number in `nextHops`; 0: none */
+export const remotePlace = ({ vtep, encapsulation }: Remote, hop: number): KernelPlace => ({
   ...somewhere,
+  ifindex: hop,
   type: isIpv6(vtep) ? placeType.remoteV6 : placeType.remoteV4,
   encapsulation: encapsulationNumber[encapsulation ?? "vxlan"],
   vtep,
 });
 
 type Remote = Pick<RemotePlace, "vtep" | "encapsulation">;
+
+/** A UDP port, as the kernel's maps have it. */
+export const networkOrder = (port: number): number =>
+  new DataView(new Uint16Array([port]).buffer).getUint16(0);

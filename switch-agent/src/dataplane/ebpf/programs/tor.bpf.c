@@ -8,6 +8,8 @@
 #include "limits.h"
 #include "neighbours.h"
 #include "pull.h"
+#include "encap.h"
+#include "decap.h"
 
 /* `flags`: of the access. */
 struct ingress { __u32 vni, ifindex, vid, overlay, flags; };
@@ -28,6 +30,7 @@ static __always_inline int set_tunnel(struct __sk_buff *skb, const struct config
 	memset(&key, 0, sizeof(key));
 	key.tunnel_id = vni;
 	key.tunnel_ttl = 64;
+	key.tunnel_tos = ds_of(skb); /* RFC 6040 */
 	if (to->type == REMOTE_V6) {
 		memcpy(key.remote_ipv6, to->vtep, 16);
 		memcpy(key.local_ipv6, c->vtep, 16);
@@ -104,6 +107,8 @@ static __always_inline int flood_all(struct __sk_buff *skb, const struct config 
 static __always_inline int deliver(struct __sk_buff *skb, const struct config *c, struct ingress *from,
 				   const struct place *to, struct vn_counters *count)
 {
+	int verdict;
+
 	if (to->type == NOWHERE) return DROP(PORT_ABSENT);
 	if (to->type == LOCAL) {
 		if (to->ifindex == from->ifindex && to->vid == from->vid) return DROP(HAIRPIN);
@@ -113,6 +118,9 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 	}
 	if (from->overlay) return DROP(SPLIT_HORIZON);
 	if (is_oversize(skb, c)) return DROP(OVERSIZE);
+	verdict = by_hand(skb, c, from->vni, to);
+	if (verdict == TC_ACT_REDIRECT) count->overlay_out += 1;
+	if (verdict != BY_DEVICE) return verdict;
 	if (set_tunnel(skb, c, from->vni, to)) return DROP(TUNNEL_ERROR);
 	count->overlay_out += 1;
 	return bpf_redirect(c->tunnel, 0);
@@ -274,6 +282,30 @@ int tor_overlay(struct __sk_buff *skb)
 	if (!vn || !count) return DROP(UNKNOWN_VNI);
 	if (!bpf_map_lookup_elem(&peers, &peer)) return DROP(STRANGER_VTEP); /* P11, M10 */
 	if (!c) return DROP(NOT_READY);
+	count->overlay_in += 1;
+	return forward(skb, c, &from, vn, count);
+}
+
+/* On the underlay, before the kernel: tunnels to us that are what is sent most. */
+SEC("tc")
+int tor_underlay(struct __sk_buff *skb)
+{
+	struct config *c = configuration();
+	struct ingress from = { .overlay = 1 };
+	struct outer outer = {};
+	struct vn_value *vn;
+	struct vn_counters *count;
+	int verdict;
+
+	if (!c || !read_outer(skb, c, &outer)) return TC_ACT_OK;
+	from.vni = outer.peer.vni;
+	vn = bpf_map_lookup_elem(&vns, &from.vni);
+	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
+	if (!vn || !count) return DROP(UNKNOWN_VNI);
+	if (!bpf_map_lookup_elem(&peers, &outer.peer)) return DROP(STRANGER_VTEP); /* P11, M10 */
+	if (!is_by_hand(skb, &outer)) return TC_ACT_OK;
+	verdict = strip(skb, &outer);
+	if (verdict != TC_ACT_UNSPEC) return verdict;
 	count->overlay_in += 1;
 	return forward(skb, c, &from, vn, count);
 }

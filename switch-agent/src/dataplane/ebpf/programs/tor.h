@@ -11,8 +11,8 @@ struct access_key { __u32 ifindex; __u16 vid; __u16 zero; };
 struct access_value { __u32 vni; __u32 flags; };
 struct fdb_key { __u32 vni; __u8 mac[6]; __u16 zero; };
 /* vid 0: frames without a tag. */
-/* LOCAL: ifindex and vid, and in vtep the first IPv4 address of the MAC, if any. REMOTE: vtep. NOWHERE: known, but its
- * port is absent. */
+/* LOCAL: ifindex and vid, and in vtep the first IPv4 address of the MAC, if any. REMOTE: vtep, and ifindex is its number
+ * in `next_hops`, 0: none. NOWHERE: known, but its port is absent. */
 /* `owner`: of a MAC here, the VNIC by a number of the agent's own, 0: none. `flags`: of a MAC here. */
 struct place { __u8 type; __u8 encapsulation; __u16 vid; __u32 ifindex; __u32 vtep[4]; __u32 owner; __u32 flags; };
 /* `rules`: of its ACL, `n_rules` of them, like the flood list by generation. `mtu` 0: what the underlay leaves. */
@@ -20,7 +20,10 @@ struct vn_value { __u32 n; __u32 generation; __u32 flags; __u32 rules; __u16 n_r
 struct flood_key { __u32 vni; __u32 generation; __u32 at; };
 struct peer_key { __u32 vni; __u32 vtep[4]; };
 struct peer_value { __u32 places; };
-struct config { __u32 tunnel; __u32 vtep[4]; };
+/* `port`: of UDP, in network order. `flags`: below. */
+struct config { __u32 tunnel; __u32 vtep[4]; __u16 port; __u16 flags; };
+/* How packets get to a VTEP. `ifindex` 0: not by hand. `mtu`: of IP packets on the way. */
+struct next_hop { __u32 vtep[4]; __u32 ifindex, mtu; __u8 destination[6], source[6]; };
 struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flooded; };
 
 /* Of a VN. GLEAN_LEASES: some access of it gleans, so what DHCP servers say to anybody in it is shown. */
@@ -46,6 +49,9 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 /* Of a MAC that has moved away: what comes for it over the overlay goes on to where it is now (M5). */
 #define IN_FLIGHT 2
 
+/* Of the config: VXLAN is put on and taken off by hand where that can be. */
+#define FAST_PATH 1
+
 enum encapsulation { VXLAN = 0, NVGRE = 1, MPLS_OVER_GRE = 2 };
 
 HASH(access_map, struct access_key, struct access_value, 262144);
@@ -62,11 +68,18 @@ struct {
 	__type(value, struct config);
 } config SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct next_hop);
+} next_hops SEC(".maps");
+
 /* In the order of `dropReasons` in ../maps.ts. */
 enum reason {
 	UNTAGGED, PRIORITY_TAGGED, NO_SUCH_TAG, DOUBLE_TAGGED, LINK_LOCAL, BAD_SOURCE, MALFORMED, HAIRPIN, PORT_ABSENT,
 	UNKNOWN_VNI, UNKNOWN_MAC, STRANGER_VTEP, SPLIT_HORIZON, INNER_TAG, OVERSIZE, TUNNEL_ERROR, NOT_READY, UNKNOWN_SOURCE,
-	GLEAN_OVERRUN, PULL_OVERRUN, SPOOFED_IP, FLOOD_LIMITED, ACL_DENIED, POLICED, NO_NEXT_HOP, TOO_BIG_TOLD, REASONS
+	GLEAN_OVERRUN, PULL_OVERRUN, SPOOFED_IP, FLOOD_LIMITED, ACL_DENIED, POLICED, NO_NEXT_HOP, TOO_BIG_TOLD, CONGESTED, REASONS
 };
 
 struct {

@@ -1,0 +1,43 @@
+import type { AttachOptions, BpfMap, BpfProgram } from "@nve/linux/bpf";
+import type { Log } from "@nve/program";
+import type { IpAddress } from "@nve/protocol-spec";
+import type { KernelNextHop } from "./maps.ts";
+import { NextHops } from "./next-hops.ts";
+import { UnderlayPorts } from "./underlay-ports.ts";
+
+/** Tunnels whose outer headers are built and taken off by our own programs. */
+export type FastPath = {
+  /** The number of the way to a VTEP in `nextHops`; 0: none. */
+  numberOf(vtep: IpAddress): number;
+  close(): void;
+};
+
+type FastPathOptions = {
+  /** Takes tunnels at the interfaces of the underlay. */
+  program: BpfProgram;
+  how: AttachOptions;
+  table: BpfMap<number, KernelNextHop>;
+  vtep: IpAddress;
+  isAccess(ifindex: number): boolean;
+  log: Log;
+};
+
+/** @throws SystemError, Unavailable */
+export async function openFastPath(options: FastPathOptions): Promise<FastPath> {
+  const ports = new UnderlayPorts(options);
+  const hops = new NextHops({ ...options, underlay: (links) => ports.attach(links) });
+  try {
+    await hops.begin();
+  } catch (error) {
+    hops.close();
+    ports.close();
+    throw error;
+  }
+  return {
+    numberOf: (vtep) => hops.numberOf(vtep),
+    close: () => {
+      hops.close();
+      ports.close();
+    },
+  };
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* The outer headers, taken off here. What this does not understand is the kernel's, and so the tunnel device's. */
+#pragma once
+#include "outer.h"
+
+/* Linux 6.3; older kernels refuse them at each call, not when the program is loaded. */
+#define DECAP_L3_IPV4 (1ULL << 7)
+#define DECAP_L3_IPV6 (1ULL << 8)
+
+/* `octets`: from the start of the frame to the tenant's Ethernet header. */
+struct outer { struct peer_key peer; __u32 octets; __u16 type, inner_type; __u8 ds; };
+
+/* @returns 1 when it is VXLAN to us, whole and with nothing that this does not know */
+static __always_inline int read_outer(struct __sk_buff *skb, const struct config *c, struct outer *o)
+{
+	void *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct vxlan_v4 *v4 = start;
+	struct ethhdr *inner = (void *)(v4 + 1);
+
+	if (skb->pkt_type != 0 || skb->vlan_present) return 0; /* PACKET_HOST */
+	if ((void *)(inner + 1) > end || v4->eth.h_proto != bpf_htons(ETH_P_IP)) return 0;
+	if (v4->ip.daddr != c->vtep[3] || v4->ip.protocol != IPPROTO_UDP || v4->udp.dest != c->port) return 0;
+	if (c->vtep[2] != bpf_htonl(0xffff)) return 0; /* our VTEP is an IPv6 address */
+	if (*(__u8 *)&v4->ip != 0x45 || (v4->ip.frag_off & bpf_htons(0x3fff))) return 0;
+	if (folded(sum_of(&v4->ip, sizeof(v4->ip))) != 0xffff) return 0;
+	if (bpf_ntohs(v4->ip.tot_len) != skb->len - ETH_HLEN) return 0;
+	if (bpf_ntohs(v4->udp.len) != skb->len - ETH_HLEN - sizeof(v4->ip)) return 0;
+	if (!(v4->vxlan.flags & VXLAN_I)) return 0;
+	o->peer.vni = bpf_ntohl(v4->vxlan.vni) >> 8;
+	o->peer.vtep[2] = bpf_htonl(0xffff);
+	o->peer.vtep[3] = v4->ip.saddr;
+	o->octets = sizeof(*v4);
+	o->type = v4->eth.h_proto;
+	o->inner_type = inner->h_proto;
+	o->ds = v4->ip.tos;
+	return 1;
+}
+
+/* A super-packet of UDP keeps its mark of a tunnel, so that nobody can split it any more: the device takes that off. */
+static __noinline int is_split_by_device(struct __sk_buff *skb, __u32 at, __u16 type)
+{
+	__u8 protocol = 0;
+
+	if (type == bpf_htons(ETH_P_IP)) at += offsetof(struct iphdr, protocol);
+	else at += offsetof(struct ipv6hdr, nexthdr);
+	if (bpf_skb_load_bytes(skb, at, &protocol, 1)) return 1;
+	return protocol != IPPROTO_TCP;
+}
+
+/* What this takes off; the rest of VXLAN is the device's. */
+static __always_inline int is_by_hand(struct __sk_buff *skb, const struct outer *o)
+{
+	if (o->inner_type != bpf_htons(ETH_P_IP) && o->inner_type != bpf_htons(ETH_P_IPV6)) return 0;
+	return !skb->gso_size || !is_split_by_device(skb, o->octets + ETH_HLEN, o->inner_type);
+}
+
+/* RFC 6040 4.2: the tenant's packet gets what the underlay has marked. @returns 0, or 1 when it has to be dropped */
+static __noinline int mark_congestion(struct __sk_buff *skb, __u32 outer)
+{
+	__u8 *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = (void *)start;
+	__u8 inner;
+
+	if (start + sizeof(*eth) + sizeof(struct iphdr) > end) return 0;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = (void *)(eth + 1);
+		__u16 was = *(__u16 *)ip, is;
+
+		inner = ip->tos & ECN;
+		if (!inner) return outer == ECN_CE;
+		if (outer != ECN_CE && !(outer == 1 && inner == 2)) return 0;
+		is = (was & ~bpf_htons(ECN)) | bpf_htons(outer);
+		*(__u16 *)ip = is;
+		ip->check = ~folded((__u16)~ip->check + (__u16)~was + is); /* RFC 1624 */
+		return 0;
+	}
+	if (eth->h_proto != bpf_htons(ETH_P_IPV6)) return 0;
+	inner = start[15] >> 4 & ECN;
+	if (!inner) return outer == ECN_CE;
+	if (outer == ECN_CE || (outer == 1 && inner == 2)) start[15] = (start[15] & ~0x30) | outer << 4;
+	return 0;
+}
+
+/* @returns TC_ACT_UNSPEC and the frame bare; or a verdict: nothing was changed then */
+static __always_inline int strip(struct __sk_buff *skb, const struct outer *o)
+{
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	struct ethhdr inner, *eth;
+
+	if (bpf_skb_load_bytes(skb, o->octets, &inner, sizeof(inner))) return DROP(MALFORMED);
+	/* The kernel's own idea of the packet's protocol has to follow; before Linux 6.3 it cannot be told. */
+	if (o->inner_type != o->type && o->inner_type == bpf_htons(ETH_P_IPV6)) flags |= DECAP_L3_IPV6;
+	if (o->inner_type != o->type && o->inner_type == bpf_htons(ETH_P_IP)) flags |= DECAP_L3_IPV4;
+	if (bpf_skb_adjust_room(skb, -(__s32)o->octets, BPF_ADJ_ROOM_MAC, flags) &&
+	    (skb->gso_size || flags == BPF_F_ADJ_ROOM_FIXED_GSO ||
+	     bpf_skb_adjust_room(skb, -(__s32)o->octets, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO)))
+		return TC_ACT_OK;
+	eth = ethernet(skb);
+	if (!eth) return DROP(MALFORMED);
+	memcpy(eth, &inner, sizeof(inner));
+	if ((o->ds & ECN) && mark_congestion(skb, o->ds & ECN)) return DROP(CONGESTED);
+	return TC_ACT_UNSPEC;
+}

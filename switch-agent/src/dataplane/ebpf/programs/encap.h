@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/* The outer headers, built here: the way of what is sent most. What this does not understand goes to the tunnel
+ * device, which does the same more slowly. */
+#pragma once
+#include "outer.h"
+
+/* Not one of the TC_ACT_*: the frame is as it was, and for the tunnel device. */
+#define BY_DEVICE (-2)
+
+/* One number for a tenant's flow, from its addresses and ports (RFC 7348 5: source port entropy). */
+static __always_inline __u32 flow_of(struct __sk_buff *skb)
+{
+	__u8 *at = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = (void *)at;
+	__u32 hash = skb->hash;
+
+	if (hash) return hash;
+	if (at + sizeof(*eth) + sizeof(struct iphdr) + 4 > end) return 0;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = (void *)(eth + 1);
+
+		hash = ip->saddr * 0x9e3779b1 ^ ip->daddr * 0x85ebca6b ^ ip->protocol;
+		if (ip->ihl == 5 && !(ip->frag_off & bpf_htons(0x3fff)) &&
+		    (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP))
+			hash ^= *(__u32 *)(ip + 1) * 0xc2b2ae35;
+	} else {
+		struct ipv6hdr *ip = (void *)(eth + 1);
+
+		if ((void *)(ip + 1) + 4 > (void *)end) return 0;
+		hash = (ip->saddr.s6_addr32[1] ^ ip->saddr.s6_addr32[3]) * 0x9e3779b1 ^
+		       (ip->daddr.s6_addr32[1] ^ ip->daddr.s6_addr32[3]) * 0x85ebca6b ^ ip->nexthdr;
+		if (ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP) hash ^= *(__u32 *)(ip + 1) * 0xc2b2ae35;
+	}
+	return hash * 0x27d4eb2f ?: 1;
+}
+
+/* The dynamic ports, 49152 to 65535 (RFC 7348 5). */
+static __always_inline __u16 source_port(__u32 hash)
+{
+	hash ^= hash >> 16;
+	return bpf_htons(0xc000 | (hash & 0x3fff));
+}
+
+#define ROOM_FLAGS(l3, l4) (BPF_F_ADJ_ROOM_ENCAP_##l3 | BPF_F_ADJ_ROOM_ENCAP_##l4 | BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN) | \
+			    BPF_F_ADJ_ROOM_ENCAP_L2_ETH | BPF_F_ADJ_ROOM_FIXED_GSO)
+
+/* RFC 7348 over IPv4: DF (4.3), TTL 64, the DS field of the tenant's packet (RFC 6040 4.1, normal mode), no UDP checksum. */
+static __always_inline int to_vxlan_v4(struct __sk_buff *skb, const struct config *c, __u32 vni,
+				       const struct place *to, const struct next_hop *hop)
+{
+	__u32 octets = skb->len + sizeof(struct vxlan_v4) - ETH_HLEN;
+	__u8 ds = ds_of(skb);
+	__u16 port = source_port(flow_of(skb));
+	struct ethhdr *eth = ethernet(skb), inner;
+	struct vxlan_v4 *out;
+	void *start, *end;
+
+	if (!eth) return BY_DEVICE;
+	memcpy(&inner, eth, sizeof(inner));
+	/* Keeps the Ethernet header in front as the outer one and makes room behind it. */
+	if (bpf_skb_adjust_room(skb, sizeof(*out), BPF_ADJ_ROOM_MAC, ROOM_FLAGS(L3_IPV4, L4_UDP))) return BY_DEVICE;
+	start = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	out = start;
+	if (start + sizeof(*out) + sizeof(inner) > end) return DROP(TUNNEL_ERROR);
+	memcpy(out->eth.h_dest, hop->destination, 6);
+	memcpy(out->eth.h_source, hop->source, 6);
+	out->eth.h_proto = bpf_htons(ETH_P_IP);
+	*(__u8 *)(start + ETH_HLEN) = 0x45;
+	out->ip.tos = ds;
+	out->ip.tot_len = bpf_htons(octets);
+	out->ip.id = 0; /* RFC 6864 4.1 */
+	out->ip.frag_off = DF;
+	out->ip.ttl = 64;
+	out->ip.protocol = IPPROTO_UDP;
+	out->ip.saddr = c->vtep[3];
+	out->ip.daddr = to->vtep[3];
+	out->ip.check = ~folded(bpf_htons(0x4500 | ds) + bpf_htons(octets) + DF + bpf_htons(64 << 8 | IPPROTO_UDP) +
+				sum_of(&c->vtep[3], 4) + sum_of(&to->vtep[3], 4));
+	out->udp.source = port;
+	out->udp.dest = c->port;
+	out->udp.len = bpf_htons(octets - sizeof(struct iphdr));
+	out->udp.check = 0;
+	out->vxlan.flags = VXLAN_I;
+	out->vxlan.vni = bpf_htonl(vni << 8);
+	memcpy(start + sizeof(*out), &inner, sizeof(inner));
+	return bpf_redirect(hop->ifindex, 0);
+}
+
+/* Of the IP packet that a frame becomes when `more` octets are put before it. */
+static __always_inline int fits(struct __sk_buff *skb, const struct next_hop *hop, __u32 more)
+{
+	__u32 octets = skb->len + more;
+
+	return octets <= hop->mtu || (skb->gso_size && octets <= 0xffff);
+}
+
+/* @returns a verdict, or BY_DEVICE. Of super-packets the caller has seen that their segments fit. */
+static __always_inline int by_hand(struct __sk_buff *skb, const struct config *c, __u32 vni, const struct place *to)
+{
+	struct ethhdr *eth = ethernet(skb);
+	struct next_hop *hop;
+
+	if (!to->ifindex || !(c->flags & FAST_PATH)) return BY_DEVICE;
+	hop = bpf_map_lookup_elem(&next_hops, &to->ifindex);
+	if (!hop || !hop->ifindex || !eth) return BY_DEVICE;
+	if (eth->h_proto != bpf_htons(ETH_P_IP) && eth->h_proto != bpf_htons(ETH_P_IPV6)) return BY_DEVICE;
+	if (to->type == REMOTE_V4) {
+		if (!fits(skb, hop, sizeof(struct vxlan_v4) - ETH_HLEN)) return BY_DEVICE;
+		return to_vxlan_v4(skb, c, vni, to, hop);
+	}
+	return BY_DEVICE;
+}
