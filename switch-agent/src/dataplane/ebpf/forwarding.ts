@@ -1,13 +1,16 @@
-import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
-import type {
-  AccessIntent,
-  AccessRules,
-  Intent,
-  MacIntent,
-  Place,
-  VnIntent,
+import type { IpAddress, Vni } from "@nve/protocol-spec";
+import {
+  type AccessIntent,
+  type AccessRules,
+  type Intent,
+  type MacIntent,
+  type Place,
+  sameVnRules,
+  type VnIntent,
 } from "../../nve/intents.ts";
 import type { PortTag } from "../../nve/vsi.ts";
+import { Addresses, type IpsOf } from "./addresses.ts";
+import { Limits } from "./limits.ts";
 import {
   accessFlag,
   type KernelPlace,
@@ -23,7 +26,7 @@ import {
   macOfNumber,
   numberOfMac,
   type PlaceId,
-  type UnknownRules,
+  type WholeRules,
 } from "./record.ts";
 
 /** What `Forwarding` needs to know of its surroundings. */
@@ -37,6 +40,8 @@ type Surroundings = {
   later(task: () => void): void;
 };
 
+type MacChange = IpsOf & { id: PlaceId };
+
 /**
  * Keeps the kernel's maps in step with the record. Always insert or overwrite first and delete last, so that no
  * frame meets a gap. What throws has changed neither.
@@ -45,6 +50,8 @@ export class Forwarding {
   readonly #maps: TorMaps;
   readonly #record: IntentRecord;
   readonly #around: Surroundings;
+  readonly #addresses: Addresses;
+  readonly #limits: Limits;
   /** Of the last flood list written; never one that a list still awaiting deletion has. */
   #generation = 0;
 
@@ -52,6 +59,8 @@ export class Forwarding {
     this.#maps = maps;
     this.#record = record;
     this.#around = around;
+    this.#addresses = new Addresses(maps);
+    this.#limits = new Limits(maps);
   }
 
   ensure(intent: Intent): void {
@@ -63,35 +72,37 @@ export class Forwarding {
         this.#ensureAccess(intent);
         break;
       case "mac":
-        this.#ensureMac(intent.vni, intent.mac, this.#id(intent.at));
+        this.ensureMacs([intent]);
         break;
     }
   }
 
   /** As `ensure` of each, in few system calls. When it throws, each is to be ensured by itself: that tells whose fault it is. */
   ensureMacs(intents: readonly MacIntent[]): void {
-    const macs = intents.map(({ vni, mac, at }) => ({ vni, mac, id: this.#id(at) }));
-    const news = macs.filter(({ vni, mac, id }) => {
-      return this.#record.vns.get(vni)?.macs.get(numberOfMac(mac)) !== id;
-    });
-    const believed: { vni: Vni; id: PlaceId }[] = [];
+    const news = intents.map((one) => this.#changeOf(one)).filter((one) => !this.#isSo(one));
+    const believed: MacChange[] = [];
     try {
-      for (const { vni, id } of news) {
-        this.#countPeer(vni, id, 1);
-        believed.push({ vni, id });
+      for (const one of news) {
+        this.#countPeer(one.vni, one.id, 1);
+        believed.push(one);
       }
-      this.#maps.fdb.setAll(
-        news.map(({ vni, mac, id }) => [{ vni, mac, zero: 0 }, this.#kernelPlace(id) ?? nowhere]),
-      );
+      this.#addresses.add(news);
+      try {
+        this.#maps.fdb.setAll(news.map((one) => [fdbKey(one), this.#macPlace(one)]));
+      } catch (error) {
+        this.#addresses.takeBack(news);
+        throw error;
+      }
     } catch (error) {
       this.#disbelieve(believed);
       throw error;
     }
+    this.#addresses.settle(news);
     this.#disbelieve(
       news.flatMap(({ vni, mac, id }) => {
         const { macs } = this.#record.vn(vni);
-        const was = macs.get(numberOfMac(mac));
-        macs.set(numberOfMac(mac), id);
+        const was = macs.get(mac);
+        macs.set(mac, id);
         return was === undefined ? [] : [{ vni, id: was }];
       }),
     );
@@ -118,16 +129,18 @@ export class Forwarding {
     for (const [vid, access] of tags) this.#writeAccess(ifindex, vid, access);
     for (const [vni, vn] of this.#record.vns) {
       for (const [mac, id] of vn.macs) {
-        if (this.#isAt(id, port)) this.#writeMac(vni, macOfNumber(mac), id);
+        if (!this.#isAt(id, port)) continue;
+        const ips = this.#addresses.of(vni, mac);
+        this.#maps.fdb.set(fdbKey({ vni, mac }), this.#macPlace({ id, ips }));
       }
       if (vn.intent?.flood.some((id) => this.#isAt(id, port))) this.#writeFlood(vni);
     }
     if (was === undefined) return;
     for (const vid of tags.keys()) this.#maps.access.delete({ ifindex: was, vid, zero: 0 });
+    this.#limits.port(was, undefined);
   }
 
-  #ensureAccess({ port, vid, vni, checkSource, glean }: AccessIntent): void {
-    const rules = { ...(checkSource && { checkSource }), ...(glean && { glean }) };
+  #ensureAccess({ is: _, port, vid, vni, ...rules }: AccessIntent): void {
     this.#writeAccess(this.#around.indexOf(port), vid, { vni, rules });
     const tags = this.#record.access.get(port) ?? new Map<PortTag, AccessRecord>();
     const was = tags.get(vid);
@@ -143,11 +156,14 @@ export class Forwarding {
     const was = tags?.get(vid);
     if (was?.rules.glean) this.#gleaning(was.vni, -1);
     tags?.delete(vid);
-    if (tags?.size === 0) this.#record.access.delete(port);
+    if (tags?.size !== 0) return;
+    this.#record.access.delete(port);
+    if (ifindex !== undefined) this.#limits.port(ifindex, undefined);
   }
 
   #writeAccess(ifindex: number | undefined, vid: PortTag, { vni, rules }: AccessRecord): void {
     if (ifindex === undefined) return;
+    if (rules.floodLimit !== undefined) this.#limits.port(ifindex, rules.floodLimit);
     this.#maps.access.set({ ifindex, vid, zero: 0 }, { vni, flags: flagsOf(rules) });
   }
 
@@ -160,53 +176,57 @@ export class Forwarding {
     else gleaning.set(vni, was + by);
     const vn = this.#record.vns.get(vni);
     if (vn?.intent === undefined || (was > 0 && was + by > 0)) return;
-    const flags = this.#vnFlags(vni, vn.intent.unknown);
+    const flags = this.#vnFlags(vni, vn.intent.rules);
     this.#maps.vns.set(vni, { ...noRules, n: vn.written, generation: vn.generation, flags });
   }
 
-  #vnFlags(vni: Vni, { floodUnknown, askUnknown }: UnknownRules): number {
+  #vnFlags(vni: Vni, { floodUnknown, askUnknown, answer, floodLimit }: WholeRules): number {
     const leases = this.#record.gleaning.has(vni) ? vnFlag.gleanLeases : 0;
     const asks = askUnknown ? vnFlag.askUnknown : 0;
-    return leases | asks | (floodUnknown ? vnFlag.floodUnknown : 0);
-  }
-
-  #ensureMac(vni: Vni, mac: Mac, id: PlaceId): void {
-    const vn = this.#record.vn(vni);
-    const was = vn.macs.get(numberOfMac(mac));
-    if (was === id) return;
-    this.#withPeers(vni, [id], was === undefined ? [] : [was], () => {
-      this.#writeMac(vni, mac, id);
-      vn.macs.set(numberOfMac(mac), id);
-    });
+    const unknown = asks | (floodUnknown ? vnFlag.floodUnknown : 0);
+    const answers = answer ? vnFlag.answer : 0;
+    return leases | unknown | answers | (floodLimit ? vnFlag.floodLimit : 0);
   }
 
   #removeMac(vni: Vni, mac: number): void {
     const vn = this.#record.vns.get(vni);
     const id = vn?.macs.get(mac);
     if (vn === undefined || id === undefined) return;
-    this.#maps.fdb.delete({ vni, mac: macOfNumber(mac), zero: 0 });
+    this.#maps.fdb.delete(fdbKey({ vni, mac }));
     vn.macs.delete(mac);
+    this.#addresses.settle([{ vni, mac, ips: [], here: false }]);
     this.#withPeers(vni, [], [id], () => {});
   }
 
-  #writeMac(vni: Vni, mac: Mac, id: PlaceId): void {
-    this.#maps.fdb.set({ vni, mac, zero: 0 }, this.#kernelPlace(id) ?? nowhere);
+  #changeOf({ vni, mac, at, ips = [] }: MacIntent): MacChange {
+    return { vni, mac: numberOfMac(mac), id: this.#id(at), ips, here: at.is === "local" };
   }
 
-  #ensureVn({ vni, floodUnknown, askUnknown, ...intent }: VnIntent): void {
-    const flood = this.#ids(intent.flood);
-    const unknown = { floodUnknown, ...(askUnknown && { askUnknown }) };
+  #isSo(change: MacChange): boolean {
+    const { vni, mac, id } = change;
+    return this.#record.vns.get(vni)?.macs.get(mac) === id && this.#addresses.isSo(change);
+  }
+
+  #macPlace({ id, ips }: Pick<MacChange, "id" | "ips">): KernelPlace {
+    return this.#addresses.placeOf(this.#kernelPlace(id) ?? nowhere, ips);
+  }
+
+  #ensureVn({ is: _, vni, flood: places, ...rules }: VnIntent): void {
+    const flood = this.#ids(places);
+    const { askUnknown, floodLimit } = rules;
     const vn = this.#record.vn(vni);
     const was = vn.intent;
     const same =
-      was?.unknown.floodUnknown === floodUnknown &&
-      was.unknown.askUnknown === askUnknown &&
+      was?.rules.floodUnknown === rules.floodUnknown &&
+      was.rules.askUnknown === askUnknown &&
+      sameVnRules(was.rules, rules) &&
       was.flood.length === flood.length &&
       was.flood.every((id, i) => id === flood[i]);
     if (same) return;
     if (was === undefined) this.#maps.vnCounts.set(vni, zeroCounts);
+    if (floodLimit !== undefined) this.#limits.vn(vni, floodLimit);
     this.#withPeers(vni, flood, was?.flood ?? [], () => {
-      vn.intent = { flood, unknown };
+      vn.intent = { flood, rules };
       try {
         this.#writeFlood(vni);
       } catch (error) {
@@ -216,6 +236,7 @@ export class Forwarding {
         throw error;
       }
     });
+    if (floodLimit === undefined && was?.rules.floodLimit) this.#limits.vn(vni, undefined);
     if (askUnknown) this.#record.asking.add(vni);
     else this.#record.asking.delete(vni);
   }
@@ -223,8 +244,9 @@ export class Forwarding {
   #removeVn(vni: Vni): void {
     const vn = this.#record.vns.get(vni);
     if (vn?.intent === undefined) return;
-    const { flood } = vn.intent;
+    const { flood, rules } = vn.intent;
     this.#maps.vns.delete(vni);
+    if (rules.floodLimit !== undefined) this.#limits.vn(vni, undefined);
     this.#maps.vnCounts.delete(vni);
     this.#forgetFlood(vni, vn.generation, vn.written);
     delete vn.intent;
@@ -236,13 +258,13 @@ export class Forwarding {
   /** A new list beside the old one, then one update that puts it in force, then the old one away. */
   #writeFlood(vni: Vni): void {
     const vn = this.#record.vn(vni);
-    const { flood = [], unknown = { floodUnknown: false } } = vn.intent ?? {};
+    const { flood = [], rules = { floodUnknown: false } } = vn.intent ?? {};
     this.#generation = (this.#generation + 1) >>> 0;
     const generation = this.#generation;
     const places = flood.flatMap((id) => this.#kernelPlace(id) ?? []).sort(localFirst);
     try {
       this.#maps.flood.setAll(places.map((place, at) => [{ vni, generation, at }, place]));
-      const flags = this.#vnFlags(vni, unknown);
+      const flags = this.#vnFlags(vni, rules);
       this.#maps.vns.set(vni, { ...noRules, n: places.length, generation, flags });
     } catch (error) {
       this.#deleteFlood(vni, generation, places.length);
@@ -325,8 +347,17 @@ const noRules = { rules: 0, ruleCount: 0, mtu: 0 };
 
 const zeroCounts = { accessIn: 0, accessOut: 0, overlayIn: 0, overlayOut: 0, flooded: 0 };
 
-const flagsOf = ({ checkSource, glean }: AccessRules): number =>
-  (checkSource ? accessFlag.checkSource : 0) | (glean ? accessFlag.glean : 0);
+const flagsOf = ({ checkSource, checkIps, floodLimit, glean }: AccessRules): number =>
+  (checkSource ? accessFlag.checkSource : 0) |
+  (checkIps ? accessFlag.checkIps : 0) |
+  (floodLimit ? accessFlag.floodLimit : 0) |
+  (glean ? accessFlag.glean : 0);
+
+const fdbKey = ({ vni, mac }: { vni: Vni; mac: number }) => ({
+  vni,
+  mac: macOfNumber(mac),
+  zero: 0,
+});
 
 /** Local copies go out before the frame carries a tunnel's metadata. */
 const localFirst = (a: KernelPlace, b: KernelPlace): number => a.type - b.type;

@@ -14,21 +14,24 @@ import {
 } from "@nve/linux/bpf";
 import { IpAddress, isIpv6, Mac } from "@nve/protocol-spec";
 import type { RemotePlace } from "../../nve/intents.ts";
+import { type AddressMaps, addressMaps } from "./addresses.ts";
+import { type LimitMaps, limitMaps } from "./limits.ts";
 
-/** The maps of programs/tor.h: same names, same layouts, same order. */
-export type TorMaps = {
-  access: BpfMap<AccessKey, KernelAccess>;
-  fdb: BpfMap<FdbKey, KernelPlace>;
-  vns: BpfMap<number, KernelVn>;
-  flood: BpfMap<FloodKey, KernelPlace>;
-  peers: BpfMap<PeerKey, { places: number }>;
-  vnCounts: PerCpuMap<number, VnCounts>;
-  drops: PerCpuMap<number, number>;
-  config: BpfMap<number, KernelConfig>;
-  nextHops: BpfMap<number, KernelNextHop>;
-  samples: BpfQueue<KernelSample>;
-  sights: BpfMap<SightKey, KernelSight>;
-};
+/** The maps of programs/tor.h: same names, same layouts, same order; and those of the other headers. */
+export type TorMaps = AddressMaps &
+  LimitMaps & {
+    access: BpfMap<AccessKey, KernelAccess>;
+    fdb: BpfMap<FdbKey, KernelPlace>;
+    vns: BpfMap<number, KernelVn>;
+    flood: BpfMap<FloodKey, KernelPlace>;
+    peers: BpfMap<PeerKey, { places: number }>;
+    vnCounts: PerCpuMap<number, VnCounts>;
+    drops: PerCpuMap<number, number>;
+    config: BpfMap<number, KernelConfig>;
+    nextHops: BpfMap<number, KernelNextHop>;
+    samples: BpfQueue<KernelSample>;
+    sights: BpfMap<SightKey, KernelSight>;
+  };
 
 /** `port`: of UDP, in network order. */
 export type KernelConfig = { tunnel: number; vtep: IpAddress; port: number; flags: number };
@@ -102,7 +105,7 @@ export const vnFlag = {
 } as const;
 export const configFlag = { fastPath: 1 } as const;
 /** Of a MAC here. */
-export const placeFlag = { hasIps: 1, inFlight: 2 } as const;
+export const placeFlag = { hasIps: 1, inFlight: 2, hasNets: 4 } as const;
 export const encapsulationNumber = { vxlan: 0, nvgre: 1, "mpls-over-gre": 2 } as const;
 /** `what` of a sight: `enum sight_of`. */
 export const sightOf = { mac: 0, used: 5 } as const;
@@ -213,6 +216,8 @@ export function torMaps(object: BpfObject): TorMaps {
     nextHops: object.map("next_hops", u32, nextHop),
     samples: object.queue("samples", sample),
     sights: object.map("sights", sightKey, struct({ shown: u64, seen: u64 })),
+    ...addressMaps(object),
+    ...limitMaps(object),
   };
 }
 

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { Vid, Vni } from "@nve/protocol-spec";
-import type { AccessRules, Intent, Place } from "../../nve/intents.ts";
+import type { AccessRules, FloodLimit, Intent, Place, VnRules } from "../../nve/intents.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 import type { DataplaneCounters } from "../dataplane.ts";
+import { readIps } from "./addresses.ts";
+import { Limits } from "./limits.ts";
 import {
   accessFlag,
   dropReasons,
@@ -18,6 +20,8 @@ export function readIntents(
   maps: TorMaps,
   nameOf: (ifindex: number) => string | undefined,
 ): Intent[] {
+  const limits = new Limits(maps);
+  const ips = readIps(maps);
   const place = (kernel: KernelPlace) => placeOf(kernel, nameOf);
   const vns = [...maps.vns.entries()].map(([vni, { n, generation, flags }]): Intent => {
     const flood = Array.from({ length: n }, (_, at) => maps.flood.get({ vni, generation, at }));
@@ -27,19 +31,25 @@ export function readIntents(
       flood: flood.flatMap((kernel) => (kernel && place(kernel)) ?? []),
       floodUnknown: (flags & vnFlag.floodUnknown) !== 0,
       ...((flags & vnFlag.askUnknown) !== 0 && { askUnknown: true }),
+      ...((flags & vnFlag.answer) !== 0 && { answer: true }),
+      ...limitIn(flags & vnFlag.floodLimit, limits.ofVn(Vni(vni))),
     };
   });
   const access = [...maps.access.entries()].flatMap(
     ([{ ifindex, vid }, { vni, flags }]): Intent[] => {
       const port = nameOf(ifindex);
       if (port === undefined) return [];
-      const rules = rulesOf(flags);
+      const rules = {
+        ...rulesOf(flags),
+        ...limitIn(flags & accessFlag.floodLimit, limits.ofPort(ifindex)),
+      };
       return [{ is: "access", port, vid: tagOf(vid), vni: Vni(vni), ...rules }];
     },
   );
   const macs = [...maps.fdb.entries()].flatMap(([{ vni, mac }, kernel]): Intent[] => {
     const at = place(kernel);
-    return at === undefined ? [] : [{ is: "mac", vni: Vni(vni), mac, at }];
+    if (at === undefined) return [];
+    return [{ is: "mac", vni: Vni(vni), mac, at, ...ips(Vni(vni), mac) }];
   });
   return [...vns, ...access, ...macs];
 }
@@ -55,8 +65,12 @@ function placeOf(
 
 const tagOf = (vid: number): PortTag => (vid === 0 ? 0 : Vid(vid));
 
+const limitIn = (flag: number, floodLimit: FloodLimit | undefined): Pick<VnRules, "floodLimit"> =>
+  flag !== 0 && floodLimit !== undefined ? { floodLimit } : {};
+
 const rulesOf = (flags: number): AccessRules => ({
   ...((flags & accessFlag.checkSource) !== 0 && { checkSource: true }),
+  ...((flags & accessFlag.checkIps) !== 0 && { checkIps: true }),
   ...((flags & accessFlag.glean) !== 0 && { glean: true }),
 });
 

@@ -51,11 +51,12 @@ export class IntentRecord {
     if (vn !== undefined && vn.intent === undefined && vn.macs.size === 0) this.vns.delete(vni);
   }
 
+  /** Of MACs the places alone. */
   *intents(): IterableIterator<Intent> {
     for (const [vni, vn] of this.vns) {
       if (vn.intent !== undefined) {
         const flood = vn.intent.flood.map((id) => this.place(id));
-        yield { is: "vn", vni, flood, ...vn.intent.unknown };
+        yield { is: "vn", vni, flood, ...vn.intent.rules };
       }
       for (const [mac, id] of vn.macs) {
         yield { is: "mac", vni, mac: macOfNumber(mac), at: this.place(id) };
@@ -69,11 +70,11 @@ export class IntentRecord {
 
 export type AccessRecord = { vni: Vni; rules: AccessRules };
 
-/** What becomes of frames for MACs that are not known. */
-export type UnknownRules = Pick<VnIntent, "floodUnknown" | "askUnknown">;
+/** All of a VN's intent but its flood list. */
+export type WholeRules = Omit<VnIntent, "is" | "vni" | "flood">;
 
 export type VnRecord = {
-  intent?: { flood: readonly PlaceId[]; unknown: UnknownRules };
+  intent?: { flood: readonly PlaceId[]; rules: WholeRules };
   /** Of the flood list in force, and how many entries it has. */
   generation: number;
   written: number;
