@@ -8,7 +8,8 @@ import type {
   Place,
   PortTag,
 } from "@nve/switch-agent/nve";
-import { station, type Tunnelled, testFrame } from "./wires.ts";
+import type { Tunnelled } from "./tunnels.ts";
+import { station, testFrame } from "./wires.ts";
 
 /** A switch with access ports p1, p2, p3 and an underlay, and what a dataplane driver does in it. */
 export type DataplaneRig = {
@@ -25,6 +26,8 @@ export type DataplaneRig = {
    * `p2: 0a → 0b [20] hello`, `vxlan 100 to 192.0.2.2: 0a → 0c [] hello`.
    */
   seen(): Promise<string[]>;
+  /** The same of one access port, or of the underlay ("ul"), as frames. */
+  received(wire: string): Promise<Uint8Array[]>;
   /** Deletes the interface of a port; `addPort` makes it anew. */
   deletePort(port: string): void;
   addPort(port: string): void;

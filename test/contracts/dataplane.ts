@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { sourceCheck, untagged } from "./dataplane-access.ts";
 import { Bench, type DataplaneRig } from "./dataplane-bench.ts";
 import { changes, ports } from "./dataplane-changes.ts";
+import { encapsulation } from "./dataplane-encapsulation.ts";
 import { flooding, isolation, unicast } from "./dataplane-forwarding.ts";
 import { gleaning } from "./dataplane-glean.ts";
 import { pulling } from "./dataplane-pull.ts";
@@ -18,6 +19,7 @@ export function dataplaneContract(name: string, make: () => Promise<DataplaneRig
     unicast(bench);
     flooding(bench);
     isolation(bench);
+    encapsulation(bench);
     untagged(bench);
     sourceCheck(bench);
     gleaning(bench);

@@ -1,13 +1,4 @@
-import {
-  concat,
-  decode,
-  type Frame,
-  frameOctets,
-  type IpAddress,
-  Mac,
-  readFrame,
-  uint,
-} from "@nve/protocol-spec";
+import { concat, decode, type Frame, frameOctets, Mac, readFrame, uint } from "@nve/protocol-spec";
 
 /** What a suite sends and sees, in words. A tag is written `10`, two of them `10.20`, none "". */
 export type Sent = { from: string; to: string; tags: string; text: string };
@@ -57,11 +48,4 @@ export function station(name: string): Mac {
 const name = (mac: Mac): string => {
   if (mac === "ff:ff:ff:ff:ff:ff") return "ff";
   return mac.startsWith("02:00:00:00:00:") ? mac.slice(-2) : mac;
-};
-
-export type Tunnelled = {
-  vni: number;
-  source: IpAddress;
-  destination: IpAddress;
-  frame: Uint8Array;
 };

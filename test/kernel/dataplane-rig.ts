@@ -5,17 +5,15 @@ import {
   decode,
   EtherType,
   IpAddress,
-  ipOctets,
   isIpv6,
   macOctets,
   readFrame,
-  readUdpOverIp,
   uint,
-  VXLAN_PORT,
 } from "@nve/protocol-spec";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
 import type { DataplaneRig } from "../contracts/dataplane-bench.ts";
-import { frameText, station, type Tunnelled } from "../contracts/wires.ts";
+import { readTunnel, type Tunnelled, tunnelOctets } from "../contracts/tunnels.ts";
+import { frameText, station } from "../contracts/wires.ts";
 import { buildBpf, Namespace } from "./bpf-namespace.ts";
 import { Wires } from "./bpf-wires.ts";
 
@@ -74,18 +72,18 @@ export class EbpfRig implements DataplaneRig {
     });
   }
 
-  tunnel({ vni, source, destination, frame }: Tunnelled): void {
-    const vxlan = concat(uint(1, 8), uint(3, 0), uint(3, vni), uint(1, 0), frame);
-    this.#wires.send("ul", outer(source, destination, vxlan));
+  tunnel(tunnelled: Tunnelled): void {
+    const type = isIpv6(this.vtep) ? EtherType.ipv6 : EtherType.ipv4;
+    const ends = concat(macOctets(station(mac.tor)), macOctets(station(mac.far)));
+    this.#wires.send("ul", concat(ends, uint(2, type), tunnelOctets(tunnelled)));
   }
 
   seen(): Promise<string[]> {
     return this.#wires.seen(text);
   }
 
-  /** Frames on the underlay since the last call, whole. */
-  underlay(): Promise<Uint8Array[]> {
-    return this.#wires.received("ul");
+  received(wire: string): Promise<Uint8Array[]> {
+    return this.#wires.received(wire);
   }
 
   deletePort(port: string): void {
@@ -123,49 +121,10 @@ function text(wire: string, octets: Uint8Array): string | undefined {
   }
   const { etherType, payload } = decode(octets, readFrame);
   if (etherType !== EtherType.ipv4 && etherType !== EtherType.ipv6) return undefined;
-  let udp: ReturnType<typeof readUdpOverIp>;
-  try {
-    udp = decode(payload, readUdpOverIp);
-  } catch {
-    return undefined; // ICMPv6 and the like
-  }
-  if (udp.destinationPort !== VXLAN_PORT) return undefined;
-  const vni = new DataView(udp.payload.buffer, udp.payload.byteOffset).getUint32(4) >>> 8;
-  return `vxlan ${vni} to ${udp.destination}: ${frameText(udp.payload.subarray(8)) ?? "?"}`;
-}
-
-/** Ethernet, IP and UDP around a VXLAN packet, without UDP checksum. */
-function outer(source: IpAddress, destination: IpAddress, payload: Uint8Array): Uint8Array {
-  const udp = concat(
-    uint(2, 50000),
-    uint(2, VXLAN_PORT),
-    uint(2, payload.length + 8),
-    uint(2, 0),
-    payload,
-  );
-  const ends = concat(ipOctets(source), ipOctets(destination));
-  const v6 = isIpv6(source);
-  const ip = v6
-    ? concat(Uint8Array.of(0x60, 0, 0, 0), uint(2, udp.length), Uint8Array.of(17, 64), ends)
-    : withChecksum(
-        concat(
-          Uint8Array.of(0x45, 0),
-          uint(2, udp.length + 20),
-          Uint8Array.of(0, 0, 0x40, 0, 64, 17, 0, 0),
-          ends,
-        ),
-      );
-  const ethernet = concat(macOctets(station(mac.tor)), macOctets(station(mac.far)));
-  return concat(ethernet, uint(2, v6 ? EtherType.ipv6 : EtherType.ipv4), ip, udp);
-}
-
-/** IPv4 header checksum (RFC 791 §3.1). */
-function withChecksum(header: Uint8Array): Uint8Array {
-  let sum = 0;
-  for (let at = 0; at < 20; at += 2) sum += ((header[at] ?? 0) << 8) | (header[at + 1] ?? 0);
-  sum = (sum & 0xffff) + (sum >>> 16);
-  sum = (sum & 0xffff) + (sum >>> 16);
-  return concat(header.subarray(0, 10), uint(2, ~sum & 0xffff), header.subarray(12));
+  const tunnel = readTunnel(payload);
+  if (tunnel === undefined) return undefined; // ICMPv6 and the like
+  const { encapsulation, vni, destination, frame } = tunnel;
+  return `${encapsulation} ${vni} to ${destination}: ${frameText(frame) ?? "?"}`;
 }
 
 /** A thread inherits the namespace of the thread that starts it. Gives way now and then: two cores must do. */

@@ -44,9 +44,9 @@ describe("eBPF dataplane on this kernel", () => {
     dataplane = await rig.open();
     await dataplane.portUp("p1");
     await dataplane.ensure(toA());
-    await rig.underlay();
+    await rig.received("ul");
     rig.send("p1", testFrame({ from: "0a", to: "0c", tags: "4094", text: "hello" }));
-    const packets = (await rig.underlay()).map((frame) => decode(frame, readFrame));
+    const packets = (await rig.received("ul")).map((frame) => decode(frame, readFrame));
     const [packet] = packets.filter(({ etherType }) => etherType === EtherType.ipv4);
     const view = new DataView(Uint8Array.from(packet?.payload ?? []).buffer);
     expect(view.getUint16(6)).toBe(0x4000); // DF, no fragment

@@ -150,6 +150,7 @@ class EbpfDataplane implements Dataplane {
     ];
     if (failed.length > 0) throw new DataplaneError(failed);
     this.#samples.look();
+    await this.#parts.fast?.settled();
   }
 
   async remove(intents: readonly Intent[]): Promise<void> {

@@ -9,6 +9,8 @@ import { UnderlayPorts } from "./underlay-ports.ts";
 export type FastPath = {
   /** The number of the way to a VTEP in `nextHops`; 0: none. */
   numberOf(vtep: IpAddress): number;
+  /** The first frame to a new VTEP goes by hand, too, if its neighbour is known. */
+  settled(): Promise<void>;
   close(): void;
 };
 
@@ -35,6 +37,7 @@ export async function openFastPath(options: FastPathOptions): Promise<FastPath> 
   }
   return {
     numberOf: (vtep) => hops.numberOf(vtep),
+    settled: () => hops.settled(),
     close: () => {
       hops.close();
       ports.close();

@@ -78,6 +78,15 @@ export class NextHops {
     await this.#work();
   }
 
+  /** Resolved when the way to each VTEP that was asked for is known, or is known not to be there. */
+  async settled(): Promise<void> {
+    if (this.#timer !== undefined && this.#asking.size > 0) {
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+      await this.#work().catch((error: unknown) => this.#failed(error));
+    }
+  }
+
   /** The number of a VTEP's entry, for good; 0: there is no room, the tunnel device does it. */
   numberOf(vtep: IpAddress): number {
     const known = this.#hops.get(vtep);
@@ -146,14 +155,16 @@ export class NextHops {
     if (this.#closed || this.#busy || this.#timer !== undefined) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#work().catch((error: unknown) => {
-        if (this.#closed) return;
-        this.#around.log.warn({ err: error }, "the ways to other NVEs could not be read: again");
-        this.#all = true;
-        this.#soon(1000);
-      });
+      this.#work().catch((error: unknown) => this.#failed(error));
     }, ms);
     this.#timer.unref();
+  }
+
+  #failed(error: unknown): void {
+    if (this.#closed) return;
+    this.#around.log.warn({ err: error }, "the ways to other NVEs could not be read: again");
+    this.#all = true;
+    this.#soon(1000);
   }
 
   async #work(): Promise<void> {

@@ -10,30 +10,72 @@
 /* `octets`: from the start of the frame to the tenant's Ethernet header. */
 struct outer { struct peer_key peer; __u32 octets; __u16 type, inner_type; __u8 ds; };
 
-/* @returns 1 when it is VXLAN to us, whole and with nothing that this does not know */
-static __always_inline int read_outer(struct __sk_buff *skb, const struct config *c, struct outer *o)
+/* `udp` and what follows are the last `octets` of the frame. */
+static __always_inline int is_vxlan(const struct udphdr *udp, __u32 octets, const struct config *c)
+{
+	const struct vxlan *vxlan = (void *)(udp + 1);
+
+	return udp->dest == c->port && bpf_ntohs(udp->len) == octets && (vxlan->flags & VXLAN_I);
+}
+
+/* An IPv4 header without options, of a packet that is no fragment, and its checksum right. */
+static __always_inline int is_plain(const struct iphdr *ip, __u32 octets)
+{
+	return *(__u8 *)ip == 0x45 && !(ip->frag_off & bpf_htons(0x3fff)) && bpf_ntohs(ip->tot_len) == octets &&
+	       folded(sum_of(ip, sizeof(*ip))) == 0xffff;
+}
+
+static __always_inline int read_v4(struct __sk_buff *skb, const struct config *c, struct outer *o)
 {
 	void *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct vxlan_v4 *v4 = start;
+	struct iphdr *ip = start + ETH_HLEN;
 	struct ethhdr *inner = (void *)(v4 + 1);
+	__u32 octets = skb->len - ETH_HLEN;
 
-	if (skb->pkt_type != 0 || skb->vlan_present) return 0; /* PACKET_HOST */
-	if ((void *)(inner + 1) > end || v4->eth.h_proto != bpf_htons(ETH_P_IP)) return 0;
-	if (v4->ip.daddr != c->vtep[3] || v4->ip.protocol != IPPROTO_UDP || v4->udp.dest != c->port) return 0;
-	if (c->vtep[2] != bpf_htonl(0xffff)) return 0; /* our VTEP is an IPv6 address */
-	if (*(__u8 *)&v4->ip != 0x45 || (v4->ip.frag_off & bpf_htons(0x3fff))) return 0;
-	if (folded(sum_of(&v4->ip, sizeof(v4->ip))) != 0xffff) return 0;
-	if (bpf_ntohs(v4->ip.tot_len) != skb->len - ETH_HLEN) return 0;
-	if (bpf_ntohs(v4->udp.len) != skb->len - ETH_HLEN - sizeof(v4->ip)) return 0;
-	if (!(v4->vxlan.flags & VXLAN_I)) return 0;
+	if ((void *)(inner + 1) > end || ip->protocol != IPPROTO_UDP) return 0;
+	if (ip->daddr != c->vtep[3] || c->vtep[2] != bpf_htonl(0xffff) || c->vtep[0] || c->vtep[1]) return 0;
+	if (!is_vxlan((void *)(ip + 1), octets - sizeof(*ip), c) || !is_plain(ip, octets)) return 0;
 	o->peer.vni = bpf_ntohl(v4->vxlan.vni) >> 8;
 	o->peer.vtep[2] = bpf_htonl(0xffff);
-	o->peer.vtep[3] = v4->ip.saddr;
+	o->peer.vtep[3] = ip->saddr;
 	o->octets = sizeof(*v4);
-	o->type = v4->eth.h_proto;
 	o->inner_type = inner->h_proto;
-	o->ds = v4->ip.tos;
+	o->ds = ip->tos;
 	return 1;
+}
+
+/* The UDP checksum is not looked at (RFC 7348 5: a receiver may choose so). */
+static __always_inline int read_v6(struct __sk_buff *skb, const struct config *c, struct outer *o)
+{
+	void *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct vxlan_v6 *v6 = start;
+	struct ipv6hdr *ip = start + ETH_HLEN;
+	struct ethhdr *inner = (void *)(v6 + 1);
+	__u32 octets = skb->len - ETH_HLEN - sizeof(*ip);
+
+	if ((void *)(inner + 1) > end || ip->nexthdr != IPPROTO_UDP) return 0;
+	if (ip->daddr.s6_addr32[0] != c->vtep[0] || ip->daddr.s6_addr32[1] != c->vtep[1] ||
+	    ip->daddr.s6_addr32[2] != c->vtep[2] || ip->daddr.s6_addr32[3] != c->vtep[3])
+		return 0;
+	if (bpf_ntohs(ip->payload_len) != octets || !is_vxlan((void *)(ip + 1), octets, c)) return 0;
+	o->peer.vni = bpf_ntohl(v6->vxlan.vni) >> 8;
+	memcpy(o->peer.vtep, &ip->saddr, 16);
+	o->octets = sizeof(*v6);
+	o->inner_type = inner->h_proto;
+	o->ds = *(__u8 *)ip << 4 | ip->flow_lbl[0] >> 4;
+	return 1;
+}
+
+/* @returns 1 when it is VXLAN to us, whole and with nothing that this does not know */
+static __always_inline int read_outer(struct __sk_buff *skb, const struct config *c, struct outer *o)
+{
+	struct ethhdr *eth = ethernet(skb);
+
+	if (!eth || skb->pkt_type != 0 || skb->vlan_present) return 0; /* PACKET_HOST */
+	o->type = eth->h_proto;
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) return read_v4(skb, c, o);
+	return eth->h_proto == bpf_htons(ETH_P_IPV6) && read_v6(skb, c, o);
 }
 
 /* A super-packet of UDP keeps its mark of a tunnel, so that nobody can split it any more: the device takes that off. */

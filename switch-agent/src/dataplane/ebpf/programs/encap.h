@@ -87,6 +87,84 @@ static __always_inline int to_vxlan_v4(struct __sk_buff *skb, const struct confi
 	return bpf_redirect(hop->ifindex, 0);
 }
 
+/* What a whole TCP or UDP packet adds to a sum, when its checksum is right: then its words and those of its pseudo-header
+ * make 0. So it need not be read, and a checksum that the NIC will fill in does not matter. @returns 0: not to be said so */
+static __always_inline __u32 sum_of_packet(struct __sk_buff *skb)
+{
+	void *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct ethhdr *eth = start;
+	__u32 sum, octets;
+	struct udphdr *udp;
+	__u8 protocol;
+
+	if (start + sizeof(*eth) + sizeof(struct iphdr) + sizeof(*udp) > end) return 0;
+	sum = sum_of(eth, sizeof(*eth));
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
+		struct iphdr *ip = (void *)(eth + 1);
+
+		octets = skb->len - sizeof(*eth) - sizeof(*ip);
+		if (*(__u8 *)ip != 0x45 || (ip->frag_off & bpf_htons(0x3fff))) return 0;
+		if (bpf_ntohs(ip->tot_len) != octets + sizeof(*ip)) return 0;
+		protocol = ip->protocol;
+		udp = (void *)(ip + 1);
+		sum += sum_of(ip, sizeof(*ip));
+		sum += (__u16)~folded(sum_of(&ip->saddr, 8) + bpf_htons(octets) + bpf_htons(protocol));
+	} else {
+		struct ipv6hdr *ip = (void *)(eth + 1);
+
+		if ((void *)(ip + 1) + sizeof(*udp) > end) return 0;
+		octets = skb->len - sizeof(*eth) - sizeof(*ip);
+		if (bpf_ntohs(ip->payload_len) != octets) return 0;
+		protocol = ip->nexthdr;
+		udp = (void *)(ip + 1);
+		sum += sum_of(ip, sizeof(*ip));
+		sum += (__u16)~folded(sum_of(&ip->saddr, 32) + bpf_htons(octets) + bpf_htons(protocol));
+	}
+	if (protocol == IPPROTO_TCP) return sum;
+	return protocol == IPPROTO_UDP && udp->check && bpf_ntohs(udp->len) == octets ? sum : 0;
+}
+
+/* As over IPv4, but with the UDP checksum that a receiver may insist on (RFC 8200 8.1): super-packets, whose segments would
+ * need one each, and packets of which it is not known are the tunnel device's. */
+static __noinline int to_vxlan_v6(struct __sk_buff *skb, const struct config *c, __u32 vni,
+				  const struct place *to, const struct next_hop *hop)
+{
+	__u32 octets = skb->len + sizeof(struct udphdr) + sizeof(struct vxlan);
+	__u32 sum = sum_of_packet(skb), start_of_ip;
+	__u16 port = source_port(flow_of(skb));
+	struct ethhdr *eth = ethernet(skb), inner;
+	struct vxlan_v6 *out;
+	void *start, *end;
+
+	if (!sum || !eth || skb->gso_size) return BY_DEVICE;
+	start_of_ip = bpf_htonl(0x60000000 | ds_of(skb) << 20);
+	memcpy(&inner, eth, sizeof(inner));
+	if (bpf_skb_adjust_room(skb, sizeof(*out), BPF_ADJ_ROOM_MAC, ROOM_FLAGS(L3_IPV6, L4_UDP))) return BY_DEVICE;
+	start = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	out = start;
+	if (start + sizeof(*out) + sizeof(inner) > end) return DROP(TUNNEL_ERROR);
+	memcpy(out->eth.h_dest, hop->destination, 6);
+	memcpy(out->eth.h_source, hop->source, 6);
+	out->eth.h_proto = bpf_htons(ETH_P_IPV6);
+	memcpy(&out->ip, &start_of_ip, 4);
+	out->ip.payload_len = bpf_htons(octets);
+	out->ip.nexthdr = IPPROTO_UDP;
+	out->ip.hop_limit = 64;
+	memcpy(&out->ip.saddr, c->vtep, 16);
+	memcpy(&out->ip.daddr, to->vtep, 16);
+	out->udp.source = port;
+	out->udp.dest = c->port;
+	out->udp.len = bpf_htons(octets);
+	out->vxlan.flags = VXLAN_I;
+	out->vxlan.vni = bpf_htonl(vni << 8);
+	sum += sum_of(c->vtep, 16) + sum_of(to->vtep, 16) + bpf_htons(octets) + bpf_htons(IPPROTO_UDP) + port + c->port +
+	       bpf_htons(octets) + sum_of(&out->vxlan, sizeof(out->vxlan));
+	out->udp.check = (__u16)~folded(sum) ?: 0xffff;
+	memcpy(start + sizeof(*out), &inner, sizeof(inner));
+	return bpf_redirect(hop->ifindex, 0);
+}
+
 /* Of the IP packet that a frame becomes when `more` octets are put before it. */
 static __always_inline int fits(struct __sk_buff *skb, const struct next_hop *hop, __u32 more)
 {
@@ -109,5 +187,6 @@ static __always_inline int by_hand(struct __sk_buff *skb, const struct config *c
 		if (!fits(skb, hop, sizeof(struct vxlan_v4) - ETH_HLEN)) return BY_DEVICE;
 		return to_vxlan_v4(skb, c, vni, to, hop);
 	}
-	return BY_DEVICE;
+	if (!fits(skb, hop, sizeof(struct vxlan_v6) - ETH_HLEN)) return BY_DEVICE;
+	return to_vxlan_v6(skb, c, vni, to, hop);
 }
