@@ -6,10 +6,18 @@ export {
   detachLeftover,
   detachLeftovers,
   interfaceIndex,
+  interfaceName,
+  interfacesWith,
 } from "./attach.ts";
 export { BpfError } from "./error.ts";
 export { type IngressOptions, IngressPorts } from "./ingress-ports.ts";
 export { ip, type Layout, mac, octets, struct, u8, u16, u32, u64 } from "./layout.ts";
 export type { BpfMap, BpfQueue, PerCpuMap } from "./map.ts";
 export { type BpfObject, type BpfObjectOptions, type BpfProgram, openBpfObject } from "./object.ts";
-export { promiscuous } from "./promiscuous.ts";
+export { isBpffs, openPinFolder, type PinFolder, pinnedEntries } from "./pins.ts";
+export {
+  lastingPromiscuous,
+  type PromiscuousBook,
+  promiscuous,
+  setPromiscuous,
+} from "./promiscuous.ts";

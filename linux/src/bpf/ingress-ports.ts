@@ -1,11 +1,14 @@
 import { type AttachOptions, attachIngress, interfaceIndex } from "./attach.ts";
 import type { BpfProgram } from "./object.ts";
-import { promiscuous } from "./promiscuous.ts";
+import { lastingPromiscuous, type PromiscuousBook, promiscuous } from "./promiscuous.ts";
 
-/** `promiscuous`: a port that frames to any address come in at, as a switch's. */
-export type IngressOptions = AttachOptions & { promiscuous: boolean };
+/**
+ * `promiscuous`: a port that frames to any address come in at, as a switch's; with a book it is so without this
+ * process, too.
+ */
+export type IngressOptions = AttachOptions & { promiscuous: boolean | PromiscuousBook };
 
-type Port = { ifindex: number; release(): void };
+type Port = { ifindex: number; take(): void; release(): void };
 
 /** Interfaces by name, each with one program on its ingress while it is there. */
 export class IngressPorts {
@@ -38,7 +41,7 @@ export class IngressPorts {
     this.down(name);
     if (ifindex === undefined) return undefined;
     try {
-      this.#ports.set(name, { ifindex, release: this.#attach(ifindex) });
+      this.#ports.set(name, { ifindex, ...this.#attach(ifindex) });
     } catch (error) {
       if (interfaceIndex(name) !== ifindex) return undefined; // gone meanwhile
       throw error;
@@ -51,25 +54,39 @@ export class IngressPorts {
   down(name: string): boolean {
     const port = this.#ports.get(name);
     if (port === undefined) return false;
-    port.release();
+    port.take();
     this.#ports.delete(name);
     this.#names.delete(port.ifindex);
     return true;
   }
 
-  /** Lets go of all others. */
+  /** Lets go of all: those that outlive the process stay as they are. */
+  release(): void {
+    for (const port of this.#ports.values()) port.release();
+    this.#ports.clear();
+    this.#names.clear();
+  }
+
+  /** Takes itself off all others. */
   keep(names: ReadonlySet<string>): void {
     for (const name of [...this.#ports.keys()]) if (!names.has(name)) this.down(name);
   }
 
-  #attach(ifindex: number): () => void {
+  #attach(ifindex: number): { take(): void; release(): void } {
     const attachment = attachIngress(this.#program, ifindex, this.#options);
-    if (!this.#options.promiscuous) return () => attachment.detach();
+    const { promiscuous: how } = this.#options;
+    if (how === false) return { take: attachment.detach, release: attachment.release };
     try {
-      const listening = promiscuous(ifindex);
-      return () => {
-        attachment.detach();
-        listening.close();
+      const listening = how === true ? promiscuous(ifindex) : lastingPromiscuous(ifindex, how);
+      return {
+        take: () => {
+          attachment.detach();
+          listening.close();
+        },
+        release: () => {
+          attachment.release();
+          if (how === true) listening.close();
+        },
       };
     } catch (error) {
       attachment.detach();

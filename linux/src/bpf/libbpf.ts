@@ -42,6 +42,18 @@ export type Libbpf = {
   ): number;
   cpus(): number;
   createLink(program: number, ifindex: number, type: number, options: null): number;
+  updateLink(link: number, program: number, options: null): number;
+  detachLink(link: number): number;
+  nextMap(object: Pointer, previous: Pointer): Pointer;
+  mapName(map: Pointer): string;
+  mapType(map: Pointer): number;
+  mapFlags(map: Pointer): number;
+  /** Made by libbpf for global variables. */
+  isInternal(map: Pointer): boolean;
+  reuseFd(map: Pointer, fd: number): number;
+  pin(fd: number, path: string): number;
+  getPinned(path: string): number;
+  info(fd: number, info: Uint8Array, size: Uint32Array): number;
   createHook(hook: Uint8Array): number;
   tcAttach(hook: Uint8Array, options: Uint8Array): number;
   tcDetach(hook: Uint8Array, options: Uint8Array): number;
@@ -50,13 +62,29 @@ export type Libbpf = {
   interfaceIndex(name: string): number;
   socket(family: number, type: number, protocol: number): number;
   setOption(fd: number, level: number, name: number, value: Uint8Array, size: number): number;
+  getOption(fd: number, level: number, name: number, value: Uint8Array, size: Uint32Array): number;
+  interfaceName(ifindex: number, name: Uint8Array): Pointer;
+  interfaceFlags(fd: number, request: number, ifreq: Uint8Array): number;
+  mount(source: string, target: string, type: string, flags: number, options: string): number;
+  lockFile(fd: number, how: number): number;
   /** Of the calling thread. */
   signalMask(how: number, set: Uint8Array, before: Uint8Array | null): number;
   /** Of the last call that set it. */
   lastErrno(): number;
 };
 
-type FromLibc = "closeFd" | "interfaceIndex" | "socket" | "setOption" | "signalMask" | "lastErrno";
+type FromLibc =
+  | "closeFd"
+  | "interfaceIndex"
+  | "interfaceName"
+  | "interfaceFlags"
+  | "socket"
+  | "setOption"
+  | "getOption"
+  | "mount"
+  | "lockFile"
+  | "signalMask"
+  | "lastErrno";
 
 const signatures: Record<Exclude<keyof Libbpf, FromLibc>, string> = {
   openMem: "void *bpf_object__open_mem(const void *octets, size_t size, const void *options)",
@@ -81,6 +109,17 @@ const signatures: Record<Exclude<keyof Libbpf, FromLibc>, string> = {
     "int bpf_map_lookup_batch(int fd, void *from, void *to, void *keys, void *values, void *n, const void *options)",
   cpus: "int libbpf_num_possible_cpus()",
   createLink: "int bpf_link_create(int program, int ifindex, int type, const void *options)",
+  updateLink: "int bpf_link_update(int link, int program, const void *options)",
+  detachLink: "int bpf_link_detach(int link)",
+  nextMap: "void *bpf_object__next_map(const void *object, const void *previous)",
+  mapName: "const char *bpf_map__name(const void *map)",
+  mapType: "int bpf_map__type(const void *map)",
+  mapFlags: "uint32_t bpf_map__map_flags(const void *map)",
+  isInternal: "bool bpf_map__is_internal(const void *map)",
+  reuseFd: "int bpf_map__reuse_fd(void *map, int fd)",
+  pin: "int bpf_obj_pin(int fd, const char *path)",
+  getPinned: "int bpf_obj_get(const char *path)",
+  info: "int bpf_obj_get_info_by_fd(int fd, void *info, void *size)",
   createHook: "int bpf_tc_hook_create(void *hook)",
   tcAttach: "int bpf_tc_attach(const void *hook, void *options)",
   tcDetach: "int bpf_tc_detach(const void *hook, const void *options)",
@@ -110,6 +149,13 @@ function load(): Libbpf {
     setOption: libc.func(
       "int setsockopt(int fd, int level, int name, const void *value, unsigned int size)",
     ),
+    getOption: libc.func("int getsockopt(int fd, int level, int name, void *value, void *size)"),
+    interfaceName: libc.func("void *if_indextoname(unsigned int index, void *name)"),
+    interfaceFlags: libc.func("int ioctl(int fd, unsigned long request, void *ifreq)"),
+    mount: libc.func(
+      "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *options)",
+    ),
+    lockFile: libc.func("int flock(int fd, int how)"),
     signalMask: libc.func("int pthread_sigmask(int how, const void *set, void *before)"),
     lastErrno: () => koffi.errno(),
   } as unknown as Libbpf; // koffi types functions by their signature text only

@@ -36,8 +36,9 @@ export interface BpfQueue<V> {
 /** Entries of a batch: large enough to make the system call cheap, small enough not to hold memory. */
 const batch = 1024;
 
-const E2BIG = -7;
-const ENOENT = -2;
+const [ENOENT, E2BIG, EINVAL, ENOSPC, ENOTSUPP] = [-2, -7, -22, -28, -524];
+/** A hash's place in an iteration is four octets, an array's as long as its key. */
+const CURSOR = 64;
 
 export class FdMap<K, V> implements BpfMap<K, V> {
   readonly name: string;
@@ -103,6 +104,32 @@ export class FdMap<K, V> implements BpfMap<K, V> {
   }
 
   *entries(): IterableIterator<[K, V]> {
+    const size = Math.min(batch, this.maxEntries);
+    const keys = slot(this.#key.layout, size);
+    const values = slot(this.#value.layout, size);
+    const cursor = { from: new Uint8Array(CURSOR), to: new Uint8Array(CURSOR) };
+    for (let from: Uint8Array | null = null; ; from = cursor.from) {
+      const count = Uint32Array.of(size);
+      const { to } = cursor;
+      const code = this.#lib.lookupBatch(
+        this.#fd,
+        from,
+        to,
+        keys.octets,
+        values.octets,
+        count,
+        null,
+      );
+      if (code === ENOSPC || code === EINVAL || code === ENOTSUPP) return yield* this.#oneByOne();
+      if (code !== ENOENT) this.#check("iterate", code);
+      for (let n = 0; n < (count[0] ?? 0); n++) yield [keys.read(n), values.read(n)];
+      if (code === ENOENT) return;
+      cursor.from.set(to);
+    }
+  }
+
+  /** Where the kernel has no batches for this type of map, or more in one place than a batch holds. */
+  *#oneByOne(): IterableIterator<[K, V]> {
     const key = slot(this.#key.layout, 1);
     const value = slot(this.#value.layout, 1);
     const next = new Uint8Array(key.octets.length);

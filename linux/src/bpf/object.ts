@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import koffi from "koffi";
 import { BpfError, errnoName } from "./error.ts";
+import { PinnedMaps } from "./inherit.ts";
 import type { Layout } from "./layout.ts";
 import { clearLog, type Libbpf, lastLog, libbpf, type Pointer } from "./libbpf.ts";
 import { type BpfMap, type BpfQueue, FdMap, FdPerCpuMap, FdQueue, type PerCpuMap } from "./map.ts";
@@ -18,12 +19,15 @@ export interface BpfObject {
 
 export type BpfProgram = { readonly name: string; readonly fd: number };
 
-/** `maxEntries` by map name, in place of what the object file says. */
-export type BpfObjectOptions = { maxEntries?: Readonly<Record<string, number>> };
+/**
+ * `maxEntries` by map name, in place of what the object file says. `pins`: the path of a folder on a bpffs; maps that
+ * are there are used, and the others pinned there.
+ */
+export type BpfObjectOptions = { maxEntries?: Readonly<Record<string, number>>; pins?: string };
 
 /**
  * Loads and verifies an object file made by `clang -target bpf`.
- * @throws BpfError with the verifier's last lines; nothing is left open then
+ * @throws BpfError with the verifier's last lines; nothing is left open then, and what is pinned is as it was
  */
 export function openBpfObject(
   source: string | Uint8Array,
@@ -35,15 +39,19 @@ export function openBpfObject(
   clearLog();
   const object = lib.openMem(octets, octets.length, null);
   if (object === null) throw new BpfError(`open ${what}`, errnoName(koffi.errno()), lastLog());
+  let pinned: PinnedMaps | undefined;
   try {
     for (const [name, n] of Object.entries(options.maxEntries ?? {})) {
       const code = lib.setMaxEntries(findMap(lib, object, name), n);
       if (code < 0) throw new BpfError(`size of BPF map ${name}`, errnoName(code), lastLog());
     }
+    if (options.pins !== undefined) pinned = new PinnedMaps(lib, object, options.pins);
     const code = undisturbed(lib, () => lib.load(object));
     if (code < 0) throw new BpfError(`load ${what}`, errnoName(code), lastLog());
+    pinned?.loaded();
     return loadedObject(lib, object);
   } catch (error) {
+    pinned?.close();
     lib.close(object);
     throw error;
   }

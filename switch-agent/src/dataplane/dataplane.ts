@@ -34,7 +34,15 @@ export interface Dataplane {
   applied(): Promise<readonly Intent[]>;
   /** The longest packet of a tenant that the underlay leaves room for, octets; absent: not known. */
   readonly mtu?: number | undefined;
-  close(): Promise<void>;
+  /**
+   * What an earlier run left and is forwarded all the time; absent: nothing. It stays until it is replaced, removed,
+   * or pruned.
+   */
+  readonly inherited?: readonly Intent[] | undefined;
+  /** How full each table is; absent: it has no bounds of its own. */
+  tables?(): readonly DataplaneTable[];
+  /** With "keep" forwarding goes on without us, as far as the driver can; else nothing is left. */
+  close(how?: "keep"): Promise<void>;
 }
 
 /** Since the start: frames by VN, and drops by reason (`no-such-tag`, `unknown-vni`, `oversize`, …). */
@@ -49,3 +57,6 @@ export type DataplaneCounters = {
   }[];
   drops: Readonly<Record<string, number>>;
 };
+
+/** `entries` of `size` at the most; `octets`: of memory that one takes, measured, with what goes with it. */
+export type DataplaneTable = { name: string; entries: number; size: number; octets: number };

@@ -5,22 +5,23 @@ import {
   attachIngress,
   BpfError,
   type BpfObject,
-  detachLeftovers,
   IngressPorts,
-  openBpfObject,
 } from "@nve/linux/bpf";
 import { type Log, Refused } from "@nve/program";
 import { type IpAddress, isIpv6, type Mac, type Vni } from "@nve/protocol-spec";
 import type { Sample } from "../../nve/glean.ts";
 import { type Intent, intentKey, type LocalPlace, type MacIntent } from "../../nve/intents.ts";
-import type { Dataplane, DataplaneCounters } from "../dataplane.ts";
+import type { Dataplane, DataplaneCounters, DataplaneTable } from "../dataplane.ts";
 import { DataplaneError } from "../error.ts";
+import { Estate, type Pins } from "./estate.ts";
 import { type FastPath, openFastPath } from "./fast-path.ts";
 import { Forwarding } from "./forwarding.ts";
 import { configFlag, networkOrder, type TorMaps, torMaps } from "./maps.ts";
 import { readCounters, readIntents } from "./read-back.ts";
 import { IntentRecord } from "./record.ts";
 import { Samples } from "./samples.ts";
+import { sweep } from "./sweep.ts";
+import { maxEntriesOf, type TableSizes, tablesOf } from "./tables.ts";
 import { openTunnelDevice, type TunnelDevice } from "./tunnel.ts";
 
 type EbpfDataplaneOptions = {
@@ -34,6 +35,10 @@ type EbpfDataplaneOptions = {
   attach?: AttachKind | "auto";
   /** `off`: all tunnels by the kernel's tunnel device; default "auto": by hand what can be. */
   fastPath?: "auto" | "off";
+  /** Where maps and programs are pinned, so that they outlive the process; absent: they do not. */
+  pins?: Pins | undefined;
+  /** Entries at most, by table, if not as usual. */
+  tables?: TableSizes | undefined;
   log: Log;
 };
 
@@ -44,51 +49,62 @@ const objectPath = fileURLToPath(new URL("../../../build/tor.bpf.o", import.meta
 
 /**
  * The eBPF dataplane: tc programs on the access ports and on a kernel vxlan device in external mode, driven by
- * one set of maps. What an earlier run left behind is replaced.
- * @throws Refused when BPF or vxlan is not permitted, or the device's name or port is taken
+ * one set of maps. What an earlier run left behind is taken over where it was pinned, and else replaced.
+ * @throws Refused when BPF or vxlan is not permitted, the device's name or port is taken, or another agent forwards
  */
 export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<Dataplane> {
-  const {
-    vtep,
-    device = "nve-vxlan",
-    port = 4789,
-    attach = "auto",
-    fastPath = "auto",
-    log,
-  } = options;
-  const object = openObject();
+  const { vtep, device = "nve-vxlan", port = 4789, attach = "auto", fastPath = "auto" } = options;
+  const { pins, log } = options;
+  const estate = permitted(() => new Estate({ pins, device, port, vtep, handle, log }));
+  let object: BpfObject | undefined;
   let tunnel: TunnelDevice | undefined;
   let overlay: Attachment | undefined;
   let fast: FastPath | undefined;
   try {
-    detachLeftovers(handle);
-    tunnel = await openTunnelDevice({ device, port, vtep, log });
+    object = permitted(() => estate.open(objectPath, maxEntriesOf(options.tables)));
+    const inherited = estate.tunnel;
+    tunnel = await openTunnelDevice({ device, port, vtep, inherited, log });
     const maps = torMaps(object);
     const flags = fastPath === "auto" ? configFlag.fastPath : 0;
     maps.config.set(0, { tunnel: tunnel.ifindex, vtep, port: networkOrder(port), flags });
-    const how = { kind: attach, handle };
+    estate.bequeath(object, tunnel.ifindex);
+    const how = { kind: attach, handle, ...(estate.folder && { pins: estate.folder.path }) };
     overlay = attachIngress(object.program("tor_overlay"), tunnel.ifindex, how);
     await tunnel.up();
     log.info({ device, vtep, port, attach: overlay.kind }, "dataplane is open");
-    const ports = new IngressPorts(object.program("tor_access"), { ...how, promiscuous: true });
+    const promiscuous = estate.book(object) ?? true;
+    const ports = new IngressPorts(object.program("tor_access"), { ...how, promiscuous });
+    if (inherited !== undefined) for (const port of estate.ports(object)) ports.up(port);
     if (fastPath === "auto") {
       const program = object.program("tor_underlay");
       const isAccess = (ifindex: number) => ports.nameOf(ifindex) !== undefined;
       fast = await openFastPath({ program, how, table: maps.nextHops, vtep, isAccess, log });
     }
-    return new EbpfDataplane({ device, object, maps, tunnel, overlay, fast, ports, vtep, log });
+    const dataplane = new EbpfDataplane({
+      ...{ device, estate, object, maps, tunnel, overlay, fast, ports, vtep, log },
+    });
+    if (inherited !== undefined) dataplane.takeOver();
+    return dataplane;
   } catch (error) {
-    fast?.close();
-    overlay?.detach();
-    await tunnel?.close();
-    object.close();
+    if (estate.tunnel === undefined) {
+      fast?.close();
+      overlay?.detach();
+      await tunnel?.close();
+      estate.renounce();
+    } else {
+      fast?.release();
+      overlay?.release();
+      tunnel?.release();
+    }
+    object?.close();
+    estate.close();
     throw error;
   }
 }
 
-function openObject(): BpfObject {
+function permitted<T>(act: () => T): T {
   try {
-    return openBpfObject(objectPath);
+    return act();
   } catch (cause) {
     if (!(cause instanceof BpfError)) throw cause;
     if (cause.errno === "ENOENT") throw new Refused(cause.message, { cause });
@@ -101,6 +117,7 @@ function openObject(): BpfObject {
 
 type Parts = {
   device: string;
+  estate: Estate;
   object: BpfObject;
   maps: TorMaps;
   tunnel: TunnelDevice;
@@ -117,6 +134,9 @@ class EbpfDataplane implements Dataplane {
   readonly #forwarding: Forwarding;
   readonly #samples: Samples;
   readonly #timers = new Set<NodeJS.Timeout>();
+  /** Those that somebody has said are there. */
+  readonly #wantedPorts = new Set<string>();
+  #inherited: readonly Intent[] | undefined;
   #closed = false;
 
   constructor(parts: Parts) {
@@ -137,6 +157,24 @@ class EbpfDataplane implements Dataplane {
 
   get mtu(): number | undefined {
     return this.#parts.tunnel.mtu;
+  }
+
+  get inherited(): readonly Intent[] | undefined {
+    return this.#inherited;
+  }
+
+  tables(): readonly DataplaneTable[] {
+    return this.#open(() => tablesOf(this.#parts.maps, this.#record));
+  }
+
+  /** Goes on where the last run ended: its ports, and what its maps say. */
+  takeOver(): void {
+    const { ports, maps, log } = this.#parts;
+    this.#inherited = readIntents(maps, (ifindex) => ports.nameOf(ifindex));
+    const refused = this.#forwarding.takeOver(this.#inherited);
+    for (const reason of refused.slice(0, 3)) log.warn({ reason }, "not taken over");
+    const counts = { entries: this.#inherited.length, refused: refused.length };
+    log.info(counts, "taken over: frames go on as before until stations and the NVA are heard");
   }
 
   async ensure(intents: readonly Intent[]): Promise<void> {
@@ -163,10 +201,32 @@ class EbpfDataplane implements Dataplane {
     const keep = new Set(wanted.map(intentKey));
     const gone = [...this.#record.intents()].filter((intent) => !keep.has(intentKey(intent)));
     await this.remove(gone);
+    if (this.#inherited === undefined) return;
+    this.#inherited = undefined;
+    const { maps, ports, estate, object } = this.#parts;
+    for (const port of estate.ports(object)) {
+      if (!this.#wantedPorts.has(port)) this.#forwarding.portChanged(port, this.#lose(port));
+    }
+    await sweep(maps, this.#record, (port) => ports.indexOf(port));
+    estate.detachOthers((ifindex) => this.#isAttached(ifindex));
+  }
+
+  #isAttached(ifindex: number): boolean {
+    const { ports, fast, overlay } = this.#parts;
+    const isPort = ports.nameOf(ifindex) !== undefined;
+    return isPort || ifindex === overlay.ifindex || fast?.isAt(ifindex) === true;
+  }
+
+  /** @returns the number of the interface that the port had */
+  #lose(port: string): number | undefined {
+    const was = this.#parts.ports.indexOf(port);
+    this.#parts.ports.down(port);
+    return was;
   }
 
   async portUp(port: string): Promise<void> {
     const { ports } = this.#parts;
+    this.#wantedPorts.add(port);
     const was = ports.indexOf(port);
     try {
       this.#open(() => ports.up(port));
@@ -177,6 +237,7 @@ class EbpfDataplane implements Dataplane {
 
   async portDown(port: string): Promise<void> {
     const { ports } = this.#parts;
+    this.#wantedPorts.delete(port);
     const was = ports.indexOf(port);
     this.#open(() => ports.down(port));
     this.#portChanged(port, was);
@@ -207,17 +268,26 @@ class EbpfDataplane implements Dataplane {
     return this.#open(() => readIntents(maps, (ifindex) => ports.nameOf(ifindex)));
   }
 
-  async close(): Promise<void> {
+  async close(how?: "keep"): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#samples.close();
     for (const timer of this.#timers) clearTimeout(timer);
-    const { ports, overlay, fast, tunnel, object } = this.#parts;
-    ports.keep(new Set());
-    fast?.close();
-    overlay.detach();
+    const { estate, ports, overlay, fast, tunnel, object } = this.#parts;
+    if (how === "keep" && estate.folder !== undefined) {
+      ports.release();
+      fast?.release();
+      overlay.release();
+      tunnel.release();
+    } else {
+      ports.keep(new Set());
+      fast?.close();
+      overlay.detach();
+      estate.renounce();
+      await tunnel.close();
+    }
     object.close();
-    await tunnel.close();
+    estate.close();
   }
 
   #portChanged(port: string, was: number | undefined): void {

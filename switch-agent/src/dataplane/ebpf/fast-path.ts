@@ -11,6 +11,10 @@ export type FastPath = {
   numberOf(vtep: IpAddress): number;
   /** The first frame to a new VTEP goes by hand, too, if its neighbour is known. */
   settled(): Promise<void>;
+  /** Tunnels are taken off at this interface. */
+  isAt(ifindex: number): boolean;
+  /** Lets go: what is pinned goes on with the ways that are known now. */
+  release(): void;
   close(): void;
 };
 
@@ -38,6 +42,11 @@ export async function openFastPath(options: FastPathOptions): Promise<FastPath> 
   return {
     numberOf: (vtep) => hops.numberOf(vtep),
     settled: () => hops.settled(),
+    isAt: (ifindex) => ports.isAt(ifindex),
+    release: () => {
+      hops.close();
+      ports.release();
+    },
     close: () => {
       hops.close();
       ports.close();

@@ -3,6 +3,7 @@ import {
   type AccessIntent,
   type AccessRules,
   type Intent,
+  intentKey,
   type MacIntent,
   type Place,
   sameVnRules,
@@ -75,6 +76,24 @@ export class Forwarding {
         this.ensureMacs([intent]);
         break;
     }
+  }
+
+  /**
+   * What the maps have from an earlier run, into the record: written again, as it is, so that nothing changes for any
+   * frame. @returns why some of it was left out, which `sweep` takes away
+   */
+  takeOver(intents: readonly Intent[]): readonly string[] {
+    for (const [, { generation }] of this.#maps.vns.entries()) {
+      this.#generation = Math.max(this.#generation, generation);
+    }
+    return intents.flatMap((intent) => {
+      try {
+        this.ensure(intent);
+        return [];
+      } catch (error) {
+        return [`${intentKey(intent)}: ${error instanceof Error ? error.message : error}`];
+      }
+    });
   }
 
   /** As `ensure` of each, in few system calls. When it throws, each is to be ensured by itself: that tells whose fault it is. */
@@ -223,7 +242,8 @@ export class Forwarding {
       was.flood.length === flood.length &&
       was.flood.every((id, i) => id === flood[i]);
     if (same) return;
-    if (was === undefined) this.#maps.vnCounts.set(vni, zeroCounts);
+    const isCounted = was !== undefined || this.#maps.vnCounts.get(vni) !== undefined;
+    if (!isCounted) this.#maps.vnCounts.set(vni, zeroCounts);
     if (floodLimit !== undefined) this.#limits.vn(vni, floodLimit);
     this.#withPeers(vni, flood, was?.flood ?? [], () => {
       vn.intent = { flood, rules };

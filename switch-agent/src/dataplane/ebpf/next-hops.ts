@@ -43,6 +43,8 @@ const AT_ONCE = 64;
 export class NextHops {
   readonly #around: Surroundings;
   readonly #hops = new Map<IpAddress, Hop>();
+  /** The highest number that was given. */
+  #last = 0;
   /** VTEPs behind each neighbour that was asked for. */
   readonly #behind = new Map<string, Set<IpAddress>>();
   readonly #neighbours = new Map<string, Neighbour>();
@@ -72,8 +74,13 @@ export class NextHops {
     }
   }
 
-  /** Resolved when what is now is known. */
+  /** Resolved when what is now is known. What an earlier run left in the table keeps its numbers. */
   async begin(): Promise<void> {
+    for (const [number, entry] of this.#around.table.entries()) {
+      if (number === 0 || entry.ifindex === 0) continue;
+      this.#hops.set(entry.vtep, { number, written: JSON.stringify(entry) });
+      this.#last = Math.max(this.#last, number);
+    }
     this.#all = true;
     await this.#work();
   }
@@ -91,8 +98,9 @@ export class NextHops {
   numberOf(vtep: IpAddress): number {
     const known = this.#hops.get(vtep);
     if (known !== undefined) return known.number;
-    const number = this.#hops.size + 1;
+    const number = this.#last + 1;
     if (number >= this.#around.table.maxEntries) return 0;
+    this.#last = number;
     this.#hops.set(vtep, { number });
     this.#asking.add(vtep);
     this.#soon(0);

@@ -9,17 +9,26 @@ export type TunnelDevice = {
   /** Octets of a tenant's packet; undefined while no interface has the VTEP's address. */
   readonly mtu: number | undefined;
   up(): Promise<void>;
+  /** Lets go of the device, which stays. */
+  release(): void;
   /** Takes the device away. */
   close(): Promise<void>;
 };
 
-type TunnelOptions = { device: string; port: number; vtep: IpAddress; log: Log };
+/** `inherited`: the number of the device that an earlier run left, to go on with. */
+type TunnelOptions = {
+  device: string;
+  port: number;
+  vtep: IpAddress;
+  inherited?: number | undefined;
+  log: Log;
+};
 
 /** Outer Ethernet, IP, UDP and VXLAN headers around a tenant's packet (RFC 7348 §5), less the outer Ethernet. */
 const overhead = (vtep: IpAddress): number => (isIpv6(vtep) ? 40 : 20) + 8 + 8 + 14;
 
 /**
- * Makes the device, in place of one that an earlier run left under the same name.
+ * Makes the device, in place of one that an earlier run left under the same name, unless that is inherited.
  * @throws Refused when it is not permitted or the name or the UDP port is taken
  */
 export async function openTunnelDevice(options: TunnelOptions): Promise<TunnelDevice> {
@@ -45,6 +54,10 @@ export async function openTunnelDevice(options: TunnelOptions): Promise<TunnelDe
         kernel.setLink(made, { up: true }).catch((error: unknown) => {
           throw refusal(error, options); // the UDP socket is opened only now
         }),
+      release: () => {
+        follow = async () => {};
+        kernel.close();
+      },
       close: async () => {
         follow = async () => {};
         await removeDevice(kernel, made);
@@ -52,17 +65,21 @@ export async function openTunnelDevice(options: TunnelOptions): Promise<TunnelDe
       },
     };
   } catch (error) {
-    if (ifindex !== undefined) await removeDevice(kernel, ifindex);
+    if (ifindex !== undefined && ifindex !== options.inherited) await removeDevice(kernel, ifindex);
     kernel.close();
     throw error;
   }
 }
 
-async function make(kernel: Rtnetlink, { device, port }: TunnelOptions): Promise<number> {
+async function make(
+  kernel: Rtnetlink,
+  { device, port, inherited }: TunnelOptions,
+): Promise<number> {
   const old = await kernel.link(device);
   if (old !== undefined && old.kind !== "vxlan") {
     throw new Refused(`interface ${device} is there already and is no vxlan device: name another`);
   }
+  if (old !== undefined && old.index === inherited) return old.index;
   if (old !== undefined) await removeDevice(kernel, old.index);
   try {
     const ifindex = await kernel.addVxlanExternal({ name: device, port });

@@ -41,6 +41,16 @@ export class UnderlayPorts {
     }
   }
 
+  isAt(ifindex: number): boolean {
+    return this.#attached.has(ifindex);
+  }
+
+  /** Lets go of all: what is pinned stays. */
+  release(): void {
+    for (const attachment of this.#attached.values()) attachment.release();
+    this.#attached.clear();
+  }
+
   close(): void {
     this.attach(new Set());
   }

@@ -2,7 +2,10 @@
 /* Maps of the ToR's dataplane; ../maps.ts has the same layouts. Addresses of VTEPs are 16 octets in network
  * order, IPv4 as ::ffff:a.b.c.d. */
 #pragma once
-#include <nve-frame.h>
+#include "kept.h"
+
+/* A struct whose members mean another thing, or stand elsewhere, is another layout: count LAYOUT in ../estate.ts up.
+ * What is added at a value's end, with 0 for "as before", is none. */
 
 enum place_type { LOCAL = 1, REMOTE_V4 = 2, REMOTE_V6 = 3, NOWHERE = 4 };
 

@@ -1,0 +1,48 @@
+import type { BpfMap } from "@nve/linux/bpf";
+import { Vni } from "@nve/protocol-spec";
+import type { PortTag } from "../../nve/vsi.ts";
+import type { TorMaps } from "./maps.ts";
+import { type IntentRecord, numberOfMac } from "./record.ts";
+
+/** Entries that are looked at before others have their turn. */
+const TURN = 4096;
+
+/**
+ * Takes out of the maps what no record knows of: what an earlier run had of ports that are gone, or left half-way.
+ * What is being written meanwhile is in the record before it is in a map, or both change in one turn.
+ */
+export async function sweep(
+  maps: TorMaps,
+  record: IntentRecord,
+  indexOf: (port: string) => number | undefined,
+): Promise<void> {
+  await drop(maps.access, ({ ifindex, vid }) => {
+    return ![...record.access].some(
+      ([port, tags]) => indexOf(port) === ifindex && tags.has(vid as PortTag),
+    );
+  });
+  await drop(maps.fdb, ({ vni, mac }) => !record.vns.get(Vni(vni))?.macs.has(numberOfMac(mac)));
+  await drop(maps.vns, (vni) => record.vns.get(Vni(vni))?.intent === undefined);
+  await drop(maps.flood, ({ vni, generation, at }) => {
+    const vn = record.vns.get(Vni(vni));
+    return vn?.intent === undefined || vn.generation !== generation || at >= vn.written;
+  });
+  await drop(maps.peers, ({ vni, vtep }) => {
+    const peers = record.vns.get(Vni(vni))?.peers ?? new Map<number, number>();
+    return ![...peers.keys()].some((id) => {
+      const place = record.place(id);
+      return place.is === "remote" && place.vtep === vtep;
+    });
+  });
+}
+
+async function drop<K, V>(map: BpfMap<K, V>, isLeft: (key: K) => boolean): Promise<void> {
+  const gone: K[] = [];
+  let n = 0;
+  for (const [key] of map.entries()) {
+    if (isLeft(key)) gone.push(key);
+    n += 1;
+    if (n % TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+  for (const key of gone) if (isLeft(key)) map.delete(key);
+}
