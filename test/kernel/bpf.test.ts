@@ -22,7 +22,16 @@ import { buildBpf, hasTcx, Namespace } from "./bpf-namespace.ts";
 
 const path = fileURLToPath(new URL("../../switch-agent/build/tor.bpf.o", import.meta.url));
 const fdbKey = struct({ vni: u32, mac, zero: u16 });
-const place = struct({ type: u8, vid: u16, ifindex: u32, vtep: ip });
+const place = struct({
+  type: u8,
+  encapsulation: u8,
+  vid: u16,
+  ifindex: u32,
+  vtep: ip,
+  owner: u32,
+  flags: u32,
+});
+const vn = struct({ n: u32, generation: u32, flags: u32, rules: u32, limits: u32 });
 const handle = 0x4e56ff;
 
 describe("BPF through libbpf", () => {
@@ -46,14 +55,15 @@ describe("BPF through libbpf", () => {
   afterAll(() => namespace.delete());
 
   test("a layout has C's padding", () => {
-    expect([fdbKey.size, place.size, struct({ a: u8, b: u64 }).size]).toEqual([12, 24, 16]);
+    expect([fdbKey.size, place.size, struct({ a: u8, b: u64 }).size]).toEqual([12, 32, 16]);
   });
 
   test("what is written to a map is read back, one by one and in order of nothing", () => {
     const fdb = open().map("fdb", fdbKey, place);
     const key = { vni: 0xffffff, mac: Mac("02:00:00:00:00:01"), zero: 0 };
-    const v4 = { type: 2, vid: 0, ifindex: 0, vtep: IpAddress("192.0.2.1") };
-    const v6 = { type: 3, vid: 4094, ifindex: 7, vtep: IpAddress("2001:db8::1") };
+    const some = { encapsulation: 0, owner: 5, flags: 1 };
+    const v4 = { ...some, type: 2, vid: 0, ifindex: 0, vtep: IpAddress("192.0.2.1") };
+    const v6 = { ...some, type: 3, vid: 4094, ifindex: 7, vtep: IpAddress("2001:db8::1") };
     expect(fdb.get(key)).toBeUndefined();
     fdb.set(key, v4);
     fdb.set({ ...key, vni: 1 }, v6);
@@ -66,8 +76,8 @@ describe("BPF through libbpf", () => {
   });
 
   test("3,000 entries in batches are all there", () => {
-    const vns = open().map("vns", u32, struct({ n: u32, generation: u32, flags: u32 }));
-    const value = (n: number) => ({ n, generation: 2 * n, flags: 1 });
+    const vns = open().map("vns", u32, vn);
+    const value = (n: number) => ({ n, generation: 2 * n, flags: 1, rules: 0, limits: 0 });
     vns.setAll(Array.from({ length: 3000 }, (_, n) => [n, value(n)] as const));
     const all = new Map(vns.entries());
     expect(all.size).toBe(3000);
@@ -75,12 +85,8 @@ describe("BPF through libbpf", () => {
   });
 
   test("V10: a full map is a clear error", () => {
-    const vns = open({ maxEntries: { vns: 2 } }).map(
-      "vns",
-      u32,
-      struct({ n: u32, generation: u32, flags: u32 }),
-    );
-    const value = { n: 0, generation: 0, flags: 0 };
+    const vns = open({ maxEntries: { vns: 2 } }).map("vns", u32, vn);
+    const value = { n: 0, generation: 0, flags: 0, rules: 0, limits: 0 };
     vns.set(1, value);
     vns.set(2, value);
     expect(() => vns.set(3, value)).toThrow("the map is full: it holds 2 entries");
@@ -100,7 +106,7 @@ describe("BPF through libbpf", () => {
     [
       "a key of another size",
       () => open().map("vns", u64, u32),
-      "4 and 12 octets, expected 8 and 4",
+      "4 and 20 octets, expected 8 and 4",
     ],
     ["a program that is not there", () => open().program("nothing"), "program nothing: ENOENT"],
     ["a file that is not there", () => openBpfObject("/nonexistent"), "not built"],
