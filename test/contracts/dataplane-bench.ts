@@ -24,8 +24,9 @@ export type DataplaneRig = {
   /**
    * What has come out since the last call, when all that was sent has gone through, in order of text:
    * `p2: 0a → 0b [20] hello`, `vxlan 100 to 192.0.2.2: 0a → 0c [] hello`.
+   * @param words of one frame, and undefined of those that are not looked for; if not those of `testFrame`
    */
-  seen(): Promise<string[]>;
+  seen(words?: (frame: Uint8Array) => string | undefined): Promise<string[]>;
   /** The same of one access port, or of the underlay ("ul"), as frames. */
   received(wire: string): Promise<Uint8Array[]>;
   /** Deletes the interface of a port; `addPort` makes it anew. */

@@ -5,7 +5,10 @@ import { changes, ports } from "./dataplane-changes.ts";
 import { encapsulation } from "./dataplane-encapsulation.ts";
 import { flooding, isolation, unicast } from "./dataplane-forwarding.ts";
 import { gleaning } from "./dataplane-glean.ts";
+import { floodLimits } from "./dataplane-limits.ts";
+import { neighbours } from "./dataplane-neighbours.ts";
 import { pulling } from "./dataplane-pull.ts";
+import { sources } from "./dataplane-sources.ts";
 
 /** The contract of `Dataplane`: every driver passes it. */
 export function dataplaneContract(name: string, make: () => Promise<DataplaneRig>): void {
@@ -22,6 +25,9 @@ export function dataplaneContract(name: string, make: () => Promise<DataplaneRig
     encapsulation(bench);
     untagged(bench);
     sourceCheck(bench);
+    sources(bench);
+    neighbours(bench);
+    floodLimits(bench);
     gleaning(bench);
     pulling(bench);
     changes(bench);

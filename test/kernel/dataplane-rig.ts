@@ -78,8 +78,8 @@ export class EbpfRig implements DataplaneRig {
     this.#wires.send("ul", concat(ends, uint(2, type), tunnelOctets(tunnelled)));
   }
 
-  seen(): Promise<string[]> {
-    return this.#wires.seen(text);
+  seen(words: Words = frameText): Promise<string[]> {
+    return this.#wires.seen((wire, octets) => text(wire, octets, words));
   }
 
   received(wire: string): Promise<Uint8Array[]> {
@@ -114,9 +114,11 @@ export class EbpfRig implements DataplaneRig {
   }
 }
 
-function text(wire: string, octets: Uint8Array): string | undefined {
+type Words = (frame: Uint8Array) => string | undefined;
+
+function text(wire: string, octets: Uint8Array, words: Words): string | undefined {
   if (wire !== "ul") {
-    const inside = frameText(octets);
+    const inside = words(octets);
     return inside && `${wire}: ${inside}`;
   }
   const { etherType, payload } = decode(octets, readFrame);
@@ -124,7 +126,7 @@ function text(wire: string, octets: Uint8Array): string | undefined {
   const tunnel = readTunnel(payload);
   if (tunnel === undefined) return undefined; // ICMPv6 and the like
   const { encapsulation, vni, destination, frame } = tunnel;
-  return `${encapsulation} ${vni} to ${destination}: ${frameText(frame) ?? "?"}`;
+  return `${encapsulation} ${vni} to ${destination}: ${words(frame) ?? "?"}`;
 }
 
 /** A thread inherits the namespace of the thread that starts it. Gives way now and then: two cores must do. */
