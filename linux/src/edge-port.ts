@@ -51,8 +51,8 @@ export interface EdgePort {
    * @throws OutOfRange when the ULPDU does not fit
    */
   send(vdpdu: Vdpdu, undelivered: () => void, to?: Mac): void;
-  /** Sends a LLDPDU with TTL 0 and lets go of the link; no callback is called any more. */
-  close(): void;
+  /** Sends a LLDPDU with TTL 0, unless all is to be kept, and lets go of the link; no callback is called any more. */
+  close(how?: "keep"): void;
 }
 
 /** One at the other end. */
@@ -195,11 +195,11 @@ export function openEdgePort(options: EdgePortOptions): EdgePort {
     send: (vdpdu, undelivered, to) => {
       if (!closed) side.send(vdpdu, undelivered, to);
     },
-    close: () => {
+    close: (how) => {
       if (closed) return;
       closed = true;
-      side.stop();
-      lldp.stop();
+      side.stop(how);
+      lldp.stop(how);
       link.close();
     },
   };

@@ -61,6 +61,7 @@ export class SwitchAgent extends Nve {
         },
       })),
       pullOf: pullRule(config),
+      inheritMs: config.dataplane.holdSeconds * 1000,
       glean: {
         macMs: config.glean.macSeconds * 1000,
         ipMs: config.glean.ipSeconds * 1000,
@@ -78,13 +79,13 @@ export class SwitchAgent extends Nve {
     }
   }
 
-  /** LLDP shutdown, NVA session ended, dataplane taken down. */
-  override async close(): Promise<void> {
+  /** LLDP shutdown, NVA session ended, dataplane taken down; with "keep" silence, and frames go on. */
+  override async close(how?: "keep"): Promise<void> {
     if (this.closed) return;
-    for (const port of this.ports.values()) port.close();
+    for (const port of this.ports.values()) port.close(how);
     for (const unwatch of this.#unwatch) unwatch();
     this.statics.close();
-    await super.close();
+    await super.close(how);
   }
 
   #openPort(

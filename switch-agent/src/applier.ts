@@ -4,6 +4,7 @@ import { Instant } from "@nve/protocol-spec";
 import { type Intent, type IntentChange, intentKey } from "@nve/switch-agent/nve";
 import type { Dataplane } from "./dataplane/dataplane.ts";
 import { DataplaneError } from "./dataplane/error.ts";
+import { Inheritance } from "./local/inheritance.ts";
 
 type Job = { change: IntentChange; done: () => void; failed: (error: Error) => void };
 
@@ -19,6 +20,7 @@ export class Applier {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #wanted: () => readonly Intent[];
+  readonly #inheritance: Inheritance;
   readonly #applied = new Map<string, Intent>();
   #waiting: Job[] = [];
   #running: Promise<void> | undefined;
@@ -27,16 +29,25 @@ export class Applier {
   #callOff: (() => void) | undefined;
   #closed = false;
 
-  constructor(dataplane: Dataplane, clock: Clock, log: Log, wanted: () => readonly Intent[]) {
+  /** @param inheritance what is in the dataplane already and stays until its end */
+  constructor(
+    dataplane: Dataplane,
+    clock: Clock,
+    log: Log,
+    wanted: () => readonly Intent[],
+    inheritance = new Inheritance(undefined),
+  ) {
     this.#dataplane = dataplane;
+    this.#inheritance = inheritance;
     this.#clock = clock;
     this.#log = log;
     this.#wanted = wanted;
   }
 
-  /** For `show`: "in sync", "applying", or the fault. */
+  /** For `show`: "in sync", "applying", "reconciling" while an earlier run's is forwarded still, or the fault. */
   get state(): string {
     if (this.#fault !== undefined) return this.#fault;
+    if (!this.#inheritance.isOver) return "reconciling";
     return this.#running === undefined ? "in sync" : "applying";
   }
 
@@ -67,11 +78,16 @@ export class Applier {
     while (this.#running !== undefined) await this.#running;
   }
 
-  /** Removes what an earlier run left and nobody wants. */
+  /** Removes what an earlier run left and nobody wants: its inheritance is over. */
   async prune(): Promise<void> {
     await this.settled();
+    const wasOver = this.#inheritance.isOver;
+    this.#inheritance.end();
     try {
-      await this.#dataplane.prune(this.#wanted());
+      const wanted = this.#wanted();
+      if (!wasOver)
+        await this.apply({ ensure: wanted.filter(({ is }) => is === "vn"), remove: [] });
+      await this.#dataplane.prune(wanted);
     } catch (error) {
       this.#faulty(error);
     }
@@ -133,7 +149,8 @@ export class Applier {
    * First what is to be, then what is not to be: a station that moves is never nowhere. Where something of a VN
    * was not taken nothing of it is removed; the other VNs are not spoilt by it.
    */
-  async #make({ ensure, remove }: IntentChange): Promise<void> {
+  async #make(change: IntentChange): Promise<void> {
+    const { ensure, remove } = this.#inheritance.with(change);
     try {
       await this.#ensure(ensure);
     } catch (error) {
@@ -182,7 +199,7 @@ export class Applier {
   async #again(): Promise<void> {
     try {
       await this.apply({ ensure: this.#wanted(), remove: [] });
-      await this.#dataplane.prune(this.#wanted());
+      if (this.#inheritance.isOver) await this.#dataplane.prune(this.#wanted());
     } catch (error) {
       this.#faulty(error);
       return;

@@ -4,7 +4,7 @@ import { evbConfig, InterfaceName, lldpConfig } from "@nve/program/edge-config";
 import { type IpAddress, NveId, Vid } from "@nve/protocol-spec";
 import { allTags, gleanDefaults, MAX_GLEANED } from "@nve/switch-agent/nve";
 import { z } from "zod";
-import { anyway, dataplaneConfig, nvaConfig, twice, vtepConfig } from "./local/config.ts";
+import { anyway, nvaConfig, switchDataplaneConfig, twice, vtepConfig } from "./local/config.ts";
 import { learningConfig } from "./local/learning.ts";
 import {
   policiesConfig,
@@ -113,7 +113,7 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
       policies: policiesConfig,
       evb: evbConfig,
       lldp: lldpConfig,
-      dataplane: dataplaneConfig,
+      dataplane: switchDataplaneConfig,
       glean,
       ...learningConfig,
       /** How often what is held is compared with what the NVA has; 0: never. */

@@ -1,6 +1,6 @@
 import type { Clock } from "@nve/linux";
 import { Instant } from "@nve/protocol-spec";
-import type { NveCore, NveEvent } from "@nve/switch-agent/nve";
+import type { NveCore, NveEvent, Sample } from "@nve/switch-agent/nve";
 import type { Dataplane } from "./dataplane/dataplane.ts";
 
 type Surroundings = {
@@ -21,11 +21,13 @@ export class Gleaning {
 
   constructor(around: Surroundings) {
     this.#around = around;
-    around.dataplane.onSamples((samples) => {
-      if (this.#closed) return;
-      for (const sample of samples) around.feed({ on: "sample", sample });
-      this.#plan();
-    });
+    around.dataplane.onSamples((samples) => this.seen(samples));
+  }
+
+  seen(samples: readonly Sample[]): void {
+    if (this.#closed || samples.length === 0) return;
+    for (const sample of samples) this.#around.feed({ on: "sample", sample });
+    this.#plan();
   }
 
   /** When each MAC was last heard, for those who look now. */

@@ -32,7 +32,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const read = readSwitchConfig(configPath);
   const config = link === undefined ? read : { ...read, link };
   const log = createLog("switch-agent", config.log);
-  const { driver: _, ...how } = config.dataplane;
+  const { driver: _, onStop, holdSeconds: __, pins = true, ...how } = config.dataplane;
   const tls = tlsOf(config.nva, log);
   let tellStarted: (agent: SwitchAgent) => void = () => {};
   const started = new Promise<SwitchAgent>((resolve) => {
@@ -43,10 +43,10 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   let dataplane: Dataplane | undefined;
   let agent: SwitchAgent | undefined;
   try {
-    dataplane = await openEbpfDataplane({ vtep: config.vtep, ...how, log });
+    dataplane = await openEbpfDataplane({ vtep: config.vtep, ...how, pins, log });
     await linkMonitor().ready; // until then every port would count as absent
     agent = openAgent(config, log, dataplane, tls);
-    await agent.applier.prune();
+    if (agent.inheritance.isOver) await agent.applier.prune();
     tellStarted(agent);
     const ports = config.ports.map(({ name }) => name);
     log.info({ nve: config.nve, vtep: config.vtep, ports, socket: serving.address }, "running");
@@ -55,7 +55,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
     log.info({ signal }, "ending");
   } finally {
     await serving.close();
-    await (agent ?? dataplane)?.close();
+    await (agent ?? dataplane)?.close(onStop === "keep" ? "keep" : undefined);
     tls?.close();
   }
 }

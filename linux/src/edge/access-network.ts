@@ -178,12 +178,12 @@ export function openAccessNetwork(shared: Shared, max: number): Side {
       for (const station of [...stations.values()]) close(station);
       others.linkDown();
     },
-    stop: () => {
-      call({ on: "stop" });
+    stop: (how) => {
+      if (how === undefined) call({ on: "stop" });
       call.stop();
       others.stop();
       for (const { tx, evb, listener, ecp } of stations.values()) {
-        tx({ on: "stop" });
+        if (how === undefined) tx({ on: "stop" });
         for (const part of [tx, evb, listener, ecp]) part.stop();
       }
       stations.clear();

@@ -22,8 +22,8 @@ export type Lldp = {
   input(frame: Frame): void;
   linkUp(): void;
   linkDown(): void;
-  /** A last LLDPDU with TTL 0, and silence. */
-  stop(): void;
+  /** A last LLDPDU with TTL 0, unless others are to believe that we are here still, and silence. */
+  stop(how?: "keep"): void;
   counters(): LldpCounters;
   /** Tells who is new and who is gone, of whatever listener. */
   report(heard: Heard, by: Listener): void;
@@ -107,8 +107,8 @@ export function openLldp(
       tx({ on: "link-down" });
       nearestBridge.linkDown();
     },
-    stop: () => {
-      tx({ on: "stop" });
+    stop: (how) => {
+      if (how === undefined) tx({ on: "stop" });
       tx.stop();
       nearestBridge.stop();
     },

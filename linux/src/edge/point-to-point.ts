@@ -115,8 +115,8 @@ export function openPointToPoint(shared: Shared): Side {
       for (const listener of [toUs, toGroup]) listener.linkDown();
       ecp.linkDown();
     },
-    stop: () => {
-      tx({ on: "stop" });
+    stop: (how) => {
+      if (how === undefined) tx({ on: "stop" });
       for (const part of [tx, evb, toUs, toGroup, ecp]) part.stop();
     },
   };

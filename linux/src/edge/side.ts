@@ -21,8 +21,8 @@ export type Side = {
   listeners(): readonly Listener[];
   linkUp(): void;
   linkDown(): void;
-  /** A last LLDPDU with TTL 0, and silence. */
-  stop(): void;
+  /** A last LLDPDU with TTL 0, unless all is to be kept, and silence. */
+  stop(how?: "keep"): void;
 };
 
 /** What the sides of one port have in common. */

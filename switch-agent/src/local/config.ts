@@ -24,17 +24,44 @@ export const nvaConfig = z
 
 export type NvaConfig = z.output<typeof nvaConfig>;
 
-/** `dataplane: {driver, attach, fastPath}`. */
-export const dataplaneConfig = z
+const dataplane = {
+  driver: z.literal("ebpf").default("ebpf"),
+  attach: z.enum(["auto", "tcx", "clsact"]).default("auto"),
+  /** `off`: tunnels by the kernel's tunnel device alone. */
+  fastPath: z.enum(["auto", "off"]).default("auto"),
+  /** Entries at most. */
+  tables: z
+    .strictObject({
+      accesses: entries(4_000_000),
+      macs: entries(4_000_000),
+      vns: entries(1_000_000),
+      flood: entries(4_000_000),
+      peers: entries(4_000_000),
+    })
+    .optional(),
+};
+
+/** `dataplane: {driver, attach, fastPath, tables}`. */
+export const dataplaneConfig = z.strictObject(dataplane).prefault({});
+
+/** The same on a switch, where what forwards outlives the agent. */
+export const switchDataplaneConfig = z
   .strictObject({
-    driver: z.literal("ebpf").default("ebpf"),
-    attach: z.enum(["auto", "tcx", "clsact"]).default("auto"),
-    /** `off`: tunnels by the kernel's tunnel device alone. */
-    fastPath: z.enum(["auto", "off"]).default("auto"),
+    ...dataplane,
+    /** What becomes of forwarding when the agent is stopped. */
+    onStop: z.enum(["keep", "remove"]).default("keep"),
+    /** For stations to ask for what they had before the agent began. */
+    holdSeconds: z.number().int().min(1).max(3600).default(60),
+    /** A bpffs, in place of the one that is found. */
+    pins: z.string().regex(/^\//, "pins is the full path of a bpffs").optional(),
   })
   .prefault({});
 
 export type DataplaneConfig = z.output<typeof dataplaneConfig>;
+
+function entries(most: number) {
+  return z.number().int().min(1).max(most).optional();
+}
 
 /** What is checked though something else is wrong, so that all faults are named at once; `value` may be anything. */
 export function anyway({ value }: { value: unknown }): boolean {

@@ -24,6 +24,8 @@ import type { Self } from "../nva-client/convert.ts";
 import { Pulling } from "../pulling.ts";
 import { groupsOf, Refusals } from "../refusals.ts";
 import { Admissions } from "./admissions.ts";
+import { Inheritance } from "./inheritance.ts";
+import { Reconciling } from "./reconciling.ts";
 
 /** Who asked for VSIs on a port, and is told what became of them. */
 export interface Asker {
@@ -49,6 +51,8 @@ export type NveOptions = {
   glean?: GleanOptions;
   /** Which VNs are in pull, if any (A18). */
   pullOf?: (info: VnInfo) => Unknown | undefined;
+  /** How long what the dataplane had from an earlier run stays without being asked for, milliseconds; default a minute. */
+  inheritMs?: number;
   clock: Clock;
   log: Log;
   dataplane: Dataplane;
@@ -81,6 +85,8 @@ export class Nve {
   readonly version: string;
   readonly driver: string;
   readonly dataplane: Dataplane;
+  readonly inheritance: Inheritance;
+  readonly reconciling: Reconciling;
   readonly startedUnixMs = Date.now();
   /** Of the ports whose interfaces were seen. */
   readonly portStates = new Map<string, LinkState>();
@@ -107,7 +113,9 @@ export class Nve {
     this.version = version;
     this.driver = driver;
     this.dataplane = dataplane;
-    this.core = new NveCore(ports, glean);
+    this.inheritance = new Inheritance(dataplane.inherited);
+    const known = ports.map((port) => ({ ...port, keptTags: this.inheritance.tagsOf(port.name) }));
+    this.core = new NveCore(known, glean);
     if (pullOf !== undefined) this.core.infos.pullOf = pullOf;
     this.core.infos.onProfile = ({ vn, alias, profile }, not) =>
       log.warn(
@@ -117,10 +125,13 @@ export class Nve {
     const feed = (event: NveEvent): void => this.feed(event);
     this.gleaning = new Gleaning({ core: this.core, dataplane, clock, feed });
     this.pulling = new Pulling({ core: this.core, dataplane, nva: () => this.nva, clock, feed });
-    this.applier = new Applier(dataplane, clock, log, () => this.core.intents());
+    const wanted = () => this.core.intents();
+    this.applier = new Applier(dataplane, clock, log, wanted, this.inheritance);
+    this.reconciling = new Reconciling(this, { ...options, patienceMs: options.inheritMs });
     this.nva = openNva({
-      all: () => this.core.report(),
+      all: () => ({ ...this.core.report(), partial: !this.inheritance.isOver }),
       onEvent: (event) => {
+        if (event.on === "nva") this.reconciling.nvaIs(event.connected);
         this.feed(event);
         if (event.on === "nva") this.#admissions.nvaChanged();
         if (event.on === "nva") for (const heard of this.onNva) heard(event.connected);
@@ -155,16 +166,17 @@ export class Nve {
     return mtu === undefined || room === undefined ? (mtu ?? room) : Math.min(mtu, room);
   }
 
-  /** NVA session ended, dataplane taken down. */
-  async close(): Promise<void> {
+  /** NVA session ended, dataplane taken down, or, with "keep", left as it is for the next run. */
+  async close(how?: "keep"): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#callOffSettle?.();
+    this.reconciling.close();
     this.gleaning.close();
     this.pulling.close();
     this.nva.close();
     await this.applier.close();
-    await this.dataplane.close();
+    await this.dataplane.close(how);
   }
 
   feed(event: NveEvent | { on: "settle" }): void {
@@ -309,6 +321,9 @@ export class Nve {
   }
 
   async #apply({ change, owners }: NveEffect & { do: "intents" }): Promise<void> {
+    for (const intent of change.ensure) {
+      if (intent.is === "access") this.gleaning.seen(this.inheritance.seenAt(intent));
+    }
     if (owners.length === 0) return this.applier.keepTrying(change);
     let took = owners;
     try {

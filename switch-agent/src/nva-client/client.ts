@@ -9,6 +9,7 @@ import { type Admission, admitRequest, nvaDigestsOf, type Self } from "./convert
 import { DigestCheck, type DigestCounts, type NvaDigests } from "./digest.ts";
 import { Failover } from "./failover.ts";
 import { type Found, lookup } from "./lookup.ts";
+import type { AllReports } from "./outbox.ts";
 import { readVerdict } from "./questions.ts";
 import { reasonOf, Session } from "./session.ts";
 import { Watcher } from "./watch.ts";
@@ -28,6 +29,8 @@ export interface Nva {
   lookup(vn: VnId, wanted: Wanted, timeoutMs: number): Promise<Found>;
   unwatch(vns: readonly VnId[]): void;
   report(report: Report): void;
+  /** What was reported is all there is, where `all` was partial. */
+  whole?(): void;
   /** `compared`, `differing`, …: how VNs were found when they were compared with the NVA's. */
   readonly digests?: Readonly<DigestCounts>;
   /** When the NVA has what was reported and has told all of these VNs; at once while it is away. */
@@ -56,7 +59,7 @@ export type NvaClientOptions = {
   clock: Clock;
   log: Log;
   random: () => number;
-  all(): Report;
+  all(): AllReports;
   onEvent(event: NveEvent): void;
   /** When the dataplane has all that was told until now. */
   settled(): Promise<void>;
@@ -156,6 +159,10 @@ export class NvaClient implements Nva {
 
   report(report: Report): void {
     this.#session?.report(report);
+  }
+
+  whole(): void {
+    this.#session?.whole();
   }
 
   async synced(vns: readonly VnId[]): Promise<void> {

@@ -4,6 +4,9 @@ import type { LocalClaim, Report } from "@nve/switch-agent/nve";
 /** A report as it goes out; `complete`: with it, all there is has been named. */
 export type Parcel = Report & { complete: boolean };
 
+/** All there is now; `partial`: there may be more, so that nothing of an earlier session is over yet. */
+export type AllReports = Report & { partial?: boolean };
+
 type Waiting = { vn: VnId; mac: Mac; claim?: LocalClaim };
 
 /**
@@ -14,14 +17,21 @@ export class Outbox {
   readonly #claims = new Map<string, Waiting>();
   readonly #vns = new Map<VnId, boolean>();
   #complete = false;
+  #partial: boolean;
 
   /** @param all what there is at the beginning of the session */
-  constructor(all: Report) {
+  constructor({ partial = false, ...all }: AllReports) {
+    this.#partial = partial;
     this.add(all);
   }
 
   get empty(): boolean {
-    return this.#complete && this.#claims.size + this.#vns.size === 0;
+    return (this.#complete || this.#partial) && this.#claims.size + this.#vns.size === 0;
+  }
+
+  /** With what was added until now there is no more. */
+  whole(): void {
+    this.#partial = false;
   }
 
   /** MACs that wait. */
@@ -46,7 +56,7 @@ export class Outbox {
     const entries = taken.map(([, entry]) => entry);
     const vns = [...this.#vns];
     this.#vns.clear();
-    const complete = !this.#complete && this.#claims.size === 0;
+    const complete = !this.#complete && !this.#partial && this.#claims.size === 0;
     this.#complete ||= complete;
     return {
       claims: entries.flatMap(({ claim }) => (claim === undefined ? [] : [claim])),

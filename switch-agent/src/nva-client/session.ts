@@ -18,7 +18,7 @@ import {
   type Self,
   type Welcome,
 } from "./convert.ts";
-import { Outbox } from "./outbox.ts";
+import { type AllReports, Outbox } from "./outbox.ts";
 import { Questions } from "./questions.ts";
 
 /** One side of a gRPC stream, as much as is needed of it. */
@@ -38,7 +38,7 @@ type SessionOptions = {
   clock: Clock;
   log: Log;
   /** All that there is to report now (H18). */
-  all(): Report;
+  all(): AllReports;
   onWelcome(): void;
   onEvent(event: NveEvent): void;
   onLost(reason: string): void;
@@ -98,6 +98,12 @@ export class Session {
 
   report(report: Report): void {
     this.#outbox?.add(report); // before Welcome: it is in `all` then
+    this.#flush();
+  }
+
+  /** What was reported is all there is: what the NVA has of an earlier session beyond it is over. */
+  whole(): void {
+    this.#outbox?.whole(); // before Welcome: `all` says it then
     this.#flush();
   }
 

@@ -146,6 +146,9 @@ export class NveCore {
         return undefined;
       case "link":
         return this.#link(event.port, event.up);
+      case "inheritance-over":
+        for (const { pool } of this.ports.values()) pool.forget();
+        return undefined;
     }
   }
 
@@ -193,7 +196,7 @@ export class NveCore {
     if (refusal !== undefined) return this.#denied(vsi, ask, refusal);
     const port = this.#port(ask.port);
     const entries = this.#check(ask); // once more: tags and MACs are others' meanwhile
-    const vids = isList(entries) ? port.lend(ask, entries) : entries;
+    const vids = isList(entries) ? port.lend(ask, entries, this.infos) : entries;
     if (!isList(entries)) return this.#denied(vsi, ask, entries);
     if (!isList(vids)) return this.#denied(vsi, ask, vids);
     const older = vsi.granted;
@@ -206,7 +209,7 @@ export class NveCore {
   }
 
   #check(ask: Ask): readonly Entry[] | Refusal {
-    const entries = this.#port(ask.port).check(ask);
+    const entries = this.#port(ask.port).check(ask, this.infos);
     if (!isList(entries)) return entries;
     const portOf = (name: string) => this.ports.get(name);
     const held = this.#holders.refusalOf(ask, entries, this.vsis, portOf);

@@ -1,9 +1,9 @@
-import type { Filters, Instant, Mac, Uuid, Vid, VnId, VsiAddress } from "@nve/protocol-spec";
+import type { Filters, Instant, Mac, Uuid, Vid, VnId, Vni, VsiAddress } from "@nve/protocol-spec";
 import type { RemoteChange } from "./fdb.ts";
 import type { Sample } from "./glean.ts";
 import type { AccessRules, IntentChange } from "./intents.ts";
 import type { TagRange } from "./tag-pool.ts";
-import type { Ask, Fixed, LocalClaim, Refusal, Verdict, VnInfo } from "./vsi.ts";
+import type { Ask, Fixed, LocalClaim, PortTag, Refusal, Verdict, VnInfo } from "./vsi.ts";
 
 export type NveEvent =
   /** A station wants something new of a VSI: answered with `admit`, then `grant` or `refuse`. */
@@ -33,6 +33,8 @@ export type NveEvent =
   | { on: "remote"; change: RemoteChange }
   /** Something was seen at an access that gleans (H16). */
   | { on: "sample"; sample: Sample }
+  /** What of an earlier run nobody has asked for again is nobody's any more. */
+  | { on: "inheritance-over" }
   /** Time for what was gleaned to age: which MACs have been heard meanwhile, and when. */
   | { on: "tick"; heard: readonly { vn: VnId; mac: Mac; seen: Instant }[] };
 
@@ -61,6 +63,8 @@ export type PortOptions = {
   tags: TagRange;
   /** Where lending begins; default the first. */
   startTag?: Vid;
+  /** Tags that an earlier run had lent, and to which VN: it gets the same again (`inheritance-over`). */
+  keptTags?: readonly { vid: PortTag; vni: Vni }[];
   /** VSIs at most (V10). */
   maxVnics: number;
   rules?: AccessRules;

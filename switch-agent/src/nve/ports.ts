@@ -3,7 +3,10 @@ import type { PortOptions } from "./events.ts";
 import type { AccessRules } from "./intents.ts";
 import { entriesOf, noHost, noTag } from "./request.ts";
 import { TagPool } from "./tag-pool.ts";
-import type { Ask, Entry, PortTag, Refusal } from "./vsi.ts";
+import type { Ask, Entry, PortTag, Refusal, VnInfo } from "./vsi.ts";
+
+/** What is known of the VNs. */
+type Infos = { get(vn: VnId): VnInfo | undefined };
 
 /** A port of the NVE: its tags, and the VSIs on it. */
 export class Port {
@@ -13,8 +16,9 @@ export class Port {
   readonly rules: AccessRules;
   #up = true;
 
-  constructor({ tags, startTag, maxVnics, rules = {} }: PortOptions) {
+  constructor({ tags, startTag, maxVnics, rules = {}, keptTags = [] }: PortOptions) {
     this.pool = new TagPool(tags, startTag);
+    for (const { vid, vni } of keptTags) this.pool.keep(vid, vni);
     this.maxVnics = maxVnics;
     this.rules = rules;
   }
@@ -39,20 +43,23 @@ export class Port {
   }
 
   /** The entries, when each can have its tag, and the addresses are such as hosts have. */
-  check({ port, filters, addresses = [] }: Ask): readonly Entry[] | Refusal {
+  check({ port, filters, addresses = [] }: Ask, infos: Infos): readonly Entry[] | Refusal {
     const odd = addresses.find(({ ip }) => !holdsHosts(ip));
     if (odd !== undefined) return noHost(odd.ip);
     const entries = entriesOf(filters, (vid) => this.pool.vnOf(vid));
     if ("code" in entries) return entries;
-    const stuck = entries.find(({ vn, vid, fixed }) => !this.pool.has(vn, vid, fixed));
+    const stuck = entries.find(
+      ({ vn, vid, fixed }) => !this.pool.has(vn, vid, fixed, infos.get(vn)?.vni),
+    );
     return stuck === undefined ? entries : noTag(port, this.pool, stuck);
   }
 
   /** A tag for every entry, or none at all. */
-  lend({ port, vsi }: Ask, entries: readonly Entry[]): readonly PortTag[] | Refusal {
+  lend({ port, vsi }: Ask, entries: readonly Entry[], infos: Infos): readonly PortTag[] | Refusal {
     const tags: PortTag[] = [];
     for (const entry of entries) {
-      const tag = this.pool.lend(entry.vn, vsi, entry.vid, entry.fixed);
+      const vni = infos.get(entry.vn)?.vni;
+      const tag = this.pool.lend(entry.vn, vsi, entry.vid, entry.fixed, vni);
       if (tag === undefined) return noTag(port, this.pool, entry);
       tags.push(tag);
     }

@@ -1,4 +1,4 @@
-import { Vid, type VnId } from "@nve/protocol-spec";
+import { Vid, type VnId, type Vni } from "@nve/protocol-spec";
 import type { PortTag } from "./vsi.ts";
 
 /** The tags of a port, both ends included. VID 1 is left out: stations refuse it (spec/vdp.md 1.5). */
@@ -15,6 +15,10 @@ export class TagPool {
   readonly #lent = new Map<VnId, Lent>();
   readonly #vns = new Map<PortTag, VnId>();
   readonly #held = new Map<string, Set<VnId>>();
+  /** Tags that an earlier run lent and that are forwarded for still, and what they mean there. */
+  readonly #kept = new Map<PortTag, Vni>();
+  /** Those of them that are of the range. */
+  readonly #keptFree = new Set<Vid>();
 
   /** @param start where lending begins: after a restart, best not where the last run began. */
   constructor([first, last]: TagRange, start: Vid = first) {
@@ -22,8 +26,22 @@ export class TagPool {
     for (let n: number = first; n < start; n++) this.#free.add(Vid(n));
   }
 
+  /** An earlier run had lent it: only the VN with that VNI gets it, and it gets no other, until `forget`. */
+  keep(vid: PortTag, vni: Vni): void {
+    if (this.#vns.has(vid)) return;
+    this.#kept.set(vid, vni);
+    if (vid !== 0 && this.#free.delete(vid)) this.#keptFree.add(vid);
+  }
+
+  /** What was kept and nobody has asked for is lent as any other. */
+  forget(): void {
+    for (const vid of this.#keptFree) this.#free.add(vid);
+    this.#kept.clear();
+    this.#keptFree.clear();
+  }
+
   get free(): number {
-    return this.#free.size;
+    return this.#free.size + this.#keptFree.size;
   }
 
   /** @returns which tag each VN holds now. */
@@ -44,12 +62,18 @@ export class TagPool {
     return this.#vns.get(vid);
   }
 
-  /** Would `lend` give a tag? @param fixed `wanted` is the administrator's and need not be in the range */
-  has(vn: VnId, wanted?: PortTag, fixed = false): boolean {
+  /**
+   * Would `lend` give a tag? @param fixed `wanted` is the administrator's and need not be in the range
+   * @param vni of the VN; undefined: not known yet
+   */
+  has(vn: VnId, wanted?: PortTag, fixed = false, vni?: Vni): boolean {
     const held = this.#lent.get(vn);
     if (held !== undefined) return wanted === undefined || wanted === held.vid;
-    if (wanted === undefined) return this.#free.size > 0;
-    return fixed ? !this.#vns.has(wanted) : wanted !== 0 && this.#free.has(wanted);
+    const kept = this.#keptFor(vni);
+    if (wanted === undefined) return this.#free.size > 0 || kept !== undefined;
+    if (this.#kept.has(wanted) && vni !== undefined && this.#kept.get(wanted) !== vni) return fixed;
+    if (fixed) return !this.#vns.has(wanted);
+    return wanted !== 0 && (this.#free.has(wanted) || this.#keptFree.has(wanted));
   }
 
   /**
@@ -57,8 +81,8 @@ export class TagPool {
    * names the tag that it still uses: `wanted`.
    * @returns `undefined` when all tags are lent, or `wanted` is not to be had for this VN.
    */
-  lend(vn: VnId, holder: string, wanted?: PortTag, fixed = false): PortTag | undefined {
-    if (!this.has(vn, wanted, fixed)) return undefined;
+  lend(vn: VnId, holder: string, wanted?: PortTag, fixed = false, vni?: Vni): PortTag | undefined {
+    if (!this.has(vn, wanted, fixed, vni)) return undefined;
     const held = this.#lent.get(vn);
     if (held !== undefined) {
       held.holders.add(holder);
@@ -66,10 +90,11 @@ export class TagPool {
       return held.vid;
     }
     const [next] = this.#free;
-    const vid = wanted ?? next;
+    const vid = wanted ?? this.#keptFor(vni) ?? next;
     if (vid === undefined) return undefined;
     this.#hold(vn, holder);
-    const pooled = vid !== 0 && this.#free.delete(vid);
+    this.#kept.delete(vid);
+    const pooled = vid !== 0 && (this.#free.delete(vid) || this.#keptFree.delete(vid));
     this.#lent.set(vn, { vid, holders: new Set([holder]), pooled });
     this.#vns.set(vid, vn);
     return vid;
@@ -85,6 +110,13 @@ export class TagPool {
     this.#vns.delete(held.vid);
     if (held.vid === 0 || !held.pooled) return;
     this.#free.add(held.vid); // to the back: a tag rests as long as it can before it means another VN
+  }
+
+  /** The tag of the range that an earlier run had lent to the VN with this VNI. */
+  #keptFor(vni: Vni | undefined): Vid | undefined {
+    if (vni === undefined || this.#kept.size === 0) return undefined;
+    for (const vid of this.#keptFree) if (this.#kept.get(vid) === vni) return vid;
+    return undefined;
   }
 
   #hold(vn: VnId, holder: string): void {

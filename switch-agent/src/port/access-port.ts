@@ -144,12 +144,12 @@ export class AccessPort {
     this.#feed(vsi, { on: "withdraw" });
   }
 
-  /** LLDP with TTL 0, and silence: the stations' VSIs stay with them until they notice. */
-  close(): void {
+  /** LLDP with TTL 0, unless it is to be kept, and silence: the stations' VSIs stay with them until they notice. */
+  close(how?: "keep"): void {
     for (const { machine } of this.#vsis.values()) machine.stop();
     this.#vsis.clear();
     this.#sets.stop();
-    this.edge.close();
+    this.edge.close(how);
   }
 
   #turnAway(vdpdu: Vdpdu, station: Mac): void {

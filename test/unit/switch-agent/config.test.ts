@@ -24,7 +24,7 @@ test("the least config: VTEP, NVA and a port; all else has a default", () => {
     vtep: "192.0.2.1",
     ports: [{ name: "swp1", tags: [2, 4094], maxVnics: 4096, maxAddresses: 4096 }],
     evb: { groupId: true, r: 3, rte: 14, rwd: 20, rka: 20 },
-    dataplane: { driver: "ebpf", attach: "auto", fastPath: "auto" },
+    dataplane: { driver: "ebpf", attach: "auto", fastPath: "auto", onStop: "keep", holdSeconds: 60 },
     link: "packet",
     socket: "unix:/run/split-nve/switch-agent.sock",
     log: "info",
