@@ -2,9 +2,10 @@ import type { Clock, Link } from "@nve/linux";
 import { readKeyFile } from "@nve/program/key-file";
 import type { Log } from "@nve/program/log";
 import type { EvbPolicy, Vid } from "@nve/protocol-spec";
-import type { StationAsk } from "@nve/switch-agent/nve";
+import type { AccessRules, StationAsk } from "@nve/switch-agent/nve";
 import type { Config } from "./config.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
+import { vnRulesOf } from "./local/config.ts";
 import type { WatchInterface } from "./local/interfaces.ts";
 import { pullRule } from "./local/learning.ts";
 import { Nve } from "./local/nve.ts";
@@ -55,11 +56,9 @@ export class SwitchAgent extends Nve {
       ports: config.ports.map((port) => ({
         ...port,
         startTag: startTag(port.tags, random()),
-        rules: {
-          ...((port.glean ?? port.static !== undefined) && { glean: true }),
-          ...(port.checkSource && { checkSource: true }),
-        },
+        rules: rulesOf(port),
       })),
+      vnRules: vnRulesOf(config.dataplane),
       pullOf: pullRule(config),
       inheritMs: config.dataplane.holdSeconds * 1000,
       glean: {
@@ -163,4 +162,20 @@ const authOf = ({ keys, required }: NonNullable<Config["ports"][number]["auth"]>
 /** After a restart lending starts elsewhere: the tags that stations still hold from before are left for them. */
 function startTag([first, last]: readonly [Vid, Vid], random: number): Vid {
   return (first + Math.floor(random * (last - first + 1))) as Vid;
+}
+
+/** Where MACs are checked their IPs are too, if the config does not say otherwise. */
+function rulesOf({
+  glean,
+  static: fixed,
+  checkSource = false,
+  checkIps = checkSource,
+  floodLimit = "off",
+}: Config["ports"][number]): AccessRules {
+  return {
+    ...((glean ?? fixed !== undefined) && { glean: true }),
+    ...(checkSource && { checkSource: true }),
+    ...(checkIps && { checkIps: true }),
+    ...(floodLimit !== "off" && { floodLimit }),
+  };
 }

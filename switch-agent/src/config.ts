@@ -4,7 +4,14 @@ import { evbConfig, InterfaceName, lldpConfig } from "@nve/program/edge-config";
 import { type IpAddress, NveId, Vid } from "@nve/protocol-spec";
 import { allTags, gleanDefaults, MAX_GLEANED } from "@nve/switch-agent/nve";
 import { z } from "zod";
-import { anyway, nvaConfig, switchDataplaneConfig, twice, vtepConfig } from "./local/config.ts";
+import {
+  anyway,
+  floodLimitConfig,
+  nvaConfig,
+  switchDataplaneConfig,
+  twice,
+  vtepConfig,
+} from "./local/config.ts";
 import { learningConfig } from "./local/learning.ts";
 import {
   policiesConfig,
@@ -42,6 +49,10 @@ const port = z
     glean: z.boolean().optional(),
     /** Frames pass only from MACs that a VNIC of this port has said (P11). */
     checkSource: z.boolean().optional(),
+    /** And only from the IPs that were said of the MAC, if any were (M10); if not said, as checkSource. */
+    checkIps: z.boolean().optional(),
+    /** Frames to all that the port may send, over all its VNs (V11). */
+    floodLimit: floodLimitConfig.optional(),
     maxGleaned: z.number().int().min(1).max(65_536).default(MAX_GLEANED),
     maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).optional(),
     /** Who and what may be on it (H26). */
@@ -54,6 +65,9 @@ const port = z
   })
   .refine(({ glean, checkSource }) => !(glean && checkSource), {
     error: "with checkSource nothing unknown is let in, so that glean would learn nothing",
+  })
+  .refine(({ checkIps, checkSource }) => !checkIps || checkSource, {
+    error: "checkIps needs checkSource: whose IPs are checked, his MAC is",
   })
   .refine((port) => idleBeside(port).length === 0, {
     error: ({ input }) =>
@@ -70,7 +84,7 @@ const port = z
 /** What is said of a port without protocol, and is of stations alone. */
 function idleBeside(port: unknown): readonly string[] {
   if (!isRecord(port) || !("static" in port) || port.static === undefined) return [];
-  return ["stations", "tags", "maxAddresses", "checkSource"].filter((key) =>
+  return ["stations", "tags", "maxAddresses", "checkSource", "checkIps"].filter((key) =>
     Object.hasOwn(port, key),
   );
 }

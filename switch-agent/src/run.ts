@@ -32,7 +32,8 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const read = readSwitchConfig(configPath);
   const config = link === undefined ? read : { ...read, link };
   const log = createLog("switch-agent", config.log);
-  const { driver: _, onStop, holdSeconds: __, pins = true, ...how } = config.dataplane;
+  const { answer: _, floodLimit: __, ...forwarding } = config.dataplane;
+  const { driver: ___, onStop, holdSeconds: ____, pins = true, ...how } = forwarding;
   const tls = tlsOf(config.nva, log);
   let tellStarted: (agent: SwitchAgent) => void = () => {};
   const started = new Promise<SwitchAgent>((resolve) => {

@@ -24,11 +24,28 @@ export const nvaConfig = z
 
 export type NvaConfig = z.output<typeof nvaConfig>;
 
+const frames = z.number().int().min(1).max(10_000_000);
+
+/** `{perSecond, burst}` of frames, or `off`; as burst, if not said, two seconds' worth. */
+export const floodLimitConfig = z.union(
+  [
+    z.literal("off"),
+    z
+      .strictObject({ perSecond: frames, burst: frames.optional() })
+      .transform(({ perSecond, burst = 2 * perSecond }) => ({ perSecond, burst })),
+  ],
+  "is neither off nor { perSecond, burst }, frames from 1 to 10000000",
+);
+
 const dataplane = {
   driver: z.literal("ebpf").default("ebpf"),
   attach: z.enum(["auto", "tcx", "clsact"]).default("auto"),
   /** `off`: tunnels by the kernel's tunnel device alone. */
   fastPath: z.enum(["auto", "off"]).default("auto"),
+  /** ARP and ND are answered here, where it is known who has the IP (P12). */
+  answer: z.boolean().default(true),
+  /** Frames to all that each place of a VN may send (V11). */
+  floodLimit: floodLimitConfig.default({ perSecond: 1000, burst: 2000 }),
   /** Entries at most. */
   tables: z
     .strictObject({
@@ -41,7 +58,7 @@ const dataplane = {
     .optional(),
 };
 
-/** `dataplane: {driver, attach, fastPath, tables}`. */
+/** `dataplane: {driver, attach, fastPath, answer, floodLimit, tables}`. */
 export const dataplaneConfig = z.strictObject(dataplane).prefault({});
 
 /** The same on a switch, where what forwards outlives the agent. */
@@ -62,6 +79,15 @@ export type DataplaneConfig = z.output<typeof dataplaneConfig>;
 function entries(most: number) {
   return z.number().int().min(1).max(most).optional();
 }
+
+/** What of it holds in every VN. */
+export const vnRulesOf = ({
+  answer,
+  floodLimit,
+}: Pick<DataplaneConfig, "answer" | "floodLimit">) => ({
+  ...(answer && { answer: true as const }),
+  ...(floodLimit !== "off" && { floodLimit }),
+});
 
 /** What is checked though something else is wrong, so that all faults are named at once; `value` may be anything. */
 export function anyway({ value }: { value: unknown }): boolean {

@@ -13,6 +13,7 @@ import {
   type Unknown,
   type Verdict,
   type VnInfo,
+  type VnRules,
   type Waiting,
 } from "@nve/switch-agent/nve";
 import { Applier } from "../applier.ts";
@@ -53,6 +54,8 @@ export type NveOptions = {
   pullOf?: (info: VnInfo) => Unknown | undefined;
   /** How long what the dataplane had from an earlier run stays without being asked for, milliseconds; default a minute. */
   inheritMs?: number;
+  /** What holds in every VN. */
+  vnRules?: Pick<VnRules, "answer" | "floodLimit">;
   clock: Clock;
   log: Log;
   dataplane: Dataplane;
@@ -105,7 +108,8 @@ export class Nve {
   #closed = false;
 
   constructor(options: NveOptions) {
-    const { self, version, driver, ports, glean, pullOf, clock, log, dataplane, openNva } = options;
+    const { self, version, driver, ports, glean, pullOf, vnRules } = options;
+    const { clock, log, dataplane, openNva } = options;
     this.#clock = clock;
     this.#log = log;
     this.#startedAt = clock.now();
@@ -117,6 +121,7 @@ export class Nve {
     const known = ports.map((port) => ({ ...port, keptTags: this.inheritance.tagsOf(port.name) }));
     this.core = new NveCore(known, glean);
     if (pullOf !== undefined) this.core.infos.pullOf = pullOf;
+    if (vnRules !== undefined) this.core.infos.rules = vnRules;
     this.core.infos.onProfile = ({ vn, alias, profile }, not) =>
       log.warn(
         { vn, alias, profile: profile?.name },

@@ -5,7 +5,7 @@ import { openEbpfDataplane } from "../dataplane/ebpf/driver.ts";
 import { NvaClient } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
 import { tlsOf } from "../nva-client/tls.ts";
-import type { DataplaneConfig, NvaConfig } from "./config.ts";
+import { type DataplaneConfig, type NvaConfig, vnRulesOf } from "./config.ts";
 import { Nve } from "./nve.ts";
 
 export type OpenNveOptions = {
@@ -27,7 +27,8 @@ export async function openNve({
   version,
   log,
 }: OpenNveOptions): Promise<Nve> {
-  const { driver, ...how } = dataplane;
+  const { driver, answer, floodLimit, ...how } = dataplane;
+  const vnRules = vnRulesOf({ answer, floodLimit });
   const { addresses } = nva;
   const tls = tlsOf(nva, log);
   const opened = await openEbpfDataplane({ vtep: self.vtep, ...how, log });
@@ -38,7 +39,8 @@ export async function openNve({
     const { random } = Math;
     const openNva: ConstructorParameters<typeof Nve>[0]["openNva"] = (wiring) =>
       new NvaClient({ ...wiring, addresses, tls, self, incarnation, clock, log, random });
-    return new Nve({ self, version, driver, ports: [], clock, log, dataplane: opened, openNva });
+    const kernel = { clock, log, dataplane: opened };
+    return new Nve({ self, version, driver, ports: [], vnRules, ...kernel, openNva });
   } catch (error) {
     tls?.close();
     await opened.close();

@@ -44,10 +44,11 @@ export type AccessRules = {
   checkSource?: true;
   /**
    * With `checkSource`: packets, ARP and ND from an IP that its MAC does not have (`ips`) are dropped as `spoofed-ip`
-   * (M10). Those of a MAC with no `ips` pass: nobody said them.
+   * (M10). Those of a MAC with no `ips` pass: nobody said them. 0.0.0.0, :: and the link-local IPv6 address that is
+   * made of the MAC are always its own.
    */
   checkIps?: true;
-  /** As `VnRules.floodLimit`, of all VNs of this place together; both hold. */
+  /** As `VnRules.floodLimit`, of all places of this port together, which say the same; both hold. */
   floodLimit?: FloodLimit;
   /** Unknown sources, and what ARP, ND and DHCP say, are shown to the agent (H16). */
   glean?: true;

@@ -15,6 +15,7 @@ import type { VnInfos } from "./vn-infos.ts";
 import {
   accessIntent,
   floodOf,
+  ipsHere,
   isAhead,
   type LocalVnic,
   localPlace,
@@ -233,8 +234,9 @@ export class Served {
     const silent = this.#silent > 0 || (pull === undefined && fdb.hasSilent(this.vn));
     const floodUnknown = !nva || !fdb.complete(this.vn) || silent || pull === "flood";
     const unknown = { floodUnknown, ...(pull !== undefined && { askUnknown: true as const }) };
+    const rules = { ...unknown, ...this.#sources.infos.rules };
     const is: VnIntent | undefined =
-      vni === undefined ? undefined : { is: "vn", vni, flood: this.#flood, ...unknown };
+      vni === undefined ? undefined : { is: "vn", vni, flood: this.#flood, ...rules };
     this.#vnIntent = replaced(this.#vnIntent, is, out);
     for (const { place, is } of accesses) put(this.#accessIntents, place, is, out);
   }
@@ -246,13 +248,33 @@ export class Served {
     const gleaned = this.#sources.gleaned.of(this.vn).get(mac);
     const at = this.#whereIs(mac, owner, gleaned);
     const intent: MacIntent | undefined =
-      vni === undefined || at === undefined ? undefined : { is: "mac", vni, mac, at };
+      vni === undefined || at === undefined
+        ? undefined
+        : { is: "mac", vni, mac, at, ...this.#known(mac, at, owner, gleaned) };
     put(this.#macIntents, mac, intent, out);
     const was = this.#claims.get(mac);
     const is = vni === undefined ? undefined : this.#claimOf(mac, owner, gleaned);
     if (is === undefined) this.#claims.delete(mac);
     else this.#claims.set(mac, is);
     out.claim(this.vn, mac, was, is);
+  }
+
+  /** Of a MAC what the dataplane needs beside its place, and no more: there are many behind the overlay. */
+  #known(
+    mac: Mac,
+    at: Place,
+    owner: LocalVnic | undefined,
+    gleaned: GleanedMac | undefined,
+  ): Pick<MacIntent, "ips" | "vnic"> {
+    const { fdb, infos } = this.#sources;
+    const { answer } = infos.rules;
+    if (at.is === "remote") {
+      const ips = answer ? fdb.remotes(this.vn).get(mac)?.ips : undefined;
+      return ips === undefined || ips.length === 0 ? nothing : { ips };
+    }
+    const vnic = owner ?? this.#places.get(placeKey(at));
+    const ips = answer || vnic?.rules.checkIps ? ipsHere(mac, vnic, gleaned) : [];
+    return { ...(ips.length > 0 && { ips }), ...(vnic && { vnic: vnic.vnic }) };
   }
 
   /** Behind a dead link it is not reached: its server has another uplink (RFC 8394 Req-3), or it has moved. */
@@ -276,6 +298,8 @@ export class Served {
     return vnic && seenClaim(this.vn, vnic, gleaned);
   }
 }
+
+const nothing = {};
 
 function put<K, I extends Intent>(
   intents: Map<K, I>,

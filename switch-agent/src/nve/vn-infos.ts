@@ -1,4 +1,5 @@
 import { VdpError, type VnId, type Vni } from "@nve/protocol-spec";
+import type { VnRules } from "./intents.ts";
 import { notEnforced, type VnProfile } from "./profile.ts";
 import type { Refusal, Verdict, VnInfo } from "./vsi.ts";
 
@@ -11,6 +12,8 @@ export class VnInfos extends Map<VnId, VnInfo> {
   pullOf: (info: VnInfo) => Unknown | undefined = () => undefined;
   /** Told of a profile of which not all is enforced here, once, and when it changes. */
   onProfile: (info: VnInfo, not: readonly string[]) => void = () => {};
+  /** What holds in every VN. */
+  rules: Pick<VnRules, "answer" | "floodLimit"> = {};
   readonly #vns = new Map<Vni, VnId>();
   readonly #pulled = new Map<VnId, Unknown | undefined>();
 

@@ -33,7 +33,10 @@ export function localVnic(
 ): LocalVnic | undefined {
   const vid = pool.tagOf(vn);
   if (ask.mode !== "associate" || vid === undefined) return undefined;
-  const { vnic, port, hypervisor, suspended, rules = ofPort } = ask;
+  const { vnic, port, hypervisor, suspended } = ask;
+  const { floodLimit } = ofPort;
+  const rules =
+    ask.rules === undefined ? ofPort : { ...(floodLimit && { floodLimit }), ...ask.rules };
   const by = filters.by === "fixed" ? "static" : "signalled";
   const known = {
     vnic,
@@ -77,6 +80,20 @@ export function floodOf(vnics: readonly LocalVnic[], vteps: readonly IpAddress[]
     return a.vid - b.vid;
   });
   return [...ordered.map(localPlace), ...vteps.map((vtep): Place => ({ is: "remote", vtep }))];
+}
+
+/**
+ * The IPs of a MAC here, sorted: those that were said, or else were seen. Where they are checked none counts that was
+ * only seen: it would keep the next from being seen.
+ */
+export function ipsHere(
+  mac: Mac,
+  vnic: LocalVnic | undefined,
+  gleaned: GleanedMac | undefined,
+): readonly IpPrefix[] {
+  const said = vnic?.macs.get(mac) ?? none;
+  if (said.size > 0) return [...said].sort();
+  return vnic?.rules.checkIps ? [] : [...(gleaned?.ips.keys() ?? none)].sort();
 }
 
 /** Of a MAC that was said; IPs that were seen complete it where none were said (H17). */

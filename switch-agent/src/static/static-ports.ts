@@ -146,7 +146,7 @@ export class StaticPorts {
       vnic: vnicNameOf(nve, entry.binding),
       hypervisor: nve,
       origin: "static",
-      ...(strict && { rules: { checkSource: true } }),
+      ...(strict && { rules: { checkSource: true, checkIps: true } }),
       vns: [{ vn, tag, macs }],
     });
     if (entry.gone || decision.is === "off") return;

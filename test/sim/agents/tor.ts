@@ -80,6 +80,8 @@ export function tor(
         fastPath: "auto",
         onStop: "keep",
         holdSeconds: 60,
+        answer: true,
+        floodLimit: "off",
       },
       glean: { macSeconds: 300, ipSeconds: 300, maxPerVn: 8192 },
       learning: "push",

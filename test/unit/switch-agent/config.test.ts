@@ -24,7 +24,13 @@ test("the least config: VTEP, NVA and a port; all else has a default", () => {
     vtep: "192.0.2.1",
     ports: [{ name: "swp1", tags: [2, 4094], maxVnics: 4096, maxAddresses: 4096 }],
     evb: { groupId: true, r: 3, rte: 14, rwd: 20, rka: 20 },
-    dataplane: { driver: "ebpf", attach: "auto", fastPath: "auto", onStop: "keep", holdSeconds: 60 },
+    dataplane: {
+      driver: "ebpf",
+      attach: "auto",
+      fastPath: "auto",
+      onStop: "keep",
+      holdSeconds: 60,
+    },
     link: "packet",
     socket: "unix:/run/split-nve/switch-agent.sock",
     log: "info",
@@ -88,6 +94,31 @@ test("a port cannot glean what its check of sources drops", () => {
     least.replace("name: swp1", `name: swp1, checkSource: true${more}`);
   expect(parseConfig(ports(""), schema).ports[0]).toMatchObject({ checkSource: true });
   expect(faultsOf(ports(", glean: true"))).toContain("glean would learn nothing");
+});
+
+test("M10: IPs are checked of those whose MACs are", () => {
+  const ports = (more: string) => least.replace("name: swp1", `name: swp1, ${more}`);
+  expect(faultsOf(ports("checkIps: true"))).toContain("checkIps needs checkSource");
+  const off = parseConfig(ports("checkSource: true, checkIps: false"), schema).ports[0];
+  expect(off).toMatchObject({ checkSource: true, checkIps: false });
+  expect(faultsOf(ports("checkIps: true, static: []"))).toContain("checkIps would do nothing");
+});
+
+test("V11: floods are limited unless the config says off", () => {
+  expect(parseConfig(least, schema).dataplane).toMatchObject({
+    answer: true,
+    floodLimit: { perSecond: 1000, burst: 2000 },
+  });
+  const off = `${least}dataplane: { answer: false, floodLimit: off }\n`;
+  expect(parseConfig(off, schema).dataplane).toMatchObject({ answer: false, floodLimit: "off" });
+  const port = (limit: string) => least.replace("name: swp1", `name: swp1, floodLimit: ${limit}`);
+  expect(parseConfig(port("{ perSecond: 50 }"), schema).ports[0]?.floodLimit).toEqual({
+    perSecond: 50,
+    burst: 100,
+  });
+  for (const bad of ["0", "on", "{}", "{ perSecond: 0 }", "{ perSecond: 5, burst: 0 }"]) {
+    expect(faultsOf(port(bad)), bad).toContain("is neither off nor { perSecond, burst }");
+  }
 });
 
 test("V8: tag 1 is refused: stations do not take it", () => {

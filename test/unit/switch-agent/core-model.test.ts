@@ -1,8 +1,8 @@
-import { IpAddress, Mac, NveId, Vid, VnId } from "@nve/protocol-spec";
+import { IpAddress, Mac, NveId, type Uuid, Vid, VnId } from "@nve/protocol-spec";
 import type { Intent, Place, PortTag } from "@nve/switch-agent/nve";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { Bench, groups, port, vniOf } from "./nve-bench.ts";
+import { Bench, groups, port, vnicOf, vniOf } from "./nve-bench.ts";
 
 const vns = [VnId(1), VnId(2), VnId(3), VnId(4)];
 const macs = [1, 2, 3, 4, 5].map((n) => Mac(`02:00:00:00:00:0${n}`));
@@ -62,22 +62,23 @@ class Expected {
 
   #ofVn(vn: VnId, tagOf: (port: string) => PortTag): Intent[] {
     const vni = vniOf(vn);
-    const active = [...this.attached.values()]
+    const active = [...this.attached]
+      .map(([name, one]) => ({ ...one, vnic: vnicOf(name) }))
       .filter(({ mode, entries }) => mode === "associate" && entries.some(([of]) => of === vn))
       .sort((x, y) => x.order - y.order);
     if (active.length === 0) return [];
     const ports = [...new Set(active.map(({ port }) => port))].sort();
     const place = (at: string): Place => ({ is: "local", port: at, vid: tagOf(at) });
-    const where = new Map<Mac, Place>();
+    const where = new Map<Mac, { at: Place; vnic?: Uuid }>();
     const remotes = this.remotes.get(vn) ?? new Map<Mac, (typeof nves)[number]>();
-    for (const [mac, { vtep }] of remotes) where.set(mac, { is: "remote", vtep });
-    for (const { port: at, entries } of active) {
-      for (const [of, mac] of entries) if (of === vn) where.set(mac, place(at));
+    for (const [mac, { vtep }] of remotes) where.set(mac, { at: { is: "remote", vtep } });
+    for (const { port, entries, vnic } of active) {
+      for (const [of, mac] of entries) if (of === vn) where.set(mac, { at: place(port), vnic });
     }
     return [
       { is: "vn", vni, flood: ports.map(place), floodUnknown: !this.nva || !this.complete.has(vn) },
       ...ports.map((at): Intent => ({ is: "access", port: at, vid: tagOf(at), vni })),
-      ...[...where].map(([mac, at]): Intent => ({ is: "mac", vni, mac, at })),
+      ...[...where].map(([mac, known]): Intent => ({ is: "mac", vni, mac, ...known })),
     ];
   }
 }

@@ -28,6 +28,7 @@ test("H1: a station that asks with a null VID is lent a tag, when the dataplane 
     vni: vniOf(red),
     mac: a,
     at: { is: "local", port: "swp1", vid: 2 },
+    vnic: vnicOf("vm1"),
   });
 });
 

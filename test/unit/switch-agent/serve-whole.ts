@@ -1,5 +1,12 @@
-import type { IpPrefix, Mac, NveId, VnId } from "@nve/protocol-spec";
-import type { Intent, NveCore, Place, PortTag } from "@nve/switch-agent/nve";
+import { type IpPrefix, type Mac, type NveId, Uuid, type VnId } from "@nve/protocol-spec";
+import type {
+  AccessRules,
+  Intent,
+  MacIntent,
+  NveCore,
+  Place,
+  PortTag,
+} from "@nve/switch-agent/nve";
 import { placeKey } from "@nve/switch-agent/nve";
 
 type Local = {
@@ -8,7 +15,7 @@ type Local = {
   asker: { station?: Mac; authenticated?: true };
   suspended: boolean;
   at: Place & { is: "local"; vid: PortTag };
-  rules: object;
+  rules: AccessRules;
   up: boolean;
   order: number;
   macs: ReadonlyMap<Mac, ReadonlySet<IpPrefix>>;
@@ -67,7 +74,7 @@ function localsOf(core: NveCore, vn: VnId): Local[] {
 type Here = { owners: ReadonlyMap<Mac, Local>; places: ReadonlyMap<string, Local> };
 
 function intentsOf(
-  { fdb, gleaned }: NveCore,
+  { fdb, gleaned, infos }: NveCore,
   { vn, vni }: { vn: VnId; vni: Intent["vni"] },
   locals: readonly Local[],
   { owners, places }: Here,
@@ -85,12 +92,38 @@ function intentsOf(
   for (const { mac, vtep } of fdb.remotes(vn).values()) macs.set(mac, { is: "remote", vtep });
   for (const [mac, { at, up }] of owners) if (up || !fdb.remotes(vn).has(mac)) macs.set(mac, at);
   return [
-    { is: "vn", vni, flood, floodUnknown: !nva || !fdb.complete(vn) || isSilent },
+    { is: "vn", vni, flood, floodUnknown: !nva || !fdb.complete(vn) || isSilent, ...infos.rules },
     ...[...places.values()].map(
       ({ at: { port, vid }, rules }): Intent => ({ is: "access", port, vid, vni, ...rules }),
     ),
-    ...[...macs].map(([mac, at]): Intent => ({ is: "mac", vni, mac, at })),
+    ...[...macs].map(([mac, at]): MacIntent => {
+      const ips = ipsOf({ fdb, gleaned, infos }, vn, mac, at, { owners, places });
+      const vnic =
+        at.is === "local" ? (owners.get(mac) ?? places.get(placeKey(at)))?.vnic : undefined;
+      return {
+        ...{ is: "mac", vni, mac, at },
+        ...(ips.length > 0 && { ips: [...ips].sort() }),
+        ...(vnic !== undefined && { vnic: Uuid(vnic) }),
+      };
+    }),
   ];
+}
+
+/** Of a MAC elsewhere where they are answered for; of one here also where they are checked, and then those said alone. */
+function ipsOf(
+  { fdb, gleaned, infos }: Pick<NveCore, "fdb" | "gleaned" | "infos">,
+  vn: VnId,
+  mac: Mac,
+  at: Place,
+  { owners, places }: Here,
+): readonly IpPrefix[] {
+  const { answer } = infos.rules;
+  if (at.is === "remote") return answer ? (fdb.remotes(vn).get(mac)?.ips ?? []) : [];
+  const { macs, rules } = owners.get(mac) ?? places.get(placeKey(at)) ?? {};
+  const said = [...(macs?.get(mac) ?? [])];
+  const seen = [...(gleaned.of(vn).get(mac)?.ips.keys() ?? [])];
+  if (rules?.checkIps) return said;
+  return answer ? (said.length > 0 ? said : seen) : [];
 }
 
 function claimsOf({ gleaned }: NveCore, vn: VnId, { owners, places }: Here) {

@@ -51,6 +51,7 @@ const happened = fc.oneof(
       macs: some(macs),
       withdrawn: some(macs),
       at: one(nves),
+      ips: some(ips),
       members: some(nves),
       left: some(nves),
     }),
@@ -82,7 +83,10 @@ class Followed {
   readonly core = new NveCore(
     ports.map((name) => ({
       ...{ name, tags: allTags, maxVnics: 4096 },
-      rules: name === "swp3" ? {} : { glean: true as const },
+      rules:
+        name === "swp3"
+          ? { checkSource: true as const, checkIps: true as const }
+          : { glean: true as const },
     })),
   );
   readonly applied = new Map<string, Intent>();
@@ -164,8 +168,8 @@ function eventOf(nve: Followed, event: Happened): NveEvent | undefined {
     case "addresses":
       return { on: "addresses", vsi: event.who.vsi, addresses: event.ips.map((ip) => ({ ip })) };
     case "remote": {
-      const { vn, macs, withdrawn, at, members, left } = event;
-      const mappings = macs.map((mac) => ({ mac, ips: [], ...at }));
+      const { vn, macs, withdrawn, at, ips, members, left } = event;
+      const mappings = macs.map((mac) => ({ mac, ips, ...at }));
       const membersLeft = left.map(({ nve }) => nve);
       return { on: "remote", change: { vn, mappings, withdrawn, members, membersLeft } };
     }
@@ -209,9 +213,10 @@ function check(nve: Followed): void {
   expect(nve.watched, "watched").toEqual(new Set(nve.core.watched()));
 }
 
-/** With the NVA there, which has told all of the VNs that a first VSI is in: nothing unknown is flooded. */
-function begun(): Followed {
+/** @param answer P12: of MACs elsewhere the IPs matter too. With the NVA there, which has told all of the VNs that a first VSI is in: nothing unknown is flooded. */
+function begun(answer: boolean): Followed {
   const nve = new Followed();
+  if (answer) nve.core.infos.rules = { answer, floodLimit: { perSecond: 1, burst: 2 } };
   const [who] = vsis;
   if (who === undefined) throw new Error("no VSI");
   const mode = "associate";
@@ -230,8 +235,8 @@ function begun(): Followed {
 test("P4, P8, H17, H20: what is computed of a change alone is what comes of computing all", () => {
   const step = fc.record({ event: happened, more: fc.boolean(), fault: fc.boolean() });
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const nve = begun();
+    fc.property(fc.boolean(), fc.array(step, { maxLength: 40 }), (answer, steps) => {
+      const nve = begun(answer);
       for (const { event, more, fault } of steps) {
         const next = eventOf(nve, event);
         if (next === undefined) continue;
