@@ -10,7 +10,6 @@ import {
   type Vni,
 } from "@nve/protocol-spec";
 import { type KernelPlace, placeFlag, placeType } from "./maps.ts";
-import { macOfNumber } from "./record.ts";
 
 type NeighbourKey = { vni: number; ip: IpAddress };
 type Neighbour = { mac: Mac; zero: number };
@@ -34,13 +33,13 @@ export const addressMaps = (object: BpfObject): AddressMaps => ({
 
 export type Ips = readonly IpPrefix[];
 /** What a MAC is to have; those at a place here may use no others. */
-export type IpsOf = { vni: Vni; mac: number; ips: Ips; here: boolean };
+export type IpsOf = { vni: Vni; mac: Mac; ips: Ips; here: boolean };
 
 type VnIps = {
-  here: Map<number, Ips>;
-  elsewhere: Map<number, Ips>;
+  here: Map<Mac, Ips>;
+  elsewhere: Map<Mac, Ips>;
   /** Which MAC has it, or MACs: then nobody is answered for it. */
-  holders: Map<IpAddress, number | readonly number[]>;
+  holders: Map<IpAddress, Mac | readonly Mac[]>;
 };
 
 const none: Ips = [];
@@ -57,7 +56,7 @@ export class Addresses {
     this.#maps = maps;
   }
 
-  of(vni: Vni, mac: number): Ips {
+  of(vni: Vni, mac: Mac): Ips {
     const vn = this.#vns.get(vni);
     return vn?.here.get(mac) ?? vn?.elsewhere.get(mac) ?? none;
   }
@@ -77,10 +76,10 @@ export class Addresses {
         ips.filter(isSingle).flatMap((ip) => (this.#holds(vni, ip, mac) ? [{ vni, ip, mac }] : [])),
       );
       for (const { vni, mac, ips } of all.filter(({ here }) => here)) {
-        const named = { vni, mac: macOfNumber(mac), zero: 0 };
+        const named = { vni, mac, zero: 0 };
         for (const ip of ips) {
           if (isSingle(ip)) sources.push([{ ...named, ip }, 1]);
-          else nets.push([netKey(vni, named.mac, ip), 1]);
+          else nets.push([netKey(vni, mac, ip), 1]);
         }
       }
       if (sources.length > 0) this.#maps.sources.setAll(sources);
@@ -126,17 +125,16 @@ export class Addresses {
       const isKept = keep.includes(ip);
       if (!isKept && isSingle(ip)) this.#drops(vni, ip, mac);
       if (!here || (isKept && staysHere)) continue;
-      const name = macOfNumber(mac);
-      if (isSingle(ip)) this.#maps.sources.delete({ vni, mac: name, zero: 0, ip });
-      else this.#maps.sourceNets.delete(netKey(vni, name, ip));
+      if (isSingle(ip)) this.#maps.sources.delete({ vni, mac, zero: 0, ip });
+      else this.#maps.sourceNets.delete(netKey(vni, mac, ip));
     }
   }
 
-  #isHere(vni: Vni, mac: number): boolean {
+  #isHere(vni: Vni, mac: Mac): boolean {
     return this.#vns.get(vni)?.here.has(mac) === true;
   }
 
-  #put(vni: Vni, mac: number, ips: Ips, here: boolean): void {
+  #put(vni: Vni, mac: Mac, ips: Ips, here: boolean): void {
     const vn = this.#vn(vni);
     vn.here.delete(mac);
     vn.elsewhere.delete(mac);
@@ -145,27 +143,27 @@ export class Addresses {
   }
 
   /** @returns whether it is the only one, and is so since now */
-  #holds(vni: Vni, ip: IpAddress, mac: number): boolean {
+  #holds(vni: Vni, ip: IpAddress, mac: Mac): boolean {
     const { holders } = this.#vn(vni);
     const was = holders.get(ip);
     if (was === undefined) {
       holders.set(ip, mac);
       return true;
     }
-    if (was === mac || (typeof was !== "number" && was.includes(mac))) return false;
-    holders.set(ip, typeof was === "number" ? [was, mac] : [...was, mac]);
+    if (was === mac || (typeof was !== "string" && was.includes(mac))) return false;
+    holders.set(ip, typeof was === "string" ? [was, mac] : [...was, mac]);
     this.#maps.neighbours.delete({ vni, ip });
     return false;
   }
 
-  #drops(vni: Vni, ip: IpAddress, mac: number): void {
+  #drops(vni: Vni, ip: IpAddress, mac: Mac): void {
     const { holders } = this.#vn(vni);
     const was = holders.get(ip);
     if (was === mac) {
       holders.delete(ip);
       this.#maps.neighbours.delete({ vni, ip });
     }
-    if (was === undefined || typeof was === "number") return;
+    if (was === undefined || typeof was === "string") return;
     const left = was.filter((one) => one !== mac);
     const [only] = left;
     if (only === undefined || left.length > 1) {
@@ -185,10 +183,10 @@ export class Addresses {
   }
 }
 
-const neighbour = ({ vni, ip, mac }: { vni: Vni; ip: IpAddress; mac: number }) =>
+const neighbour = ({ vni, ip, mac }: { vni: Vni; ip: IpAddress; mac: Mac }) =>
   [
     { vni, ip },
-    { mac: macOfNumber(mac), zero: 0 },
+    { mac, zero: 0 },
   ] as const;
 
 /** The bits of VNI and MAC count always: 96; an IPv4 address stands in the last 32 of 128. */

@@ -1,4 +1,4 @@
-import type { IpAddress, Vni } from "@nve/protocol-spec";
+import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
 import {
   type AccessIntent,
   type AccessRules,
@@ -41,7 +41,8 @@ type Surroundings = {
   later(task: () => void): void;
 };
 
-type MacChange = IpsOf & { id: PlaceId };
+/** `n`: the MAC as a number. */
+type MacChange = IpsOf & { n: number; id: PlaceId };
 
 /**
  * Keeps the kernel's maps in step with the record. Always insert or overwrite first and delete last, so that no
@@ -118,10 +119,10 @@ export class Forwarding {
     }
     this.#addresses.settle(news);
     this.#disbelieve(
-      news.flatMap(({ vni, mac, id }) => {
+      news.flatMap(({ vni, n, id }) => {
         const { macs } = this.#record.vn(vni);
-        const was = macs.get(mac);
-        macs.set(mac, id);
+        const was = macs.get(n);
+        macs.set(n, id);
         return was === undefined ? [] : [{ vni, id: was }];
       }),
     );
@@ -136,7 +137,7 @@ export class Forwarding {
         this.#removeAccess(intent.port, intent.vid);
         break;
       case "mac":
-        this.#removeMac(intent.vni, numberOfMac(intent.mac));
+        this.#removeMac(intent.vni, intent.mac);
         break;
     }
   }
@@ -147,8 +148,9 @@ export class Forwarding {
     const tags = this.#record.access.get(port) ?? new Map<PortTag, AccessRecord>();
     for (const [vid, access] of tags) this.#writeAccess(ifindex, vid, access);
     for (const [vni, vn] of this.#record.vns) {
-      for (const [mac, id] of vn.macs) {
+      for (const [n, id] of vn.macs) {
         if (!this.#isAt(id, port)) continue;
+        const mac = macOfNumber(n);
         const ips = this.#addresses.of(vni, mac);
         this.#maps.fdb.set(fdbKey({ vni, mac }), this.#macPlace({ id, ips }));
       }
@@ -207,23 +209,23 @@ export class Forwarding {
     return leases | unknown | answers | (floodLimit ? vnFlag.floodLimit : 0);
   }
 
-  #removeMac(vni: Vni, mac: number): void {
+  #removeMac(vni: Vni, mac: Mac): void {
     const vn = this.#record.vns.get(vni);
-    const id = vn?.macs.get(mac);
+    const id = vn?.macs.get(numberOfMac(mac));
     if (vn === undefined || id === undefined) return;
     this.#maps.fdb.delete(fdbKey({ vni, mac }));
-    vn.macs.delete(mac);
+    vn.macs.delete(numberOfMac(mac));
     this.#addresses.settle([{ vni, mac, ips: [], here: false }]);
     this.#withPeers(vni, [], [id], () => {});
   }
 
   #changeOf({ vni, mac, at, ips = [] }: MacIntent): MacChange {
-    return { vni, mac: numberOfMac(mac), id: this.#id(at), ips, here: at.is === "local" };
+    return { vni, mac, n: numberOfMac(mac), id: this.#id(at), ips, here: at.is === "local" };
   }
 
   #isSo(change: MacChange): boolean {
-    const { vni, mac, id } = change;
-    return this.#record.vns.get(vni)?.macs.get(mac) === id && this.#addresses.isSo(change);
+    const { vni, n, id } = change;
+    return this.#record.vns.get(vni)?.macs.get(n) === id && this.#addresses.isSo(change);
   }
 
   #macPlace({ id, ips }: Pick<MacChange, "id" | "ips">): KernelPlace {
@@ -373,11 +375,7 @@ const flagsOf = ({ checkSource, checkIps, floodLimit, glean }: AccessRules): num
   (floodLimit ? accessFlag.floodLimit : 0) |
   (glean ? accessFlag.glean : 0);
 
-const fdbKey = ({ vni, mac }: { vni: Vni; mac: number }) => ({
-  vni,
-  mac: macOfNumber(mac),
-  zero: 0,
-});
+const fdbKey = ({ vni, mac }: { vni: Vni; mac: Mac }) => ({ vni, mac, zero: 0 });
 
 /** Local copies go out before the frame carries a tunnel's metadata. */
 const localFirst = (a: KernelPlace, b: KernelPlace): number => a.type - b.type;
