@@ -77,9 +77,13 @@ export class FdMap<K, V> implements BpfMap<K, V> {
     const values = slot(this.#value.layout, size);
     for (let from = 0; from < all.length; from += batch) {
       const part = all.slice(from, from + batch);
+      const written = new Map<V, number>();
       for (const [n, [key, value]] of part.entries()) {
         keys.write(n, key);
-        values.write(n, value);
+        const same = written.get(value);
+        if (same !== undefined) values.copy(same, n);
+        else values.write(n, value);
+        if (same === undefined) written.set(value, n);
       }
       const count = Uint32Array.of(part.length);
       const code = this.#lib.updateBatch(this.#fd, keys.octets, values.octets, count, null);
@@ -242,6 +246,7 @@ type Slot<T> = {
   readonly layout: Layout<T>;
   readonly octets: Uint8Array;
   write(i: number, value: T): void;
+  copy(from: number, to: number): void;
   read(i: number): T;
 };
 
@@ -252,6 +257,8 @@ function slot<T>(layout: Layout<T>, n: number): Slot<T> {
     layout,
     octets,
     write: (i, value) => layout.write(view, i * layout.size, value),
+    copy: (from, to) =>
+      octets.copyWithin(to * layout.size, from * layout.size, (from + 1) * layout.size),
     read: (i) => layout.read(view, i * layout.size),
   };
 }

@@ -6,6 +6,7 @@ import {
   intentKey,
   type MacIntent,
   type Place,
+  type RemotePlace,
   sameVnRules,
   type VnIntent,
 } from "../../nve/intents.ts";
@@ -56,6 +57,8 @@ export class Forwarding {
   readonly #limits: Limits;
   /** Of the last flood list written; never one that a list still awaiting deletion has. */
   #generation = 0;
+  /** Places behind the overlay as the kernel has them: the way to a VTEP has its number for good. */
+  readonly #remotes = new Map<PlaceId, KernelPlace>();
 
   constructor(maps: TorMaps, record: IntentRecord, around: Surroundings) {
     this.#maps = maps;
@@ -87,6 +90,20 @@ export class Forwarding {
     for (const [, { generation }] of this.#maps.vns.entries()) {
       this.#generation = Math.max(this.#generation, generation);
     }
+    const macs = intents.filter((intent) => intent.is === "mac");
+    const refused = this.#each(intents.filter(({ is }) => is !== "mac"));
+    for (let at = 0; at < macs.length; at += SOME) {
+      const some = macs.slice(at, at + SOME);
+      try {
+        this.ensureMacs(some);
+      } catch {
+        refused.push(...this.#each(some));
+      }
+    }
+    return refused;
+  }
+
+  #each(intents: readonly Intent[]): string[] {
     return intents.flatMap((intent) => {
       try {
         this.ensure(intent);
@@ -354,9 +371,17 @@ export class Forwarding {
   /** undefined: its port is absent. */
   #kernelPlace(id: PlaceId): KernelPlace | undefined {
     const place = this.#record.place(id);
-    if (place.is === "remote") return remotePlace(place, this.#around.nextHop(place.vtep));
+    if (place.is === "remote") return this.#remotePlace(id, place);
     const ifindex = this.#around.indexOf(place.port);
     return ifindex === undefined ? undefined : localPlace(ifindex, place.vid);
+  }
+
+  #remotePlace(id: PlaceId, place: RemotePlace): KernelPlace {
+    const known = this.#remotes.get(id);
+    if (known !== undefined) return known;
+    const made = remotePlace(place, this.#around.nextHop(place.vtep));
+    this.#remotes.set(id, made);
+    return made;
   }
 
   #isAt(id: PlaceId, port: string): boolean {
@@ -364,6 +389,9 @@ export class Forwarding {
     return place.is === "local" && place.port === port;
   }
 }
+
+/** MACs that are taken over at a time. */
+const SOME = 10_000;
 
 const noRules = { rules: 0, ruleCount: 0, mtu: 0 };
 

@@ -1,4 +1,4 @@
-import { Mac, type Vni } from "@nve/protocol-spec";
+import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
 import {
   type AccessRules,
   type Intent,
@@ -21,9 +21,20 @@ export class IntentRecord {
   readonly asking = new Set<Vni>();
   readonly #places: Place[] = [];
   readonly #ids = new Map<string, PlaceId>();
+  /** Those of other NVEs in VXLAN: nearly all MACs are there. */
+  readonly #vteps = new Map<IpAddress, PlaceId>();
 
   /** Ports, tags and VTEPs are bounded, so a place's number is never taken back. */
   idOf(place: Place): PlaceId {
+    const isPlain = place.is === "remote" && place.encapsulation === undefined;
+    const plain = isPlain ? this.#vteps.get(place.vtep) : undefined;
+    if (plain !== undefined) return plain;
+    const id = this.#idOf(place);
+    if (isPlain) this.#vteps.set(place.vtep, id);
+    return id;
+  }
+
+  #idOf(place: Place): PlaceId {
     const key = placeKey(place);
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
@@ -84,12 +95,20 @@ export type VnRecord = {
 };
 
 /** 48 bits fit a number exactly. */
-export const numberOfMac = (mac: Mac): number => Number.parseInt(mac.replaceAll(":", ""), 16);
+export function numberOfMac(mac: Mac): number {
+  let n = 0;
+  for (let at = 0; at < 17; at += 3) {
+    n = n * 256 + digit(mac.charCodeAt(at)) * 16 + digit(mac.charCodeAt(at + 1));
+  }
+  return n;
+}
 
-export const macOfNumber = (n: number): Mac =>
-  Mac(
-    n
-      .toString(16)
-      .padStart(12, "0")
-      .replace(/(..)(?!$)/g, "$1:"),
-  );
+export function macOfNumber(n: number): Mac {
+  const [high, low] = [Math.floor(n / 2 ** 24), n % 2 ** 24];
+  return `${three(high)}:${three(low)}` as Mac;
+}
+
+const digit = (code: number): number => (code < 58 ? code - 48 : code - 87);
+const pairs = Array.from({ length: 256 }, (_, n) => n.toString(16).padStart(2, "0"));
+const three = (n: number): string =>
+  `${pairs[n >> 16]}:${pairs[(n >> 8) & 0xff]}:${pairs[n & 0xff]}`;
