@@ -1,9 +1,10 @@
 import type { EdgePeer } from "@nve/linux";
-import { NotFound, type Service, unary } from "@nve/program";
+import { NotFound, Refused, type Service, unary } from "@nve/program";
 import { portStatusOf, type Station } from "@nve/program/edge-status";
 import { type EvbAgreed, textOf, VnId } from "@nve/protocol-spec";
 import {
   type CountersResponse,
+  type DataplaneTable,
   type FdbEntry,
   type PortStatus,
   type Refusal,
@@ -35,12 +36,20 @@ export type Controlled = {
   ports(): PortStatus[];
   /** Of an NVE on a switch. */
   statics?: StaticPorts;
+  /** Ends the agent; with "remove" frames stop, too. */
+  stop?(how: "remove" | undefined): void;
 };
 
 /** The local control API (agent.proto). Who asks early waits. */
-export const controlService = (started: Promise<SwitchAgent>): Service =>
+export const controlService = (
+  started: Promise<SwitchAgent>,
+  stop: Controlled["stop"] = undefined,
+): Service =>
   nveService(
-    started.then((agent) => ({ nve: agent, ports: () => portsOf(agent), statics: agent.statics })),
+    started.then((agent) => {
+      const parts = { nve: agent, ports: () => portsOf(agent), statics: agent.statics };
+      return stop === undefined ? parts : { ...parts, stop };
+    }),
   );
 
 /** The same of an NVE wherever it runs (A8). */
@@ -58,6 +67,13 @@ export function nveService(started: Promise<Controlled>): Service {
     listFdb: about((nve, { vnId }: { vnId: number }) => ({ entries: fdb(nve, vnId) })),
     listRefusals: about((nve) => ({ refusals: refusals(nve) })),
     counters: about(counters),
+    listTables: about((nve) => ({ tables: tables(nve) })),
+    stop: unary(async ({ remove }: { remove: boolean }) => {
+      const { stop } = await started;
+      if (stop === undefined) throw new Refused("this agent is ended by a signal alone");
+      setImmediate(() => stop(remove ? "remove" : undefined)); // the answer goes first
+      return {};
+    }),
     ...bindings,
   };
   return { definition: SwitchAgentService, implementation };
@@ -235,6 +251,16 @@ const refusals = (nve: Nve): Refusal[] =>
 
 const counted = (counts: Readonly<Record<string, number>>) =>
   Object.fromEntries(Object.entries(counts).map(([what, n]) => [what, BigInt(n)]));
+
+const tables = (nve: Nve): DataplaneTable[] =>
+  (nve.dataplane.tables?.() ?? []).map(({ name, entries, size, octets, memory, refused }) => ({
+    name,
+    entries: BigInt(entries),
+    size: BigInt(size),
+    octets,
+    memory: BigInt(memory ?? 0),
+    refused: BigInt(refused),
+  }));
 
 async function counters(nve: Nve): Promise<CountersResponse> {
   const { vns, drops } = await nve.dataplane.counters();

@@ -6,6 +6,7 @@ await runProgram(
   switchAgent({
     agent: connectAgent,
     print: (line) => process.stdout.write(`${line}\n`),
+    cleanup: async (pins) => (await import("./cleanup.ts")).cleanup(pins),
     run: async (config, link) => (await import("./run.ts")).run(config, link),
   }),
 );

@@ -39,10 +39,15 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const started = new Promise<SwitchAgent>((resolve) => {
     tellStarted = resolve;
   });
+  let tellStop: (how: "remove" | undefined) => void = () => {};
+  const stopping = new Promise<"remove" | undefined>((resolve) => {
+    tellStop = resolve;
+  });
   // First the socket: a second agent by mistake must not touch what the first has in the kernel.
-  const serving = await serve(config.socket, [controlService(started)]);
+  const serving = await serve(config.socket, [controlService(started, (how) => tellStop(how))]);
   let dataplane: Dataplane | undefined;
   let agent: SwitchAgent | undefined;
+  let keep = onStop === "keep";
   try {
     dataplane = await openEbpfDataplane({ vtep: config.vtep, ...how, pins, log });
     await linkMonitor().ready; // until then every port would count as absent
@@ -52,11 +57,12 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
     const ports = config.ports.map(({ name }) => name);
     log.info({ nve: config.nve, vtep: config.vtep, ports, socket: serving.address }, "running");
     giveMemoryBack(trimMalloc);
-    const signal = await untilSignal();
-    log.info({ signal }, "ending");
+    const why = await Promise.race([untilSignal(), stopping]);
+    if (why === "remove") keep = false;
+    log.info({ why: why ?? "stop", frames: keep ? "go on" : "stop" }, "ending");
   } finally {
     await serving.close();
-    await (agent ?? dataplane)?.close(onStop === "keep" ? "keep" : undefined);
+    await (agent ?? dataplane)?.close(keep ? "keep" : undefined);
     tls?.close();
   }
 }

@@ -177,10 +177,12 @@ test("Req-3: the link is back: its VN comes home after the set time, without a g
   expect(seen.length, "each broadcast once").toBe(new Set(seen).size);
 });
 
-test("Req-3: a switch-agent that ends says so: its VN goes at once, and home when it is there again", async ({
+test("Req-3: a switch-agent that ends for good says so: its VN goes at once, and home when it is there again", async ({
   annotate,
 }) => {
-  const near = await during(pinging("red2", "10.0.0.1", 4), () => programs.stop("tor1"));
+  const near = await during(pinging("red2", "10.0.0.1", 4), () =>
+    programs.end("tor1", "switch-agent", "stop", "--remove"),
+  );
   await annotate(JSON.stringify({ near }));
   expect(near.gapMs).toBeLessThan(1000);
   expect((await over())["tap-red1"]).toBe("associated eth1");

@@ -7,6 +7,8 @@ export class BpfError extends Error {
   readonly errno: string;
   /** libbpf's last lines, the verifier's among them. */
   readonly log: readonly string[];
+  /** The map that had no room, and how many entries it has. */
+  full?: { map: string; size: number };
 
   constructor(
     operation: string,

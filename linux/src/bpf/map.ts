@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { BpfError, errnoName } from "./error.ts";
 import type { Layout } from "./layout.ts";
 import { clearLog, type Libbpf, lastLog } from "./libbpf.ts";
@@ -9,6 +10,10 @@ import { clearLog, type Libbpf, lastLog } from "./libbpf.ts";
 export interface BpfMap<K, V> {
   readonly name: string;
   readonly maxEntries: number;
+  /** How often there was no room for an entry. */
+  readonly refused: number;
+  /** Octets that the kernel holds for it (exact since Linux 6.4, before for a full one); undefined: it does not say. */
+  memory(): number | undefined;
   /** Inserts or overwrites; a reader in the kernel sees the old value or the new one, never none. */
   set(key: K, value: V): void;
   /** 1,024 in one system call. When it throws, some of them are set. */
@@ -43,6 +48,7 @@ const CURSOR = 64;
 export class FdMap<K, V> implements BpfMap<K, V> {
   readonly name: string;
   readonly maxEntries: number;
+  refused = 0;
   readonly #fd: number;
   readonly #lib: Libbpf;
   readonly #key: Slot<K>;
@@ -151,8 +157,16 @@ export class FdMap<K, V> implements BpfMap<K, V> {
     }
   }
 
+  memory(): number | undefined {
+    const info = readFileSync(`/proc/self/fdinfo/${this.#fd}`, "utf8");
+    const octets = /^memlock:\s*(\d+)$/m.exec(info)?.[1];
+    return octets === undefined ? undefined : Number(octets);
+  }
+
   #check(what: string, code: number): void {
-    if (code < 0) throw failure(`${what} in BPF map ${this.name}`, code, this.maxEntries);
+    if (code === E2BIG) this.refused += 1;
+    if (code < 0)
+      throw failure(`${what} in BPF map ${this.name}`, code, this.name, this.maxEntries);
   }
 }
 
@@ -206,7 +220,8 @@ export class FdPerCpuMap<K, V> implements PerCpuMap<K, V> {
   }
 
   #check(what: string, code: number): void {
-    if (code < 0) throw failure(`${what} in BPF map ${this.#name}`, code, this.#maxEntries);
+    if (code < 0)
+      throw failure(`${what} in BPF map ${this.#name}`, code, this.#name, this.#maxEntries);
   }
 }
 
@@ -228,17 +243,19 @@ export class FdQueue<V> implements BpfQueue<V> {
   take(): V | undefined {
     const code = this.#lib.take(this.#fd, null, this.#value.octets);
     if (code === ENOENT) return undefined;
-    if (code < 0) throw failure(`take from BPF queue ${this.#name}`, code, this.#maxEntries);
+    if (code < 0)
+      throw failure(`take from BPF queue ${this.#name}`, code, this.#name, this.#maxEntries);
     return this.#value.read(0);
   }
 }
 
-function failure(what: string, code: number, maxEntries: number): BpfError {
+function failure(what: string, code: number, map: string, size: number): BpfError {
   const log = lastLog();
   clearLog();
-  return code === E2BIG
-    ? new BpfError(what, "E2BIG", [`the map is full: it holds ${maxEntries} entries`])
-    : new BpfError(what, errnoName(code), log);
+  if (code !== E2BIG) return new BpfError(what, errnoName(code), log);
+  const error = new BpfError(what, "E2BIG", [`the map is full: it holds ${size} entries`]);
+  error.full = { map, size };
+  return error;
 }
 
 /** `n` values of one layout next to each other in memory that the kernel reads and writes. */

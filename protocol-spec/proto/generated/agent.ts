@@ -263,7 +263,7 @@ export interface SwitchStatus {
   nvaRevision: bigint;
   /** driver */
   dataplane: string;
-  /** "in sync", "applying", or the fault */
+  /** "in sync", "applying", "reconciling", or the fault */
   dataplaneState: string;
   ports: number;
   vns: number;
@@ -417,6 +417,35 @@ export interface Refusal {
   /** VDP error code */
   code: number;
   reason: string;
+}
+
+export interface ListTablesRequest {
+}
+
+export interface ListTablesResponse {
+  tables: DataplaneTable[];
+}
+
+/** Of the dataplane. */
+export interface DataplaneTable {
+  name: string;
+  entries: bigint;
+  /** entries at most */
+  size: bigint;
+  /** of memory, of one entry */
+  octets: number;
+  /** octets in all, with what an empty table takes; 0: not known */
+  memory: bigint;
+  /** entries for which there was no room, since the start */
+  refused: bigint;
+}
+
+export interface StopRequest {
+  /** frames stop, too, whatever the config says of it */
+  remove: boolean;
+}
+
+export interface StopResponse {
 }
 
 export interface CountersRequest {
@@ -4768,6 +4797,329 @@ export const Refusal: MessageFns<Refusal> = {
   },
 };
 
+function createBaseListTablesRequest(): ListTablesRequest {
+  return {};
+}
+
+export const ListTablesRequest: MessageFns<ListTablesRequest> = {
+  encode(_: ListTablesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTablesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTablesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListTablesRequest>): ListTablesRequest {
+    return ListTablesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListTablesRequest>): ListTablesRequest {
+    const message = createBaseListTablesRequest();
+    return message;
+  },
+};
+
+function createBaseListTablesResponse(): ListTablesResponse {
+  return { tables: [] };
+}
+
+export const ListTablesResponse: MessageFns<ListTablesResponse> = {
+  encode(message: ListTablesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.tables) {
+      DataplaneTable.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListTablesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListTablesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.tables.push(DataplaneTable.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListTablesResponse>): ListTablesResponse {
+    return ListTablesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListTablesResponse>): ListTablesResponse {
+    const message = createBaseListTablesResponse();
+    message.tables = object.tables?.map((e) => DataplaneTable.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDataplaneTable(): DataplaneTable {
+  return { name: "", entries: 0n, size: 0n, octets: 0, memory: 0n, refused: 0n };
+}
+
+export const DataplaneTable: MessageFns<DataplaneTable> = {
+  encode(message: DataplaneTable, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.entries !== 0n) {
+      if (BigInt.asUintN(64, message.entries) !== message.entries) {
+        throw new globalThis.Error("value provided for field message.entries of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.entries);
+    }
+    if (message.size !== 0n) {
+      if (BigInt.asUintN(64, message.size) !== message.size) {
+        throw new globalThis.Error("value provided for field message.size of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.size);
+    }
+    if (message.octets !== 0) {
+      writer.uint32(32).uint32(message.octets);
+    }
+    if (message.memory !== 0n) {
+      if (BigInt.asUintN(64, message.memory) !== message.memory) {
+        throw new globalThis.Error("value provided for field message.memory of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.memory);
+    }
+    if (message.refused !== 0n) {
+      if (BigInt.asUintN(64, message.refused) !== message.refused) {
+        throw new globalThis.Error("value provided for field message.refused of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.refused);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DataplaneTable {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDataplaneTable();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.entries = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.size = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.octets = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.memory = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.refused = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DataplaneTable>): DataplaneTable {
+    return DataplaneTable.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DataplaneTable>): DataplaneTable {
+    const message = createBaseDataplaneTable();
+    message.name = object.name ?? "";
+    message.entries = (object.entries !== undefined && object.entries !== null) ? BigInt(object.entries) : 0n;
+    message.size = (object.size !== undefined && object.size !== null) ? BigInt(object.size) : 0n;
+    message.octets = object.octets ?? 0;
+    message.memory = (object.memory !== undefined && object.memory !== null) ? BigInt(object.memory) : 0n;
+    message.refused = (object.refused !== undefined && object.refused !== null) ? BigInt(object.refused) : 0n;
+    return message;
+  },
+};
+
+function createBaseStopRequest(): StopRequest {
+  return { remove: false };
+}
+
+export const StopRequest: MessageFns<StopRequest> = {
+  encode(message: StopRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.remove !== false) {
+      writer.uint32(8).bool(message.remove);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.remove = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StopRequest>): StopRequest {
+    return StopRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StopRequest>): StopRequest {
+    const message = createBaseStopRequest();
+    message.remove = object.remove ?? false;
+    return message;
+  },
+};
+
+function createBaseStopResponse(): StopResponse {
+  return {};
+}
+
+export const StopResponse: MessageFns<StopResponse> = {
+  encode(_: StopResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StopResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStopResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StopResponse>): StopResponse {
+    return StopResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<StopResponse>): StopResponse {
+    const message = createBaseStopResponse();
+    return message;
+  },
+};
+
 function createBaseCountersRequest(): CountersRequest {
   return {};
 }
@@ -5433,6 +5785,25 @@ export const SwitchAgentService = {
     responseSerialize: (value: CountersResponse): Buffer => Buffer.from(CountersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CountersResponse => CountersResponse.decode(value),
   },
+  listTables: {
+    path: "/split_nve.v1.SwitchAgent/ListTables" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListTablesRequest): Buffer => Buffer.from(ListTablesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListTablesRequest => ListTablesRequest.decode(value),
+    responseSerialize: (value: ListTablesResponse): Buffer => Buffer.from(ListTablesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListTablesResponse => ListTablesResponse.decode(value),
+  },
+  /** Ends the agent. Answered before it does. */
+  stop: {
+    path: "/split_nve.v1.SwitchAgent/Stop" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StopRequest): Buffer => Buffer.from(StopRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StopRequest => StopRequest.decode(value),
+    responseSerialize: (value: StopResponse): Buffer => Buffer.from(StopResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StopResponse => StopResponse.decode(value),
+  },
   /** A port, or port and VLAN, bound to a VN by the administrator (A11). The port must be one without protocol. */
   bindPort: {
     path: "/split_nve.v1.SwitchAgent/BindPort" as const,
@@ -5472,6 +5843,9 @@ export interface SwitchAgentServer extends UntypedServiceImplementation {
   listFdb: handleUnaryCall<ListFdbRequest, ListFdbResponse>;
   listRefusals: handleUnaryCall<ListRefusalsRequest, ListRefusalsResponse>;
   counters: handleUnaryCall<CountersRequest, CountersResponse>;
+  listTables: handleUnaryCall<ListTablesRequest, ListTablesResponse>;
+  /** Ends the agent. Answered before it does. */
+  stop: handleUnaryCall<StopRequest, StopResponse>;
   /** A port, or port and VLAN, bound to a VN by the administrator (A11). The port must be one without protocol. */
   bindPort: handleUnaryCall<BindPortRequest, StaticBinding>;
   unbindPort: handleUnaryCall<UnbindPortRequest, UnbindPortResponse>;
@@ -5583,6 +5957,34 @@ export interface SwitchAgentClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CountersResponse) => void,
+  ): ClientUnaryCall;
+  listTables(
+    request: ListTablesRequest,
+    callback: (error: ServiceError | null, response: ListTablesResponse) => void,
+  ): ClientUnaryCall;
+  listTables(
+    request: ListTablesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListTablesResponse) => void,
+  ): ClientUnaryCall;
+  listTables(
+    request: ListTablesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListTablesResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends the agent. Answered before it does. */
+  stop(request: StopRequest, callback: (error: ServiceError | null, response: StopResponse) => void): ClientUnaryCall;
+  stop(
+    request: StopRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StopResponse) => void,
+  ): ClientUnaryCall;
+  stop(
+    request: StopRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StopResponse) => void,
   ): ClientUnaryCall;
   /** A port, or port and VLAN, bound to a VN by the administrator (A11). The port must be one without protocol. */
   bindPort(

@@ -17,6 +17,10 @@ export async function connectAgent(socket: string): Promise<AgentClient> {
     fdb: async (vnId) => (await call(client, client.listFdb, { vnId }, TIMEOUT_MS)).entries,
     refusals: async () => (await call(client, client.listRefusals, {}, TIMEOUT_MS)).refusals,
     counters: () => call(client, client.counters, {}, TIMEOUT_MS),
+    tables: async () => (await call(client, client.listTables, {}, TIMEOUT_MS)).tables,
+    stop: async (remove) => {
+      await call(client, client.stop, { remove }, TIMEOUT_MS);
+    },
     bind: (request) => call(client, client.bindPort, request, TIMEOUT_MS),
     unbind: async (port, tag) => {
       await call(client, client.unbindPort, { port, tag }, TIMEOUT_MS);

@@ -10,6 +10,7 @@ import { argument } from "@nve/program/program";
 import { VnId } from "@nve/protocol-spec/ids";
 import type {
   CountersResponse,
+  DataplaneTable,
   FdbEntry,
   Neighbor,
   PortStatus,
@@ -70,6 +71,9 @@ export function showCommand(world: World): Command {
   );
   table("refusals", "the last 100 requests that were refused, and why", async (agent, out) =>
     show(await agent.refusals(), REFUSAL, out, "nothing was refused"),
+  );
+  table("tables", "how full the dataplane's tables are", async (agent, out) =>
+    show(await agent.tables(), TABLE, out, "this dataplane has no tables"),
   );
   table("counters", "frames by VN, drops by reason, and what each port heard and sent", counters);
   fdbCommand(world, command);
@@ -267,6 +271,15 @@ const REFUSAL: readonly Column<Refusal>[] = [
   { head: "VN", of: ({ vnId }) => (vnId === 0 ? "" : vnId) },
   { head: "CODE", of: ({ code }) => code },
   { head: "REASON", of: ({ reason }) => reason },
+];
+
+const TABLE: readonly Column<DataplaneTable>[] = [
+  { head: "TABLE", of: ({ name }) => name },
+  { head: "ENTRIES", of: ({ entries }) => Number(entries) },
+  { head: "SIZE", of: ({ size }) => Number(size) },
+  { head: "OCTETS-EACH", of: ({ octets }) => octets },
+  { head: "MEMORY", of: ({ memory }) => (memory === 0n ? "" : Number(memory)) },
+  { head: "REFUSED", of: ({ refused }) => Number(refused) },
 ];
 
 const FRAMES: readonly Column<VnCounters>[] = [

@@ -6,6 +6,7 @@ import { version } from "../version.ts";
 import { bindCommand, unbindCommand } from "./bind.ts";
 import { showCommand } from "./show.ts";
 import { statusCommand } from "./status.ts";
+import { cleanupCommand, stopCommand } from "./stop.ts";
 import type { World } from "./world.ts";
 
 /** The command line. What it talks to and where it prints come from outside, so that a test is: an argv, lines. */
@@ -35,6 +36,8 @@ export function switchAgent(world: World): Command {
   program.addCommand(showCommand(world));
   program.addCommand(bindCommand(world));
   program.addCommand(unbindCommand(world));
+  program.addCommand(stopCommand(world));
+  program.addCommand(cleanupCommand(world));
   program.addCommand(doctorCommand(features, world.print));
   program.addCommand(keyCommand(world.print));
   return program;

@@ -2,6 +2,7 @@ import type { Output } from "@nve/program/output";
 import type {
   BindPortRequest,
   CountersResponse,
+  DataplaneTable,
   FdbEntry,
   PortStatus,
   Refusal,
@@ -22,6 +23,8 @@ export interface AgentClient {
   fdb(vnId: number): Promise<readonly FdbEntry[]>;
   refusals(): Promise<readonly Refusal[]>;
   counters(): Promise<CountersResponse>;
+  tables(): Promise<readonly DataplaneTable[]>;
+  stop(remove: boolean): Promise<void>;
   bind(request: BindPortRequest): Promise<StaticBinding>;
   /** @param tag 0: of the untagged frames */
   unbind(port: string, tag: number): Promise<void>;
@@ -34,6 +37,8 @@ export type World = {
   agent(socket: string): Promise<AgentClient>;
   print(line: string): void;
   run(config: string, link?: "packet" | "pcap"): Promise<void>;
+  /** Takes away what an agent that does not run left. @returns what that was */
+  cleanup(pins: string | undefined): Promise<readonly string[]>;
 };
 
 /** One question to the agent, and the outcome printed as the options say. */

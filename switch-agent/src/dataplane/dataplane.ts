@@ -58,5 +58,15 @@ export type DataplaneCounters = {
   drops: Readonly<Record<string, number>>;
 };
 
-/** `entries` of `size` at the most; `octets`: of memory that one takes, measured, with what goes with it. */
-export type DataplaneTable = { name: string; entries: number; size: number; octets: number };
+/**
+ * `entries` of `size` at the most; `octets`: of memory that one takes; `memory`: octets of all, where that is known;
+ * `refused`: how many there was no room for.
+ */
+export type DataplaneTable = {
+  name: string;
+  entries: number;
+  size: number;
+  octets: number;
+  memory?: number;
+  refused: number;
+};

@@ -18,7 +18,7 @@ import {
 } from "@nve/switch-agent/nve";
 import { Applier } from "../applier.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
-import { DataplaneError } from "../dataplane/error.ts";
+import { DataplaneError, saidOfFull } from "../dataplane/error.ts";
 import { Gleaning } from "../gleaning.ts";
 import type { Nva, NvaWiring } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
@@ -336,7 +336,8 @@ export class Nve {
     } catch (error) {
       const failed = owners.filter(({ vsi }) => this.#isConcerned(vsi, error));
       took = owners.filter((owner) => !failed.includes(owner));
-      for (const owner of failed) this.feed({ on: "unapplied", ...owner, reason: reasonOf(error) });
+      const why = { reason: reasonOf(error), ...saidOfFull(error) };
+      for (const owner of failed) this.feed({ on: "unapplied", ...owner, ...why });
     }
     for (const owners of this.#byPort(took)) {
       void this.#synced(owners.map(({ vsi }) => vsi)).then(() => {

@@ -261,7 +261,7 @@ export class NveCore {
     if (vsi?.pending?.is !== "applying" || vsi.pending.serial !== event.serial) return;
     const ask = vsi.granted?.ask ?? vsi.ask;
     this.#restore(vsi, vsi.pending.older);
-    const reason = "the dataplane did not take it";
+    const reason = event.said ?? "the dataplane did not take it";
     const code = VdpError.insufficientResources;
     this.#refuse(ask, { code, hard: false, reason, detail: event.reason });
   }

@@ -10,9 +10,9 @@ export type NveEvent =
   | { on: "ask"; ask: Ask }
   /** What the NVA says, for each VN of the `admit`. */
   | { on: "verdicts"; vsi: string; serial: number; verdicts: ReadonlyMap<VnId, Verdict> }
-  /** The dataplane has (or has not) made the intents so that were given out for this VSI. */
+  /** The dataplane has (or has not) made the intents so that were given out for this VSI. `said`: to the station. */
   | { on: "applied"; vsi: string; serial: number }
-  | { on: "unapplied"; vsi: string; serial: number; reason: string }
+  | { on: "unapplied"; vsi: string; serial: number; reason: string; said?: string }
   /** The station was answered without us (resource wait): what it asked is off, the older state stays. */
   | { on: "cancel"; vsi: string }
   | { on: "addresses"; vsi: string; addresses: readonly VsiAddress[] }

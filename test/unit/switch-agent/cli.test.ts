@@ -91,6 +91,13 @@ const agent: AgentClient = {
     },
   ],
   counters: async () => ({ vns: [], drops: { "no-such-tag": 3n }, nva: {} }),
+  tables: async () => [
+    { name: "macs", entries: 3n, size: 524288n, octets: 96, memory: 8_389_000n, refused: 0n },
+    { name: "vns", entries: 1n, size: 2n, octets: 80, memory: 0n, refused: 7n },
+  ],
+  stop: async (remove) => {
+    stopped = remove;
+  },
   close: () => {},
 };
 
@@ -111,6 +118,7 @@ let bound: unknown;
 let unbound: unknown;
 let asked: number | undefined;
 let ran: unknown[] = [];
+let stopped: boolean | undefined;
 afterEach(() => {
   process.exitCode = undefined;
 });
@@ -125,6 +133,7 @@ async function linesOf(asked: AgentClient, ...argv: string[]): Promise<string[]>
     run: async (...how) => {
       ran = how;
     },
+    cleanup: async (pins) => (pins === undefined ? ["pin fdb", "interface nve-vxlan"] : []),
   });
   silence(program);
   await runProgram(program, ["node", "switch-agent", ...argv]);
@@ -304,4 +313,28 @@ test("show bindings says who bound what, and what became of it", async () => {
   ]);
   const [json = ""] = await lines("show", "bindings", "--json");
   expect(JSON.parse(json)).toEqual([binding]);
+});
+
+test("V10: how full tables are, and what there was no room for", async () => {
+  expect(await lines("show", "tables")).toEqual([
+    "TABLE  ENTRIES  SIZE    OCTETS-EACH  MEMORY   REFUSED",
+    "macs   3        524288  96           8389000  0",
+    "vns    1        2       80           -        7",
+  ]);
+});
+
+test.each([
+  [["stop"], false],
+  [["stop", "--remove"], true],
+])("%s", async (words, remove) => {
+  expect(await lines(...words)).toEqual(["it ends"]);
+  expect(stopped).toBe(remove);
+});
+
+test("what an agent left is taken away, and told", async () => {
+  expect(await lines("cleanup")).toEqual(["pin fdb", "interface nve-vxlan"]);
+  expect(await lines("cleanup", "--pins", "/mnt/bpf")).toEqual(["nothing was left"]);
+  expect(await lines("cleanup", "--json")).toEqual([
+    expect.stringContaining('"interface nve-vxlan"'),
+  ]);
 });

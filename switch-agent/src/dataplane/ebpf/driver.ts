@@ -12,8 +12,8 @@ import { type IpAddress, isIpv6, type Mac, type Vni } from "@nve/protocol-spec";
 import type { Sample } from "../../nve/glean.ts";
 import { type Intent, intentKey, type LocalPlace, type MacIntent } from "../../nve/intents.ts";
 import type { Dataplane, DataplaneCounters, DataplaneTable } from "../dataplane.ts";
-import { DataplaneError } from "../error.ts";
-import { Estate, type Pins } from "./estate.ts";
+import { DataplaneError, type Failed } from "../error.ts";
+import { Estate, handle, type Pins } from "./estate.ts";
 import { type FastPath, openFastPath } from "./fast-path.ts";
 import { Forwarding } from "./forwarding.ts";
 import { configFlag, networkOrder, type TorMaps, torMaps } from "./maps.ts";
@@ -21,7 +21,8 @@ import { readCounters, readIntents } from "./read-back.ts";
 import { IntentRecord } from "./record.ts";
 import { Samples } from "./samples.ts";
 import { sweep } from "./sweep.ts";
-import { maxEntriesOf, type TableSizes, tablesOf } from "./tables.ts";
+import { fullIn, maxEntriesOf, type TableSizes, tablesOf } from "./tables.ts";
+import { takeOver } from "./take-over.ts";
 import { openTunnelDevice, type TunnelDevice } from "./tunnel.ts";
 
 type EbpfDataplaneOptions = {
@@ -42,8 +43,8 @@ type EbpfDataplaneOptions = {
   log: Log;
 };
 
-/** Says which clsact filters are ours. */
-const handle = 0x4e5601;
+/** The tunnel device, if nobody says otherwise. */
+export const TUNNEL_DEVICE = "nve-vxlan";
 
 const objectPath = fileURLToPath(new URL("../../../build/tor.bpf.o", import.meta.url));
 
@@ -53,9 +54,9 @@ const objectPath = fileURLToPath(new URL("../../../build/tor.bpf.o", import.meta
  * @throws Refused when BPF or vxlan is not permitted, the device's name or port is taken, or another agent forwards
  */
 export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<Dataplane> {
-  const { vtep, device = "nve-vxlan", port = 4789, attach = "auto", fastPath = "auto" } = options;
+  const { vtep, device = TUNNEL_DEVICE, port = 4789, attach = "auto", fastPath = "auto" } = options;
   const { pins, log } = options;
-  const estate = permitted(() => new Estate({ pins, device, port, vtep, handle, log }));
+  const estate = permitted(() => new Estate({ pins, device, port, vtep, log }));
   let object: BpfObject | undefined;
   let tunnel: TunnelDevice | undefined;
   let overlay: Attachment | undefined;
@@ -171,7 +172,7 @@ class EbpfDataplane implements Dataplane {
   takeOver(): void {
     const { ports, maps, log } = this.#parts;
     this.#inherited = readIntents(maps, (ifindex) => ports.nameOf(ifindex));
-    const refused = this.#forwarding.takeOver(this.#inherited);
+    const refused = takeOver(this.#forwarding, this.#inherited);
     for (const reason of refused.slice(0, 3)) log.warn({ reason }, "not taken over");
     const counts = { entries: this.#inherited.length, refused: refused.length };
     log.info(counts, "taken over: frames go on as before until stations and the NVA are heard");
@@ -324,15 +325,14 @@ class EbpfDataplane implements Dataplane {
   }
 }
 
-type Failed = { intent: Intent; reason: string };
-
 function failing(intents: readonly Intent[], act: (intent: Intent) => void): readonly Failed[] {
   return intents.flatMap((intent) => {
     try {
       act(intent);
       return [];
     } catch (error) {
-      return [{ intent, reason: error instanceof Error ? error.message : String(error) }];
+      const reason = error instanceof Error ? error.message : String(error);
+      return [{ intent, reason, ...fullIn(error) }];
     }
   });
 }

@@ -9,6 +9,7 @@ import {
   interfaceName,
   interfacesWith,
   ip,
+  isBpffs,
   openBpfObject,
   openPinFolder,
   type PinFolder,
@@ -28,6 +29,9 @@ const LAYOUT = 1;
 const ROOTS = ["/sys/fs/bpf", "/run/split-nve/bpf"] as const;
 const FOLDER = "split-nve";
 
+/** Says which clsact filters are ours. */
+export const handle = 0x4e5601;
+
 /** `true`: on the bpffs that is found or mounted; or the path of one. */
 export type Pins = true | string;
 
@@ -36,8 +40,6 @@ type EstateOptions = {
   device: string;
   port: number;
   vtep: IpAddress;
-  /** Of clsact filters. */
-  handle: number;
   log: Log;
 };
 
@@ -100,8 +102,8 @@ export class Estate {
 
   /** Takes programs of an earlier run off interfaces where they are not wanted any more. */
   detachOthers(isOurs: (ifindex: number) => boolean): void {
-    for (const ifindex of interfacesWith(this.#options.handle)) {
-      if (!isOurs(ifindex)) detachLeftover(ifindex, this.#options.handle);
+    for (const ifindex of interfacesWith(handle)) {
+      if (!isOurs(ifindex)) detachLeftover(ifindex, handle);
     }
     this.folder?.detach((ifindex) => !isOurs(ifindex));
   }
@@ -137,7 +139,7 @@ export class Estate {
         "what an earlier run forwards cannot be taken over: frames stop until stations have associated again",
       );
     }
-    detachLeftovers(this.#options.handle);
+    detachLeftovers(handle);
     if (this.folder !== undefined) discard(this.folder);
   }
 }
@@ -163,10 +165,40 @@ function discard(folder: PinFolder): void {
   folder.clear();
 }
 
+/**
+ * Takes programs, maps and promiscuous flags away that an agent left in this network namespace. @returns what there was
+ * @throws Refused when one runs
+ */
+export function removeLeftovers(pins: string | undefined): string[] {
+  const roots = (pins === undefined ? ROOTS : [pins]).filter(isBpffs);
+  const folder = roots.length === 0 ? undefined : locked(() => openPinFolder(roots, FOLDER));
+  const names = folder?.names() ?? [];
+  const filtered = interfacesWith(handle).flatMap((at) => interfaceName(at) ?? []);
+  if (folder !== undefined) discard(folder);
+  detachLeftovers(handle);
+  folder?.close();
+  return [
+    ...names.map((name) => `pin ${name}`),
+    ...filtered.map((name) => `filter of interface ${name}`),
+  ];
+}
+
+function locked<T>(open: () => T): T {
+  try {
+    return open();
+  } catch (cause) {
+    if (!(cause instanceof BpfError) || !cause.operation.startsWith("lock")) throw cause;
+    throw new Refused(
+      `an agent forwards in this network namespace (${cause.operation}): stop it first, with switch-agent stop`,
+      { cause },
+    );
+  }
+}
+
 function folderOf(pins: Pins, log: Log): PinFolder | undefined {
   const roots = pins === true ? ROOTS : [pins];
   try {
-    const folder = openPinFolder(roots, FOLDER);
+    const folder = locked(() => openPinFolder(roots, FOLDER));
     if (folder.isFleeting) {
       log.warn(
         { path: folder.path },
@@ -176,12 +208,7 @@ function folderOf(pins: Pins, log: Log): PinFolder | undefined {
     }
     return folder;
   } catch (cause) {
-    if (cause instanceof BpfError && cause.operation.startsWith("lock")) {
-      throw new Refused(
-        `another agent forwards in this network namespace (${cause.operation}): stop it first`,
-        { cause },
-      );
-    }
+    if (cause instanceof Refused) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     const what = "nothing can be pinned: frames stop when this process ends";
     log.warn({ reason }, `${what}; mount -t bpf bpf ${roots[0]} makes it possible`);

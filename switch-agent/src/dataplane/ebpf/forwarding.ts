@@ -3,7 +3,6 @@ import {
   type AccessIntent,
   type AccessRules,
   type Intent,
-  intentKey,
   type MacIntent,
   type Place,
   type RemotePlace,
@@ -82,36 +81,11 @@ export class Forwarding {
     }
   }
 
-  /**
-   * What the maps have from an earlier run, into the record: written again, as it is, so that nothing changes for any
-   * frame. @returns why some of it was left out, which `sweep` takes away
-   */
-  takeOver(intents: readonly Intent[]): readonly string[] {
+  /** Lists that are in the maps from an earlier run are not written over. */
+  beginAfterLeftovers(): void {
     for (const [, { generation }] of this.#maps.vns.entries()) {
       this.#generation = Math.max(this.#generation, generation);
     }
-    const macs = intents.filter((intent) => intent.is === "mac");
-    const refused = this.#each(intents.filter(({ is }) => is !== "mac"));
-    for (let at = 0; at < macs.length; at += SOME) {
-      const some = macs.slice(at, at + SOME);
-      try {
-        this.ensureMacs(some);
-      } catch {
-        refused.push(...this.#each(some));
-      }
-    }
-    return refused;
-  }
-
-  #each(intents: readonly Intent[]): string[] {
-    return intents.flatMap((intent) => {
-      try {
-        this.ensure(intent);
-        return [];
-      } catch (error) {
-        return [`${intentKey(intent)}: ${error instanceof Error ? error.message : error}`];
-      }
-    });
   }
 
   /** As `ensure` of each, in few system calls. When it throws, each is to be ensured by itself: that tells whose fault it is. */
@@ -389,9 +363,6 @@ export class Forwarding {
     return place.is === "local" && place.port === port;
   }
 }
-
-/** MACs that are taken over at a time. */
-const SOME = 10_000;
 
 const noRules = { rules: 0, ruleCount: 0, mtu: 0 };
 

@@ -1,4 +1,6 @@
+import { BpfError } from "@nve/linux/bpf";
 import type { DataplaneTable } from "../dataplane.ts";
+import type { Failed } from "../error.ts";
 import type { TorMaps } from "./maps.ts";
 import type { IntentRecord } from "./record.ts";
 
@@ -25,13 +27,12 @@ export function maxEntriesOf(sizes: TableSizes = {}): Readonly<Record<string, nu
 
 export function tablesOf(maps: TorMaps, record: IntentRecord): DataplaneTable[] {
   const vns = [...record.vns.values()];
-  const sum = (numbers: Iterable<number>): number => [...numbers].reduce((all, n) => all + n, 0);
-  const table = (name: string, { maxEntries }: { maxEntries: number }, entries: number) => ({
-    name,
-    entries,
-    size: maxEntries,
-    octets: OCTETS[name] ?? 0,
-  });
+  const sum = (numbers: readonly number[]): number => numbers.reduce((all, n) => all + n, 0);
+  const table = (name: keyof typeof OCTETS, map: Sized, entries: number): DataplaneTable => {
+    const memory = map.memory();
+    const about = { name, entries, size: map.maxEntries, octets: OCTETS[name] };
+    return { ...about, ...(memory !== undefined && { memory }), refused: map.refused };
+  };
   return [
     table("accesses", maps.access, sum([...record.access.values()].map(({ size }) => size))),
     table("macs", maps.fdb, sum(vns.map(({ macs }) => macs.size))),
@@ -41,5 +42,27 @@ export function tablesOf(maps: TorMaps, record: IntentRecord): DataplaneTable[] 
   ];
 }
 
-/** Of kernel memory that an entry takes, measured (docs/dataplane.md). */
-const OCTETS: Readonly<Record<string, number>> = {};
+type Sized = {
+  readonly maxEntries: number;
+  readonly refused: number;
+  memory(): number | undefined;
+};
+
+/** Which table was full, if that is what went wrong. */
+export function fullIn(error: unknown): Pick<Failed, "full"> {
+  if (!(error instanceof BpfError) || error.full === undefined) return {};
+  const { map, size } = error.full;
+  return { full: { table: NAMES[map] ?? map, size } };
+}
+
+const NAMES: Readonly<Record<string, string>> = {
+  access_map: "accesses",
+  fdb: "macs",
+  vns: "vns",
+  vn_counts: "vns",
+  flood: "flood",
+  peers: "peers",
+};
+
+/** Of kernel memory that an entry takes on 64 bits: docs/dataplane.md says how it was measured. */
+const OCTETS = { accesses: 72, macs: 96, vns: 80, flood: 96, peers: 80 } as const;

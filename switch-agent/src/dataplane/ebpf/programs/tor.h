@@ -58,7 +58,7 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 enum encapsulation { VXLAN = 0, NVGRE = 1, MPLS_OVER_GRE = 2 };
 
 HASH(access_map, struct access_key, struct access_value, 262144);
-HASH(fdb, struct fdb_key, struct place, 262144);
+HASH(fdb, struct fdb_key, struct place, 524288);
 HASH(vns, __u32, struct vn_value, 65536);
 HASH(flood, struct flood_key, struct place, 262144);
 HASH(peers, struct peer_key, struct peer_value, 262144);
