@@ -1,7 +1,7 @@
 import type { EdgePeer } from "@nve/linux";
 import { NotFound, Refused, type Service, unary } from "@nve/program";
 import { portStatusOf, type Station } from "@nve/program/edge-status";
-import { type EvbAgreed, textOf, VnId } from "@nve/protocol-spec";
+import { type EvbAgreed, textOf, VnId, type Vni } from "@nve/protocol-spec";
 import {
   type CountersResponse,
   type DataplaneTable,
@@ -17,6 +17,8 @@ import {
   type VnBinding,
 } from "@nve/protocol-spec/proto/agent";
 import {
+  encapsulationFor,
+  type Member,
   notEnforced,
   ruleText,
   type Unknown,
@@ -208,7 +210,7 @@ function switchVn(nve: Nve, vn: VnId): SwitchVn {
     alias: info?.alias ?? "",
     name: info?.name ?? "",
     tags,
-    remoteNves: [...core.fdb.members(vn).values()].map(({ nve, vtep }) => `${nve} ${vtep}`),
+    remoteNves: [...core.fdb.members(vn).values()].map((member) => remoteNve(member, info?.vni)),
     localMacs: localMacs(nve, vn),
     remoteMacs: core.fdb.remotes(vn).size,
     ...learningOf(core.infos.pull(vn)),
@@ -278,4 +280,11 @@ async function counters(nve: Nve): Promise<CountersResponse> {
     drops: counted(drops),
     nva: counted(nve.nvaCounters),
   };
+}
+
+/** `tor2 192.0.2.2`, and how frames get there when it is not by VXLAN. */
+function remoteNve(member: Member, vni: Vni | undefined): string {
+  const kind = vni === undefined ? "vxlan" : encapsulationFor(member, vni);
+  const how = kind === "vxlan" ? "" : ` (${kind ?? "no encapsulation in common"})`;
+  return `${member.nve} ${member.vtep}${how}`;
 }

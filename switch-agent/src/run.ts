@@ -74,7 +74,8 @@ function openAgent(
   tls: Tls | undefined,
 ): SwitchAgent {
   const clock = systemClock;
-  const self = { nve: config.nve, vtep: config.vtep };
+  const { encapsulations } = config.dataplane;
+  const self = { nve: config.nve, vtep: config.vtep, encapsulations };
   const { addresses } = config.nva;
   return new SwitchAgent({
     config,

@@ -3,6 +3,7 @@ import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import type {
   AccessIntent,
   AccessRules,
+  Encapsulation,
   Intent,
   MacIntent,
   Place,
@@ -32,6 +33,8 @@ export type DataplaneRig = {
   /** Deletes the interface of a port; `addPort` makes it anew. */
   deletePort(port: string): void;
   addPort(port: string): void;
+  /** How frames go to other NVEs, and come from there. */
+  encapsulation: "vxlan" | Encapsulation;
   /** Own VTEP, two others of the underlay, and one that is a member of nothing. */
   vtep: IpAddress;
   a: IpAddress;
@@ -142,7 +145,7 @@ export class Bench {
 
   /** How a frame in a tunnel is told by `seen`. */
   tunnelTo(vtep: IpAddress, vni: number, what: string): string {
-    return `vxlan ${vni} to ${vtep}: ${what}`;
+    return `${this.rig.encapsulation} ${vni} to ${vtep}: ${what}`;
   }
 
   /** The reasons for which something was dropped, and how many. */

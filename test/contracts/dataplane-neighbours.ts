@@ -34,7 +34,7 @@ export function neighbours(bench: Bench): void {
     const asks = (asks: string, more: Partial<Parameters<typeof arp>[0]> = {}) =>
       bench.rig.send("p1", arp({ from: "0a", ip: "10.0.0.1", asks, ...more }));
     const flooded = (words: string) =>
-      [`p2: ${words.replace("[]", "[20]")}`, `vxlan 100 to ${bench.rig.a}: ${words}`].sort();
+      [`p2: ${words.replace("[]", "[20]")}`, bench.tunnelTo(bench.rig.a, 100, words)].sort();
 
     test("P12, H11: ARP for a MAC here or behind the overlay is answered to who asked, and goes nowhere", async () => {
       asks("10.0.0.2");

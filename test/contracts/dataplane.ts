@@ -10,6 +10,23 @@ import { neighbours } from "./dataplane-neighbours.ts";
 import { pulling } from "./dataplane-pull.ts";
 import { sources } from "./dataplane-sources.ts";
 
+/** Of the contract what other headers in the underlay can make different. */
+export function tunnelContract(name: string, make: () => Promise<DataplaneRig>): void {
+  describe(name, () => {
+    const bench = new Bench();
+    beforeAll(() => bench.setUp(make));
+    afterAll(() => bench.tearDown());
+    beforeEach(() => bench.open());
+    afterEach(() => bench.close());
+
+    unicast(bench);
+    flooding(bench);
+    isolation(bench);
+    encapsulation(bench);
+    changes(bench);
+  });
+}
+
 /** The contract of `Dataplane`: every driver passes it. */
 export function dataplaneContract(name: string, make: () => Promise<DataplaneRig>): void {
   describe(name, () => {

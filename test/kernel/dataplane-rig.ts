@@ -10,7 +10,9 @@ import {
   readFrame,
   uint,
 } from "@nve/protocol-spec";
+import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
+import type { Encapsulation, Intent, Place } from "@nve/switch-agent/nve";
 import type { DataplaneRig } from "../contracts/dataplane-bench.ts";
 import { readTunnel, type Tunnelled, tunnelOctets } from "../contracts/tunnels.ts";
 import { frameText, station } from "../contracts/wires.ts";
@@ -27,6 +29,7 @@ export const vteps = {
 
 /** The switch is the process's own namespace, all far ends of its wires are in another. */
 export class EbpfRig implements DataplaneRig {
+  readonly encapsulation: "vxlan" | Encapsulation;
   readonly vtep: IpAddress;
   readonly a: IpAddress;
   readonly b: IpAddress;
@@ -36,7 +39,12 @@ export class EbpfRig implements DataplaneRig {
   readonly #attach: "tcx" | "clsact";
   readonly #wires: Wires;
 
-  constructor(attach: "tcx" | "clsact", family: 4 | 6) {
+  constructor(
+    attach: "tcx" | "clsact",
+    family: 4 | 6,
+    encapsulation: "vxlan" | Encapsulation = "vxlan",
+  ) {
+    this.encapsulation = encapsulation;
     const { vtep, a, b, stranger } = vteps[family];
     this.vtep = IpAddress(vtep);
     this.a = IpAddress(a);
@@ -45,16 +53,21 @@ export class EbpfRig implements DataplaneRig {
     this.mtu = underlayMtu - (family === 4 ? 50 : 70);
     this.#attach = attach;
     buildBpf();
-    this.tor = new Namespace(`tor-${attach}-${family}`);
-    this.#wires = new Wires(this.tor, new Namespace(`far-${attach}-${family}`));
+    const name = `${attach}-${family}-${encapsulation}`;
+    this.tor = new Namespace(`tor-${name}`);
+    this.#wires = new Wires(this.tor, new Namespace(`far-${name}`));
     for (const port of ["p1", "p2", "p3"]) this.addPort(port);
     this.#addUnderlay();
     this.tor.enter();
   }
 
-  open() {
+  async open(): Promise<Dataplane> {
     const log = createLog("test", "error");
-    return openEbpfDataplane({ vtep: this.vtep, attach: this.#attach, log });
+    const { vtep, encapsulation } = this;
+    const encapsulations = [encapsulation];
+    const attach = this.#attach;
+    const dataplane = await openEbpfDataplane({ vtep, attach, encapsulations, log });
+    return encapsulation === "vxlan" ? dataplane : tunnelling(dataplane, encapsulation);
   }
 
   send(port: string, frame: Uint8Array): void {
@@ -75,7 +88,14 @@ export class EbpfRig implements DataplaneRig {
   tunnel(tunnelled: Tunnelled): void {
     const type = isIpv6(this.vtep) ? EtherType.ipv6 : EtherType.ipv4;
     const ends = concat(macOctets(station(mac.tor)), macOctets(station(mac.far)));
-    this.#wires.send("ul", concat(ends, uint(2, type), tunnelOctets(tunnelled)));
+    this.#wires.send(
+      "ul",
+      concat(
+        ends,
+        uint(2, type),
+        tunnelOctets({ encapsulation: this.encapsulation, ...tunnelled }),
+      ),
+    );
   }
 
   seen(words: Words = frameText): Promise<string[]> {
@@ -115,6 +135,29 @@ export class EbpfRig implements DataplaneRig {
 }
 
 type Words = (frame: Uint8Array) => string | undefined;
+
+/** What a suite says without a word of encapsulations, with one for all. */
+function tunnelling(dataplane: Dataplane, encapsulation: Encapsulation): Dataplane {
+  const place = (at: Place, kind?: Encapsulation): Place =>
+    at.is === "local" ? at : { is: "remote", vtep: at.vtep, ...(kind && { encapsulation: kind }) };
+  const all = (intents: readonly Intent[], kind?: Encapsulation) =>
+    intents.map((intent): Intent => {
+      if (intent.is === "mac") return { ...intent, at: place(intent.at, kind) };
+      if (intent.is !== "vn") return intent;
+      return { ...intent, flood: intent.flood.map((at) => place(at, kind)) };
+    });
+  const ours: Partial<Dataplane> = {
+    ensure: (intents) => dataplane.ensure(all(intents, encapsulation)),
+    remove: (intents) => dataplane.remove(all(intents, encapsulation)),
+    applied: async () => all(await dataplane.applied()),
+  };
+  return new Proxy(dataplane, {
+    get: (target, name) => {
+      const value = Reflect.get(ours, name) ?? Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
+}
 
 function text(wire: string, octets: Uint8Array, words: Words): string | undefined {
   if (wire !== "ul") {

@@ -4,7 +4,7 @@ import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
 import type { Intent } from "@nve/switch-agent/nve";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { dataplaneContract } from "../contracts/dataplane.ts";
+import { dataplaneContract, tunnelContract } from "../contracts/dataplane.ts";
 import { station, testFrame } from "../contracts/wires.ts";
 import { hasTcx, withoutRights } from "./bpf-namespace.ts";
 import { EbpfRig } from "./dataplane-rig.ts";
@@ -13,6 +13,12 @@ dataplaneContract("eBPF dataplane by clsact, IPv4 underlay", async () => new Ebp
 describe.skipIf(!hasTcx)("Linux 6.6 or newer", () => {
   dataplaneContract("eBPF dataplane by TCX, IPv4 underlay", async () => new EbpfRig("tcx", 4));
   dataplaneContract("M1: eBPF dataplane by TCX, IPv6 underlay", async () => new EbpfRig("tcx", 6));
+  for (const family of [4, 6] as const) {
+    for (const kind of ["nvgre", "mpls-over-gre"] as const) {
+      const name = `A24: eBPF dataplane with ${kind}, IPv${family} underlay`;
+      tunnelContract(name, async () => new EbpfRig("tcx", family, kind));
+    }
+  }
 });
 
 describe("eBPF dataplane on this kernel", () => {

@@ -1,6 +1,7 @@
 import { checked } from "@nve/program/config";
 import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
 import { IpAddress, isUnicast, OutOfRange } from "@nve/protocol-spec";
+import { encapsulations } from "@nve/switch-agent/nve";
 import { z } from "zod";
 
 // What every NVE's config says, on a switch or on a server.
@@ -42,6 +43,15 @@ const dataplane = {
   attach: z.enum(["auto", "tcx", "clsact"]).default("auto"),
   /** `off`: tunnels by the kernel's tunnel device alone. */
   fastPath: z.enum(["auto", "off"]).default("auto"),
+  /** What other NVEs are told that we take, best first (A24). */
+  encapsulations: z
+    .array(z.enum(encapsulations))
+    .min(1, "name one encapsulation at least")
+    .refine((values) => twice(values).length === 0, {
+      error: ({ input }) => `${twice(input).join(", ")} is named twice`,
+      when: anyway,
+    })
+    .default(["vxlan"]),
   /** ARP and ND are answered here, where it is known who has the IP (P12). */
   answer: z.boolean().default(true),
   /** Frames to all that each place of a VN may send (V11). */
@@ -58,7 +68,7 @@ const dataplane = {
     .optional(),
 };
 
-/** `dataplane: {driver, attach, fastPath, answer, floodLimit, tables}`. */
+/** `dataplane: {driver, attach, fastPath, encapsulations, answer, floodLimit, tables}`. */
 export const dataplaneConfig = z.strictObject(dataplane).prefault({});
 
 /** The same on a switch, where what forwards outlives the agent. */

@@ -9,7 +9,7 @@ import { type DataplaneConfig, type NvaConfig, vnRulesOf } from "./config.ts";
 import { Nve } from "./nve.ts";
 
 export type OpenNveOptions = {
-  self: Self;
+  self: Omit<Self, "encapsulations">;
   nva: NvaConfig;
   dataplane: DataplaneConfig;
   version: string;
@@ -29,6 +29,7 @@ export async function openNve({
 }: OpenNveOptions): Promise<Nve> {
   const { driver, answer, floodLimit, ...how } = dataplane;
   const vnRules = vnRulesOf({ answer, floodLimit });
+  const { encapsulations } = dataplane;
   const { addresses } = nva;
   const tls = tlsOf(nva, log);
   const opened = await openEbpfDataplane({ vtep: self.vtep, ...how, log });
@@ -37,8 +38,9 @@ export async function openNve({
     const clock = systemClock;
     const incarnation = randomBytes(16);
     const { random } = Math;
+    const ours = { self: { ...self, encapsulations } };
     const openNva: ConstructorParameters<typeof Nve>[0]["openNva"] = (wiring) =>
-      new NvaClient({ ...wiring, addresses, tls, self, incarnation, clock, log, random });
+      new NvaClient({ ...wiring, ...ours, addresses, tls, incarnation, clock, log, random });
     const kernel = { clock, log, dataplane: opened };
     return new Nve({ self, version, driver, ports: [], vnRules, ...kernel, openNva });
   } catch (error) {

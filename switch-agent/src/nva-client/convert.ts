@@ -54,6 +54,13 @@ import type {
   VnInfo,
   VnicContent,
 } from "@nve/switch-agent/nve";
+import {
+  type EncapsulationName,
+  encapsulations as everyEncapsulation,
+  type Via,
+  viaOf,
+  viaVxlan,
+} from "@nve/switch-agent/nve";
 import { profileOf } from "./convert-profile.ts";
 import type { NvaDigests } from "./digest.ts";
 import type { Parcel } from "./outbox.ts";
@@ -77,12 +84,26 @@ export type { Cursor } from "@nve/protocol-spec/proto/types";
 export const PROTOCOL_VERSION = 1;
 
 /** Who we are in the underlay. */
-export type Self = { nve: NveId; vtep: IpAddress };
+export type Self = {
+  nve: NveId;
+  vtep: IpAddress;
+  /** What we send and take, best first; absent: VXLAN. */
+  encapsulations?: Via;
+};
 
-const locationOf = ({ nve, vtep }: Self): Location => ({
+const kinds: Readonly<Record<EncapsulationName, Encapsulation>> = {
+  vxlan: Encapsulation.ENCAPSULATION_VXLAN,
+  nvgre: Encapsulation.ENCAPSULATION_NVGRE,
+  "mpls-over-gre": Encapsulation.ENCAPSULATION_MPLS_OVER_GRE,
+};
+
+const kindsFrom = (announced: readonly Encapsulation[]): EncapsulationName[] =>
+  everyEncapsulation.filter((one) => announced.includes(kinds[one]));
+
+const locationOf = ({ nve, vtep, encapsulations = viaVxlan }: Self): Location => ({
   nveId: nve,
   vteps: [Buffer.from(ipOctets(vtep))],
-  encapsulations: [Encapsulation.ENCAPSULATION_VXLAN],
+  encapsulations: encapsulations.map((one) => kinds[one]),
 });
 
 /** Single addresses and prefixes are two fields. */
@@ -354,14 +375,16 @@ function readMapping(mapping: Mapping, self: Self): { mac: Mac; remote?: Remote 
   return { mac, remote: { mac, ips: ipsFrom(mapping), ...member } };
 }
 
-/** Nothing for ourselves, and for an NVE with no VTEP of our address family. */
+/** Nothing for ourselves, and for an NVE with no VTEP of our address family. With no encapsulation in common `via` is empty. */
 function memberOf(location: Location, self: Self): Member | undefined {
   const nve = NveId(location.nveId);
   if (nve === self.nve) return undefined;
   const vtep = location.vteps
     .map(ipFrom)
     .find((ip) => isIpv6(ip) === isIpv6(self.vtep) && isUnicast(ip));
-  return vtep === undefined || vtep === self.vtep ? undefined : { nve, vtep };
+  if (vtep === undefined || vtep === self.vtep) return undefined;
+  const via = viaOf(self.encapsulations ?? viaVxlan, kindsFrom(location.encapsulations));
+  return { nve, vtep, ...(via !== viaVxlan && { via }) };
 }
 
 function attempt<T>(make: () => T, odd: (reason: string) => void): T | undefined {

@@ -1,6 +1,6 @@
 import type { Log } from "@nve/program/log";
-import { type Mac, OutOfRange, VnId } from "@nve/protocol-spec";
-import type { NveEvent } from "@nve/switch-agent/nve";
+import { type Mac, type NveId, OutOfRange, VnId } from "@nve/protocol-spec";
+import type { NveEvent, RemoteChange } from "@nve/switch-agent/nve";
 import {
   type Cursor,
   eventsOf,
@@ -30,6 +30,7 @@ type WatcherOptions = {
 export class Watcher {
   readonly #options: WatcherOptions;
   readonly #vns = new Map<VnId, Cursor | undefined>();
+  readonly #strangers = new Set<NveId>();
   /** Of VNs in pull: the MACs that are to be told (A18). */
   readonly #selected = new Map<VnId, Set<Mac>>();
   #stream: WatchStream | undefined;
@@ -136,6 +137,7 @@ export class Watcher {
       case "delta":
         for (const told of eventsOf(event.value, this.#options.self, this.#odd)) {
           this.#options.onEvent(this.#wanted(told));
+          if (told.on === "remote") this.#tellStrangers(told.change);
         }
         return;
       case "bookmark":
@@ -191,6 +193,21 @@ export class Watcher {
       if (!(error instanceof OutOfRange)) throw error;
       this.#odd(error.message);
       return undefined;
+    }
+  }
+
+  /** NVEs that we cannot send to are named once. */
+  #tellStrangers({ mappings, members }: RemoteChange): void {
+    for (const { nve, vtep, via } of [...mappings, ...members]) {
+      if (via?.length !== 0) {
+        if (this.#strangers.size > 0) this.#strangers.delete(nve);
+      } else if (!this.#strangers.has(nve)) {
+        this.#strangers.add(nve);
+        this.#options.log.warn(
+          { nve, vtep },
+          "no encapsulation in common with this NVE: its MACs are not reachable from here",
+        );
+      }
     }
   }
 

@@ -1,17 +1,11 @@
-import {
-  type IpAddress,
-  type IpPrefix,
-  Ledger,
-  type Mac,
-  type NveId,
-  type VnId,
-} from "@nve/protocol-spec";
+import { type IpPrefix, Ledger, type Mac, type NveId, type VnId } from "@nve/protocol-spec";
+import type { Way } from "./encapsulations.ts";
 
 /** A MAC of a VN behind another NVE, as the NVA says. */
-export type Remote = { mac: Mac; ips: readonly IpPrefix[]; nve: NveId; vtep: IpAddress };
+export type Remote = { mac: Mac; ips: readonly IpPrefix[]; nve: NveId } & Way;
 
 /** An NVE that has members of a VN (A10, P8). */
-export type Member = { nve: NveId; vtep: IpAddress };
+export type Member = { nve: NveId } & Way;
 
 /** What the NVA tells of one VN, already without ourselves. */
 export type RemoteChange = {
@@ -46,7 +40,7 @@ type Entry = {
   /** Members of which no MAC is known. */
   silent: Set<NveId>;
   /** Of the members; undefined: to be listed anew. */
-  vteps?: readonly IpAddress[] | undefined;
+  ways?: readonly Way[] | undefined;
   /** What was told comes to this, mapping by mapping and member by member. */
   toldMacs: Ledger<Mac>;
   toldNves: Ledger<NveId>;
@@ -85,11 +79,15 @@ export class Fdb {
   }
 
   /** Each underlay address of the members once, sorted; the same list for as long as nothing is different. */
-  vteps(vn: VnId): readonly IpAddress[] {
+  ways(vn: VnId): readonly Way[] {
     const entry = this.#vns.get(vn);
-    if (entry === undefined) return noVteps;
-    entry.vteps ??= [...new Set([...entry.members.values()].map(({ vtep }) => vtep))].sort();
-    return entry.vteps;
+    if (entry === undefined) return noWays;
+    if (entry.ways === undefined) {
+      const ways = new Map<string, Way>();
+      for (const member of entry.members.values()) ways.set(member.vtep, member);
+      entry.ways = [...ways.values()].sort((a, b) => (a.vtep < b.vtep ? -1 : 1));
+    }
+    return entry.ways;
   }
 
   /**
@@ -143,7 +141,7 @@ export class Fdb {
     }
     for (const mac of change.withdrawn) changed = putRemote(entry, mac, undefined) || changed;
     for (const member of change.members) {
-      changed ||= entry.members.get(member.nve)?.vtep !== member.vtep;
+      changed ||= !sameWay(entry.members.get(member.nve), member);
       putMember(entry, member.nve, member);
       entry.marked?.nves.delete(member.nve);
     }
@@ -189,7 +187,7 @@ function note(entry: Entry, change: RemoteChange): void {
   }
 }
 
-const noVteps: readonly IpAddress[] = [];
+const noWays: readonly Way[] = [];
 
 /** @returns whether there was one */
 function putRemote(entry: Entry, mac: Mac, remote: Remote | undefined): boolean {
@@ -216,7 +214,7 @@ function putMember(entry: Entry, nve: NveId, member: Member | undefined): boolea
   const was = entry.members.get(nve);
   if (member === undefined) entry.members.delete(nve);
   else entry.members.set(nve, member);
-  if (was?.vtep !== member?.vtep) entry.vteps = undefined;
+  if (!sameWay(was, member)) entry.ways = undefined;
   listen(entry, nve);
   return was !== undefined;
 }
@@ -226,9 +224,12 @@ function listen({ members, heard, silent }: Entry, nve: NveId): void {
   else silent.delete(nve);
 }
 
+const sameWay = (a: Way | undefined, b: Way | undefined): boolean =>
+  a?.vtep === b?.vtep && a?.via === b?.via;
+
 const sameRemote = (a: Remote | undefined, b: Remote): boolean =>
   a !== undefined &&
   a.nve === b.nve &&
-  a.vtep === b.vtep &&
+  sameWay(a, b) &&
   a.ips.length === b.ips.length &&
   a.ips.every((ip, i) => ip === b.ips[i]);

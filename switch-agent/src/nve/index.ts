@@ -1,4 +1,14 @@
 export { NveCore } from "./core.ts";
+export {
+  carries,
+  type EncapsulationName,
+  encapsulationFor,
+  encapsulations,
+  type Via,
+  viaOf,
+  viaVxlan,
+  type Way,
+} from "./encapsulations.ts";
 export type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 export { Fdb, type Member, type Remote, type RemoteChange, type Told } from "./fdb.ts";
 export {

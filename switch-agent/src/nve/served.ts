@@ -1,5 +1,6 @@
-import type { IpAddress, Mac, VnId, Vni } from "@nve/protocol-spec";
+import type { Mac, VnId, Vni } from "@nve/protocol-spec";
 import type { Difference } from "./difference.ts";
+import { remotePlace, type Way } from "./encapsulations.ts";
 import type { Fdb } from "./fdb.ts";
 import type { GleanedMac, Gleaner } from "./glean.ts";
 import {
@@ -61,7 +62,9 @@ export class Served {
   /** MACs that were gleaned when it was last computed. */
   #gleaned: ReadonlySet<Mac> = new Set();
   #vni: Vni | undefined;
-  #vteps: readonly IpAddress[] = [];
+  #ways: readonly Way[] = [];
+  /** The VNI that the flood list is for. */
+  #floodVni: Vni | undefined;
   #flood: VnIntent["flood"] = [];
   #vnIntent: VnIntent | undefined;
   readonly #accessIntents = new Map<string, AccessIntent>();
@@ -221,14 +224,18 @@ export class Served {
       const is = vni === undefined || vnic === undefined ? undefined : accessIntent(vni, vnic);
       return { place, is };
     });
-    const vteps = fdb.vteps(this.vn);
+    const ways = fdb.ways(this.vn);
     const isSame =
-      vteps === this.#vteps &&
+      ways === this.#ways &&
+      vni === this.#floodVni &&
       accesses.every(({ place, is }) => {
         return this.#accessIntents.has(place) === (is !== undefined);
       });
-    if (!isSame) this.#flood = floodOf([...this.#places.values()], vteps);
-    this.#vteps = vteps;
+    if (!isSame && vni !== undefined) {
+      this.#flood = floodOf([...this.#places.values()], ways, vni);
+    }
+    this.#ways = ways;
+    this.#floodVni = vni;
     const pull = this.#sources.infos.pull(this.vn);
     // In pull nearly all members are silent.
     const silent = this.#silent > 0 || (pull === undefined && fdb.hasSilent(this.vn));
@@ -285,7 +292,8 @@ export class Served {
   ): Place | undefined {
     const remote = this.#sources.fdb.remotes(this.vn).get(mac);
     if (owner !== undefined && (owner.up || remote === undefined)) return localPlace(owner);
-    return remote === undefined ? gleaned?.at : { is: "remote", vtep: remote.vtep };
+    if (remote === undefined || this.#vni === undefined) return gleaned?.at;
+    return remotePlace(remote, this.#vni);
   }
 
   #claimOf(

@@ -1,4 +1,5 @@
-import type { Instant, IpAddress, IpPrefix, Mac, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import type { Instant, IpPrefix, Mac, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import { remotePlace, type Way } from "./encapsulations.ts";
 import type { GleanedMac } from "./glean.ts";
 import type { AccessIntent, AccessRules, LocalPlace, Place } from "./intents.ts";
 import type { Port } from "./ports.ts";
@@ -73,13 +74,13 @@ export const accessIntent = (vni: Vni, { port, vid, rules }: LocalVnic): AccessI
   ...rules,
 });
 
-/** Sorted, so that the same members always make the same list. @param vteps sorted too, each once (A10, P8) */
-export function floodOf(vnics: readonly LocalVnic[], vteps: readonly IpAddress[]): Place[] {
+/** Sorted, so that the same members always make the same list. @param ways sorted too, each once (A10, P8) */
+export function floodOf(vnics: readonly LocalVnic[], ways: readonly Way[], vni: Vni): Place[] {
   const ordered = [...vnics].sort((a, b) => {
     if (a.port !== b.port) return a.port < b.port ? -1 : 1;
     return a.vid - b.vid;
   });
-  return [...ordered.map(localPlace), ...vteps.map((vtep): Place => ({ is: "remote", vtep }))];
+  return [...ordered.map(localPlace), ...ways.flatMap((way) => remotePlace(way, vni) ?? [])];
 }
 
 /**

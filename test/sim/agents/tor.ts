@@ -78,6 +78,7 @@ export function tor(
         driver: "ebpf",
         attach: "auto",
         fastPath: "auto",
+        encapsulations: ["vxlan"],
         onStop: "keep",
         holdSeconds: 60,
         answer: true,

@@ -10,7 +10,14 @@ import {
 import { type Log, Refused } from "@nve/program";
 import { type IpAddress, isIpv6, type Mac, type Vni } from "@nve/protocol-spec";
 import type { Sample } from "../../nve/glean.ts";
-import { type Intent, intentKey, type LocalPlace, type MacIntent } from "../../nve/intents.ts";
+import {
+  type Encapsulation,
+  type Intent,
+  intentKey,
+  type LocalPlace,
+  type MacIntent,
+  type RemotePlace,
+} from "../../nve/intents.ts";
 import type { Dataplane, DataplaneCounters, DataplaneTable } from "../dataplane.ts";
 import { DataplaneError, type Failed } from "../error.ts";
 import { Estate, handle, type Pins } from "./estate.ts";
@@ -36,6 +43,8 @@ type EbpfDataplaneOptions = {
   attach?: AttachKind | "auto";
   /** `off`: all tunnels by the kernel's tunnel device; default "auto": by hand what can be. */
   fastPath?: "auto" | "off";
+  /** What is taken from other NVEs; default VXLAN. All but VXLAN is done by hand alone. */
+  encapsulations?: readonly ("vxlan" | Encapsulation)[];
   /** Where maps and programs are pinned, so that they outlive the process; absent: they do not. */
   pins?: Pins | undefined;
   /** Entries at most, by table, if not as usual. */
@@ -55,7 +64,8 @@ const objectPath = fileURLToPath(new URL("../../../build/tor.bpf.o", import.meta
  */
 export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<Dataplane> {
   const { vtep, device = TUNNEL_DEVICE, port = 4789, attach = "auto", fastPath = "auto" } = options;
-  const { pins, log } = options;
+  const { pins, encapsulations = [], log } = options;
+  const isByHand = fastPath === "auto" || encapsulations.some((one) => one !== "vxlan");
   const estate = permitted(() => new Estate({ pins, device, port, vtep, log }));
   let object: BpfObject | undefined;
   let tunnel: TunnelDevice | undefined;
@@ -66,7 +76,10 @@ export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<
     const inherited = estate.tunnel;
     tunnel = await openTunnelDevice({ device, port, vtep, inherited, log });
     const maps = torMaps(object);
-    const flags = fastPath === "auto" ? configFlag.fastPath : 0;
+    const flags = encapsulations.reduce(
+      (all, one) => all | (one === "vxlan" ? 0 : configFlag[one]),
+      fastPath === "auto" ? configFlag.fastPath : 0,
+    );
     maps.config.set(0, { tunnel: tunnel.ifindex, vtep, port: networkOrder(port), flags });
     estate.bequeath(object, tunnel.ifindex);
     const how = { kind: attach, handle, ...(estate.folder && { pins: estate.folder.path }) };
@@ -76,7 +89,7 @@ export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<
     const promiscuous = estate.book(object) ?? true;
     const ports = new IngressPorts(object.program("tor_access"), { ...how, promiscuous });
     if (inherited !== undefined) for (const port of estate.ports(object)) ports.up(port);
-    if (fastPath === "auto") {
+    if (isByHand) {
       const program = object.program("tor_underlay");
       const isAccess = (ifindex: number) => ports.nameOf(ifindex) !== undefined;
       fast = await openFastPath({ program, how, table: maps.nextHops, vtep, isAccess, log });
@@ -145,7 +158,7 @@ class EbpfDataplane implements Dataplane {
     this.#forwarding = new Forwarding(parts.maps, this.#record, {
       indexOf: (port) => parts.ports.indexOf(port),
       nextHop: (vtep) => parts.fast?.numberOf(vtep) ?? 0,
-      unreachable: (vtep) => unreachable(vtep, parts.vtep),
+      unreachable: (place) => unreachable(place, parts),
       later: (task) => this.#later(task),
     });
     this.#samples = new Samples(parts.maps, {
@@ -337,8 +350,11 @@ function failing(intents: readonly Intent[], act: (intent: Intent) => void): rea
   });
 }
 
-function unreachable(vtep: IpAddress, own: IpAddress): string | undefined {
+function unreachable({ vtep, encapsulation }: RemotePlace, { vtep: own, fast }: Parts) {
   if (vtep === own) return `VTEP ${vtep} is this NVE itself`;
-  if (isIpv6(vtep) === isIpv6(own)) return undefined;
-  return `VTEP ${vtep} and this NVE's, ${own}, are not of one address family`;
+  if (isIpv6(vtep) !== isIpv6(own)) {
+    return `VTEP ${vtep} and this NVE's, ${own}, are not of one address family`;
+  }
+  if (encapsulation === undefined || (fast?.numberOf(vtep) ?? 0) !== 0) return undefined;
+  return `no way to VTEP ${vtep} by ${encapsulation}: too many VTEPs, or it is not in the config`;
 }

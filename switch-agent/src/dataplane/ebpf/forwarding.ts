@@ -33,8 +33,8 @@ import {
 /** What `Forwarding` needs to know of its surroundings. */
 type Surroundings = {
   indexOf(port: string): number | undefined;
-  /** Why no tunnel can go to this VTEP; undefined: it can. */
-  unreachable(vtep: IpAddress): string | undefined;
+  /** Why no tunnel can go there; undefined: it can. */
+  unreachable(place: RemotePlace): string | undefined;
   /** The number of the way to this VTEP in `nextHops`; 0: none. */
   nextHop(vtep: IpAddress): number;
   /** Runs it when no program in the kernel can be half-way any more. */
@@ -197,7 +197,14 @@ export class Forwarding {
     const asks = askUnknown ? vnFlag.askUnknown : 0;
     const unknown = asks | (floodUnknown ? vnFlag.floodUnknown : 0);
     const answers = answer ? vnFlag.answer : 0;
-    return leases | unknown | answers | (floodLimit ? vnFlag.floodLimit : 0);
+    return this.#greFlag(vni) | leases | unknown | answers | (floodLimit ? vnFlag.floodLimit : 0);
+  }
+
+  /** Of a VN whose flood list has places that take GRE. */
+  #greFlag(vni: Vni): number {
+    const flood = this.#record.vns.get(vni)?.intent?.flood ?? [];
+    const takesGre = (place: Place) => place.is === "remote" && place.encapsulation !== undefined;
+    return flood.some((id) => takesGre(this.#record.place(id))) ? vnFlag.floodGre : 0;
   }
 
   #removeMac(vni: Vni, mac: Mac): void {
@@ -337,7 +344,7 @@ export class Forwarding {
   }
 
   #id(place: Place): PlaceId {
-    const reason = place.is === "remote" ? this.#around.unreachable(place.vtep) : undefined;
+    const reason = place.is === "remote" ? this.#around.unreachable(place) : undefined;
     if (reason !== undefined) throw new Error(reason);
     return this.#record.idOf(place);
   }
@@ -376,5 +383,6 @@ const flagsOf = ({ checkSource, checkIps, floodLimit, glean }: AccessRules): num
 
 const fdbKey = ({ vni, mac }: { vni: Vni; mac: Mac }) => ({ vni, mac, zero: 0 });
 
-/** Local copies go out before the frame carries a tunnel's metadata. */
-const localFirst = (a: KernelPlace, b: KernelPlace): number => a.type - b.type;
+/** Local copies go out before the frame carries a tunnel's metadata; those in GRE last, whose headers stay on it. */
+const localFirst = (a: KernelPlace, b: KernelPlace): number =>
+  a.type - b.type || a.encapsulation - b.encapsulation;

@@ -102,11 +102,14 @@ export const vnFlag = {
   floodLimit: 16,
   police: 32,
   mark: 64,
+  floodGre: 128,
 } as const;
-export const configFlag = { fastPath: 1 } as const;
+export const configFlag = { fastPath: 1, nvgre: 2, "mpls-over-gre": 4 } as const;
 /** Of a MAC here. */
 export const placeFlag = { hasIps: 1, inFlight: 2, hasNets: 4 } as const;
 export const encapsulationNumber = { vxlan: 0, nvgre: 1, "mpls-over-gre": 2 } as const;
+/** By `encapsulationNumber`; of VXLAN nothing is said. */
+export const encapsulationOf = [undefined, "nvgre", "mpls-over-gre"] as const;
 /** `what` of a sight: `enum sight_of`. */
 export const sightOf = { mac: 0, used: 5 } as const;
 export const accessFlag = { checkSource: 1, glean: 2, checkIps: 4, floodLimit: 8 } as const;

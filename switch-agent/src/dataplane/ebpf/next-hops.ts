@@ -65,6 +65,7 @@ export class NextHops {
   /** @throws SystemError, Unavailable */
   constructor(around: Surroundings) {
     this.#around = around;
+    this.#takeOver();
     this.#kernel = openRtnetlink();
     try {
       this.#routing = openRouting((event) => this.#hear(event));
@@ -102,9 +103,20 @@ export class NextHops {
     if (number >= this.#around.table.maxEntries) return 0;
     this.#last = number;
     this.#hops.set(vtep, { number });
+    this.#write(vtep);
     this.#asking.add(vtep);
     this.#soon(0);
     return number;
+  }
+
+  /** Of an earlier run: places that it wrote have these numbers. */
+  #takeOver(): void {
+    const { table } = this.#around;
+    for (let number = 1; number < table.maxEntries; number++) {
+      const entry = table.get(number);
+      if (entry === undefined || entry.vtep === noNextHop.vtep) return;
+      this.#hops.set(entry.vtep, { number });
+    }
   }
 
   close(): void {
@@ -234,7 +246,7 @@ export class NextHops {
     if (hop === undefined || this.#closed) return;
     const entry = this.#entryOf(vtep, hop.route);
     const text = JSON.stringify(entry);
-    if (text === hop.written || (hop.written === undefined && entry.ifindex === 0)) return;
+    if (text === hop.written) return;
     this.#around.table.set(hop.number, entry);
     hop.written = text;
   }

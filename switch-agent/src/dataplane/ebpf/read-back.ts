@@ -8,6 +8,7 @@ import { Limits } from "./limits.ts";
 import {
   accessFlag,
   dropReasons,
+  encapsulationOf,
   type KernelPlace,
   placeType,
   type TorMaps,
@@ -55,10 +56,13 @@ export function readIntents(
 }
 
 function placeOf(
-  { type, vid, ifindex, vtep }: KernelPlace,
+  { type, encapsulation, vid, ifindex, vtep }: KernelPlace,
   nameOf: (ifindex: number) => string | undefined,
 ): Place | undefined {
-  if (type === placeType.remoteV4 || type === placeType.remoteV6) return { is: "remote", vtep };
+  if (type === placeType.remoteV4 || type === placeType.remoteV6) {
+    const kind = encapsulationOf[encapsulation];
+    return { is: "remote", vtep, ...(kind && { encapsulation: kind }) };
+  }
   const port = type === placeType.local ? nameOf(ifindex) : undefined;
   return port === undefined ? undefined : { is: "local", port, vid: tagOf(vid) };
 }

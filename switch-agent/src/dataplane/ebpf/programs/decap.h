@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
-/* The outer headers, taken off here. What this does not understand is the kernel's, and so the tunnel device's. */
+/* The outer headers, taken off here. What this does not understand is the kernel's, and so of VXLAN the tunnel device's. */
 #pragma once
-#include "outer.h"
+#include "gre.h"
 
 /* Linux 6.3; older kernels refuse them at each call, not when the program is loaded. */
 #define DECAP_L3_IPV4 (1ULL << 7)
 #define DECAP_L3_IPV6 (1ULL << 8)
 
 /* `octets`: from the start of the frame to the tenant's Ethernet header. */
-struct outer { struct peer_key peer; __u32 octets; __u16 type, inner_type; __u8 ds; };
+struct outer { struct peer_key peer; __u32 octets; __u16 type, inner_type; __u8 ds, gre; };
 
 /* `udp` and what follows are the last `octets` of the frame. */
 static __always_inline int is_vxlan(const struct udphdr *udp, __u32 octets, const struct config *c)
@@ -25,6 +25,37 @@ static __always_inline int is_plain(const struct iphdr *ip, __u32 octets)
 	       folded(sum_of(ip, sizeof(*ip))) == 0xffff;
 }
 
+/* What can be taken off is in the linear part, where these programs see it. */
+#define SEEN_OCTETS (sizeof(struct vxlan_v6) + ETH_HLEN)
+
+static __always_inline int is_at_hand(struct __sk_buff *skb)
+{
+	__u32 octets = skb->len < SEEN_OCTETS ? skb->len : SEEN_OCTETS;
+
+	if ((void *)(long)skb->data + SEEN_OCTETS <= (void *)(long)skb->data_end) return 1;
+	return !bpf_skb_pull_data(skb, octets);
+}
+
+/* NVGRE and MPLS over GRE, if they are taken; none of GRE's other options. @returns 1 and the VNI */
+static __noinline int read_gre(struct __sk_buff *skb, const struct config *c, struct outer *o, __u32 at)
+{
+	struct gre gre;
+
+	if (bpf_skb_load_bytes(skb, at, &gre, sizeof(gre))) return 0;
+	if (bpf_skb_load_bytes(skb, at + sizeof(gre) + offsetof(struct ethhdr, h_proto), &o->inner_type, 2)) return 0;
+	o->octets = at + sizeof(gre);
+	o->gre = 1;
+	if (gre.flags == GRE_KEY && gre.protocol == ETH_P_BRIDGED) {
+		o->peer.vni = bpf_ntohl(gre.word) >> 8;
+		return !!(c->flags & TAKES_NVGRE);
+	}
+	if (gre.flags || gre.protocol != ETH_P_MPLS || !(bpf_ntohl(gre.word) & MPLS_BOTTOM)) return 0;
+	o->peer.vni = bpf_ntohl(gre.word) >> 12;
+	return !!(c->flags & TAKES_MPLS_OVER_GRE);
+}
+
+#define TAKES_GRE (TAKES_NVGRE | TAKES_MPLS_OVER_GRE)
+
 static __always_inline int read_v4(struct __sk_buff *skb, const struct config *c, struct outer *o)
 {
 	void *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
@@ -33,15 +64,18 @@ static __always_inline int read_v4(struct __sk_buff *skb, const struct config *c
 	struct ethhdr *inner = (void *)(v4 + 1);
 	__u32 octets = skb->len - ETH_HLEN;
 
-	if ((void *)(inner + 1) > end || ip->protocol != IPPROTO_UDP) return 0;
+	if ((void *)(ip + 1) + sizeof(struct gre) > end) return 0;
 	if (ip->daddr != c->vtep[3] || c->vtep[2] != bpf_htonl(0xffff) || c->vtep[0] || c->vtep[1]) return 0;
-	if (!is_vxlan((void *)(ip + 1), octets - sizeof(*ip), c) || !is_plain(ip, octets)) return 0;
-	o->peer.vni = bpf_ntohl(v4->vxlan.vni) >> 8;
 	o->peer.vtep[2] = bpf_htonl(0xffff);
 	o->peer.vtep[3] = ip->saddr;
+	o->ds = ip->tos;
+	if (ip->protocol == IPPROTO_GRE)
+		return (c->flags & TAKES_GRE) && is_plain(ip, octets) && read_gre(skb, c, o, ETH_HLEN + sizeof(*ip));
+	if ((void *)(inner + 1) > end || ip->protocol != IPPROTO_UDP || !(c->flags & FAST_PATH)) return 0;
+	if (!is_vxlan((void *)(ip + 1), octets - sizeof(*ip), c) || !is_plain(ip, octets)) return 0;
+	o->peer.vni = bpf_ntohl(v4->vxlan.vni) >> 8;
 	o->octets = sizeof(*v4);
 	o->inner_type = inner->h_proto;
-	o->ds = ip->tos;
 	return 1;
 }
 
@@ -54,20 +88,23 @@ static __always_inline int read_v6(struct __sk_buff *skb, const struct config *c
 	struct ethhdr *inner = (void *)(v6 + 1);
 	__u32 octets = skb->len - ETH_HLEN - sizeof(*ip);
 
-	if ((void *)(inner + 1) > end || ip->nexthdr != IPPROTO_UDP) return 0;
+	if ((void *)(ip + 1) + sizeof(struct gre) > end) return 0;
 	if (ip->daddr.s6_addr32[0] != c->vtep[0] || ip->daddr.s6_addr32[1] != c->vtep[1] ||
 	    ip->daddr.s6_addr32[2] != c->vtep[2] || ip->daddr.s6_addr32[3] != c->vtep[3])
 		return 0;
-	if (bpf_ntohs(ip->payload_len) != octets || !is_vxlan((void *)(ip + 1), octets, c)) return 0;
-	o->peer.vni = bpf_ntohl(v6->vxlan.vni) >> 8;
+	if (bpf_ntohs(ip->payload_len) != octets) return 0;
 	memcpy(o->peer.vtep, &ip->saddr, 16);
+	o->ds = *(__u8 *)ip << 4 | ip->flow_lbl[0] >> 4;
+	if (ip->nexthdr == IPPROTO_GRE) return (c->flags & TAKES_GRE) && read_gre(skb, c, o, ETH_HLEN + sizeof(*ip));
+	if ((void *)(inner + 1) > end || ip->nexthdr != IPPROTO_UDP || !(c->flags & FAST_PATH)) return 0;
+	if (!is_vxlan((void *)(ip + 1), octets, c)) return 0;
+	o->peer.vni = bpf_ntohl(v6->vxlan.vni) >> 8;
 	o->octets = sizeof(*v6);
 	o->inner_type = inner->h_proto;
-	o->ds = *(__u8 *)ip << 4 | ip->flow_lbl[0] >> 4;
 	return 1;
 }
 
-/* @returns 1 when it is VXLAN to us, whole and with nothing that this does not know */
+/* @returns 1 when it is a tunnel to us, whole and with nothing that this does not know */
 static __always_inline int read_outer(struct __sk_buff *skb, const struct config *c, struct outer *o)
 {
 	struct ethhdr *eth = ethernet(skb);
@@ -136,7 +173,7 @@ static __always_inline int strip(struct __sk_buff *skb, const struct outer *o)
 	if (bpf_skb_adjust_room(skb, -(__s32)o->octets, BPF_ADJ_ROOM_MAC, flags) &&
 	    (skb->gso_size || flags == BPF_F_ADJ_ROOM_FIXED_GSO ||
 	     bpf_skb_adjust_room(skb, -(__s32)o->octets, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO)))
-		return TC_ACT_OK;
+		return o->gre ? DROP(TUNNEL_ERROR) : TC_ACT_OK;
 	eth = ethernet(skb);
 	if (!eth) return DROP(MALFORMED);
 	memcpy(eth, &inner, sizeof(inner));

@@ -7,6 +7,15 @@
 /* Not one of the TC_ACT_*: the frame is as it was, and for the tunnel device. */
 #define BY_DEVICE (-2)
 
+/* Each bit of both changes half of the result's. */
+static __always_inline __u32 mixed(__u32 hash, __u32 word)
+{
+	hash = (hash ^ word) * 0x85ebca6b;
+	hash ^= hash >> 15;
+	hash *= 0xc2b2ae35;
+	return hash ^ hash >> 16;
+}
+
 /* One number for a tenant's flow, from its addresses and ports (RFC 7348 5: source port entropy). */
 static __always_inline __u32 flow_of(struct __sk_buff *skb)
 {
@@ -14,30 +23,32 @@ static __always_inline __u32 flow_of(struct __sk_buff *skb)
 	struct ethhdr *eth = (void *)at;
 	__u32 hash = skb->hash;
 
-	if (hash) return hash;
+	if (hash) return mixed(hash, 0);
 	if (at + sizeof(*eth) + sizeof(struct iphdr) + 4 > end) return 0;
 	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
 		struct iphdr *ip = (void *)(eth + 1);
 
-		hash = ip->saddr * 0x9e3779b1 ^ ip->daddr * 0x85ebca6b ^ ip->protocol;
+		hash = mixed(mixed(ip->protocol, ip->saddr), ip->daddr);
 		if (ip->ihl == 5 && !(ip->frag_off & bpf_htons(0x3fff)) &&
 		    (ip->protocol == IPPROTO_TCP || ip->protocol == IPPROTO_UDP))
-			hash ^= *(__u32 *)(ip + 1) * 0xc2b2ae35;
-	} else {
+			hash = mixed(hash, *(__u32 *)(ip + 1));
+		return hash;
+	}
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
 		struct ipv6hdr *ip = (void *)(eth + 1);
 
 		if ((void *)(ip + 1) + 4 > (void *)end) return 0;
-		hash = (ip->saddr.s6_addr32[1] ^ ip->saddr.s6_addr32[3]) * 0x9e3779b1 ^
-		       (ip->daddr.s6_addr32[1] ^ ip->daddr.s6_addr32[3]) * 0x85ebca6b ^ ip->nexthdr;
-		if (ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP) hash ^= *(__u32 *)(ip + 1) * 0xc2b2ae35;
+		hash = mixed(ip->nexthdr, ip->saddr.s6_addr32[1] ^ ip->saddr.s6_addr32[3]);
+		hash = mixed(hash, ip->daddr.s6_addr32[1] ^ ip->daddr.s6_addr32[3]);
+		if (ip->nexthdr == IPPROTO_TCP || ip->nexthdr == IPPROTO_UDP) hash = mixed(hash, *(__u32 *)(ip + 1));
+		return hash;
 	}
-	return hash * 0x27d4eb2f ?: 1;
+	return mixed(*(__u32 *)(eth->h_dest + 2), *(__u32 *)(eth->h_source + 2));
 }
 
 /* The dynamic ports, 49152 to 65535 (RFC 7348 5). */
 static __always_inline __u16 source_port(__u32 hash)
 {
-	hash ^= hash >> 16;
 	return bpf_htons(0xc000 | (hash & 0x3fff));
 }
 
@@ -173,7 +184,7 @@ static __always_inline int fits(struct __sk_buff *skb, const struct next_hop *ho
 	return octets <= hop->mtu || (skb->gso_size && octets <= 0xffff);
 }
 
-/* @returns a verdict, or BY_DEVICE. Of super-packets the caller has seen that their segments fit. */
+/* VXLAN. @returns a verdict, or BY_DEVICE. Of super-packets the caller has seen that their segments fit. */
 static __always_inline int by_hand(struct __sk_buff *skb, const struct config *c, __u32 vni, const struct place *to)
 {
 	struct ethhdr *eth = ethernet(skb);

@@ -8,7 +8,7 @@
 #include "limits.h"
 #include "neighbours.h"
 #include "pull.h"
-#include "encap.h"
+#include "gre.h"
 #include "decap.h"
 
 /* `flags`: of the access. */
@@ -61,8 +61,9 @@ struct flooding {
 	struct __sk_buff *skb;
 	const struct config *c;
 	struct ingress *from;
-	__u32 generation, oversize;
+	__u32 generation, oversize, has_room;
 	__u64 local, remote;
+	struct carried carried;
 };
 
 static long flood_one(__u32 at, struct flooding *f)
@@ -82,6 +83,10 @@ static long flood_one(__u32 at, struct flooding *f)
 		(void)DROP(OVERSIZE);
 		return 0;
 	}
+	if (to->encapsulation != VXLAN) {
+		f->remote += copy_in_gre(f->skb, f->c, to, &f->carried, &f->has_room);
+		return 0;
+	}
 	if (set_tunnel(f->skb, f->c, f->from->vni, to)) {
 		(void)DROP(TUNNEL_ERROR);
 		return 0;
@@ -97,6 +102,7 @@ static __always_inline int flood_all(struct __sk_buff *skb, const struct config 
 	struct flooding f = { .skb = skb, .c = c, .from = from, .generation = vn->generation };
 
 	f.oversize = !from->overlay && is_oversize(skb, c);
+	if (vn->flags & FLOOD_GRE) f.carried = carried_of(skb, from->vni);
 	bpf_loop(vn->n, flood_one, &f, 0);
 	count->flooded += 1;
 	count->access_out += f.local;
@@ -117,10 +123,11 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 		return bpf_redirect(to->ifindex, 0);
 	}
 	if (from->overlay) return DROP(SPLIT_HORIZON);
-	if (is_oversize(skb, c)) return DROP(OVERSIZE);
-	verdict = by_hand(skb, c, from->vni, to);
+	if (skb->gso_size && is_oversize(skb, c)) return DROP(OVERSIZE);
+	verdict = to->encapsulation == VXLAN ? by_hand(skb, c, from->vni, to) : to_gre(skb, c, from->vni, to);
 	if (verdict == TC_ACT_REDIRECT) count->overlay_out += 1;
 	if (verdict != BY_DEVICE) return verdict;
+	if (is_oversize(skb, c)) return DROP(OVERSIZE);
 	if (set_tunnel(skb, c, from->vni, to)) return DROP(TUNNEL_ERROR);
 	count->overlay_out += 1;
 	return bpf_redirect(c->tunnel, 0);
@@ -154,7 +161,8 @@ static __always_inline int to_group(struct __sk_buff *skb, const struct config *
 		if (vn->flags & ASK_UNKNOWN) want_ip(skb, from->vni, from->vid);
 	}
 	verdict = flood_from(skb, c, from, vn, count);
-	if (reverse && !from->overlay && (vn->flags & ANSWER) && answer_rarp(skb, from->vni))
+	/* With copies in GRE the frame is no more what it was. */
+	if (reverse && !from->overlay && (vn->flags & (ANSWER | FLOOD_GRE)) == ANSWER && answer_rarp(skb, from->vni))
 		return send_back(skb, from, count);
 	return verdict;
 }
@@ -297,13 +305,13 @@ int tor_underlay(struct __sk_buff *skb)
 	struct vn_counters *count;
 	int verdict;
 
-	if (!c || !read_outer(skb, c, &outer)) return TC_ACT_OK;
+	if (!c || !is_at_hand(skb) || !read_outer(skb, c, &outer)) return TC_ACT_OK;
 	from.vni = outer.peer.vni;
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
 	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
 	if (!vn || !count) return DROP(UNKNOWN_VNI);
 	if (!bpf_map_lookup_elem(&peers, &outer.peer)) return DROP(STRANGER_VTEP); /* P11, M10 */
-	if (!is_by_hand(skb, &outer)) return TC_ACT_OK;
+	if (!outer.gre && !is_by_hand(skb, &outer)) return TC_ACT_OK;
 	verdict = strip(skb, &outer);
 	if (verdict != TC_ACT_UNSPEC) return verdict;
 	count->overlay_in += 1;

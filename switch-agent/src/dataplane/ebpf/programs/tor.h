@@ -40,6 +40,8 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 #define FLOOD_LIMIT 16
 #define POLICE 32
 #define MARK 64
+/* Some place of its flood list takes GRE. */
+#define FLOOD_GRE 128
 /* Of an access. */
 #define CHECK_SOURCE 1
 #define GLEAN 2
@@ -54,6 +56,9 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 
 /* Of the config: VXLAN is put on and taken off by hand where that can be. */
 #define FAST_PATH 1
+/* What is taken from other NVEs, beside VXLAN. */
+#define TAKES_NVGRE 2
+#define TAKES_MPLS_OVER_GRE 4
 
 enum encapsulation { VXLAN = 0, NVGRE = 1, MPLS_OVER_GRE = 2 };
 
