@@ -150,7 +150,7 @@ describe.each(hasTcx ? (["tcx", "clsact"] as const) : (["clsact"] as const))("by
 
   test("while one process forwards a second is refused, and disturbs nothing", async () => {
     await filled();
-    await expect(run()).rejects.toThrow("another agent forwards in this network namespace");
+    await expect(run()).rejects.toThrow("an agent forwards in this network namespace");
     await passes();
   });
 

@@ -92,8 +92,8 @@ const agent: AgentClient = {
   ],
   counters: async () => ({ vns: [], drops: { "no-such-tag": 3n }, nva: {} }),
   tables: async () => [
-    { name: "macs", entries: 3n, size: 524288n, octets: 96, memory: 8_389_000n, refused: 0n },
-    { name: "vns", entries: 1n, size: 2n, octets: 80, memory: 0n, refused: 7n },
+    { name: "macs", entries: 3n, size: 524288n, octets: 128, memory: 8_389_000n, refused: 0n },
+    { name: "vns", entries: 1n, size: 2n, octets: 224, memory: 0n, refused: 7n },
   ],
   stop: async (remove) => {
     stopped = remove;
@@ -318,8 +318,8 @@ test("show bindings says who bound what, and what became of it", async () => {
 test("V10: how full tables are, and what there was no room for", async () => {
   expect(await lines("show", "tables")).toEqual([
     "TABLE  ENTRIES  SIZE    OCTETS-EACH  MEMORY   REFUSED",
-    "macs   3        524288  96           8389000  0",
-    "vns    1        2       80           -        7",
+    "macs   3        524288  128          8389000  0",
+    "vns    1        2       224          -        7",
   ]);
 });
 
