@@ -1,16 +1,14 @@
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { createLog } from "@nve/program";
 import { IpAddress, Mac, Vni } from "@nve/protocol-spec";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { linesOf, spawnIn } from "../support/streams.ts";
+import { datagramsThatArrive, spawnIn, tcpArrives } from "../support/streams.ts";
 import { buildBpf, Namespace } from "./bpf-namespace.ts";
 import { vteps } from "./dataplane-rig.ts";
 
-const script = fileURLToPath(new URL("../support/streams.mjs", import.meta.url));
 const mac = { vm: Mac("02:00:00:00:00:0a"), peer: Mac("02:00:00:00:00:0c") };
 /** In each family what two tenants speak with each other. */
 const tenant = { 4: { vm: "10.9.0.1", peer: "10.9.0.2" }, 6: { vm: "fd09::1", peer: "fd09::2" } };
@@ -195,24 +193,11 @@ async function sentByHand(): Promise<boolean> {
   return (await ping(56)) && deviceCounts().sent === sent;
 }
 
-async function tcp(from: Namespace, to: Namespace, address: string): Promise<void> {
-  const server = spawnIn(to.name, process.execPath, script, "tcp-serve", address, "5001");
-  const lines = linesOf(server);
-  expect(await lines.next()).toBe("ready");
-  const sent = from
-    .run(process.execPath, script, "tcp-send", address, "5001", String(OCTETS))
-    .trim();
-  expect(await lines.next()).toBe(`${OCTETS} ${sent}`);
-}
+const tcp = async (from: Namespace, to: Namespace, address: string): Promise<void> =>
+  expect(await tcpArrives(from.name, to.name, address, OCTETS)).toBe(true);
 
-async function udp(from: Namespace, to: Namespace, address: string): Promise<void> {
-  const amount = String(DATAGRAMS);
-  const server = spawnIn(to.name, process.execPath, script, "udp-serve", address, "5002", amount);
-  const lines = linesOf(server);
-  expect(await lines.next()).toBe("ready");
-  from.run(process.execPath, script, "udp-send", address, "5002", amount);
-  expect(await lines.next()).toBe(amount);
-}
+const udp = async (from: Namespace, to: Namespace, address: string): Promise<void> =>
+  expect(await datagramsThatArrive(from.name, to.name, address, DATAGRAMS)).toBe(DATAGRAMS);
 
 /** Packets that the tunnel device has had. */
 function deviceCounts(): { received: number; sent: number } {
