@@ -61,6 +61,11 @@ export class Addresses {
     return vn?.here.get(mac) ?? vn?.elsewhere.get(mac) ?? none;
   }
 
+  /** Does exactly one MAC have it? */
+  answers(vni: Vni, ip: IpAddress): boolean {
+    return typeof this.#vns.get(vni)?.holders.get(ip) === "string";
+  }
+
   isSo({ vni, mac, ips, here }: IpsOf): boolean {
     const vn = this.#vns.get(vni);
     const was = (here ? vn?.here : vn?.elsewhere)?.get(mac) ?? none;
@@ -195,6 +200,9 @@ function netKey(vni: Vni, mac: Mac, prefix: IpPrefix): SourceNetKey {
   return { length: 96 + length + (isIpv6(ip) ? 0 : 96), vni, mac, zero: 0, ip };
 }
 
+export const prefixOf = ({ length, ip }: Pick<SourceNetKey, "length" | "ip">): IpPrefix =>
+  prefixFrom(ip, length - 96 - (isIpv6(ip) ? 0 : 96));
+
 /** The IPs of each MAC, sorted. Of a MAC elsewhere those are missing that another MAC of the VN has, too. */
 export function readIps({
   neighbours,
@@ -210,9 +218,7 @@ export function readIps({
   };
   for (const [{ vni, ip }, { mac }] of neighbours.entries()) put(vni, mac, ip);
   for (const [{ vni, mac, ip }] of sources.entries()) put(vni, mac, ip);
-  for (const [{ length, vni, mac, ip }] of sourceNets.entries()) {
-    put(vni, mac, prefixFrom(ip, length - 96 - (isIpv6(ip) ? 0 : 96)));
-  }
+  for (const [key] of sourceNets.entries()) put(key.vni, key.mac, prefixOf(key));
   return (vni, mac) => {
     const ips = known.get(`${vni} ${mac}`);
     return ips === undefined ? {} : { ips: [...ips].sort() };

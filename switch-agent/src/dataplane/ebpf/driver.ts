@@ -27,7 +27,7 @@ import { configFlag, networkOrder, type TorMaps, torMaps } from "./maps.ts";
 import { readCounters, readIntents } from "./read-back.ts";
 import { IntentRecord } from "./record.ts";
 import { Samples } from "./samples.ts";
-import { sweep } from "./sweep.ts";
+import { sweep, sweepIps } from "./sweep.ts";
 import { fullIn, maxEntriesOf, type TableSizes, tablesOf } from "./tables.ts";
 import { takeOver } from "./take-over.ts";
 import { openTunnelDevice, type TunnelDevice } from "./tunnel.ts";
@@ -222,6 +222,7 @@ class EbpfDataplane implements Dataplane {
       if (!this.#wantedPorts.has(port)) this.#forwarding.portChanged(port, this.#lose(port));
     }
     await sweep(maps, this.#record, (port) => ports.indexOf(port));
+    await sweepIps(maps, this.#forwarding.addresses);
     estate.detachOthers((ifindex) => this.#isAttached(ifindex));
   }
 

@@ -52,7 +52,7 @@ export class Forwarding {
   readonly #maps: TorMaps;
   readonly #record: IntentRecord;
   readonly #around: Surroundings;
-  readonly #addresses: Addresses;
+  readonly addresses: Addresses;
   readonly #limits: Limits;
   /** Of the last flood list written; never one that a list still awaiting deletion has. */
   #generation = 0;
@@ -63,7 +63,7 @@ export class Forwarding {
     this.#maps = maps;
     this.#record = record;
     this.#around = around;
-    this.#addresses = new Addresses(maps);
+    this.addresses = new Addresses(maps);
     this.#limits = new Limits(maps);
   }
 
@@ -97,18 +97,18 @@ export class Forwarding {
         this.#countPeer(one.vni, one.id, 1);
         believed.push(one);
       }
-      this.#addresses.add(news);
+      this.addresses.add(news);
       try {
         this.#maps.fdb.setAll(news.map((one) => [fdbKey(one), this.#macPlace(one)]));
       } catch (error) {
-        this.#addresses.takeBack(news);
+        this.addresses.takeBack(news);
         throw error;
       }
     } catch (error) {
       this.#disbelieve(believed);
       throw error;
     }
-    this.#addresses.settle(news);
+    this.addresses.settle(news);
     this.#disbelieve(
       news.flatMap(({ vni, n, id }) => {
         const { macs } = this.#record.vn(vni);
@@ -142,7 +142,7 @@ export class Forwarding {
       for (const [n, id] of vn.macs) {
         if (!this.#isAt(id, port)) continue;
         const mac = macOfNumber(n);
-        const ips = this.#addresses.of(vni, mac);
+        const ips = this.addresses.of(vni, mac);
         this.#maps.fdb.set(fdbKey({ vni, mac }), this.#macPlace({ id, ips }));
       }
       if (vn.intent?.flood.some((id) => this.#isAt(id, port))) this.#writeFlood(vni);
@@ -213,7 +213,7 @@ export class Forwarding {
     if (vn === undefined || id === undefined) return;
     this.#maps.fdb.delete(fdbKey({ vni, mac }));
     vn.macs.delete(numberOfMac(mac));
-    this.#addresses.settle([{ vni, mac, ips: [], here: false }]);
+    this.addresses.settle([{ vni, mac, ips: [], here: false }]);
     this.#withPeers(vni, [], [id], () => {});
   }
 
@@ -223,11 +223,11 @@ export class Forwarding {
 
   #isSo(change: MacChange): boolean {
     const { vni, n, id } = change;
-    return this.#record.vns.get(vni)?.macs.get(n) === id && this.#addresses.isSo(change);
+    return this.#record.vns.get(vni)?.macs.get(n) === id && this.addresses.isSo(change);
   }
 
   #macPlace({ id, ips }: Pick<MacChange, "id" | "ips">): KernelPlace {
-    return this.#addresses.placeOf(this.#kernelPlace(id) ?? nowhere, ips);
+    return this.addresses.placeOf(this.#kernelPlace(id) ?? nowhere, ips);
   }
 
   #ensureVn({ is: _, vni, flood: places, ...rules }: VnIntent): void {

@@ -1,6 +1,7 @@
 import type { BpfMap } from "@nve/linux/bpf";
-import { Vni } from "@nve/protocol-spec";
+import { type IpPrefix, type Mac, Vni } from "@nve/protocol-spec";
 import type { PortTag } from "../../nve/vsi.ts";
+import { type Addresses, prefixOf } from "./addresses.ts";
 import type { TorMaps } from "./maps.ts";
 import { type IntentRecord, numberOfMac } from "./record.ts";
 
@@ -34,6 +35,17 @@ export async function sweep(
       return place.is === "remote" && place.vtep === vtep;
     });
   });
+}
+
+/** The same of IPs. */
+export async function sweepIps(
+  { neighbours, sources, sourceNets }: TorMaps,
+  addresses: Addresses,
+): Promise<void> {
+  const has = (vni: number, mac: Mac, ip: IpPrefix) => addresses.of(Vni(vni), mac).includes(ip);
+  await drop(neighbours, ({ vni, ip }) => !addresses.answers(Vni(vni), ip));
+  await drop(sources, ({ vni, mac, ip }) => !has(vni, mac, ip));
+  await drop(sourceNets, (key) => !has(key.vni, key.mac, prefixOf(key)));
 }
 
 async function drop<K, V>(map: BpfMap<K, V>, isLeft: (key: K) => boolean): Promise<void> {

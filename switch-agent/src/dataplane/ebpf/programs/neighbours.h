@@ -103,26 +103,34 @@ static __always_inline int answer(struct __sk_buff *skb, const struct ethhdr *et
 	return 0;
 }
 
-/* "Which IP have I?" of a MAC that is at home here and of which an IPv4 address is known. That one is flooded, too: what
- * virtual machines send when they have moved is such a question, and switches behind other places learn of it. */
-static __noinline int answer_rarp(struct __sk_buff *skb, __u32 vni)
+/* "Which IP have I?" of a MAC that is at home here and of which an IPv4 address is known. The question goes to all others
+ * too: what virtual machines send when they have moved is such a question, and switches behind other places learn of it.
+ * @returns 1: answered; the frame is what it was */
+static __noinline int answer_rarp(struct __sk_buff *skb, __u32 vni, __u32 vid)
 {
 	struct fdb_key key = { .vni = vni };
+	struct arp_frame question, f;
 	struct place *home;
-	struct arp_frame f;
+	int sent;
 
-	if (bpf_skb_load_bytes(skb, 0, &f, sizeof(f))) return 0;
+	if (bpf_skb_load_bytes(skb, 0, &question, sizeof(question))) return 0;
+	f = question;
 	if (f.sender.hardware != bpf_htons(1) || f.sender.protocol != bpf_htons(ETH_P_IP)) return 0;
 	if (f.sender.lengths[0] != 6 || f.sender.lengths[1] != 4 || f.sender.op != bpf_htons(3)) return 0;
 	if (!same_mac(f.target_mac, f.eth.h_source)) return 0; /* it asks for another */
 	memcpy(key.mac, f.eth.h_source, 6);
 	home = bpf_map_lookup_elem(&fdb, &key);
-	if (!home || home->type != LOCAL || home->ifindex != skb->ifindex || !home->vtep[3]) return 0;
+	if (!home || home->type != LOCAL || home->ifindex != skb->ifindex || home->vid != vid || !home->vtep[3]) return 0;
 	memcpy(f.target_ip, &home->vtep[3], 4);
 	memset(f.sender.ip, 0, 4);
 	memcpy(f.eth.h_dest, f.eth.h_source, 6);
 	memcpy(f.eth.h_source, ((__u8[]){ 0x02, 0x4e, 0x56, 0x45, 0, 0 }), 6);
 	memcpy(f.sender.mac, f.eth.h_source, 6);
 	f.sender.op = bpf_htons(4);
-	return !bpf_skb_store_bytes(skb, 0, &f, sizeof(f), BPF_F_INVALIDATE_HASH);
+	if (bpf_skb_store_bytes(skb, 0, &f, sizeof(f), 0)) return 0;
+	sent = !(vid && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), vid));
+	if (sent && bpf_clone_redirect(skb, skb->ifindex, 0)) sent = 0;
+	if (vid && skb->vlan_present) bpf_skb_vlan_pop(skb);
+	bpf_skb_store_bytes(skb, 0, &question, sizeof(question), 0);
+	return sent;
 }

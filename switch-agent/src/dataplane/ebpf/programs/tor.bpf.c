@@ -154,17 +154,14 @@ static __always_inline int send_back(struct __sk_buff *skb, const struct ingress
 static __always_inline int to_group(struct __sk_buff *skb, const struct config *c, struct ingress *from,
 				    const struct vn_value *vn, struct vn_counters *count, const struct ethhdr *eth)
 {
-	int reverse = eth->h_proto == bpf_htons(ETH_P_RARP), verdict;
-
 	if (!from->overlay) {
-		if ((vn->flags & ANSWER) && answer(skb, eth, from->vni)) return send_back(skb, from, count);
+		if (vn->flags & ANSWER) {
+			if (eth->h_proto == bpf_htons(ETH_P_RARP)) count->access_out += answer_rarp(skb, from->vni, from->vid);
+			else if (answer(skb, eth, from->vni)) return send_back(skb, from, count);
+		}
 		if (vn->flags & ASK_UNKNOWN) want_ip(skb, from->vni, from->vid);
 	}
-	verdict = flood_from(skb, c, from, vn, count);
-	/* With copies in GRE the frame is no more what it was. */
-	if (reverse && !from->overlay && (vn->flags & (ANSWER | FLOOD_GRE)) == ANSWER && answer_rarp(skb, from->vni))
-		return send_back(skb, from, count);
-	return verdict;
+	return flood_from(skb, c, from, vn, count);
 }
 
 /* What both directions do once the VN is known and the frame is bare. */
