@@ -4,6 +4,7 @@ export {
   type EncapsulationName,
   encapsulationFor,
   encapsulations,
+  remotePlace,
   type Via,
   viaOf,
   viaVxlan,
