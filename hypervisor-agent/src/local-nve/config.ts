@@ -15,12 +15,15 @@ export type LocalNveConfig = {
   vtep: IpAddress;
   nva: NvaConfig;
   dataplane: DataplaneConfig;
+  /** VMs send from the IPs that were said of their MACs alone, if any were (M10). */
+  checkIps: boolean;
 };
 
-/** `nve: {id?, vtep, nva, dataplane?}`, in place of `uplinks`. */
+/** `nve: {id?, vtep, nva, dataplane?, checkIps?}`, in place of `uplinks`. */
 export const localNve: z.ZodType<LocalNveConfig> = z.strictObject({
   id: z.string().transform(checked(NveId)).optional(),
   vtep: vtepConfig,
   nva: nvaConfig,
   dataplane: dataplaneConfig,
+  checkIps: z.boolean().default(true),
 });

@@ -36,6 +36,8 @@ import {
 export type LocalAgentOptions = {
   hypervisor: HypervisorId;
   nve: Nve;
+  /** VMs send from the IPs that were said of their MACs alone, if any were (M10). */
+  checkIps: boolean;
   clock: Clock;
   log: Log;
   interfaceExists(name: string): boolean;
@@ -134,7 +136,7 @@ export class LocalAgent implements Agent {
   }
 
   #open(name: Uuid, of: string, vm: string | undefined, tree: Tree): LocalVnic {
-    const { nve, watchInterface } = this.#options;
+    const { nve, checkIps, watchInterface } = this.#options;
     const vnic: LocalVnic = {
       name,
       interface: of,
@@ -150,7 +152,7 @@ export class LocalAgent implements Agent {
       unwatch: () => {},
     };
     this.#vnics.set(name, vnic);
-    nve.openPort(portOf(of), this.#asks);
+    nve.openPort(portOf(of, checkIps), this.#asks);
     vnic.unwatch = watchInterface(of, (state) => nve.portState(of, state));
     return vnic;
   }

@@ -75,7 +75,7 @@ export async function runLocal(
 
 async function open(
   { hypervisor }: Config,
-  { id = NveId(hypervisor), vtep, nva, dataplane }: LocalNveConfig,
+  { id = NveId(hypervisor), vtep, nva, dataplane, checkIps }: LocalNveConfig,
   log: Log,
   { interfaceExists }: Interfaces,
 ): Promise<Local> {
@@ -83,8 +83,9 @@ async function open(
   const clock = systemClock;
   const mtuOf = (name: string) => linkMonitor().find(name)?.mtu;
   const notOfVm = (name: string) => hostsOwn(name, vtep);
-  const options = { hypervisor, nve, clock, log, interfaceExists, notOfVm, mtuOf, watchInterface };
-  return { agent: new LocalAgent(options), nve, startedUnixMs: Date.now() };
+  const interfaces = { interfaceExists, notOfVm, mtuOf, watchInterface };
+  const agent = new LocalAgent({ hypervisor, nve, checkIps, clock, log, ...interfaces });
+  return { agent, nve, startedUnixMs: Date.now() };
 }
 
 /** What would cut the server off, were it in a VN. */

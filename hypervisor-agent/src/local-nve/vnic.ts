@@ -33,11 +33,11 @@ export type LocalVnic = {
 };
 
 /** The interface of a VM as a port of the NVE: its guest's tags are what its VNs are told by (H10). */
-export const portOf = (name: string): PortOptions => ({
+export const portOf = (name: string, checkIps: boolean): PortOptions => ({
   name,
   tags: allTags,
   maxVnics: 1,
-  rules: { checkSource: true },
+  rules: { checkSource: true, ...(checkIps && { checkIps }) },
 });
 
 export const vsiOf = (name: Uuid): string => `local ${name}`;

@@ -40,7 +40,11 @@ test("A8: a VNIC is granted when the NVA has admitted it and the dataplane has i
     ],
   });
   expect(keysOf()).toEqual(["access tap0 0", `mac 15001 ${a}`, "vn 15001"]);
-  expect(it.dataplane.intents.get("access tap0 0")).toMatchObject({ checkSource: true });
+  expect(it.dataplane.intents.get("access tap0 0")).toMatchObject({
+    checkSource: true,
+    checkIps: true,
+  });
+  expect(it.dataplane.intents.get(`mac 15001 ${a}`)).toMatchObject({ ips: ["10.0.0.1"] });
   expect([...it.dataplane.ports]).toEqual(["tap0"]);
   const [report] = it.nva.reports;
   expect(report?.claims).toMatchObject([

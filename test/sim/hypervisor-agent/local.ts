@@ -44,6 +44,7 @@ export function localHost(): LocalHost {
   const agent = new LocalAgent({
     hypervisor: HypervisorId("server1"),
     nve,
+    checkIps: true,
     clock,
     log,
     interfaceExists: (name) => name.startsWith("tap"),
