@@ -4,16 +4,11 @@ import { evbConfig, InterfaceName, lldpConfig } from "@nve/program/edge-config";
 import { type IpAddress, NveId, Vid } from "@nve/protocol-spec";
 import { allTags, gleanDefaults, MAX_GLEANED } from "@nve/switch-agent/nve";
 import { z } from "zod";
-import {
-  anyway,
-  floodLimitConfig,
-  nvaConfig,
-  switchDataplaneConfig,
-  twice,
-  vtepConfig,
-} from "./local/config.ts";
+import { anyway, nvaConfig, switchDataplaneConfig, twice, vtepConfig } from "./local/config.ts";
 import { learningConfig } from "./local/learning.ts";
 import {
+  checksConfig,
+  checksFault,
   policiesConfig,
   portAuthConfig,
   portPolicyConfig,
@@ -47,12 +42,7 @@ const port = z
     static: staticVns.optional(),
     /** What is seen in frames is believed (H16); if not said, on ports without protocol. */
     glean: z.boolean().optional(),
-    /** Frames pass only from MACs that a VNIC of this port has said (P11). */
-    checkSource: z.boolean().optional(),
-    /** And only from the IPs that were said of the MAC, if any were (M10); if not said, as checkSource. */
-    checkIps: z.boolean().optional(),
-    /** Frames to all that the port may send, over all its VNs (V11). */
-    floodLimit: floodLimitConfig.optional(),
+    ...checksConfig,
     maxGleaned: z.number().int().min(1).max(65_536).default(MAX_GLEANED),
     maxAddresses: z.number().int().min(1).max(MAX_ADDRESSES.most).optional(),
     /** Who and what may be on it (H26). */
@@ -63,11 +53,9 @@ const port = z
   .refine(({ static: vns, policy, auth }) => vns === undefined || (policy ?? auth) === undefined, {
     error: "a port without protocol has no stations: neither policy nor auth goes with static",
   })
-  .refine(({ glean, checkSource }) => !(glean && checkSource), {
-    error: "with checkSource nothing unknown is let in, so that glean would learn nothing",
-  })
-  .refine(({ checkIps, checkSource }) => !checkIps || checkSource, {
-    error: "checkIps needs checkSource: whose IPs are checked, his MAC is",
+  .refine((port) => port.policy !== undefined || checksFault(port) === undefined, {
+    error: ({ input }) => checksFault(input as Parameters<typeof checksFault>[0]) ?? "",
+    when: anyway,
   })
   .refine((port) => idleBeside(port).length === 0, {
     error: ({ input }) =>

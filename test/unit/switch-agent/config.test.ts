@@ -105,6 +105,26 @@ test("M10: IPs are checked of those whose MACs are", () => {
   expect(faultsOf(ports("checkIps: true, static: []"))).toContain("checkIps would do nothing");
 });
 
+test("M10, V11: a policy says for its ports what is checked, and a port otherwise for itself", () => {
+  const policies = `policies:
+  strict: { checkSource: true, floodLimit: { perSecond: 5, burst: 6 } }
+`;
+  const port = (more: string) =>
+    parseConfig(least.replace("name: swp1", `name: swp1, policy: strict${more}`) + policies, schema)
+      .ports[0];
+  expect(port("")).toMatchObject({ checkSource: true, floodLimit: { perSecond: 5, burst: 6 } });
+  expect(port(", checkIps: false, floodLimit: off")).toMatchObject({
+    checkSource: true,
+    checkIps: false,
+    floodLimit: "off",
+  });
+  expect(port(", checkIps: true, checkSource: true")).toMatchObject({ checkIps: true });
+  const faults = (more: string) =>
+    faultsOf(least.replace("name: swp1", `name: swp1, policy: strict, ${more}`) + policies);
+  expect(faults("glean: true")).toContain("glean would learn nothing");
+  expect(faults("checkSource: false, checkIps: true")).toContain("checkIps needs checkSource");
+});
+
 test("V11: floods are limited unless the config says off", () => {
   expect(parseConfig(least, schema).dataplane).toMatchObject({
     answer: true,
