@@ -32,6 +32,9 @@ import type { AccessPort } from "./port/access-port.ts";
 import { bindingMethods } from "./static/control.ts";
 import type { StaticPorts } from "./static/static-ports.ts";
 
+/** The answer to `stop` goes first, milliseconds. */
+const ANSWER_MS = 100;
+
 /** What the control API shows and changes. */
 export type Controlled = {
   nve: Nve;
@@ -73,7 +76,7 @@ export function nveService(started: Promise<Controlled>): Service {
     stop: unary(async ({ remove }: { remove: boolean }) => {
       const { stop } = await started;
       if (stop === undefined) throw new Refused("this agent is ended by a signal alone");
-      setImmediate(() => stop(remove ? "remove" : undefined)); // the answer goes first
+      setTimeout(() => stop(remove ? "remove" : undefined), ANSWER_MS);
       return {};
     }),
     ...bindings,

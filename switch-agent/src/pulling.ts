@@ -1,5 +1,5 @@
 import type { Clock } from "@nve/linux";
-import { DecodeError, Instant, type VnId } from "@nve/protocol-spec";
+import { DecodeError, Instant, type Mac, type VnId } from "@nve/protocol-spec";
 import type { NveCore, NveEvent, Sample } from "@nve/switch-agent/nve";
 import type { Dataplane } from "./dataplane/dataplane.ts";
 import type { Nva } from "./nva-client/client.ts";
@@ -17,6 +17,8 @@ type Surroundings = {
 
 /** So long the NVA may take to answer, milliseconds. */
 const ANSWER_MS = 1000;
+/** In place of a port. */
+const RECALLED = "";
 /** How often it is looked who is not spoken to any more. */
 const SWEEP_MS = 10_000;
 
@@ -28,6 +30,8 @@ export class Pulling {
   #malformed = 0;
   #callOff: (() => void) | undefined;
   #closed = false;
+  /** VNs whose MACs of before are being asked for. */
+  #recalling = 0;
 
   constructor(around: Surroundings) {
     this.#around = around;
@@ -44,6 +48,26 @@ export class Pulling {
   enter(vns: readonly VnId[]): void {
     for (const vn of vns) this.#step({ on: "enter", vn });
     if (vns.length > 0) this.#plan();
+  }
+
+  /** Asks again for MACs that an earlier run had asked for, as long as they are spoken to: one after another. */
+  async recall(vn: VnId, macs: readonly Mac[]): Promise<void> {
+    this.#recalling += 1;
+    const { core, dataplane, clock } = this.#around;
+    for (const mac of macs) {
+      if (this.#closed || !this.pull.has(vn)) break;
+      const vni = core.infos.get(vn)?.vni;
+      if (vni === undefined || dataplane.unusedMs(vni, mac) === undefined) continue;
+      const event = { on: "wanted", vn, port: RECALLED, address: { mac } } as const;
+      for (const action of this.pull.step(event, clock.now())) {
+        if (action.do === "ask") await this.#ask(action);
+      }
+    }
+    this.#recalling -= 1;
+  }
+
+  get isRecalling(): boolean {
+    return this.#recalling > 0;
   }
 
   leave(vns: readonly VnId[]): void {

@@ -20,6 +20,8 @@ export class Inheritance {
   readonly #accesses = new Map<string, AccessIntent>();
   /** MACs here, by place. */
   readonly #macs = new Map<string, { vni: Vni; mac: Mac; at: LocalPlace }[]>();
+  /** MACs behind the overlay. */
+  readonly #remotes = new Map<Vni, Mac[]>();
   #isOver: boolean;
 
   constructor(intents: readonly Intent[] | undefined) {
@@ -27,9 +29,15 @@ export class Inheritance {
     for (const intent of intents ?? []) {
       if (intent.is === "vn") this.#vns.set(intent.vni, intent);
       else if (intent.is === "access") this.#accesses.set(intentKey(intent), intent);
-      else if (intent.at.is === "local") {
+      else if (intent.at.is === "remote") {
+        const known = this.#remotes.get(intent.vni);
+        if (known === undefined) this.#remotes.set(intent.vni, [intent.mac]);
+        else known.push(intent.mac);
+      } else {
         const { vni, mac, at } = intent;
-        this.#macs.set(placeKey(at), [...(this.#macs.get(placeKey(at)) ?? []), { vni, mac, at }]);
+        const known = this.#macs.get(placeKey(at));
+        if (known === undefined) this.#macs.set(placeKey(at), [{ vni, mac, at }]);
+        else known.push({ vni, mac, at });
       }
     }
   }
@@ -40,13 +48,18 @@ export class Inheritance {
 
   end(): void {
     this.#isOver = true;
-    for (const kept of [this.#vns, this.#accesses, this.#macs]) kept.clear();
+    for (const kept of [this.#vns, this.#accesses, this.#macs, this.#remotes]) kept.clear();
   }
 
   /** The tags that were lent on a port. */
   tagsOf(port: string): { vid: AccessIntent["vid"]; vni: Vni }[] {
     const all = [...this.#accesses.values()].filter((access) => access.port === port);
     return all.map(({ vid, vni }) => ({ vid, vni }));
+  }
+
+  /** MACs that were behind the overlay in a VN. */
+  remotesOf(vni: Vni | undefined): readonly Mac[] {
+    return (vni === undefined ? undefined : this.#remotes.get(vni)) ?? [];
   }
 
   /** Everything that was here is wanted again. */

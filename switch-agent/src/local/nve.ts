@@ -130,8 +130,7 @@ export class Nve {
     const feed = (event: NveEvent): void => this.feed(event);
     this.gleaning = new Gleaning({ core: this.core, dataplane, clock, feed });
     this.pulling = new Pulling({ core: this.core, dataplane, nva: () => this.nva, clock, feed });
-    const wanted = () => this.core.intents();
-    this.applier = new Applier(dataplane, clock, log, wanted, this.inheritance);
+    this.applier = new Applier(dataplane, clock, log, () => this.core.intents(), this.inheritance);
     this.reconciling = new Reconciling(this, { ...options, patienceMs: options.inheritMs });
     this.nva = openNva({
       all: () => ({ ...this.core.report(), partial: !this.inheritance.isOver }),
@@ -316,6 +315,7 @@ export class Nve {
     const pulled = vns.filter((vn) => this.core.infos.pull(vn) !== undefined);
     const others = vns.filter((vn) => !pulled.includes(vn));
     this.pulling.enter(pulled);
+    this.reconciling.pulled(pulled);
     if (pulled.length > 0) this.nva.watch(pulled, true);
     if (others.length > 0) this.nva.watch(others);
   }
@@ -326,9 +326,7 @@ export class Nve {
   }
 
   async #apply({ change, owners }: NveEffect & { do: "intents" }): Promise<void> {
-    for (const intent of change.ensure) {
-      if (intent.is === "access") this.gleaning.seen(this.inheritance.seenAt(intent));
-    }
+    this.reconciling.ensured(change.ensure);
     if (owners.length === 0) return this.applier.keepTrying(change);
     let took = owners;
     try {

@@ -1,9 +1,11 @@
 import type { Clock } from "@nve/linux";
 import type { Log } from "@nve/program/log";
-import { Instant } from "@nve/protocol-spec";
-import type { NveCore, NveEvent } from "@nve/switch-agent/nve";
+import { Instant, type VnId } from "@nve/protocol-spec";
+import type { Intent, NveCore, NveEvent } from "@nve/switch-agent/nve";
 import type { Applier } from "../applier.ts";
+import type { Gleaning } from "../gleaning.ts";
 import type { Nva } from "../nva-client/client.ts";
+import type { Pulling } from "../pulling.ts";
 import type { Inheritance } from "./inheritance.ts";
 
 type Parts = {
@@ -11,6 +13,8 @@ type Parts = {
   readonly applier: Applier;
   readonly inheritance: Inheritance;
   readonly nva: Pick<Nva, "whole">;
+  readonly pulling: Pick<Pulling, "recall" | "isRecalling">;
+  readonly gleaning: Pick<Gleaning, "seen">;
   feed(event: NveEvent): void;
 };
 
@@ -47,6 +51,24 @@ export class Reconciling {
     this.#since = connected ? this.#clock.now() : undefined;
   }
 
+  /** These VNs, in pull, are ours: the NVA is asked again for those who are spoken to. */
+  pulled(vns: readonly VnId[]): void {
+    const { core, inheritance, pulling } = this.#parts;
+    for (const vn of vns) {
+      const known = inheritance.remotesOf(core.infos.get(vn)?.vni);
+      if (known.length > 0) void pulling.recall(vn, known);
+    }
+  }
+
+  /** Those who were learnt from frames at places that learn again are there still. */
+  ensured(intents: readonly Intent[]): void {
+    const { inheritance, gleaning } = this.#parts;
+    if (inheritance.isOver) return;
+    for (const intent of intents) {
+      if (intent.is === "access") gleaning.seen(inheritance.seenAt(intent));
+    }
+  }
+
   close(): void {
     this.#closed = true;
     this.#callOff?.();
@@ -61,12 +83,12 @@ export class Reconciling {
   }
 
   #isHeard(): boolean {
-    const { core, applier, inheritance } = this.#parts;
+    const { core, applier, inheritance, pulling } = this.#parts;
     const since = this.#since;
     const isTold = core
       .watched()
       .every((vn) => core.fdb.complete(vn) || core.infos.pull(vn) !== undefined);
-    if (since === undefined || !isTold) return false;
+    if (since === undefined || !isTold || pulling.isRecalling) return false;
     const isLong = this.#clock.now() - since >= this.#patienceMs;
     return isLong || inheritance.isConfirmed((key) => applier.has(key));
   }
