@@ -81,3 +81,25 @@ test.each([
     expect(mappings.map(({ mac }) => mac).sort()).toEqual(macs);
   },
 );
+
+test("cleanup is refused while the agent runs, and after it takes everything away, once", async () => {
+  const refused = await lab.exec("tor2", "switch-agent", "cleanup");
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("stop it first") });
+  await programs.stop("tor2", "SIGKILL");
+  expect(await lab.ping("red1", vm("red3").ip)).toBe(true);
+  const removed = await lab.run("tor2", "switch-agent", "cleanup");
+  expect(removed).toMatch(/pin fdb\n[\s\S]*interface nve-vxlan/);
+  expect(await lab.ping("red1", vm("red3").ip, 1)).toBe(false);
+  expect(await lab.run("tor2", "ip", "link", "show", "eth1")).not.toContain("PROMISC");
+  expect(await lab.run("tor2", "switch-agent", "cleanup")).toBe("nothing was left\n");
+  await programs.start("tor2");
+  await backAt("tor2", 1);
+  expect(await lab.ping("red1", vm("red3").ip, 20)).toBe(true);
+});
+
+test("stop --remove leaves nothing in the kernel, whatever the config says", async () => {
+  await programs.end("tor2", "switch-agent", "stop", "--remove");
+  expect(await lab.run("tor2", "ip", "-brief", "link")).not.toContain("nve-vxlan");
+  expect(await lab.run("tor2", "switch-agent", "cleanup")).toBe("nothing was left\n");
+  expect(await lab.ping("red1", vm("red3").ip, 1)).toBe(false);
+});
