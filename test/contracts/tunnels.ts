@@ -42,7 +42,7 @@ export function tunnelOctets(tunnelled: Tunnelled): Uint8Array {
 
 function shim({ vni, encapsulation }: Tunnelled): Uint8Array {
   switch (encapsulation) {
-    case "nvgre": // RFC 7637 §3.2: key present, Transparent Ethernet Bridging, VSID, FlowID
+    case "nvgre": // RFC 7637: key present, Transparent Ethernet Bridging, VSID, FlowID
       return concat(uint(2, 0x2000), uint(2, 0x6558), uint(3, vni), uint(1, 7));
     case "mpls-over-gre": // RFC 4023 §4, RFC 3032: label, bottom of the stack, TTL
       return concat(uint(2, 0), uint(2, 0x8847), uint(3, (vni << 4) | 1), uint(1, 64));

@@ -22,7 +22,7 @@ export function viaOf(ours: Via, theirs: readonly string[]): Via {
 }
 
 /**
- * Whether a VNI has a place in its header: VSIDs up to 0xFFF and 0xFFFFFF are reserved (RFC 7637 §4), a label has 20 bits
+ * Whether a VNI has a place in its header: VSIDs up to 0xFFF and 0xFFFFFF are reserved (RFC 7637), a label has 20 bits
  * and the first 16 are reserved (RFC 3032 §2.1).
  */
 export function carries(encapsulation: EncapsulationName, vni: Vni): boolean {
