@@ -33,9 +33,10 @@ static __noinline int answer_arp(struct __sk_buff *skb, __u32 vni)
 	if (f.sender.lengths[0] != 6 || f.sender.lengths[1] != 4 || f.sender.op != bpf_htons(1)) return 0;
 	if (!same_mac(f.sender.mac, f.eth.h_source)) return 0;
 	if (!__builtin_memcmp(f.sender.ip, f.target_ip, 4)) return 0; /* an announcement */
+	if (!f.sender.ip[0]) return 0; /* a probe (RFC 5227): as below in ND */
 	memcpy(&key.ip[3], f.target_ip, 4);
 	owner = bpf_map_lookup_elem(&neighbours, &key);
-	/* Whoever looks for its own IP wants to hear of others that have it (RFC 5227 2.1). */
+	/* Whoever looks for its own IP wants to hear of others that have it. */
 	if (!owner || same_mac(owner->mac, f.eth.h_source)) return 0;
 	memcpy(asked, f.target_ip, 4);
 	memcpy(f.target_mac, f.eth.h_source, 6);
@@ -58,6 +59,9 @@ static __noinline int answer_nd(struct __sk_buff *skb, __u32 vni)
 
 	if (bpf_skb_load_bytes(skb, 0, &f.eth, sizeof(f.eth) + sizeof(f.nd))) return 0;
 	if (f.nd.next != 58 || f.nd.hops != 255 || f.nd.type != 135 || f.nd.code) return 0;
+	/* A test for duplicates (RFC 4862 5.4) is for whoever has it: what we know may be old, and would keep a host from its
+	 * address. */
+	if (!(f.nd.source[0] | f.nd.source[1] | f.nd.source[2] | f.nd.source[3])) return 0;
 	/* A link-local address may be a router's, and a host that hears of its router as of none forgets the route (RFC 4861
 	 * 7.2.5). A router's other addresses are not those by which hosts know it. */
 	if ((f.nd.target[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000)) return 0;
@@ -65,19 +69,9 @@ static __noinline int answer_nd(struct __sk_buff *skb, __u32 vni)
 	owner = bpf_map_lookup_elem(&neighbours, &key);
 	if (!owner || same_mac(owner->mac, f.eth.h_source)) return 0;
 	if (bpf_skb_change_tail(skb, ND_OCTETS, 0)) return 0;
-	if (f.nd.source[0] | f.nd.source[1] | f.nd.source[2] | f.nd.source[3]) {
-		memcpy(f.nd.destination, f.nd.source, 16);
-		memcpy(f.eth.h_dest, f.eth.h_source, 6);
-		f.nd.flags = bpf_htonl(ND_SOLICITED | ND_OVERRIDE);
-	} else { /* a test for duplicates (RFC 4862 5.4.3): to all nodes, ff02::1 */
-		f.nd.destination[0] = bpf_htonl(0xff020000);
-		f.nd.destination[1] = f.nd.destination[2] = 0;
-		f.nd.destination[3] = bpf_htonl(1);
-		f.eth.h_dest[0] = f.eth.h_dest[1] = 0x33;
-		f.eth.h_dest[2] = f.eth.h_dest[3] = f.eth.h_dest[4] = 0;
-		f.eth.h_dest[5] = 1;
-		f.nd.flags = bpf_htonl(ND_OVERRIDE);
-	}
+	memcpy(f.nd.destination, f.nd.source, 16);
+	memcpy(f.eth.h_dest, f.eth.h_source, 6);
+	f.nd.flags = bpf_htonl(ND_SOLICITED | ND_OVERRIDE);
 	memcpy(f.eth.h_source, owner->mac, 6);
 	memcpy(f.nd.source, f.nd.target, 16);
 	f.nd.start[4] = 0;
