@@ -21,6 +21,13 @@ export class MemoryDataplane implements Dataplane {
   unused: number | undefined;
   /** How long ago each MAC was heard. */
   silence: number | undefined;
+  /** What an earlier run left. */
+  readonly inherited: readonly Intent[] | undefined;
+
+  constructor(inherited?: readonly Intent[]) {
+    this.inherited = inherited;
+    for (const intent of inherited ?? []) this.intents.set(intentKey(intent), intent);
+  }
 
   async ensure(intents: readonly Intent[]): Promise<void> {
     this.ensured += 1;

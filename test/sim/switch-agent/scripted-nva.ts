@@ -43,6 +43,8 @@ export class ScriptedNva implements Nva {
   /** Until when an answer waits: the NVA is slow to store. */
   stored: Promise<void> = Promise.resolve();
   closed = false;
+  /** How often it was told that all is reported. */
+  wholes = 0;
   readonly #told = new Map<number, boolean>();
   readonly #wiring: Wiring;
 
@@ -107,6 +109,10 @@ export class ScriptedNva implements Nva {
 
   report(report: Report): void {
     this.reports.push(report);
+  }
+
+  whole(): void {
+    this.wholes += 1;
   }
 
   synced(): Promise<void> {

@@ -5,6 +5,7 @@ import { createLog } from "@nve/program/log";
 import { SwitchAgent } from "@nve/switch-agent/agent";
 import { configSchema } from "@nve/switch-agent/config";
 import type { WatchInterface } from "@nve/switch-agent/local/interfaces";
+import type { Intent } from "@nve/switch-agent/nve";
 import type { Binding } from "@nve/switch-agent/static/binding";
 import type { BindingStore } from "@nve/switch-agent/static/store";
 import { type Cable, cable } from "../../support/cable.ts";
@@ -29,10 +30,11 @@ export function tor(
   ports = "[{ name: swp1 }, { name: swp2 }]",
   state: "up" | "absent" = "up",
   bindings = new MemoryBindings(),
+  inherited?: readonly Intent[],
 ): Tor {
   const clock = fakeClock();
   const cables = [cable(clock, { state }), cable(clock, { state })] as const;
-  const dataplane = new MemoryDataplane();
+  const dataplane = new MemoryDataplane(inherited);
   const interfaces = new MemoryInterfaces();
   let nva: ScriptedNva | undefined;
   const text = `

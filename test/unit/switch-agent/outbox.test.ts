@@ -59,3 +59,15 @@ test("V10: changes of one address that wait replace each other", () => {
   expect([parcel?.withdrawn, parcel?.joined, parcel?.left]).toEqual([[], [vn], []]);
   expect(outbox.empty).toBe(true);
 });
+
+test("H18: while there may be more nothing says that it is complete, and then once", () => {
+  const outbox = new Outbox({ ...nothing, claims: [claim(one)], partial: true });
+  expect(outbox.take(9)?.complete).toBe(false);
+  expect([outbox.empty, outbox.take(9)]).toEqual([true, undefined]);
+  outbox.add({ ...nothing, claims: [claim(two)] });
+  expect(outbox.take(9)?.complete).toBe(false);
+  outbox.whole();
+  expect(outbox.empty).toBe(false);
+  expect(outbox.take(9)).toEqual({ ...nothing, complete: true });
+  expect(outbox.take(9)).toBeUndefined();
+});

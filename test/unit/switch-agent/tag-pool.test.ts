@@ -1,4 +1,4 @@
-import { Vid, VnId } from "@nve/protocol-spec";
+import { Vid, VnId, Vni } from "@nve/protocol-spec";
 import { allTags, TagPool } from "@nve/switch-agent/nve";
 import { expect, test } from "vitest";
 
@@ -61,4 +61,26 @@ test("lending begins where it is told, and goes round", () => {
 
 test("V8: 2 to 4094 is what one link has", () => {
   expect(new TagPool(allTags).free).toBe(4093);
+});
+
+test("H2: a tag that an earlier run had lent goes to the VN with that VNI, and to no other, until it is forgotten", () => {
+  const pool = new TagPool(range(2, 4));
+  pool.keep(Vid(3), Vni(70001));
+  expect(pool.free).toBe(3);
+  expect(pool.lend(blue, "vm1", undefined, false, Vni(70002))).toBe(2);
+  expect(pool.lend(green, "vm1", Vid(3), false, Vni(70003))).toBeUndefined();
+  expect(pool.has(red, Vid(3))).toBe(true); // which VN it is turns out later
+  expect(pool.lend(red, "vm1", undefined, false, Vni(70001))).toBe(3);
+  pool.giveBack(red, "vm1");
+  expect(pool.lend(green, "vm1", Vid(3), false, Vni(70003))).toBe(3); // it was asked for
+});
+
+test("V8: what nobody asks for again is lent to others once it is forgotten", () => {
+  const pool = new TagPool(range(2, 2));
+  pool.keep(Vid(2), Vni(70001));
+  expect(pool.lend(blue, "vm1", undefined, false, Vni(70002))).toBeUndefined();
+  pool.forget();
+  expect(pool.lend(blue, "vm1", undefined, false, Vni(70002))).toBe(2);
+  pool.keep(Vid(2), Vni(70001)); // it means another VN already
+  expect(pool.lend(red, "vm1", undefined, false, Vni(70001))).toBeUndefined();
 });
