@@ -12,10 +12,15 @@ import {
 } from "@nve/protocol-spec";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
+import { openUserspaceDataplane } from "@nve/switch-agent/dataplane/userspace/driver";
+import {
+  type OpenFramePort,
+  openFramePort,
+} from "@nve/switch-agent/dataplane/userspace/frame-port";
 import type { Encapsulation, Intent, Place } from "@nve/switch-agent/nve";
 import type { DataplaneRig } from "../contracts/dataplane-bench.ts";
 import { readTunnel, type Tunnelled, tunnelOctets } from "../contracts/tunnels.ts";
-import { frameText, station } from "../contracts/wires.ts";
+import { frameText, station, testFrame } from "../contracts/wires.ts";
 import { buildBpf, Namespace } from "./bpf-namespace.ts";
 import { Wires } from "./bpf-wires.ts";
 
@@ -28,7 +33,7 @@ export const vteps = {
 };
 
 /** The switch is the process's own namespace, all far ends of its wires are in another. */
-export class EbpfRig implements DataplaneRig {
+export abstract class NamespaceRig implements DataplaneRig {
   readonly encapsulation: "vxlan" | Encapsulation;
   readonly vtep: IpAddress;
   readonly a: IpAddress;
@@ -36,14 +41,10 @@ export class EbpfRig implements DataplaneRig {
   readonly stranger: IpAddress;
   readonly mtu: number;
   readonly tor: Namespace;
-  readonly #attach: "tcx" | "clsact";
   readonly #wires: Wires;
 
-  constructor(
-    attach: "tcx" | "clsact",
-    family: 4 | 6,
-    encapsulation: "vxlan" | Encapsulation = "vxlan",
-  ) {
+  /** @param what in the namespaces' names */
+  constructor(what: string, family: 4 | 6, encapsulation: "vxlan" | Encapsulation) {
     this.encapsulation = encapsulation;
     const { vtep, a, b, stranger } = vteps[family];
     this.vtep = IpAddress(vtep);
@@ -51,9 +52,7 @@ export class EbpfRig implements DataplaneRig {
     this.b = IpAddress(b);
     this.stranger = IpAddress(stranger);
     this.mtu = underlayMtu - (family === 4 ? 50 : 70);
-    this.#attach = attach;
-    buildBpf();
-    const name = `${attach}-${family}-${encapsulation}`;
+    const name = `${what}-${family}-${encapsulation}`;
     this.tor = new Namespace(`tor-${name}`);
     this.#wires = new Wires(this.tor, new Namespace(`far-${name}`));
     for (const port of ["p1", "p2", "p3"]) this.addPort(port);
@@ -61,12 +60,11 @@ export class EbpfRig implements DataplaneRig {
     this.tor.enter();
   }
 
+  protected abstract openDriver(): Promise<Dataplane>;
+
   async open(): Promise<Dataplane> {
-    const log = createLog("test", "error");
-    const { vtep, encapsulation } = this;
-    const encapsulations = [encapsulation];
-    const attach = this.#attach;
-    const dataplane = await openEbpfDataplane({ vtep, attach, encapsulations, log });
+    const dataplane = await this.openDriver();
+    const { encapsulation } = this;
     return encapsulation === "vxlan" ? dataplane : tunnelling(dataplane, encapsulation);
   }
 
@@ -132,6 +130,84 @@ export class EbpfRig implements DataplaneRig {
       ),
     );
   }
+}
+
+/** The driver `ebpf`. */
+export class EbpfRig extends NamespaceRig {
+  readonly #attach: "tcx" | "clsact";
+
+  constructor(
+    attach: "tcx" | "clsact",
+    family: 4 | 6,
+    encapsulation: "vxlan" | Encapsulation = "vxlan",
+  ) {
+    buildBpf();
+    super(attach, family, encapsulation);
+    this.#attach = attach;
+  }
+
+  protected openDriver(): Promise<Dataplane> {
+    const log = createLog("test", "error");
+    const encapsulations = [this.encapsulation];
+    return openEbpfDataplane({ vtep: this.vtep, attach: this.#attach, encapsulations, log });
+  }
+}
+
+/** What goes through the driver as the last, of each wire: the agent's own, so that nothing becomes of it. */
+const mark = testFrame({ from: "ee", to: "01:80:c2:00:00:0e", tags: "", text: "mark" });
+
+/** The driver `userspace`, which has seen what was sent when it has seen what was sent after it. */
+export class UserspaceRig extends NamespaceRig {
+  /** By interface; with those who wait for the next mark there. */
+  readonly #open = new Map<number, { name: string; marked: (() => void)[] }>();
+
+  constructor(family: 4 | 6, encapsulation: "vxlan" | Encapsulation = "vxlan") {
+    super("userspace", family, encapsulation);
+  }
+
+  protected openDriver(): Promise<Dataplane> {
+    const log = createLog("test", "error");
+    const encapsulations = [this.encapsulation];
+    const openPort = this.#watched;
+    return openUserspaceDataplane({ vtep: this.vtep, encapsulations, openPort, log });
+  }
+
+  override async seen(words?: Words): Promise<string[]> {
+    await this.#through();
+    return super.seen(words);
+  }
+
+  override async received(wire: string): Promise<Uint8Array[]> {
+    await this.#through();
+    return super.received(wire);
+  }
+
+  async #through(): Promise<void> {
+    const waiting = [...this.#open.values()].map(
+      ({ name, marked }) =>
+        new Promise<void>((resolve) => {
+          marked.push(resolve);
+          this.send(name, mark);
+        }),
+    );
+    await Promise.all(waiting);
+  }
+
+  readonly #watched: OpenFramePort = (link, receive) => {
+    const { index, name } = link;
+    const watch = { name, marked: [] as (() => void)[] };
+    const port = openFramePort(link, (frame) => {
+      receive(frame);
+      if (Buffer.compare(frame, mark) === 0) watch.marked.shift()?.();
+    });
+    this.#open.set(index, watch);
+    const close = (): void => {
+      this.#open.delete(index);
+      for (const resolve of watch.marked.splice(0)) resolve();
+      port.close();
+    };
+    return { ...port, close };
+  };
 }
 
 type Words = (frame: Uint8Array) => string | undefined;

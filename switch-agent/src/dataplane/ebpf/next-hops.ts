@@ -14,7 +14,7 @@ import type { IpAddress } from "@nve/protocol-spec";
 import { type KernelNextHop, noNextHop } from "./maps.ts";
 
 type Surroundings = {
-  table: BpfMap<number, KernelNextHop>;
+  table: Pick<BpfMap<number, KernelNextHop>, "maxEntries" | "get" | "set" | "entries">;
   /** Our VTEP: tunnels begin there. */
   vtep: IpAddress;
   /** Tunnels to us come in at these interfaces; called when they change. */

@@ -1,0 +1,142 @@
+import { type Mac, Vid } from "@nve/protocol-spec";
+import type { MacIntent, VnIntent } from "../../nve/intents.ts";
+import type { PortTag } from "../../nve/vsi.ts";
+import { decapsulate, withMark } from "./decapsulate.ts";
+import { Deciding, type Decision, type From, nothing, type Reason } from "./decision.ts";
+import { encapsulate } from "./encapsulate.ts";
+import { flood } from "./flood.ts";
+import { glean, gleanLeases, noteUse, wantIp, wantMac } from "./glean.ts";
+import { answerTo, sendBack } from "./neighbours.ts";
+import {
+  destinationOf,
+  ETHERNET,
+  etherTypeOf,
+  has,
+  isGroup,
+  isLinkLocal,
+  isTagged,
+  type Parsed,
+  sourceOf,
+  typeOf,
+  untag,
+  withTag,
+} from "./parse.ts";
+import { ownsWhatItSays } from "./sources.ts";
+import { isAt, type Tables } from "./tables.ts";
+
+/** Where a frame came in: an access port, or an interface of the underlay with this MAC. */
+export type Ingress = { port: string } | { underlay: Mac };
+
+/**
+ * What becomes of a frame, as docs/dataplane.md says it. No input or output: besides the tables it looks at nothing,
+ * and of them it changes the clocks alone. @param now nanoseconds of a clock that only goes forward
+ */
+export function decide(t: Tables, ingress: Ingress, octets: Uint8Array, now: number): Decision {
+  return "port" in ingress
+    ? fromPort(t, ingress.port, octets, now)
+    : fromUnderlay(t, ingress.underlay, octets, now);
+}
+
+const dropped = (reason: Reason): Decision => ({ ...nothing(), drops: [reason] });
+
+function fromPort(t: Tables, port: string, octets: Uint8Array, now: number): Decision {
+  const parsed = untag(octets);
+  if (parsed === undefined) return dropped("malformed");
+  const { tag, frame } = parsed;
+  // LLDP and ECP of the link are the agent's own.
+  if (tag === undefined && isLinkLocal(destinationOf(frame))) return nothing();
+  const vid: PortTag = tag === undefined || tag.vid === 0 ? 0 : Vid(tag.vid & 0xfff);
+  const access = t.access(port, vid);
+  if (access === undefined) return noAccess(parsed, vid);
+  if (tag !== undefined && tag.type !== typeOf.cTag) return dropped("no-such-tag");
+  const vn = t.vn(access.vni);
+  if (vn === undefined) return dropped("no-vn");
+  const from: From = { vni: vn.vni, at: { is: "local", port, vid }, access };
+  const d = new Deciding(from, now);
+  d.count("accessIn");
+  return mayEnter(t, d, frame) ? forward(t, d, vn, frame) : d.decision;
+}
+
+/** Frames with no tag, and those with a priority tag (802.1Q §9.6), are of the VN that has tag 0 on the port. */
+function noAccess({ tag, frame }: Parsed, vid: PortTag): Decision {
+  if (vid !== 0) return dropped("no-such-tag");
+  const type = etherTypeOf(frame);
+  // On an access network stations speak to the port's own address.
+  if (type === typeOf.lldp || type === typeOf.ecp) return nothing();
+  return dropped(tag === undefined ? "untagged" : "priority-tagged");
+}
+
+/** What is checked of a frame's source, and shown of it. */
+function mayEnter(t: Tables, d: Deciding, frame: Uint8Array): boolean {
+  const { at, access, vni } = d.from;
+  if (at === undefined || access === undefined) return true;
+  const home = t.home(vni, sourceOf(frame), at.port, at.vid);
+  if (home === undefined && access.checkSource) {
+    d.drop("unknown-source");
+    return false;
+  }
+  if (access.checkIps && home !== undefined && !ownsIps(frame, home)) {
+    d.drop("spoofed-ip");
+    return false;
+  }
+  if (access.glean && !isTagged(frame)) glean(t, d, frame, home !== undefined);
+  return true;
+}
+
+/** Of a MAC with no IPs nobody said them. */
+const ownsIps = (frame: Uint8Array, { ips = [] }: MacIntent): boolean =>
+  ips.length === 0 || ownsWhatItSays(frame, ips);
+
+function fromUnderlay(t: Tables, mac: Mac, octets: Uint8Array, now: number): Decision {
+  const tunnelled = decapsulate(t, octets, mac);
+  if (tunnelled === undefined) return nothing();
+  const { vni, vtep, ds } = tunnelled;
+  const vn = t.vn(vni);
+  if (vn === undefined) return dropped("unknown-vni");
+  if (!t.isPeer(vni, vtep)) return dropped("stranger-vtep"); // P11, M10
+  if (!has(tunnelled.frame, ETHERNET)) return dropped("malformed");
+  const frame = withMark(tunnelled.frame, ds);
+  if (frame === undefined) return dropped("congested");
+  const d = new Deciding({ vni }, now);
+  d.count("overlayIn");
+  return forward(t, d, vn, frame);
+}
+
+/** What both directions do once the VN is known and the frame is bare. */
+function forward(t: Tables, d: Deciding, vn: VnIntent, frame: Uint8Array): Decision {
+  const isOverlay = d.from.at === undefined;
+  if (isTagged(frame)) return d.drop(isOverlay ? "inner-tag" : "double-tagged"); // RFC 7348 §6.1
+  if (isGroup(sourceOf(frame))) return d.drop("bad-source");
+  const to = destinationOf(frame);
+  if (isLinkLocal(to)) return d.drop("link-local");
+  if (t.gleansLeases(vn.vni)) gleanLeases(t, d, frame);
+  if (isGroup(to)) return toGroup(t, d, vn, frame);
+  const known = t.mac(vn.vni, to);
+  if (vn.askUnknown && !isOverlay) {
+    if (known === undefined) wantMac(t, d, frame);
+    else if (known.at.is === "remote") noteUse(t, d, frame);
+  }
+  if (known !== undefined) return deliver(t, d, frame, known);
+  if (vn.floodUnknown) return flood(t, d, vn, frame);
+  return d.drop("unknown-mac");
+}
+
+function toGroup(t: Tables, d: Deciding, vn: VnIntent, frame: Uint8Array): Decision {
+  if (d.from.at === undefined) return flood(t, d, vn, frame);
+  const answer = vn.answer ? answerTo(t, d, frame) : undefined;
+  if (answer) sendBack(d, answer);
+  if (answer && etherTypeOf(frame) !== typeOf.rarp) return d.decision; // others hear that it is here
+  if (vn.askUnknown) wantIp(t, d, frame);
+  return flood(t, d, vn, frame);
+}
+
+function deliver(t: Tables, d: Deciding, frame: Uint8Array, { at: to }: MacIntent): Decision {
+  const { at } = d.from;
+  if (to.is === "remote") {
+    if (at === undefined) return d.drop("split-horizon");
+    return encapsulate(t, d, frame, to);
+  }
+  if (!t.portsThere.has(to.port)) return d.drop("port-absent");
+  if (at !== undefined && isAt(to, at)) return d.drop("hairpin");
+  return d.send({ to: "port", port: to.port, frame: withTag(frame, to.vid) });
+}
