@@ -3,8 +3,9 @@ import { IpAddress, Vid, Vni } from "@nve/protocol-spec";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
 import { DataplaneError } from "@nve/switch-agent/dataplane/error";
-import type { Intent, MacIntent } from "@nve/switch-agent/nve";
+import type { Intent, MacIntent, Place } from "@nve/switch-agent/nve";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { arp, neighbourText } from "../contracts/neighbour-frames.ts";
 import { station, testFrame } from "../contracts/wires.ts";
 import { EbpfRig } from "./dataplane-rig.ts";
 
@@ -149,5 +150,42 @@ describe("V10: how much one switch holds", () => {
     await dataplane?.remove([remote(1)]);
     await dataplane?.ensure([remote(4)]);
     expect(entriesOf("macs")).toBe(3);
+  });
+
+  test("V10, P12: a MAC whose IPs there is no room to answer for is there all the same, and is asked itself", async () => {
+    await open({ ips: 3 });
+    const { vni } = remote(1);
+    const known = [1, 2, 3, 4].map((n) => ({ ...remote(n), ips: [IpAddress(`10.0.0.${n}`)] }));
+    const flood: Place[] = [{ is: "local", port: "p2", vid: Vid(20) }];
+    await dataplane?.ensure([
+      ...small(),
+      { is: "vn", vni, flood, floodUnknown: false, answer: true },
+      ...known,
+    ]);
+    expect(entriesOf("macs")).toBe(5);
+    const ips = dataplane?.tables?.().find(({ name }) => name === "ips");
+    expect(ips).toMatchObject({ size: 3 });
+    expect(ips?.refused).toBeGreaterThan(0);
+    await rig.seen();
+    for (const n of [1, 2, 3, 4]) {
+      rig.send("p1", arp({ from: "0a", ip: "10.0.0.99", asks: `10.0.0.${n}` }));
+    }
+    const ports = (await rig.seen(neighbourText)).map((line) => line.split(":")[0]);
+    expect(ports).toEqual(["p1", "p1", "p1", "p2"]);
+  });
+
+  test("V10, M10: a MAC here whose IPs could not be checked is refused, and says of which table", async () => {
+    await open({ sources: 1 });
+    const at = { is: "local", port: "p1", vid: Vid(10) } as const;
+    const mac = (name: string, ip: string): MacIntent => ({
+      ...{ is: "mac", vni: Vni(7), mac: station(name), at },
+      ips: [IpAddress(ip)],
+    });
+    await dataplane?.ensure([...small(), mac("0a", "10.0.0.1")]);
+    const error = await dataplane
+      ?.ensure([mac("0e", "10.0.0.2")])
+      .catch((caught: unknown) => caught);
+    expect((error as DataplaneError).failed[0]?.full).toEqual({ table: "sources", size: 1 });
+    expect([entriesOf("macs"), entriesOf("sources"), entriesOf("ips")]).toEqual([2, 1, 1]);
   });
 });

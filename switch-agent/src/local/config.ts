@@ -64,6 +64,9 @@ const dataplane = {
       vns: entries(1_000_000),
       flood: entries(4_000_000),
       peers: entries(4_000_000),
+      ips: entries(8_000_000),
+      sources: entries(4_000_000),
+      prefixes: entries(4_000_000),
     })
     .optional(),
 };

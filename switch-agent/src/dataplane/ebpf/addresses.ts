@@ -1,4 +1,4 @@
-import { type BpfMap, type BpfObject, ip, mac, struct, u16, u32 } from "@nve/linux/bpf";
+import { BpfError, type BpfMap, type BpfObject, ip, mac, struct, u16, u32 } from "@nve/linux/bpf";
 import {
   type IpAddress,
   type IpPrefix,
@@ -61,6 +61,17 @@ export class Addresses {
     return vn?.here.get(mac) ?? vn?.elsewhere.get(mac) ?? none;
   }
 
+  /** How many entries the maps have of it. */
+  get counts(): { answered: number; sources: number; prefixes: number } {
+    const counts = { answered: 0, sources: 0, prefixes: 0 };
+    for (const { here, holders } of this.#vns.values()) {
+      for (const held of holders.values()) if (typeof held === "string") counts.answered += 1;
+      for (const ip of [...here.values()].flat())
+        counts[isSingle(ip) ? "sources" : "prefixes"] += 1;
+    }
+    return counts;
+  }
+
   /** Does exactly one MAC have it? */
   answers(vni: Vni, ip: IpAddress): boolean {
     return typeof this.#vns.get(vni)?.holders.get(ip) === "string";
@@ -91,10 +102,28 @@ export class Addresses {
       if (nets.length > 0) this.#maps.sourceNets.setAll(nets);
       // One that two of them have is nobody's again.
       const answered = held.filter(({ vni, ip, mac }) => this.#vn(vni).holders.get(ip) === mac);
-      if (answered.length > 0) this.#maps.neighbours.setAll(answered.map(neighbour));
+      this.#answerFor(answered);
     } catch (error) {
       this.takeBack(all);
       throw error;
+    }
+  }
+
+  /** Whom there is no room for, is asked himself: that is no fault. */
+  #answerFor(all: readonly { vni: Vni; ip: IpAddress; mac: Mac }[]): void {
+    if (all.length === 0) return;
+    const { neighbours } = this.#maps;
+    try {
+      neighbours.setAll(all.map(neighbour));
+    } catch (error) {
+      if (!isFull(error)) throw error;
+      for (const one of all) {
+        try {
+          neighbours.set(...neighbour(one));
+        } catch (again) {
+          if (!isFull(again)) throw again;
+        }
+      }
     }
   }
 
@@ -187,6 +216,8 @@ export class Addresses {
     return fresh;
   }
 }
+
+const isFull = (error: unknown): boolean => error instanceof BpfError && error.full !== undefined;
 
 const neighbour = ({ vni, ip, mac }: { vni: Vni; ip: IpAddress; mac: Mac }) =>
   [

@@ -178,7 +178,9 @@ class EbpfDataplane implements Dataplane {
   }
 
   tables(): readonly DataplaneTable[] {
-    return this.#open(() => tablesOf(this.#parts.maps, this.#record));
+    return this.#open(() =>
+      tablesOf(this.#parts.maps, this.#record, this.#forwarding.addresses.counts),
+    );
   }
 
   /** Goes on where the last run ended: its ports, and what its maps say. */
