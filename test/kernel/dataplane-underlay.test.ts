@@ -136,3 +136,28 @@ test("P11: a tenant's frame that looks like a tunnel to us is a tenant's frame",
   expect(drops).toMatchObject({ untagged: 2, "unknown-mac": 2 });
   expect(vns.find(({ vni }) => vni === 5000)?.overlayIn).toBe(0);
 });
+
+test("A24: of several equal ways to an NVE, what it sends may come in at each", async () => {
+  const link = rig.tor.run("ip", "-brief", "link", "show", "p3");
+  const near = Mac(/(?:[0-9a-f]{2}:){5}[0-9a-f]{2}/.exec(link)?.[0] ?? "");
+  const frame = underlay(packet("nvgre"), near);
+  rig.send("p3", frame);
+  expect(await rig.received("p1")).toEqual([]); // no way leads there
+  rig.tor.ip(
+    "addr add 198.51.100.1/24 dev p3",
+    `route add ${rig.a}/32 nexthop dev ul nexthop via 198.51.100.2 dev p3`,
+  );
+  try {
+    await expect
+      .poll(async () => {
+        rig.send("p3", frame);
+        return (await rig.received("p1")).length;
+      })
+      .toBe(1);
+    await dataplane.portUp("p3"); // an access port now: a tenant's frames come in there
+    rig.send("p3", frame);
+    expect(await rig.received("p1")).toEqual([]);
+  } finally {
+    rig.tor.ip(`route del ${rig.a}/32`, "addr del 198.51.100.1/24 dev p3");
+  }
+});

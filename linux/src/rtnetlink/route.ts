@@ -17,6 +17,20 @@ export type Route = {
   mtu?: number;
 };
 
+/** The interfaces that a route leads out of, each once. @throws DecodeError */
+export function readRouteInterfaces(body: Uint8Array): number[] {
+  const attributes = readAttributes(body.subarray(RTMSG));
+  const out = attributes.get(RTA.out);
+  const found = new Set<number>(out ? [readHostUint(out)] : []);
+  const several = attributes.get(RTA.multipath) ?? new Uint8Array();
+  // rtnexthop (length 2, flags 1, hops 1, interface 4), then attributes
+  for (let at = 0; at + 8 <= several.length; ) {
+    found.add(field(several, at + 4, 4));
+    at += Math.max(8, field(several, at, 2));
+  }
+  return [...found];
+}
+
 /** What the kernel knows of a neighbour. */
 export type Neighbour = {
   index: number;
@@ -27,10 +41,17 @@ export type Neighbour = {
   stale: boolean;
 };
 
-/** rtmsg (family 1, destination and source length 1 each, tos 1, …; 12 in all), then attributes. */
-export function routeQuestionOctets(to: IpAddress, from: IpAddress | undefined): Uint8Array {
+/**
+ * rtmsg (family 1, destination and source length 1 each, tos 1, …, flags 4; 12 in all), then attributes.
+ * @param all ask for the route itself, with all its ways, not for the one that would be taken
+ */
+export function routeQuestionOctets(
+  to: IpAddress,
+  from: IpAddress | undefined,
+  all: boolean,
+): Uint8Array {
   const destination = ipOctets(to);
-  const header = new Uint8Array(RTMSG);
+  const header = concat(new Uint8Array(8), hostUint(4, all ? RTM_F_FIB_MATCH : 0));
   header[0] = familyOf(to);
   header[1] = destination.length * 8;
   const source = from && ipOctets(from);
@@ -93,7 +114,8 @@ const AF_INET6 = 10;
 const RTMSG = 12;
 const NDMSG = 12;
 const RTN_UNICAST = 1;
-const RTA = { destination: 1, source: 2, out: 4, gateway: 5, metrics: 8, via: 18 };
+const RTM_F_FIB_MATCH = 0x2000;
+const RTA = { destination: 1, source: 2, out: 4, gateway: 5, metrics: 8, multipath: 9, via: 18 };
 const RTAX_MTU = 2;
 const NDA = { destination: 1, address: 2 };
 const NTF_USE = 1;

@@ -8,6 +8,7 @@ import {
   type Route,
   readNeighbour,
   readRoute,
+  readRouteInterfaces,
   routeQuestionOctets,
 } from "./route.ts";
 import { type Heard, NetlinkError, RtnetlinkSocket } from "./socket.ts";
@@ -16,6 +17,8 @@ import { type Heard, NetlinkError, RtnetlinkSocket } from "./socket.ts";
 export interface Routing {
   /** As the kernel itself would send: routing policy, tables and all. `undefined`: it cannot. */
   route(to: IpAddress, from?: IpAddress): Promise<Route | undefined>;
+  /** All interfaces that packets there may leave by, where there are several equal ways. */
+  interfaces(to: IpAddress, from?: IpAddress): Promise<number[]>;
   neighbours(): Promise<Neighbour[]>;
   /** As if a packet were sent to it: the kernel finds out its MAC, or confirms it. */
   use(index: number, neighbour: IpAddress): Promise<void>;
@@ -48,15 +51,25 @@ export function openRouting(onEvent: (event: RoutingEvent) => void): Routing {
     throw error;
   }
 
-  async function route(to: IpAddress, from?: IpAddress): Promise<Route | undefined> {
-    const body = routeQuestionOctets(to, from);
+  async function ask(to: IpAddress, from: IpAddress | undefined, all: boolean) {
+    const body = routeQuestionOctets(to, from, all);
     try {
       const [answer] = await questions.ask(`route to ${to}`, RTM.getRoute, body);
-      return answer && readRoute(answer.body, to);
+      return answer?.body;
     } catch (error) {
       if (error instanceof NetlinkError && NOT_THERE.has(error.code)) return undefined;
       throw error;
     }
+  }
+
+  async function route(to: IpAddress, from?: IpAddress): Promise<Route | undefined> {
+    const body = await ask(to, from, false);
+    return body && readRoute(body, to);
+  }
+
+  async function interfaces(to: IpAddress, from?: IpAddress): Promise<number[]> {
+    const body = await ask(to, from, true);
+    return body ? readRouteInterfaces(body) : [];
   }
 
   async function neighbours(): Promise<Neighbour[]> {
@@ -68,6 +81,7 @@ export function openRouting(onEvent: (event: RoutingEvent) => void): Routing {
 
   return {
     route,
+    interfaces,
     neighbours,
     use: (index, ip) =>
       questions.request(

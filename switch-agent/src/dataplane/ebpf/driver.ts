@@ -311,6 +311,7 @@ class EbpfDataplane implements Dataplane {
     const { ports, log } = this.#parts;
     const ifindex = ports.indexOf(port);
     if (ifindex === was) return;
+    this.#parts.fast?.accessChanged();
     this.#forwarding.portChanged(port, was);
     log.info({ port, ifindex }, ifindex === undefined ? "port detached" : "port attached");
   }

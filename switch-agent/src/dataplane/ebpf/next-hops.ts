@@ -25,6 +25,8 @@ type Surroundings = {
 type Hop = {
   readonly number: number;
   route?: Route;
+  /** Interfaces of all equal ways: what comes from there may come in at each. */
+  interfaces?: readonly number[];
   /** What the kernel's table has, to write it only when it is different. */
   written?: string;
 };
@@ -223,7 +225,11 @@ export class NextHops {
   }
 
   async #ask(vtep: IpAddress): Promise<void> {
-    const route = await this.#routing.route(vtep, this.#around.vtep);
+    const { vtep: own } = this.#around;
+    const [route, interfaces] = await Promise.all([
+      this.#routing.route(vtep, own),
+      this.#routing.interfaces(vtep, own),
+    ]);
     const hop = this.#hops.get(vtep);
     if (hop === undefined || this.#closed) return;
     const was = hop.route && neighbourKey(hop.route.index, hop.route.neighbour);
@@ -233,6 +239,7 @@ export class NextHops {
       if (this.#behind.get(was)?.size === 0) this.#behind.delete(was);
     }
     delete hop.route;
+    hop.interfaces = interfaces;
     if (route !== undefined) hop.route = route;
     this.#write(vtep);
     if (route === undefined || is === undefined || was === is) return;
@@ -283,7 +290,10 @@ export class NextHops {
 
   #tellUnderlay(): void {
     const links = new Set(this.#holders);
-    for (const { route } of this.#hops.values()) if (route !== undefined) links.add(route.index);
+    for (const { route, interfaces = [] } of this.#hops.values()) {
+      if (route !== undefined) links.add(route.index);
+      for (const index of interfaces) links.add(index);
+    }
     const found = [...links].filter((index) => isEthernet(this.#links.get(index))).sort();
     const text = found.join(" ");
     if (text === this.#underlay || this.#closed) return;

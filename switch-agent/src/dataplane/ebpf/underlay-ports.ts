@@ -18,6 +18,7 @@ type Surroundings = {
 export class UnderlayPorts {
   readonly #around: Surroundings;
   readonly #attached = new Map<number, Attachment>();
+  #wanted: ReadonlySet<number> = new Set();
 
   constructor(around: Surroundings) {
     this.#around = around;
@@ -26,6 +27,7 @@ export class UnderlayPorts {
   /** At these and no others. One that is gone has taken its attachment along. */
   attach(ifindexes: ReadonlySet<number>): void {
     const { program, how, isAccess, log } = this.#around;
+    this.#wanted = ifindexes;
     for (const [ifindex, attachment] of this.#attached) {
       if (ifindexes.has(ifindex) && !isAccess(ifindex)) continue;
       attachment.detach();
@@ -39,6 +41,11 @@ export class UnderlayPorts {
         log.warn({ err: error, ifindex }, "no fast path from this interface of the underlay");
       }
     }
+  }
+
+  /** Some interface has become an access port, or is none any more. */
+  accessChanged(): void {
+    this.attach(this.#wanted);
   }
 
   isAt(ifindex: number): boolean {
