@@ -16,7 +16,7 @@ import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { access, local, mac, remote, vn } from "../contracts/dataplane-bench.ts";
-import { readTunnel, udpPacket } from "../contracts/tunnels.ts";
+import { readTunnel, tunnelOctets, udpPacket } from "../contracts/tunnels.ts";
 import { station } from "../contracts/wires.ts";
 import { hasTcx } from "./bpf-namespace.ts";
 import { EbpfRig } from "./dataplane-rig.ts";
@@ -112,3 +112,43 @@ test("a storm of routes does not disturb frames, and what it leaves holds", asyn
   const apart = [`${neighbour.a} ${rig.a} by hand`, `${neighbour.b} ${rig.b} by hand`];
   await expect.poll(ways).toEqual(apart);
 });
+
+test.skipIf(!hasTcx)(
+  "P11: what was of the underlay when a run ended takes no tunnels as an access port",
+  async () => {
+    rig.tor.ip(`addr add 198.51.100.1/24 dev p3`, `route add ${rig.a}/32 via 198.51.100.2 dev p3`);
+    const link = rig.tor.run("ip", "-brief", "link", "show", "p3");
+    const near = station(/(?:[0-9a-f]{2}:){5}[0-9a-f]{2}/.exec(link)?.[0] ?? "");
+    const frame = frameOctets({
+      destination: station("0a"),
+      source: station("0c"),
+      etherType: EtherType.ipv4,
+      payload: new Uint8Array(60),
+    });
+    const payload = tunnelOctets({ vni: 100, source: rig.a, destination: rig.vtep, frame });
+    const forged = frameOctets({
+      destination: near,
+      source: station("0e"),
+      etherType: EtherType.ipv4,
+      payload,
+    });
+    const arrives = async () => {
+      rig.send("p3", forged);
+      return (await rig.received("p1")).length;
+    };
+    try {
+      const first = await open();
+      await first.portUp("p1");
+      await first.ensure([...rest(), toA()]);
+      await expect.poll(arrives).toBe(1);
+      await first.close("keep");
+      rig.tor.ip(`route del ${rig.a}/32`, "addr del 198.51.100.1/24 dev p3");
+      const second = await open();
+      await second.portUp("p3");
+      expect(await arrives()).toBe(0);
+      expect((await second.counters()).drops).toMatchObject({ untagged: 1 });
+    } finally {
+      rig.tor.ip("addr flush dev p3");
+    }
+  },
+);

@@ -73,6 +73,11 @@ function attachedTcx(fd: number, ifindex: number, path: string | undefined): Att
   return { kind: "tcx", ifindex, detach, release };
 }
 
+/** Takes a program of an earlier run, pinned in `pins`, off an interface, if it is there. */
+export function detachPinned(program: BpfProgram, ifindex: number, pins: string): void {
+  dropLink(linkPin(pins, program.name, ifindex), ifindex);
+}
+
 /** One that was pinned when TCX was used still. */
 function dropLink(path: string, ifindex: number): void {
   const fd = openPinnedLink(path, ifindex);

@@ -5,6 +5,7 @@ export {
   attachIngress,
   detachLeftover,
   detachLeftovers,
+  detachPinned,
   interfaceIndex,
   interfaceName,
   interfacesWith,

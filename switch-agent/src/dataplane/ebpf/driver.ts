@@ -308,10 +308,10 @@ class EbpfDataplane implements Dataplane {
   }
 
   #portChanged(port: string, was: number | undefined): void {
-    const { ports, log } = this.#parts;
+    const { ports, fast, log } = this.#parts;
     const ifindex = ports.indexOf(port);
     if (ifindex === was) return;
-    this.#parts.fast?.accessChanged();
+    for (const one of [was, ifindex]) if (one !== undefined) fast?.accessChanged(one);
     this.#forwarding.portChanged(port, was);
     log.info({ port, ifindex }, ifindex === undefined ? "port detached" : "port attached");
   }

@@ -11,8 +11,8 @@ export type FastPath = {
   numberOf(vtep: IpAddress): number;
   /** The first frame to a new VTEP goes by hand, too, if its neighbour is known. */
   settled(): Promise<void>;
-  /** Some interface has become an access port, or is none any more. */
-  accessChanged(): void;
+  /** This interface has become an access port, or is none any more. */
+  accessChanged(ifindex: number): void;
   /** Tunnels are taken off at this interface. */
   isAt(ifindex: number): boolean;
   /** Lets go: what is pinned goes on with the ways that are known now. */
@@ -44,7 +44,7 @@ export async function openFastPath(options: FastPathOptions): Promise<FastPath> 
   return {
     numberOf: (vtep) => hops.numberOf(vtep),
     settled: () => hops.settled(),
-    accessChanged: () => ports.accessChanged(),
+    accessChanged: (ifindex) => ports.accessChanged(ifindex),
     isAt: (ifindex) => ports.isAt(ifindex),
     release: () => {
       hops.close();

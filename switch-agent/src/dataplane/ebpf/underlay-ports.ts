@@ -3,6 +3,7 @@ import {
   type AttachOptions,
   attachIngress,
   type BpfProgram,
+  detachPinned,
 } from "@nve/linux/bpf";
 import type { Log } from "@nve/program";
 
@@ -43,9 +44,12 @@ export class UnderlayPorts {
     }
   }
 
-  /** Some interface has become an access port, or is none any more. */
-  accessChanged(): void {
+  /** This interface has become an access port, or is none any more. */
+  accessChanged(ifindex: number): void {
     this.attach(this.#wanted);
+    const { program, how, isAccess } = this.#around;
+    // It may have been of the underlay when an earlier run ended.
+    if (isAccess(ifindex) && how.pins) detachPinned(program, ifindex, how.pins);
   }
 
   isAt(ifindex: number): boolean {
