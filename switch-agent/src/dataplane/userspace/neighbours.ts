@@ -20,7 +20,6 @@ import type { Tables } from "./tables.ts";
 
 const ARP = 28;
 const RARP_SERVER = Mac("02:4e:56:45:00:00");
-const ALL_NODES = { ip: ipOctets("ff02::1"), mac: Mac("33:33:00:00:00:01") };
 
 /** What was asked of all, answered in place of whom it is asked for (P12, H11). @returns the answer, without a tag */
 export function answerTo(t: Tables, d: Deciding, frame: Uint8Array): Uint8Array | undefined {
@@ -43,8 +42,10 @@ function arpAnswer(t: Tables, d: Deciding, frame: Uint8Array): Uint8Array | unde
   if (arp.op !== 1 || arp.mac !== asker) return undefined;
   const asked = frame.subarray(38, 42);
   if (ipKey(asked) === ipKey(arp.ip)) return undefined; // an announcement
+  // A probe (RFC 5227) is for whoever has it: what we know may be old, and would keep a host from its address.
+  if (arp.ip[0] === 0) return undefined;
   const owner = t.owner(d.from.vni, ipKey(asked));
-  // Whoever looks for its own IP wants to hear of others that have it (RFC 5227 §2.1).
+  // Whoever looks for its own IP wants to hear of others that have it.
   if (owner === undefined || owner === asker) return undefined;
   return arpReply(frame, 2, { mac: owner, ip: asked }, { mac: asker, ip: arp.ip });
 }
@@ -66,13 +67,13 @@ function ndAnswer(t: Tables, d: Deciding, frame: Uint8Array): Uint8Array | undef
   if (nd?.type !== SOLICITATION || nd.hops !== 255 || nd.code !== 0) return undefined;
   // Of a link-local address it is not known whether it is a router's (RFC 4861 §7.2.5).
   if ((((nd.target[0] ?? 0) << 8) | ((nd.target[1] ?? 0) & 0xc0)) === 0xfe80) return undefined;
+  // A test for duplicates (RFC 4862 §5.4) has no source: as a probe in ARP.
+  if (nd.source.every((octet) => octet === 0)) return undefined;
   const owner = t.owner(d.from.vni, ipKey(nd.target));
   const asker = sourceOf(frame);
   if (owner === undefined || owner === asker) return undefined;
-  // A test for duplicates has no source (RFC 4862 §5.4.3).
-  const isTest = nd.source.every((octet) => octet === 0);
-  const to = isTest ? ALL_NODES : { ip: nd.source, mac: asker };
-  const flags = isTest ? 0x20 : 0x60; // O; S and O
+  const to = { ip: nd.source, mac: asker };
+  const flags = 0x60; // S and O
   const body = (checksum: number): Uint8Array =>
     concat(
       concat(Uint8Array.of(ADVERTISEMENT, 0), uint(2, checksum), Uint8Array.of(flags, 0, 0, 0)),
