@@ -29,6 +29,8 @@ export interface BpfMap<K, V> {
 export interface PerCpuMap<K, V> {
   set(key: K, value: V): void;
   get(key: K): readonly V[] | undefined;
+  /** The first `n` of an array; of a hash as many as there are, in no order. In few system calls. */
+  all(n: number): IterableIterator<[K, readonly V[]]>;
   delete(key: K): boolean;
 }
 
@@ -209,6 +211,32 @@ export class FdPerCpuMap<K, V> implements PerCpuMap<K, V> {
     if (code === ENOENT) return undefined;
     this.#check("lookup", code);
     return Array.from({ length: this.#cpus }, (_, cpu) => this.#values.read(cpu));
+  }
+
+  *all(n: number): IterableIterator<[K, readonly V[]]> {
+    const size = Math.min(batch, n);
+    if (size === 0) return;
+    const keys = slot(this.#key.layout, size);
+    const values = slot(this.#values.layout, size * this.#cpus);
+    const cursor = { from: new Uint8Array(CURSOR), to: new Uint8Array(CURSOR) };
+    let from: Uint8Array | null = null;
+    for (let left = n; left > 0; from = cursor.from) {
+      const count = Uint32Array.of(Math.min(size, left));
+      const { to } = cursor;
+      const [k, v] = [keys.octets, values.octets];
+      const code = this.#lib.lookupBatch(this.#fd, from, to, k, v, count, null);
+      if (code !== ENOENT) this.#check("iterate", code);
+      const got = count[0] ?? 0;
+      for (let i = 0; i < got; i++) {
+        yield [
+          keys.read(i),
+          Array.from({ length: this.#cpus }, (_, cpu) => values.read(i * this.#cpus + cpu)),
+        ];
+      }
+      if (code === ENOENT || got === 0) return;
+      left -= got;
+      cursor.from.set(to);
+    }
   }
 
   delete(key: K): boolean {

@@ -1,4 +1,4 @@
-import type { Mac, Vni } from "@nve/protocol-spec";
+import type { IpAddress, Mac, Uuid, Vni } from "@nve/protocol-spec";
 import type { Sample } from "../nve/glean.ts";
 import type { Intent, LocalPlace } from "../nve/intents.ts";
 
@@ -56,6 +56,30 @@ export type DataplaneCounters = {
     flooded: number;
   }[];
   drops: Readonly<Record<string, number>>;
+  /** Of each VNIC in a VN, access port and other NVE; absent: they are not counted one by one. */
+  meters?: readonly (Metered & MeterCounts)[];
+};
+
+/** Whom a meter is of. */
+export type Metered =
+  | { is: "vnic"; vni: Vni; vnic: Uuid }
+  | { is: "port"; port: string }
+  | { is: "peer"; vtep: IpAddress };
+
+/**
+ * Frames and octets (without tag and tunnel), in and out as the switch sees it, and what was dropped of what came in:
+ * `acl`, `policed`, `spoofed` (of a MAC or IP that is another's), and for all other reasons that are told apart there.
+ * A super-packet is one frame. What is flooded is counted for ports and peers that it goes to, not for their VNICs.
+ */
+export type MeterCounts = {
+  in: number;
+  inOctets: number;
+  out: number;
+  outOctets: number;
+  acl: number;
+  policed: number;
+  spoofed: number;
+  dropped: number;
 };
 
 /**

@@ -24,11 +24,12 @@ export type AclRule = {
   destinationPorts?: readonly [number, number];
 };
 
-/** What of it this NVE does not enforce yet. */
-export const notEnforced = ({ acl, qos }: VnProfile): readonly ("acl" | "qos")[] => [
-  ...(acl.length > 0 ? (["acl"] as const) : []),
-  ...(Object.keys(qos).length > 0 ? (["qos"] as const) : []),
-];
+/** Of one profile: what an NVA takes, and a dataplane has to hold. */
+export const MAX_ACL_RULES = 256;
+
+/** What of it this NVE does not enforce: nothing, as long as the NVA says only what there is. */
+export const notEnforced = ({ acl }: VnProfile): readonly ("acl" | "qos")[] =>
+  acl.length > MAX_ACL_RULES ? ["acl"] : [];
 
 /** `deny from-vnic protocol 6 to 10.0.0.0/8 port 25`. */
 export function ruleText(rule: AclRule): string {

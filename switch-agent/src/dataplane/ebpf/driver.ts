@@ -24,6 +24,7 @@ import { Estate, handle, type Pins } from "./estate.ts";
 import { type FastPath, openFastPath } from "./fast-path.ts";
 import { Forwarding } from "./forwarding.ts";
 import { configFlag, networkOrder, type TorMaps, torMaps } from "./maps.ts";
+import { Meters } from "./meters.ts";
 import { readCounters, readIntents } from "./read-back.ts";
 import { IntentRecord } from "./record.ts";
 import { Samples } from "./samples.ts";
@@ -49,6 +50,8 @@ type EbpfDataplaneOptions = {
   pins?: Pins | undefined;
   /** Entries at most, by table, if not as usual. */
   tables?: TableSizes | undefined;
+  /** `off`: VNICs, ports and other NVEs are not counted one by one; default "on". */
+  meters?: "on" | "off" | undefined;
   log: Log;
 };
 
@@ -78,7 +81,8 @@ export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<
     const maps = torMaps(object);
     const flags = encapsulations.reduce(
       (all, one) => all | (one === "vxlan" ? 0 : configFlag[one]),
-      fastPath === "auto" ? configFlag.fastPath : 0,
+      (fastPath === "auto" ? configFlag.fastPath : 0) |
+        (options.meters === "off" ? 0 : configFlag.metered),
     );
     maps.config.set(0, { tunnel: tunnel.ifindex, vtep, port: networkOrder(port), flags });
     estate.bequeath(object, tunnel.ifindex);
@@ -146,6 +150,7 @@ class EbpfDataplane implements Dataplane {
   readonly #parts: Parts;
   readonly #record = new IntentRecord();
   readonly #forwarding: Forwarding;
+  readonly #meters: Meters;
   readonly #samples: Samples;
   readonly #timers = new Set<NodeJS.Timeout>();
   /** Those that somebody has said are there. */
@@ -155,7 +160,8 @@ class EbpfDataplane implements Dataplane {
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#forwarding = new Forwarding(parts.maps, this.#record, {
+    this.#meters = new Meters(parts.maps);
+    this.#forwarding = new Forwarding(parts.maps, this.#record, this.#meters, {
       indexOf: (port) => parts.ports.indexOf(port),
       nextHop: (vtep) => parts.fast?.numberOf(vtep) ?? 0,
       unreachable: (place) => unreachable(place, parts),
@@ -223,6 +229,7 @@ class EbpfDataplane implements Dataplane {
     for (const port of estate.ports(object)) {
       if (!this.#wantedPorts.has(port)) this.#forwarding.portChanged(port, this.#lose(port));
     }
+    this.#meters.sweep();
     await sweep(maps, this.#record, (port) => ports.indexOf(port));
     await sweepIps(maps, this.#forwarding.addresses);
     estate.detachOthers((ifindex) => this.#isAttached(ifindex));
@@ -277,7 +284,7 @@ class EbpfDataplane implements Dataplane {
   }
 
   async counters(): Promise<DataplaneCounters> {
-    return this.#open(() => readCounters(this.#parts, this.#record.vns.keys()));
+    return this.#open(() => readCounters(this.#parts, this.#record.vns.keys(), this.#meters));
   }
 
   async applied(): Promise<readonly Intent[]> {

@@ -1,4 +1,4 @@
-import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
+import type { IpAddress, Mac, Uuid, Vni } from "@nve/protocol-spec";
 import {
   type AccessIntent,
   type AccessRules,
@@ -9,6 +9,7 @@ import {
   sameVnRules,
   type VnIntent,
 } from "../../nve/intents.ts";
+import type { Qos } from "../../nve/profile.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 import { Addresses, type IpsOf } from "./addresses.ts";
 import { Limits } from "./limits.ts";
@@ -21,14 +22,17 @@ import {
   type TorMaps,
   vnFlag,
 } from "./maps.ts";
+import type { Meters } from "./meters.ts";
 import {
   type AccessRecord,
   type IntentRecord,
   macOfNumber,
   numberOfMac,
   type PlaceId,
+  type VnRecord,
   type WholeRules,
 } from "./record.ts";
+import { noRules, Rules, type RulesInForce } from "./rules.ts";
 
 /** What `Forwarding` needs to know of its surroundings. */
 type Surroundings = {
@@ -42,7 +46,7 @@ type Surroundings = {
 };
 
 /** `n`: the MAC as a number. */
-type MacChange = IpsOf & { n: number; id: PlaceId };
+type MacChange = IpsOf & { n: number; id: PlaceId; vnic: Uuid | undefined };
 
 /**
  * Keeps the kernel's maps in step with the record. Always insert or overwrite first and delete last, so that no
@@ -54,17 +58,21 @@ export class Forwarding {
   readonly #around: Surroundings;
   readonly addresses: Addresses;
   readonly #limits: Limits;
+  readonly #meters: Meters;
+  readonly #rules: Rules;
   /** Of the last flood list written; never one that a list still awaiting deletion has. */
   #generation = 0;
   /** Places behind the overlay as the kernel has them: the way to a VTEP has its number for good. */
   readonly #remotes = new Map<PlaceId, KernelPlace>();
 
-  constructor(maps: TorMaps, record: IntentRecord, around: Surroundings) {
+  constructor(maps: TorMaps, record: IntentRecord, meters: Meters, around: Surroundings) {
     this.#maps = maps;
     this.#record = record;
     this.#around = around;
     this.addresses = new Addresses(maps);
     this.#limits = new Limits(maps);
+    this.#meters = meters;
+    this.#rules = new Rules(maps);
   }
 
   ensure(intent: Intent): void {
@@ -83,8 +91,9 @@ export class Forwarding {
 
   /** Lists that are in the maps from an earlier run are not written over. */
   beginAfterLeftovers(): void {
-    for (const [, { generation }] of this.#maps.vns.entries()) {
+    for (const [, { generation, rules }] of this.#maps.vns.entries()) {
       this.#generation = Math.max(this.#generation, generation);
+      this.#rules.beyond(rules);
     }
   }
 
@@ -92,6 +101,9 @@ export class Forwarding {
   ensureMacs(intents: readonly MacIntent[]): void {
     const news = intents.map((one) => this.#changeOf(one)).filter((one) => !this.#isSo(one));
     const believed: MacChange[] = [];
+    for (const { vni, vnic } of news) {
+      if (vnic !== undefined) this.#meters.take({ is: "vnic", vni, vnic });
+    }
     try {
       for (const one of news) {
         this.#countPeer(one.vni, one.id, 1);
@@ -106,14 +118,18 @@ export class Forwarding {
       }
     } catch (error) {
       this.#disbelieve(believed);
+      for (const { vni, vnic } of news) this.#unmeter(vni, vnic);
       throw error;
     }
     this.addresses.settle(news);
     this.#disbelieve(
-      news.flatMap(({ vni, n, id }) => {
-        const { macs } = this.#record.vn(vni);
+      news.flatMap(({ vni, n, id, vnic }) => {
+        const { macs, vnics } = this.#record.vn(vni);
         const was = macs.get(n);
         macs.set(n, id);
+        this.#unmeter(vni, vnics.get(n));
+        if (vnic !== undefined) vnics.set(n, vnic);
+        else if (vnics.size > 0) vnics.delete(n);
         return was === undefined ? [] : [{ vni, id: was }];
       }),
     );
@@ -137,13 +153,14 @@ export class Forwarding {
   portChanged(port: string, was: number | undefined): void {
     const ifindex = this.#around.indexOf(port);
     const tags = this.#record.access.get(port) ?? new Map<PortTag, AccessRecord>();
-    for (const [vid, access] of tags) this.#writeAccess(ifindex, vid, access);
+    for (const [vid, access] of tags) this.#writeAccess(port, ifindex, vid, access);
     for (const [vni, vn] of this.#record.vns) {
       for (const [n, id] of vn.macs) {
         if (!this.#isAt(id, port)) continue;
         const mac = macOfNumber(n);
         const ips = this.addresses.of(vni, mac);
-        this.#maps.fdb.set(fdbKey({ vni, mac }), this.#macPlace({ id, ips }));
+        const vnic = vn.vnics.get(n);
+        this.#maps.fdb.set(fdbKey({ vni, mac }), this.#macPlace({ vni, id, ips, vnic }));
       }
       if (vn.intent?.flood.some((id) => this.#isAt(id, port))) this.#writeFlood(vni);
     }
@@ -153,7 +170,7 @@ export class Forwarding {
   }
 
   #ensureAccess({ is: _, port, vid, vni, ...rules }: AccessIntent): void {
-    this.#writeAccess(this.#around.indexOf(port), vid, { vni, rules });
+    this.#writeAccess(port, this.#around.indexOf(port), vid, { vni, rules });
     const tags = this.#record.access.get(port) ?? new Map<PortTag, AccessRecord>();
     const was = tags.get(vid);
     this.#record.access.set(port, tags.set(vid, { vni, rules }));
@@ -173,10 +190,18 @@ export class Forwarding {
     if (ifindex !== undefined) this.#limits.port(ifindex, undefined);
   }
 
-  #writeAccess(ifindex: number | undefined, vid: PortTag, { vni, rules }: AccessRecord): void {
+  #writeAccess(
+    port: string,
+    ifindex: number | undefined,
+    vid: PortTag,
+    { vni, rules }: AccessRecord,
+  ): void {
     if (ifindex === undefined) return;
     if (rules.floodLimit !== undefined) this.#limits.port(ifindex, rules.floodLimit);
-    this.#maps.access.set({ ifindex, vid, zero: 0 }, { vni, flags: flagsOf(rules) });
+    this.#maps.access.set(
+      { ifindex, vid, zero: 0 },
+      { vni, flags: (flagsOf(rules) | this.#portFlags(port)) >>> 0 },
+    );
   }
 
   /** One access more, or less, of the VN gleans: with the first of them, what DHCP servers say in it is shown. */
@@ -188,16 +213,25 @@ export class Forwarding {
     else gleaning.set(vni, was + by);
     const vn = this.#record.vns.get(vni);
     if (vn?.intent === undefined || (was > 0 && was + by > 0)) return;
-    const flags = this.#vnFlags(vni, vn.intent.rules);
-    this.#maps.vns.set(vni, { ...noRules, n: vn.written, generation: vn.generation, flags });
+    this.#writeVn(vni, vn, vn.intent.rules, { n: vn.written, generation: vn.generation });
   }
 
-  #vnFlags(vni: Vni, { floodUnknown, askUnknown, answer, floodLimit }: WholeRules): number {
+  #writeVn(
+    vni: Vni,
+    { acl }: VnRecord,
+    rules: WholeRules,
+    flood: { n: number; generation: number },
+  ): void {
+    this.#maps.vns.set(vni, { ...flood, flags: this.#vnFlags(vni, rules), ...acl, mtu: 0 });
+  }
+
+  #vnFlags(vni: Vni, { floodUnknown, askUnknown, answer, floodLimit, qos }: WholeRules): number {
     const leases = this.#record.gleaning.has(vni) ? vnFlag.gleanLeases : 0;
     const asks = askUnknown ? vnFlag.askUnknown : 0;
     const unknown = asks | (floodUnknown ? vnFlag.floodUnknown : 0);
     const answers = answer ? vnFlag.answer : 0;
-    return this.#greFlag(vni) | leases | unknown | answers | (floodLimit ? vnFlag.floodLimit : 0);
+    const limits = floodLimit ? vnFlag.floodLimit : 0;
+    return (this.#greFlag(vni) | leases | unknown | answers | limits | qosFlags(qos)) >>> 0;
   }
 
   /** Of a VN whose flood list has places that take GRE. */
@@ -213,21 +247,32 @@ export class Forwarding {
     if (vn === undefined || id === undefined) return;
     this.#maps.fdb.delete(fdbKey({ vni, mac }));
     vn.macs.delete(numberOfMac(mac));
+    this.#unmeter(vni, vn.vnics.get(numberOfMac(mac)));
+    vn.vnics.delete(numberOfMac(mac));
     this.addresses.settle([{ vni, mac, ips: [], here: false }]);
     this.#withPeers(vni, [], [id], () => {});
   }
 
-  #changeOf({ vni, mac, at, ips = [] }: MacIntent): MacChange {
-    return { vni, mac, n: numberOfMac(mac), id: this.#id(at), ips, here: at.is === "local" };
+  #changeOf({ vni, mac, at, ips = [], vnic }: MacIntent): MacChange {
+    const here = at.is === "local";
+    const id = this.#id(at);
+    return { vni, mac, n: numberOfMac(mac), id, ips, here, vnic: here ? vnic : undefined };
+  }
+
+  #unmeter(vni: Vni, vnic: Uuid | undefined): void {
+    if (vnic !== undefined) this.#meters.release({ is: "vnic", vni, vnic });
   }
 
   #isSo(change: MacChange): boolean {
-    const { vni, n, id } = change;
-    return this.#record.vns.get(vni)?.macs.get(n) === id && this.addresses.isSo(change);
+    const { vni, n, id, vnic } = change;
+    const vn = this.#record.vns.get(vni);
+    return vn?.macs.get(n) === id && vn.vnics.get(n) === vnic && this.addresses.isSo(change);
   }
 
-  #macPlace({ id, ips }: Pick<MacChange, "id" | "ips">): KernelPlace {
-    return this.addresses.placeOf(this.#kernelPlace(id) ?? nowhere, ips);
+  #macPlace({ vni, id, ips, vnic }: Pick<MacChange, "vni" | "id" | "ips" | "vnic">): KernelPlace {
+    const place = this.addresses.placeOf(this.#kernelPlace(id) ?? nowhere, ips);
+    if (vnic === undefined) return place;
+    return { ...place, owner: this.#meters.numberOf({ is: "vnic", vni, vnic }) };
   }
 
   #ensureVn({ is: _, vni, flood: places, ...rules }: VnIntent): void {
@@ -246,10 +291,16 @@ export class Forwarding {
     if (!isCounted) this.#maps.vnCounts.set(vni, zeroCounts);
     if (floodLimit !== undefined) this.#limits.vn(vni, floodLimit);
     this.#withPeers(vni, flood, was?.flood ?? [], () => {
+      const older = vn.acl;
       vn.intent = { flood, rules };
       try {
+        vn.acl = this.#rulesFor(vni, vn, was?.rules, rules);
         this.#writeFlood(vni);
+        if (vn.acl !== older) this.#forgetRules(vni, older);
       } catch (error) {
+        if (vn.acl !== older) this.#rules.delete(vni, vn.acl);
+        vn.acl = older;
+        if (was !== undefined) this.#rules.police(vni, was.rules.qos);
         delete vn.intent;
         if (was !== undefined) vn.intent = was;
         else this.#maps.vnCounts.delete(vni);
@@ -257,8 +308,20 @@ export class Forwarding {
       }
     });
     if (floodLimit === undefined && was?.rules.floodLimit) this.#limits.vn(vni, undefined);
+    if (rules.qos?.policeKbps === undefined && was?.rules.qos) this.#rules.police(vni, undefined);
     if (askUnknown) this.#record.asking.add(vni);
     else this.#record.asking.delete(vni);
+  }
+
+  /** The list that is in force, if it is as it was. */
+  #rulesFor(vni: Vni, vn: VnRecord, was: WholeRules | undefined, is: WholeRules): RulesInForce {
+    if (is.qos?.policeKbps !== undefined) this.#rules.police(vni, is.qos);
+    const same = JSON.stringify(was?.acl ?? []) === JSON.stringify(is.acl ?? []);
+    return same ? vn.acl : this.#rules.write(vni, is.acl ?? []);
+  }
+
+  #forgetRules(vni: Vni, inForce: RulesInForce): void {
+    if (inForce.ruleCount > 0) this.#around.later(() => this.#rules.delete(vni, inForce));
   }
 
   #removeVn(vni: Vni): void {
@@ -268,7 +331,10 @@ export class Forwarding {
     this.#maps.vns.delete(vni);
     if (rules.floodLimit !== undefined) this.#limits.vn(vni, undefined);
     this.#maps.vnCounts.delete(vni);
+    if (rules.qos?.policeKbps !== undefined) this.#rules.police(vni, undefined);
     this.#forgetFlood(vni, vn.generation, vn.written);
+    this.#forgetRules(vni, vn.acl);
+    vn.acl = noRules;
     delete vn.intent;
     this.#record.asking.delete(vni);
     vn.written = 0;
@@ -284,8 +350,7 @@ export class Forwarding {
     const places = flood.flatMap((id) => this.#kernelPlace(id) ?? []).sort(localFirst);
     try {
       this.#maps.flood.setAll(places.map((place, at) => [{ vni, generation, at }, place]));
-      const flags = this.#vnFlags(vni, rules);
-      this.#maps.vns.set(vni, { ...noRules, n: places.length, generation, flags });
+      this.#writeVn(vni, vn, rules, { n: places.length, generation });
     } catch (error) {
       this.#deleteFlood(vni, generation, places.length);
       throw error;
@@ -333,7 +398,8 @@ export class Forwarding {
     const { peers } = this.#record.vn(vni);
     const count = (peers.get(id) ?? 0) + by;
     const key = { vni, vtep: place.vtep };
-    if (count === 1 && by === 1) this.#maps.peers.set(key, { places: 1 });
+    const meter = this.#meters.numberFor({ is: "peer", vtep: place.vtep });
+    if (count === 1 && by === 1) this.#maps.peers.set(key, { places: 1, meter });
     if (count === 0) this.#maps.peers.delete(key);
     if (count === 0) peers.delete(id);
     else peers.set(id, count);
@@ -354,15 +420,22 @@ export class Forwarding {
     const place = this.#record.place(id);
     if (place.is === "remote") return this.#remotePlace(id, place);
     const ifindex = this.#around.indexOf(place.port);
-    return ifindex === undefined ? undefined : localPlace(ifindex, place.vid);
+    if (ifindex === undefined) return undefined;
+    return { ...localPlace(ifindex, place.vid), flags: this.#portFlags(place.port) };
   }
 
   #remotePlace(id: PlaceId, place: RemotePlace): KernelPlace {
     const known = this.#remotes.get(id);
     if (known !== undefined) return known;
-    const made = remotePlace(place, this.#around.nextHop(place.vtep));
+    const owner = this.#meters.numberFor({ is: "peer", vtep: place.vtep });
+    const made = { ...remotePlace(place, this.#around.nextHop(place.vtep)), owner };
     this.#remotes.set(id, made);
     return made;
+  }
+
+  /** The last 16 bits: the meter of the port. */
+  #portFlags(port: string): number {
+    return (this.#meters.numberFor({ is: "port", port }) << 16) >>> 0;
   }
 
   #isAt(id: PlaceId, port: string): boolean {
@@ -371,9 +444,13 @@ export class Forwarding {
   }
 }
 
-const noRules = { rules: 0, ruleCount: 0, mtu: 0 };
-
 const zeroCounts = { accessIn: 0, accessOut: 0, overlayIn: 0, overlayOut: 0, flooded: 0 };
+
+/** The DSCP in the last bits. */
+const qosFlags = ({ policeKbps, dscp }: Qos = {}): number =>
+  ((policeKbps === undefined ? 0 : vnFlag.police) |
+    (dscp === undefined ? 0 : vnFlag.mark | (dscp << 24))) >>>
+  0;
 
 const flagsOf = ({ checkSource, checkIps, floodLimit, glean }: AccessRules): number =>
   (checkSource ? accessFlag.checkSource : 0) |

@@ -16,15 +16,19 @@ import { IpAddress, isIpv6, Mac } from "@nve/protocol-spec";
 import type { RemotePlace } from "../../nve/intents.ts";
 import { type AddressMaps, addressMaps } from "./addresses.ts";
 import { type LimitMaps, limitMaps } from "./limits.ts";
+import { type MeterMaps, meterMaps } from "./meters.ts";
+import { type RuleMaps, ruleMaps } from "./rules.ts";
 
 /** The maps of programs/tor.h: same names, same layouts, same order; and those of the other headers. */
 export type TorMaps = AddressMaps &
-  LimitMaps & {
+  LimitMaps &
+  MeterMaps &
+  RuleMaps & {
     access: BpfMap<AccessKey, KernelAccess>;
     fdb: BpfMap<FdbKey, KernelPlace>;
     vns: BpfMap<number, KernelVn>;
     flood: BpfMap<FloodKey, KernelPlace>;
-    peers: BpfMap<PeerKey, { places: number }>;
+    peers: BpfMap<PeerKey, { places: number; meter: number }>;
     vnCounts: PerCpuMap<number, VnCounts>;
     drops: PerCpuMap<number, number>;
     config: BpfMap<number, KernelConfig>;
@@ -104,7 +108,7 @@ export const vnFlag = {
   mark: 64,
   floodGre: 128,
 } as const;
-export const configFlag = { fastPath: 1, nvgre: 2, "mpls-over-gre": 4 } as const;
+export const configFlag = { fastPath: 1, nvgre: 2, "mpls-over-gre": 4, metered: 8 } as const;
 /** Of a MAC here. */
 export const placeFlag = { hasIps: 1, inFlight: 2, hasNets: 4 } as const;
 export const encapsulationNumber = { vxlan: 0, nvgre: 1, "mpls-over-gre": 2 } as const;
@@ -212,7 +216,7 @@ export function torMaps(object: BpfObject): TorMaps {
     fdb: object.map("fdb", fdbKey, place),
     vns: object.map("vns", u32, vn),
     flood: object.map("flood", floodKey, place),
-    peers: object.map("peers", peerKey, struct({ places: u32 })),
+    peers: object.map("peers", peerKey, struct({ places: u32, meter: u32 })),
     vnCounts: object.perCpuMap("vn_counts", u32, vnCounts),
     drops: object.perCpuMap("drops", u32, u64),
     config: object.map("config", u32, struct({ tunnel: u32, vtep: ip, port: u16, flags: u16 })),
@@ -221,6 +225,8 @@ export function torMaps(object: BpfObject): TorMaps {
     sights: object.map("sights", sightKey, struct({ shown: u64, seen: u64 })),
     ...addressMaps(object),
     ...limitMaps(object),
+    ...meterMaps(object),
+    ...ruleMaps(object),
   };
 }
 

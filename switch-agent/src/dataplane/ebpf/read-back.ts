@@ -1,12 +1,14 @@
 import { readFileSync } from "node:fs";
 import { Vid, Vni } from "@nve/protocol-spec";
 import type { AccessRules, FloodLimit, Intent, Place, VnRules } from "../../nve/intents.ts";
+import type { Qos } from "../../nve/profile.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 import type { DataplaneCounters } from "../dataplane.ts";
 import { readIps } from "./addresses.ts";
 import { Limits } from "./limits.ts";
 import {
   accessFlag,
+  configFlag,
   dropReasons,
   encapsulationOf,
   type KernelPlace,
@@ -15,6 +17,8 @@ import {
   type VnCounts,
   vnFlag,
 } from "./maps.ts";
+import { Meters } from "./meters.ts";
+import { Rules } from "./rules.ts";
 
 /** The kernel's maps as intents; what waits for an absent port is not among them. */
 export function readIntents(
@@ -22,9 +26,11 @@ export function readIntents(
   nameOf: (ifindex: number) => string | undefined,
 ): Intent[] {
   const limits = new Limits(maps);
+  const rules = new Rules(maps);
+  const metered = Meters.named(maps);
   const ips = readIps(maps);
   const place = (kernel: KernelPlace) => placeOf(kernel, nameOf);
-  const vns = [...maps.vns.entries()].map(([vni, { n, generation, flags }]): Intent => {
+  const vns = [...maps.vns.entries()].map(([vni, { n, generation, flags, ...list }]): Intent => {
     const flood = Array.from({ length: n }, (_, at) => maps.flood.get({ vni, generation, at }));
     return {
       is: "vn",
@@ -34,6 +40,8 @@ export function readIntents(
       ...((flags & vnFlag.askUnknown) !== 0 && { askUnknown: true }),
       ...((flags & vnFlag.answer) !== 0 && { answer: true }),
       ...limitIn(flags & vnFlag.floodLimit, limits.ofVn(Vni(vni))),
+      ...(list.ruleCount > 0 && { acl: rules.read(Vni(vni), list) }),
+      ...qosIn(flags, rules.readPolice(Vni(vni))),
     };
   });
   const access = [...maps.access.entries()].flatMap(
@@ -50,7 +58,9 @@ export function readIntents(
   const macs = [...maps.fdb.entries()].flatMap(([{ vni, mac }, kernel]): Intent[] => {
     const at = place(kernel);
     if (at === undefined) return [];
-    return [{ is: "mac", vni: Vni(vni), mac, at, ...ips(Vni(vni), mac) }];
+    const owner = at.is === "local" ? metered.get(kernel.owner) : undefined;
+    const vnic = owner?.is === "vnic" ? { vnic: owner.vnic } : {};
+    return [{ is: "mac", vni: Vni(vni), mac, at, ...ips(Vni(vni), mac), ...vnic }];
   });
   return [...vns, ...access, ...macs];
 }
@@ -72,6 +82,12 @@ const tagOf = (vid: number): PortTag => (vid === 0 ? 0 : Vid(vid));
 const limitIn = (flag: number, floodLimit: FloodLimit | undefined): Pick<VnRules, "floodLimit"> =>
   flag !== 0 && floodLimit !== undefined ? { floodLimit } : {};
 
+function qosIn(flags: number, police: Qos): Pick<VnRules, "qos"> {
+  const isPoliced = (flags & vnFlag.police) !== 0;
+  const marks = (flags & vnFlag.mark) !== 0 && { dscp: flags >>> 24 };
+  return isPoliced || marks ? { qos: { ...(isPoliced && police), ...marks } } : {};
+}
+
 const rulesOf = (flags: number): AccessRules => ({
   ...((flags & accessFlag.checkSource) !== 0 && { checkSource: true }),
   ...((flags & accessFlag.checkIps) !== 0 && { checkIps: true }),
@@ -85,6 +101,7 @@ const rulesOf = (flags: number): AccessRules => ({
 export function readCounters(
   { maps, device }: { maps: TorMaps; device: string },
   vnis: Iterable<Vni>,
+  meters: Meters,
 ): DataplaneCounters {
   const vns = [...vnis].flatMap((vni) => {
     const counts = maps.vnCounts.get(vni);
@@ -94,7 +111,14 @@ export function readCounters(
     reason,
     (maps.drops.get(i) ?? []).reduce((all, n) => all + n, 0),
   ]);
-  return { vns, drops: Object.fromEntries([...drops, ["not-sent", notSent(device)]]) };
+  const isMetered = ((maps.config.get(0)?.flags ?? 0) & configFlag.metered) !== 0;
+  return {
+    vns,
+    drops: Object.fromEntries([...drops, ["not-sent", notSent(device)]]),
+    ...(isMetered && {
+      meters: [...meters.counts()].map(([of, counts]) => ({ ...of, ...counts })),
+    }),
+  };
 }
 
 /** Errors and drops of the device's sending side: the third and fourth of the last eight columns. */

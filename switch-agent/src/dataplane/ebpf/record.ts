@@ -1,4 +1,4 @@
-import type { IpAddress, Mac, Vni } from "@nve/protocol-spec";
+import type { IpAddress, Mac, Uuid, Vni } from "@nve/protocol-spec";
 import {
   type AccessRules,
   type Intent,
@@ -7,6 +7,7 @@ import {
   type VnIntent,
 } from "../../nve/intents.ts";
 import type { PortTag } from "../../nve/vsi.ts";
+import { noRules, type RulesInForce } from "./rules.ts";
 
 /** A place by number: there are few places and many MACs. */
 export type PlaceId = number;
@@ -51,7 +52,10 @@ export class IntentRecord {
   vn(vni: Vni): VnRecord {
     const known = this.vns.get(vni);
     if (known !== undefined) return known;
-    const fresh: VnRecord = { generation: 0, written: 0, macs: new Map(), peers: new Map() };
+    const fresh: VnRecord = {
+      ...{ generation: 0, written: 0, acl: noRules },
+      ...{ macs: new Map(), vnics: new Map(), peers: new Map() },
+    };
     this.vns.set(vni, fresh);
     return fresh;
   }
@@ -90,6 +94,10 @@ export type VnRecord = {
   generation: number;
   written: number;
   macs: Map<number, PlaceId>;
+  /** Of MACs here, where it is known. */
+  vnics: Map<number, Uuid>;
+  /** Which ACL is in force. */
+  acl: RulesInForce;
   /** How many flood entries and MACs are at each remote place: frames from there are believed. */
   peers: Map<PlaceId, number>;
 };

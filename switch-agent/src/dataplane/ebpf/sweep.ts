@@ -28,6 +28,12 @@ export async function sweep(
     const vn = record.vns.get(Vni(vni));
     return vn?.intent === undefined || vn.generation !== generation || at >= vn.written;
   });
+  await drop(maps.rules, ({ vni, generation }) => {
+    return record.vns.get(Vni(vni))?.acl.rules !== generation;
+  });
+  await drop(maps.polices, (vni) => {
+    return record.vns.get(Vni(vni))?.intent?.rules.qos?.policeKbps === undefined;
+  });
   await drop(maps.peers, ({ vni, vtep }) => {
     const peers = record.vns.get(Vni(vni))?.peers ?? new Map<number, number>();
     return ![...peers.keys()].some((id) => {

@@ -10,9 +10,12 @@
 #include "pull.h"
 #include "gre.h"
 #include "decap.h"
+#include "rules.h"
 
-/* `flags`: of the access. */
-struct ingress { __u32 vni, ifindex, vid, overlay, flags; };
+/* `flags`: of the access. `owner`, `port`: of whom it is counted; from the overlay `port` is the other NVE. */
+struct ingress { __u32 vni, ifindex, vid, overlay, flags, owner, port; };
+
+#define DROP_FROM(from, reason) drop_of((from)->owner, (from)->port, reason, SLOT_OF(reason))
 
 static __always_inline struct config *configuration(void)
 {
@@ -61,7 +64,7 @@ struct flooding {
 	struct __sk_buff *skb;
 	const struct config *c;
 	struct ingress *from;
-	__u32 generation, oversize, has_room;
+	__u32 generation, oversize, has_room, denied;
 	__u64 local, remote;
 	struct carried carried;
 };
@@ -74,15 +77,21 @@ static long flood_one(__u32 at, struct flooding *f)
 	if (!to) return 0;
 	if (to->type == LOCAL) {
 		if (to->ifindex == f->from->ifindex && to->vid == f->from->vid) return 0; /* where it came from */
+		if (f->denied) {
+			(void)DROP_FROM(f->from, ACL_DENIED);
+			return 0;
+		}
+		if (f->c->flags & METERED) meter_out(PORT_METER(to->flags), f->skb->len);
 		if (tag_for(f->skb, to)) return 0;
 		if (!bpf_clone_redirect(f->skb, to->ifindex, 0)) f->local += 1;
 		return to->vid && bpf_skb_vlan_pop(f->skb) ? 1 : 0;
 	}
 	if (f->from->overlay) return 0; /* split horizon */
 	if (f->oversize) {
-		(void)DROP(OVERSIZE);
+		(void)DROP_FROM(f->from, OVERSIZE);
 		return 0;
 	}
+	if (f->c->flags & METERED) meter_out(to->owner, f->skb->len);
 	if (to->encapsulation != VXLAN) {
 		f->remote += copy_in_gre(f->skb, f->c, to, &f->carried, &f->has_room);
 		return 0;
@@ -103,6 +112,7 @@ static __always_inline int flood_all(struct __sk_buff *skb, const struct config 
 
 	f.oversize = !from->overlay && is_oversize(skb, c);
 	if (vn->flags & FLOOD_GRE) f.carried = carried_of(skb, from->vni);
+	f.denied = vn->n_rules && is_denied(skb, from->vni, vn, RULE_TO_VNIC);
 	bpf_loop(vn->n, flood_one, &f, 0);
 	count->flooded += 1;
 	count->access_out += f.local;
@@ -110,26 +120,39 @@ static __always_inline int flood_all(struct __sk_buff *skb, const struct config 
 	return TC_ACT_SHOT;
 }
 
-static __always_inline int deliver(struct __sk_buff *skb, const struct config *c, struct ingress *from,
-				   const struct place *to, struct vn_counters *count)
+/* `octets`: without what it was put in. */
+static __always_inline void sent_over(const struct config *c, const struct place *to, __u32 octets, struct vn_counters *count)
 {
+	count->overlay_out += 1;
+	if (c->flags & METERED) meter_out(to->owner, octets);
+}
+
+static __always_inline int deliver(struct __sk_buff *skb, const struct config *c, struct ingress *from,
+				   const struct vn_value *vn, const struct place *to, struct vn_counters *count)
+{
+	__u32 octets = skb->len;
 	int verdict;
 
-	if (to->type == NOWHERE) return DROP(PORT_ABSENT);
+	if (to->type == NOWHERE) return DROP_FROM(from, PORT_ABSENT);
 	if (to->type == LOCAL) {
-		if (to->ifindex == from->ifindex && to->vid == from->vid) return DROP(HAIRPIN);
+		if (to->ifindex == from->ifindex && to->vid == from->vid) return DROP_FROM(from, HAIRPIN);
+		if (vn->n_rules && is_denied(skb, from->vni, vn, RULE_TO_VNIC)) return DROP_FROM(from, ACL_DENIED);
+		if (c->flags & METERED) {
+			meter_out(to->owner, skb->len);
+			meter_out(PORT_METER(to->flags), skb->len);
+		}
 		if (tag_for(skb, to)) return DROP(MALFORMED);
 		count->access_out += 1;
 		return bpf_redirect(to->ifindex, 0);
 	}
-	if (from->overlay) return DROP(SPLIT_HORIZON);
-	if (skb->gso_size && is_oversize(skb, c)) return DROP(OVERSIZE);
+	if (from->overlay) return DROP_FROM(from, SPLIT_HORIZON);
+	if (skb->gso_size && is_oversize(skb, c)) return DROP_FROM(from, OVERSIZE);
 	verdict = to->encapsulation == VXLAN ? by_hand(skb, c, from->vni, to) : to_gre(skb, c, from->vni, to);
-	if (verdict == TC_ACT_REDIRECT) count->overlay_out += 1;
+	if (verdict == TC_ACT_REDIRECT) sent_over(c, to, octets, count);
 	if (verdict != BY_DEVICE) return verdict;
-	if (is_oversize(skb, c)) return DROP(OVERSIZE);
+	if (is_oversize(skb, c)) return DROP_FROM(from, OVERSIZE);
 	if (set_tunnel(skb, c, from->vni, to)) return DROP(TUNNEL_ERROR);
-	count->overlay_out += 1;
+	sent_over(c, to, octets, count);
 	return bpf_redirect(c->tunnel, 0);
 }
 
@@ -138,7 +161,7 @@ static __always_inline int flood_from(struct __sk_buff *skb, const struct config
 				      const struct vn_value *vn, struct vn_counters *count)
 {
 	if (!from->overlay && !may_flood(from->vni, from->ifindex, from->vid, vn->flags, from->flags))
-		return DROP(FLOOD_LIMITED);
+		return DROP_FROM(from, FLOOD_LIMITED);
 	return flood_all(skb, c, from, vn, count);
 }
 
@@ -188,9 +211,9 @@ static __always_inline int forward(struct __sk_buff *skb, const struct config *c
 		if (!to) want_mac(skb, from->vni, from->vid);
 		else if (to->type != LOCAL && to->type != NOWHERE) note_use(skb, from->vni);
 	}
-	if (to) return deliver(skb, c, from, to, count);
+	if (to) return deliver(skb, c, from, vn, to, count);
 	if (vn->flags & FLOOD_UNKNOWN) return flood_from(skb, c, from, vn, count);
-	return DROP(UNKNOWN_MAC);
+	return DROP_FROM(from, UNKNOWN_MAC);
 }
 
 /* What is known of the source of a bare frame, if it is known to be where the frame came in. */
@@ -213,6 +236,15 @@ static __always_inline int no_access(struct __sk_buff *skb, const struct ethhdr 
 	return skb->vlan_present ? DROP(PRIORITY_TAGGED) : DROP(UNTAGGED);
 }
 
+/* What the VN's profile says of a frame that a VNIC sends (H25). @returns TC_ACT_UNSPEC: it goes on */
+static __always_inline int by_profile(struct __sk_buff *skb, struct ingress *from, const struct vn_value *vn)
+{
+	if (vn->n_rules && is_denied(skb, from->vni, vn, RULE_FROM_VNIC)) return DROP_FROM(from, ACL_DENIED);
+	if ((vn->flags & POLICE) && is_too_much(skb, from->vni, from->owner, from->vid)) return DROP_FROM(from, POLICED);
+	if (vn->flags & MARK) mark(skb, DSCP_OF(vn->flags));
+	return TC_ACT_UNSPEC;
+}
+
 SEC("tc")
 int tor_access(struct __sk_buff *skb)
 {
@@ -233,22 +265,34 @@ int tor_access(struct __sk_buff *skb)
 	if (skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) return DROP(NO_SUCH_TAG);
 	from.vni = access->vni;
 	from.flags = access->flags;
+	from.port = PORT_METER(access->flags);
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
 	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
 	if (!vn || !count || !c) return DROP(NOT_READY);
 	count->access_in += 1;
 	if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return DROP(MALFORMED);
-	if (from.flags & (CHECK_SOURCE | CHECK_IPS | GLEAN)) {
+	if ((from.flags & (CHECK_SOURCE | CHECK_IPS | GLEAN)) || (c->flags & METERED) || (vn->flags & POLICE)) {
 		const struct place *home;
 
 		eth = ethernet(skb);
 		if (!eth) return DROP(MALFORMED);
 		home = home_of(eth, &from);
-		if (!home && (from.flags & CHECK_SOURCE)) return DROP(UNKNOWN_SOURCE);
+		/* 0 of a MAC that is not at home, in a way that the verifier cannot know: it would try all that follows twice. */
+		from.owner = home ? home->owner : vn->n >> 31;
+		if (c->flags & METERED) {
+			meter_in(from.owner, skb->len);
+			meter_in(from.port, skb->len);
+		}
+		if (!home && (from.flags & CHECK_SOURCE)) return DROP_FROM(&from, UNKNOWN_SOURCE);
 		if (home && (from.flags & CHECK_IPS) && (home->flags & HAS_IPS) && !is_first_ip(skb, eth, home) &&
 		    !check_ips(skb, from.vni, home->flags))
-			return DROP(SPOOFED_IP);
+			return DROP_FROM(&from, SPOOFED_IP);
 		if ((from.flags & GLEAN) && !is_tagged(skb, eth)) glean(skb, from.vni, from.vid, home != NULL);
+	}
+	if (vn->n_rules || (vn->flags & (POLICE | MARK))) {
+		int verdict = by_profile(skb, &from, vn);
+
+		if (verdict != TC_ACT_UNSPEC) return verdict;
 	}
 	return forward(skb, c, &from, vn, count);
 }
@@ -277,6 +321,7 @@ int tor_overlay(struct __sk_buff *skb)
 	struct config *c = configuration();
 	struct peer_key peer = {};
 	struct ingress from = { .overlay = 1 };
+	struct peer_value *from_peer;
 	struct vn_value *vn;
 	struct vn_counters *count;
 
@@ -285,9 +330,12 @@ int tor_overlay(struct __sk_buff *skb)
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
 	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
 	if (!vn || !count) return DROP(UNKNOWN_VNI);
-	if (!bpf_map_lookup_elem(&peers, &peer)) return DROP(STRANGER_VTEP); /* P11, M10 */
+	from_peer = bpf_map_lookup_elem(&peers, &peer);
+	if (!from_peer) return DROP(STRANGER_VTEP); /* P11, M10 */
 	if (!c) return DROP(NOT_READY);
 	count->overlay_in += 1;
+	from.port = from_peer->meter;
+	if (c->flags & METERED) meter_in(from.port, skb->len);
 	return forward(skb, c, &from, vn, count);
 }
 
@@ -298,6 +346,7 @@ int tor_underlay(struct __sk_buff *skb)
 	struct config *c = configuration();
 	struct ingress from = { .overlay = 1 };
 	struct outer outer = {};
+	struct peer_value *from_peer;
 	struct vn_value *vn;
 	struct vn_counters *count;
 	int verdict;
@@ -307,11 +356,14 @@ int tor_underlay(struct __sk_buff *skb)
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
 	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
 	if (!vn || !count) return DROP(UNKNOWN_VNI);
-	if (!bpf_map_lookup_elem(&peers, &outer.peer)) return DROP(STRANGER_VTEP); /* P11, M10 */
+	from_peer = bpf_map_lookup_elem(&peers, &outer.peer);
+	if (!from_peer) return DROP(STRANGER_VTEP); /* P11, M10 */
 	if (!outer.gre && !is_by_hand(skb, &outer)) return TC_ACT_OK;
 	verdict = strip(skb, &outer);
 	if (verdict != TC_ACT_UNSPEC) return verdict;
 	count->overlay_in += 1;
+	from.port = from_peer->meter;
+	if (c->flags & METERED) meter_in(from.port, skb->len);
 	return forward(skb, c, &from, vn, count);
 }
 

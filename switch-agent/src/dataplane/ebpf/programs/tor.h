@@ -11,18 +11,21 @@ enum place_type { LOCAL = 1, REMOTE_V4 = 2, REMOTE_V6 = 3, NOWHERE = 4 };
 
 /* No padding in keys: it would be hashed too. */
 struct access_key { __u32 ifindex; __u16 vid; __u16 zero; };
+/* `flags`: the last 16 bits are the number of the port in `meters`. */
 struct access_value { __u32 vni; __u32 flags; };
 struct fdb_key { __u32 vni; __u8 mac[6]; __u16 zero; };
 /* vid 0: frames without a tag. */
 /* LOCAL: ifindex and vid, and in vtep the first IPv4 address of the MAC, if any. REMOTE: vtep, and ifindex is its number
  * in `next_hops`, 0: none. NOWHERE: known, but its port is absent. */
-/* `owner`: of a MAC here, the VNIC by a number of the agent's own, 0: none. `flags`: of a MAC here. */
+/* `owner`: the VNIC of a MAC here, or the other NVE, by its number in `meters`, 0: none. `flags`: of a MAC here; the last
+ * 16 bits of a place here are the number of its port there. */
 struct place { __u8 type; __u8 encapsulation; __u16 vid; __u32 ifindex; __u32 vtep[4]; __u32 owner; __u32 flags; };
 /* `rules`: of its ACL, `n_rules` of them, like the flood list by generation. `mtu` 0: what the underlay leaves. */
 struct vn_value { __u32 n; __u32 generation; __u32 flags; __u32 rules; __u16 n_rules; __u16 mtu; };
 struct flood_key { __u32 vni; __u32 generation; __u32 at; };
 struct peer_key { __u32 vni; __u32 vtep[4]; };
-struct peer_value { __u32 places; };
+/* `meter`: its number in `meters`. */
+struct peer_value { __u32 places, meter; };
 /* `port`: of UDP, in network order. `flags`: below. */
 struct config { __u32 tunnel; __u32 vtep[4]; __u16 port; __u16 flags; };
 /* How packets get to a VTEP. `ifindex` 0: not by hand. `mtu`: of IP packets on the way. */
@@ -42,6 +45,8 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 #define MARK 64
 /* Some place of its flood list takes GRE. */
 #define FLOOD_GRE 128
+/* Which one: the last bits of the flags. */
+#define DSCP_OF(flags) ((flags) >> 24)
 /* Of an access. */
 #define CHECK_SOURCE 1
 #define GLEAN 2
@@ -59,6 +64,8 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 /* What is taken from other NVEs, beside VXLAN. */
 #define TAKES_NVGRE 2
 #define TAKES_MPLS_OVER_GRE 4
+/* VNICs, ports and other NVEs are counted one by one. */
+#define METERED 8
 
 enum encapsulation { VXLAN = 0, NVGRE = 1, MPLS_OVER_GRE = 2 };
 
