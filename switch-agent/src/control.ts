@@ -6,6 +6,7 @@ import {
   type CountersResponse,
   type DataplaneTable,
   type FdbEntry,
+  type Meter,
   type PortStatus,
   type Refusal,
   type SwitchAgentServer,
@@ -19,13 +20,13 @@ import {
 import {
   encapsulationFor,
   type Member,
-  notEnforced,
   ruleText,
   type Unknown,
   type VnProfile,
   type Vsi,
 } from "@nve/switch-agent/nve";
 import type { SwitchAgent } from "./agent.ts";
+import type { MeterCounts, Metered } from "./dataplane/dataplane.ts";
 import { fdbEntries, localMacs } from "./fdb-entries.ts";
 import type { Nve } from "./local/nve.ts";
 import type { AccessPort } from "./port/access-port.ts";
@@ -233,7 +234,7 @@ const shownProfile = (profile: VnProfile): SwitchVnProfile => ({
   vnicsPerNve: profile.limits.vnicsPerNve ?? 0,
   macsPerVnic: profile.limits.macsPerVnic ?? 0,
   ipsPerMac: profile.limits.ipsPerMac ?? 0,
-  notEnforced: [...notEnforced(profile)],
+  notEnforced: [],
 });
 
 function fdb(nve: Nve, vnId: number): FdbEntry[] {
@@ -268,7 +269,7 @@ const tables = (nve: Nve): DataplaneTable[] =>
   }));
 
 async function counters(nve: Nve): Promise<CountersResponse> {
-  const { vns, drops } = await nve.dataplane.counters();
+  const { vns, drops, meters = [] } = await nve.dataplane.counters();
   const vnOf = new Map([...nve.core.infos.values()].map(({ vn, vni }) => [vni, vn]));
   return {
     vns: vns.map(({ vni, accessIn, accessOut, overlayIn, overlayOut, flooded }) => ({
@@ -282,8 +283,24 @@ async function counters(nve: Nve): Promise<CountersResponse> {
     })),
     drops: counted(drops),
     nva: counted(nve.nvaCounters),
+    meters: meters.map((meter) => shownMeter(meter, (vni) => vnOf.get(vni) ?? 0)),
   };
 }
+
+const shownMeter = (meter: Metered & MeterCounts, vnOf: (vni: Vni) => number): Meter => ({
+  vnic: meter.is === "vnic" ? meter.vnic : "",
+  vnId: meter.is === "vnic" ? vnOf(meter.vni) : 0,
+  port: meter.is === "port" ? meter.port : "",
+  vtep: meter.is === "peer" ? meter.vtep : "",
+  framesIn: BigInt(meter.in),
+  octetsIn: BigInt(meter.inOctets),
+  framesOut: BigInt(meter.out),
+  octetsOut: BigInt(meter.outOctets),
+  acl: BigInt(meter.acl),
+  policed: BigInt(meter.policed),
+  spoofed: BigInt(meter.spoofed),
+  dropped: BigInt(meter.dropped),
+});
 
 /** `tor2 192.0.2.2`, and how frames get there when it is not by VXLAN. */
 function remoteNve(member: Member, vni: Vni | undefined): string {

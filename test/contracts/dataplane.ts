@@ -6,8 +6,10 @@ import { encapsulation } from "./dataplane-encapsulation.ts";
 import { flooding, isolation, unicast } from "./dataplane-forwarding.ts";
 import { gleaning } from "./dataplane-glean.ts";
 import { floodLimits } from "./dataplane-limits.ts";
+import { meters } from "./dataplane-meters.ts";
 import { neighbours } from "./dataplane-neighbours.ts";
 import { pulling } from "./dataplane-pull.ts";
+import { profiles } from "./dataplane-rules.ts";
 import { sources } from "./dataplane-sources.ts";
 
 /** Of the contract what other headers in the underlay can make different. */
@@ -45,6 +47,8 @@ export function dataplaneContract(name: string, make: () => Promise<DataplaneRig
     sources(bench);
     neighbours(bench);
     floodLimits(bench);
+    profiles(bench);
+    meters(bench);
     gleaning(bench);
     pulling(bench);
     changes(bench);

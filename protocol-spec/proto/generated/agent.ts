@@ -456,6 +456,8 @@ export interface CountersResponse {
   drops: { [key: string]: bigint };
   /** "pull.asked", "digest.differing", ... */
   nva: { [key: string]: bigint };
+  /** none: switched off */
+  meters: Meter[];
 }
 
 export interface CountersResponse_DropsEntry {
@@ -466,6 +468,27 @@ export interface CountersResponse_DropsEntry {
 export interface CountersResponse_NvaEntry {
   key: string;
   value: bigint;
+}
+
+/**
+ * Of one VNIC in a VN, or one access port, or one other NVE: of the three names one is there. In and out as the switch
+ * sees it. Octets without tag and tunnel. The last four: what was dropped of what came in.
+ */
+export interface Meter {
+  vnic: string;
+  /** of a VNIC */
+  vnId: number;
+  port: string;
+  vtep: string;
+  framesIn: bigint;
+  octetsIn: bigint;
+  framesOut: bigint;
+  octetsOut: bigint;
+  acl: bigint;
+  policed: bigint;
+  spoofed: bigint;
+  /** for any other reason */
+  dropped: bigint;
 }
 
 export interface VnCounters {
@@ -5164,7 +5187,7 @@ export const CountersRequest: MessageFns<CountersRequest> = {
 };
 
 function createBaseCountersResponse(): CountersResponse {
-  return { vns: [], drops: {}, nva: {} };
+  return { vns: [], drops: {}, nva: {}, meters: [] };
 }
 
 export const CountersResponse: MessageFns<CountersResponse> = {
@@ -5178,6 +5201,9 @@ export const CountersResponse: MessageFns<CountersResponse> = {
     globalThis.Object.entries(message.nva).forEach(([key, value]: [string, bigint]) => {
       CountersResponse_NvaEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
     });
+    for (const v of message.meters) {
+      Meter.encode(v!, writer.uint32(34).fork()).join();
+    }
     return writer;
   },
 
@@ -5224,6 +5250,14 @@ export const CountersResponse: MessageFns<CountersResponse> = {
             }
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.meters.push(Meter.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5260,6 +5294,7 @@ export const CountersResponse: MessageFns<CountersResponse> = {
       },
       {},
     );
+    message.meters = object.meters?.map((e) => Meter.fromPartial(e)) || [];
     return message;
   },
 };
@@ -5400,6 +5435,230 @@ export const CountersResponse_NvaEntry: MessageFns<CountersResponse_NvaEntry> = 
     const message = createBaseCountersResponse_NvaEntry();
     message.key = object.key ?? "";
     message.value = (object.value !== undefined && object.value !== null) ? BigInt(object.value) : 0n;
+    return message;
+  },
+};
+
+function createBaseMeter(): Meter {
+  return {
+    vnic: "",
+    vnId: 0,
+    port: "",
+    vtep: "",
+    framesIn: 0n,
+    octetsIn: 0n,
+    framesOut: 0n,
+    octetsOut: 0n,
+    acl: 0n,
+    policed: 0n,
+    spoofed: 0n,
+    dropped: 0n,
+  };
+}
+
+export const Meter: MessageFns<Meter> = {
+  encode(message: Meter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnic !== "") {
+      writer.uint32(10).string(message.vnic);
+    }
+    if (message.vnId !== 0) {
+      writer.uint32(16).uint32(message.vnId);
+    }
+    if (message.port !== "") {
+      writer.uint32(26).string(message.port);
+    }
+    if (message.vtep !== "") {
+      writer.uint32(34).string(message.vtep);
+    }
+    if (message.framesIn !== 0n) {
+      if (BigInt.asUintN(64, message.framesIn) !== message.framesIn) {
+        throw new globalThis.Error("value provided for field message.framesIn of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.framesIn);
+    }
+    if (message.octetsIn !== 0n) {
+      if (BigInt.asUintN(64, message.octetsIn) !== message.octetsIn) {
+        throw new globalThis.Error("value provided for field message.octetsIn of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.octetsIn);
+    }
+    if (message.framesOut !== 0n) {
+      if (BigInt.asUintN(64, message.framesOut) !== message.framesOut) {
+        throw new globalThis.Error("value provided for field message.framesOut of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.framesOut);
+    }
+    if (message.octetsOut !== 0n) {
+      if (BigInt.asUintN(64, message.octetsOut) !== message.octetsOut) {
+        throw new globalThis.Error("value provided for field message.octetsOut of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.octetsOut);
+    }
+    if (message.acl !== 0n) {
+      if (BigInt.asUintN(64, message.acl) !== message.acl) {
+        throw new globalThis.Error("value provided for field message.acl of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.acl);
+    }
+    if (message.policed !== 0n) {
+      if (BigInt.asUintN(64, message.policed) !== message.policed) {
+        throw new globalThis.Error("value provided for field message.policed of type uint64 too large");
+      }
+      writer.uint32(80).uint64(message.policed);
+    }
+    if (message.spoofed !== 0n) {
+      if (BigInt.asUintN(64, message.spoofed) !== message.spoofed) {
+        throw new globalThis.Error("value provided for field message.spoofed of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.spoofed);
+    }
+    if (message.dropped !== 0n) {
+      if (BigInt.asUintN(64, message.dropped) !== message.dropped) {
+        throw new globalThis.Error("value provided for field message.dropped of type uint64 too large");
+      }
+      writer.uint32(96).uint64(message.dropped);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Meter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMeter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vnic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.vtep = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.framesIn = reader.uint64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.octetsIn = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.framesOut = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.octetsOut = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.acl = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.policed = reader.uint64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.spoofed = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.dropped = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Meter>): Meter {
+    return Meter.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Meter>): Meter {
+    const message = createBaseMeter();
+    message.vnic = object.vnic ?? "";
+    message.vnId = object.vnId ?? 0;
+    message.port = object.port ?? "";
+    message.vtep = object.vtep ?? "";
+    message.framesIn = (object.framesIn !== undefined && object.framesIn !== null) ? BigInt(object.framesIn) : 0n;
+    message.octetsIn = (object.octetsIn !== undefined && object.octetsIn !== null) ? BigInt(object.octetsIn) : 0n;
+    message.framesOut = (object.framesOut !== undefined && object.framesOut !== null) ? BigInt(object.framesOut) : 0n;
+    message.octetsOut = (object.octetsOut !== undefined && object.octetsOut !== null) ? BigInt(object.octetsOut) : 0n;
+    message.acl = (object.acl !== undefined && object.acl !== null) ? BigInt(object.acl) : 0n;
+    message.policed = (object.policed !== undefined && object.policed !== null) ? BigInt(object.policed) : 0n;
+    message.spoofed = (object.spoofed !== undefined && object.spoofed !== null) ? BigInt(object.spoofed) : 0n;
+    message.dropped = (object.dropped !== undefined && object.dropped !== null) ? BigInt(object.dropped) : 0n;
     return message;
   },
 };

@@ -1,15 +1,8 @@
-import {
-  type Count,
-  countColumns,
-  countsOf,
-  edgeColumns,
-  neighborColumns,
-} from "@nve/program/edge-tables";
-import { type Column, few, type Output, show, toJson } from "@nve/program/output";
+import { edgeColumns, neighborColumns } from "@nve/program/edge-tables";
+import { type Column, few, type Output, show } from "@nve/program/output";
 import { argument } from "@nve/program/program";
 import { VnId } from "@nve/protocol-spec/ids";
 import type {
-  CountersResponse,
   DataplaneTable,
   FdbEntry,
   Neighbor,
@@ -18,10 +11,10 @@ import type {
   SwitchVn,
   SwitchVnic,
   SwitchVnProfile,
-  VnCounters,
 } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
 import { showBindings } from "./bind.ts";
+import { countersCommand } from "./show-counters.ts";
 import { type AgentClient, asking, type World } from "./world.ts";
 
 /** `show <what>`: a table, or JSON of what the control API says. */
@@ -75,7 +68,7 @@ export function showCommand(world: World): Command {
   table("tables", "how full the dataplane's tables are", async (agent, out) =>
     show(await agent.tables(), TABLE, out, "this dataplane has no tables"),
   );
-  table("counters", "frames by VN, drops by reason, and what each port heard and sent", counters);
+  countersCommand(world, command);
   fdbCommand(world, command);
   table(
     "conflicts",
@@ -122,33 +115,6 @@ const ipTexts = ({ ips, ipProvenance, provenance }: FdbEntry): string[] =>
     const by = ipProvenance[ip]?.by;
     return by === undefined || by === provenance?.by ? ip : `${ip}(${by})`;
   });
-
-async function counters(agent: AgentClient, out: Output): Promise<void> {
-  const [frames, ports] = await Promise.all([agent.counters(), agent.ports()]);
-  if (out.json) {
-    const byPort = ports.map(({ interface: port, counters, stations }) => ({
-      port,
-      counters,
-      ...(stations.length > 0 && {
-        stations: stations.map(({ mac, counters }) => ({ mac, counters })),
-      }),
-    }));
-    out.print(toJson({ ...frames, ports: byPort }));
-    return;
-  }
-  show(frames.vns, FRAMES, out, "no VN has members here");
-  out.print("");
-  show(countRows(frames, ports), countColumns, out, "nothing was counted");
-}
-
-const countRows = ({ drops, nva }: CountersResponse, ports: readonly PortStatus[]): Count[] => [
-  ...countsOf("dropped", drops),
-  ...countsOf("nva", nva),
-  ...ports.flatMap((port) => [
-    ...countsOf(port.interface, port.counters),
-    ...port.stations.flatMap(({ mac, counters }) => countsOf(`${port.interface} ${mac}`, counters)),
-  ]),
-];
 
 type PortRow = Omit<PortStatus, "tagsLent" | "tagsFree" | "neighbors"> & {
   tagsLent?: number;
@@ -280,14 +246,4 @@ const TABLE: readonly Column<DataplaneTable>[] = [
   { head: "OCTETS-EACH", of: ({ octets }) => octets },
   { head: "MEMORY", of: ({ memory }) => (memory === 0n ? "" : Number(memory)) },
   { head: "REFUSED", of: ({ refused }) => Number(refused) },
-];
-
-const FRAMES: readonly Column<VnCounters>[] = [
-  { head: "VN", of: ({ vnId }) => (vnId === 0 ? "" : vnId) },
-  { head: "VNI", of: ({ vni }) => vni },
-  { head: "ACCESS-IN", of: ({ accessIn }) => Number(accessIn) },
-  { head: "ACCESS-OUT", of: ({ accessOut }) => Number(accessOut) },
-  { head: "OVERLAY-IN", of: ({ overlayIn }) => Number(overlayIn) },
-  { head: "OVERLAY-OUT", of: ({ overlayOut }) => Number(overlayOut) },
-  { head: "FLOODED", of: ({ flooded }) => Number(flooded) },
 ];

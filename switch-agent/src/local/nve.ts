@@ -122,11 +122,6 @@ export class Nve {
     this.core = new NveCore(known, glean);
     if (pullOf !== undefined) this.core.infos.pullOf = pullOf;
     if (vnRules !== undefined) this.core.infos.rules = vnRules;
-    this.core.infos.onProfile = ({ vn, alias, profile }, not) =>
-      log.warn(
-        { vn, alias, profile: profile?.name },
-        `not enforced by this NVE: ${not.join(" and ")} of the VN's profile`,
-      );
     const feed = (event: NveEvent): void => this.feed(event);
     this.gleaning = new Gleaning({ core: this.core, dataplane, clock, feed });
     this.pulling = new Pulling({ core: this.core, dataplane, nva: () => this.nva, clock, feed });

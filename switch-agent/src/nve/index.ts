@@ -43,7 +43,7 @@ export {
   type VnRules,
 } from "./intents.ts";
 export { Port } from "./ports.ts";
-export { type AclRule, notEnforced, type Qos, ruleText, type VnProfile } from "./profile.ts";
+export { type AclRule, MAX_ACL_RULES, type Qos, ruleText, type VnProfile } from "./profile.ts";
 export { contentOf, entriesOf, withLent, withVids } from "./request.ts";
 export { type Sighting, sightingsOf } from "./sightings.ts";
 export { allTags, TagPool, type TagRange } from "./tag-pool.ts";

@@ -1,6 +1,6 @@
 import type { IpPrefix } from "@nve/protocol-spec";
 
-/** What the NVA wants of each VNIC of a VN (H25). `limits` hold here; the rest is kept and shown (docs/pull.md). */
+/** What the NVA wants of each VNIC of a VN (H25): `limits` hold here, the dataplane does the rest. */
 export type VnProfile = {
   name?: string;
   /** The first that matches counts; what none matches passes. */
@@ -27,9 +27,16 @@ export type AclRule = {
 /** Of one profile: what an NVA takes, and a dataplane has to hold. */
 export const MAX_ACL_RULES = 256;
 
-/** What of it this NVE does not enforce: nothing, as long as the NVA says only what there is. */
-export const notEnforced = ({ acl }: VnProfile): readonly ("acl" | "qos")[] =>
-  acl.length > MAX_ACL_RULES ? ["acl"] : [];
+const noRules: ProfileRules = {};
+type ProfileRules = { acl?: readonly AclRule[]; qos?: Qos };
+
+/** What of it the dataplane has to do. */
+export function rulesOf(profile: VnProfile | undefined): ProfileRules {
+  if (profile === undefined) return noRules;
+  const { acl, qos } = profile;
+  const marks = qos.policeKbps !== undefined || qos.dscp !== undefined;
+  return { ...(acl.length > 0 && { acl }), ...(marks && { qos }) };
+}
 
 /** `deny from-vnic protocol 6 to 10.0.0.0/8 port 25`. */
 export function ruleText(rule: AclRule): string {

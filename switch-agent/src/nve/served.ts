@@ -12,6 +12,7 @@ import {
   sameIntent,
   type VnIntent,
 } from "./intents.ts";
+import { rulesOf } from "./profile.ts";
 import type { VnInfos } from "./vn-infos.ts";
 import {
   accessIntent,
@@ -241,7 +242,8 @@ export class Served {
     const silent = this.#silent > 0 || (pull === undefined && fdb.hasSilent(this.vn));
     const floodUnknown = !nva || !fdb.complete(this.vn) || silent || pull === "flood";
     const unknown = { floodUnknown, ...(pull !== undefined && { askUnknown: true as const }) };
-    const rules = { ...unknown, ...this.#sources.infos.rules };
+    const profile = rulesOf(this.#sources.infos.get(this.vn)?.profile);
+    const rules = { ...unknown, ...this.#sources.infos.rules, ...profile };
     const is: VnIntent | undefined =
       vni === undefined ? undefined : { is: "vn", vni, flood: this.#flood, ...rules };
     this.#vnIntent = replaced(this.#vnIntent, is, out);

@@ -1,6 +1,6 @@
 import { VdpError, type VnId, type Vni } from "@nve/protocol-spec";
 import type { VnRules } from "./intents.ts";
-import { notEnforced, type VnProfile } from "./profile.ts";
+import { MAX_ACL_RULES, type VnProfile } from "./profile.ts";
 import type { Refusal, Verdict, VnInfo } from "./vsi.ts";
 
 /** Until it is known where a MAC is: its frames are flooded, or dropped. */
@@ -10,8 +10,6 @@ export type Unknown = "flood" | "drop";
 export class VnInfos extends Map<VnId, VnInfo> {
   /** Which VNs are in pull (A18), and what becomes of frames for unknown MACs there. */
   pullOf: (info: VnInfo) => Unknown | undefined = () => undefined;
-  /** Told of a profile of which not all is enforced here, once, and when it changes. */
-  onProfile: (info: VnInfo, not: readonly string[]) => void = () => {};
   /** What holds in every VN. */
   rules: Pick<VnRules, "answer" | "floodLimit"> = {};
   readonly #vns = new Map<Vni, VnId>();
@@ -39,11 +37,12 @@ export class VnInfos extends Map<VnId, VnInfo> {
       const reason = `VN ${info.vn} cannot be told from VN ${other} on the underlay`;
       return { code: VdpError.other, hard: false, reason, detail: `both have VNI ${info.vni}` };
     }
-    const before = this.get(info.vn)?.profile;
+    const rules = info.profile?.acl.length ?? 0;
+    if (rules > MAX_ACL_RULES) {
+      const reason = `the profile of VN ${info.vn} has ${rules} ACL rules: this NVE enforces ${MAX_ACL_RULES} at most`;
+      return { code: VdpError.insufficientResources, hard: false, reason };
+    }
     this.set(info.vn, info);
-    const { profile } = info;
-    const not = profile === undefined ? [] : notEnforced(profile);
-    if (not.length > 0 && !sameProfile(before, profile)) this.onProfile(info, not);
     return undefined;
   }
 
@@ -63,7 +62,7 @@ export class VnInfos extends Map<VnId, VnInfo> {
   }
 }
 
-const sameProfile = (a: VnProfile | undefined, b: VnProfile | undefined): boolean =>
+export const sameProfile = (a: VnProfile | undefined, b: VnProfile | undefined): boolean =>
   a === b || JSON.stringify(a) === JSON.stringify(b);
 
 /**

@@ -90,7 +90,7 @@ const agent: AgentClient = {
       reason: "no VN 6001\u001b[31m",
     },
   ],
-  counters: async () => ({ vns: [], drops: { "no-such-tag": 3n }, nva: {} }),
+  counters: async () => ({ vns: [], drops: { "no-such-tag": 3n }, nva: {}, meters: [] }),
   tables: async () => [
     { name: "macs", entries: 3n, size: 524288n, octets: 128, memory: 8_389_000n, refused: 0n },
     { name: "vns", entries: 1n, size: 2n, octets: 224, memory: 0n, refused: 7n },

@@ -1,7 +1,7 @@
 import { IpAddress, IpPrefix, Uuid, VdpError, type VnId } from "@nve/protocol-spec";
 import { VnProfile as WireProfile, Vn as WireVn } from "@nve/protocol-spec/proto/types";
 import { infoOf as readInfo } from "@nve/switch-agent/nva-client/convert";
-import { notEnforced, ruleText, type VnProfile } from "@nve/switch-agent/nve";
+import { ruleText, type VnProfile } from "@nve/switch-agent/nve";
 import { beforeEach, expect, test } from "vitest";
 import { a, Bench, b, blue, groups, infoOf, port, red } from "./nve-bench.ts";
 
@@ -61,24 +61,36 @@ test("H25: the limits hold while the NVA is away", () => {
   expect(refused()[0]?.[1]).toContain("VNICs on one NVE");
 });
 
-test("H25: a profile that changes is kept as it is; what is not enforced is told once each time", () => {
-  const told: string[] = [];
-  nve.core.infos.onProfile = (info, not) => told.push(`${info.profile?.name} ${not}`);
+test("H25: ACL and QoS are the VN's in the dataplane, and are replaced when the profile changes", () => {
+  const acl = [{ action: "deny" as const, direction: "both" as const }];
+  const rules = () => nve.core.intents().find(({ is }) => is === "vn");
   red1(profile({}, { qos: { dscp: 46 } }));
   nve.ask("vm1", "swp1", groups([red, a]));
-  nve.ask("vm2", "swp1", groups([red, b]));
-  const acl = [{ action: "deny" as const, direction: "both" as const }];
-  const change = {
-    on: "vn",
-    info: withProfile(red, profile({}, { acl, qos: { dscp: 46 } })),
-  } as const;
-  nve.feed(change);
-  nve.feed(change);
-  nve.feed({ on: "vn", info: withProfile(red, profile({ ipsPerMac: 1 })) });
-  expect(told).toEqual(["gold qos", "gold acl,qos"]);
-  expect(nve.core.infos.get(red)?.profile).toEqual(profile({ ipsPerMac: 1 }));
+  expect(rules()).toMatchObject({ qos: { dscp: 46 } });
+  expect(rules()).not.toHaveProperty("acl");
+  nve.feed({ on: "vn", info: withProfile(red, profile({}, { acl })) });
+  expect(rules()).toMatchObject({ acl });
+  expect(rules()).not.toHaveProperty("qos");
   nve.feed({ on: "vn", info: infoOf(red) });
+  expect(rules()).not.toHaveProperty("acl");
   expect(nve.core.infos.get(red)?.profile).toBeUndefined();
+});
+
+test("H25: a profile with more rules than can be enforced is refused in words; one that is in force stays", () => {
+  const acl = Array.from({ length: 257 }, () => ({ action: "deny", direction: "both" }) as const);
+  const long = profile({}, { acl });
+  red1(long);
+  nve.ask("vm1", "swp1", groups([red, a]));
+  expect(refused()).toEqual([
+    [
+      VdpError.insufficientResources,
+      `the profile of VN ${red} has 257 ACL rules: this NVE enforces 256 at most`,
+    ],
+  ]);
+  red1(profile({}, { acl: acl.slice(0, 3) }));
+  nve.ask("vm1", "swp1", groups([red, a]));
+  nve.feed({ on: "vn", info: withProfile(red, long) });
+  expect(nve.core.intents()).toContainEqual(expect.objectContaining({ acl: acl.slice(0, 3) }));
 });
 
 test("H25: a profile is read from the wire; 0 is no limit, and an unknown direction is both", () => {
@@ -112,7 +124,6 @@ test("H25: a profile is read from the wire; 0 is no limit, and an unknown direct
     "deny from-vnic ether-type 0x0800 protocol 6 from 10.0.0.0/8 to any port 25-26",
     "allow",
   ]);
-  expect(read && notEnforced(read)).toEqual(["acl", "qos"]);
   expect(readInfo(WireVn.create({ vnId: 7, vni: 8 })).profile).toBeUndefined();
 });
 

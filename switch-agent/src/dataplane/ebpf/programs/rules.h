@@ -135,12 +135,10 @@ static __always_inline int is_in(const __u32 *ip, const __u32 *prefix, const __u
 		 ((ip[3] ^ prefix[3]) & mask[3]));
 }
 
-/* `direction`: RULE_FROM_VNIC or RULE_TO_VNIC */
-static __always_inline int matches(const struct rule *r, const struct flow *f, __u32 direction)
+static __always_inline int matches(const struct rule *r, const struct flow *f)
 {
 	__u32 flags = r->flags;
 
-	if (!(flags & direction)) return 0;
 	if ((flags & RULE_ETHER_TYPE) && r->ether_type != f->ether_type) return 0;
 	if ((flags & RULE_PROTOCOL) && (!(f->has & HAS_PROTOCOL) || r->protocol != f->protocol)) return 0;
 	if ((flags & RULE_V4) && (!(f->has & HAS_IP) || f->ether_type != ETH_P_IP)) return 0;
@@ -153,19 +151,22 @@ static __always_inline int matches(const struct rule *r, const struct flow *f, _
 	return is_in(f->source, r->source, r->source_mask) && is_in(f->destination, r->destination, r->destination_mask);
 }
 
-struct looking { const struct flow *flow; const struct rules_piece *piece; __u32 vni, generation, n, direction, denied; };
+/* `open`: directions of which no rule has decided yet; `denied`: those of which one has denied. RULE_*_VNIC both. */
+struct looking { const struct flow *flow; const struct rules_piece *piece; __u32 vni, generation, n, open, denied; };
 
-/* @returns 1: this rule decides */
+/* @returns 1: nothing is open any more */
 static long look_at(__u32 i, struct looking *l)
 {
 	const struct rule *rule = &l->piece->rule[i & (PIECE - 1)];
+	__u32 decides = rule->flags & l->open;
 
-	if (!matches(rule, l->flow, l->direction)) return 0;
-	l->denied = 1 + (rule->flags & RULE_DENY);
-	return 1;
+	if (!decides || !matches(rule, l->flow)) return 0;
+	l->open &= ~decides;
+	if (rule->flags & RULE_DENY) l->denied |= decides;
+	return !l->open;
 }
 
-/* @returns 1: a rule of this piece has decided, or there is no more */
+/* @returns 1: all is decided, or there is no more */
 static long look_in(__u32 at, struct looking *l)
 {
 	struct rules_key key = { .vni = l->vni, .generation = l->generation, .at = at };
@@ -174,22 +175,23 @@ static long look_in(__u32 at, struct looking *l)
 	l->piece = bpf_map_lookup_elem(&rules, &key);
 	if (!l->piece) return 1;
 	bpf_loop(n < PIECE ? n : PIECE, look_at, l, 0);
-	return l->denied != 0;
+	return !l->open;
 }
 
-/* May a bare frame pass by its VN's list? What cannot be read to its ports may not: an ACL must not be got round by it. */
-static __noinline int is_denied(struct __sk_buff *skb, __u32 vni, const struct vn_value *vn, __u32 direction)
+/* Which of these directions the VN's list denies to a bare frame: RULE_FROM_VNIC, RULE_TO_VNIC. What cannot be read to its
+ * ports goes nowhere: an ACL must not be got round by it. */
+static __noinline __u32 denied_of(struct __sk_buff *skb, __u32 vni, const struct vn_value *vn, __u32 directions)
 {
 	struct ethhdr *eth = ethernet(skb);
 	struct flow flow = {};
-	struct looking l = { .flow = &flow, .vni = vni, .generation = vn->rules, .n = vn->n_rules, .direction = direction };
+	struct looking l = { .flow = &flow, .vni = vni, .generation = vn->rules, .n = vn->n_rules, .open = directions };
 
-	if (!eth) return 1;
+	if (!eth) return directions;
 	flow.ether_type = bpf_ntohs(eth->h_proto);
-	if (flow.ether_type == ETH_P_IP && read_flow4(skb, &flow)) return 1;
-	if (flow.ether_type == ETH_P_IPV6 && read_flow6(skb, &flow)) return 1;
+	if (flow.ether_type == ETH_P_IP && read_flow4(skb, &flow)) return directions;
+	if (flow.ether_type == ETH_P_IPV6 && read_flow6(skb, &flow)) return directions;
 	bpf_loop((vn->n_rules + PIECE - 1) / PIECE, look_in, &l, 0);
-	return l.denied == 1 + RULE_DENY;
+	return l.denied;
 }
 
 /* What a VNIC of the VN may send. `cost`: nanoseconds of an octet, times 65,536; `burst`: nanoseconds. The rest is for the

@@ -12,8 +12,9 @@
 #include "decap.h"
 #include "rules.h"
 
-/* `flags`: of the access. `owner`, `port`: of whom it is counted; from the overlay `port` is the other NVE. */
-struct ingress { __u32 vni, ifindex, vid, overlay, flags, owner, port; };
+/* `flags`: of the access. `owner`, `port`: of whom it is counted; from the overlay `port` is the other NVE.
+ * `denied`: RULE_TO_VNIC, if the ACL says so. */
+struct ingress { __u32 vni, ifindex, vid, overlay, flags, owner, port, denied; };
 
 #define DROP_FROM(from, reason) drop_of((from)->owner, (from)->port, reason, SLOT_OF(reason))
 
@@ -64,7 +65,7 @@ struct flooding {
 	struct __sk_buff *skb;
 	const struct config *c;
 	struct ingress *from;
-	__u32 generation, oversize, has_room, denied;
+	__u32 generation, oversize, has_room;
 	__u64 local, remote;
 	struct carried carried;
 };
@@ -77,7 +78,7 @@ static long flood_one(__u32 at, struct flooding *f)
 	if (!to) return 0;
 	if (to->type == LOCAL) {
 		if (to->ifindex == f->from->ifindex && to->vid == f->from->vid) return 0; /* where it came from */
-		if (f->denied) {
+		if (f->from->denied & RULE_TO_VNIC) {
 			(void)DROP_FROM(f->from, ACL_DENIED);
 			return 0;
 		}
@@ -112,7 +113,6 @@ static __always_inline int flood_all(struct __sk_buff *skb, const struct config 
 
 	f.oversize = !from->overlay && is_oversize(skb, c);
 	if (vn->flags & FLOOD_GRE) f.carried = carried_of(skb, from->vni);
-	f.denied = vn->n_rules && is_denied(skb, from->vni, vn, RULE_TO_VNIC);
 	bpf_loop(vn->n, flood_one, &f, 0);
 	count->flooded += 1;
 	count->access_out += f.local;
@@ -136,7 +136,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 	if (to->type == NOWHERE) return DROP_FROM(from, PORT_ABSENT);
 	if (to->type == LOCAL) {
 		if (to->ifindex == from->ifindex && to->vid == from->vid) return DROP_FROM(from, HAIRPIN);
-		if (vn->n_rules && is_denied(skb, from->vni, vn, RULE_TO_VNIC)) return DROP_FROM(from, ACL_DENIED);
+		if (from->denied & RULE_TO_VNIC) return DROP_FROM(from, ACL_DENIED);
 		if (c->flags & METERED) {
 			meter_out(to->owner, skb->len);
 			meter_out(PORT_METER(to->flags), skb->len);
@@ -187,6 +187,19 @@ static __always_inline int to_group(struct __sk_buff *skb, const struct config *
 	return flood_from(skb, c, from, vn, count);
 }
 
+/* What the VN's profile says of a frame (H25). @returns TC_ACT_UNSPEC: it goes on */
+static __always_inline int by_profile(struct __sk_buff *skb, struct ingress *from, const struct vn_value *vn)
+{
+	if (vn->n_rules) {
+		from->denied = denied_of(skb, from->vni, vn, from->overlay ? RULE_TO_VNIC : RULE_FROM_VNIC | RULE_TO_VNIC);
+		if (from->denied & RULE_FROM_VNIC) return DROP_FROM(from, ACL_DENIED);
+	}
+	if (from->overlay) return TC_ACT_UNSPEC;
+	if ((vn->flags & POLICE) && is_too_much(skb, from->vni, from->owner, from->vid)) return DROP_FROM(from, POLICED);
+	if (vn->flags & MARK) mark(skb, DSCP_OF(vn->flags));
+	return TC_ACT_UNSPEC;
+}
+
 /* What both directions do once the VN is known and the frame is bare. */
 static __always_inline int forward(struct __sk_buff *skb, const struct config *c, struct ingress *from,
 				   const struct vn_value *vn, struct vn_counters *count)
@@ -194,11 +207,19 @@ static __always_inline int forward(struct __sk_buff *skb, const struct config *c
 	struct ethhdr *eth = ethernet(skb);
 	struct fdb_key key = { .vni = from->vni };
 	struct place *to;
+	int verdict;
 
 	if (!eth) return DROP(MALFORMED);
 	if (is_tagged(skb, eth)) return from->overlay ? DROP(INNER_TAG) : DROP(DOUBLE_TAGGED); /* RFC 7348 6.1 */
 	if (is_group(eth->h_source)) return DROP(BAD_SOURCE);
 	if (is_link_local(eth->h_dest)) return DROP(LINK_LOCAL);
+	from->denied = vn->n >> 29; /* 0: see `from.owner` */
+	if (vn->n_rules || (vn->flags & (POLICE | MARK))) {
+		verdict = by_profile(skb, from, vn);
+		if (verdict != TC_ACT_UNSPEC) return verdict;
+		eth = ethernet(skb);
+		if (!eth) return DROP(MALFORMED);
+	}
 	if (vn->flags & GLEAN_LEASES) {
 		glean_leases(skb, from->vni, from->ifindex, from->vid);
 		eth = ethernet(skb);
@@ -236,15 +257,6 @@ static __always_inline int no_access(struct __sk_buff *skb, const struct ethhdr 
 	return skb->vlan_present ? DROP(PRIORITY_TAGGED) : DROP(UNTAGGED);
 }
 
-/* What the VN's profile says of a frame that a VNIC sends (H25). @returns TC_ACT_UNSPEC: it goes on */
-static __always_inline int by_profile(struct __sk_buff *skb, struct ingress *from, const struct vn_value *vn)
-{
-	if (vn->n_rules && is_denied(skb, from->vni, vn, RULE_FROM_VNIC)) return DROP_FROM(from, ACL_DENIED);
-	if ((vn->flags & POLICE) && is_too_much(skb, from->vni, from->owner, from->vid)) return DROP_FROM(from, POLICED);
-	if (vn->flags & MARK) mark(skb, DSCP_OF(vn->flags));
-	return TC_ACT_UNSPEC;
-}
-
 SEC("tc")
 int tor_access(struct __sk_buff *skb)
 {
@@ -277,7 +289,7 @@ int tor_access(struct __sk_buff *skb)
 		eth = ethernet(skb);
 		if (!eth) return DROP(MALFORMED);
 		home = home_of(eth, &from);
-		/* 0 of a MAC that is not at home, in a way that the verifier cannot know: it would try all that follows twice. */
+		/* 0 of a MAC that is not at home; in words that the verifier cannot reckon with, or it tries all that follows twice. */
 		from.owner = home ? home->owner : vn->n >> 31;
 		if (c->flags & METERED) {
 			meter_in(from.owner, skb->len);
@@ -288,11 +300,6 @@ int tor_access(struct __sk_buff *skb)
 		    !check_ips(skb, from.vni, home->flags))
 			return DROP_FROM(&from, SPOOFED_IP);
 		if ((from.flags & GLEAN) && !is_tagged(skb, eth)) glean(skb, from.vni, from.vid, home != NULL);
-	}
-	if (vn->n_rules || (vn->flags & (POLICE | MARK))) {
-		int verdict = by_profile(skb, &from, vn);
-
-		if (verdict != TC_ACT_UNSPEC) return verdict;
 	}
 	return forward(skb, c, &from, vn, count);
 }
