@@ -43,6 +43,8 @@ const dataplane = {
   attach: z.enum(["auto", "tcx", "clsact"]).default("auto"),
   /** `off`: tunnels by the kernel's tunnel device alone. */
   fastPath: z.enum(["auto", "off"]).default("auto"),
+  /** `off`: VNICs, ports and other NVEs are not counted one by one. */
+  meters: z.enum(["on", "off"]).default("on"),
   /** What other NVEs are told that we take, best first (A24). */
   encapsulations: z
     .array(z.enum(encapsulations))
@@ -71,7 +73,7 @@ const dataplane = {
     .optional(),
 };
 
-/** `dataplane: {driver, attach, fastPath, encapsulations, answer, floodLimit, tables}`. */
+/** `dataplane: {driver, attach, fastPath, meters, encapsulations, answer, floodLimit, tables}`. */
 export const dataplaneConfig = z.strictObject(dataplane).prefault({});
 
 /** The same on a switch, where what forwards outlives the agent. */

@@ -78,6 +78,7 @@ export function tor(
         driver: "ebpf",
         attach: "auto",
         fastPath: "auto",
+        meters: "on",
         encapsulations: ["vxlan"],
         onStop: "keep",
         holdSeconds: 60,

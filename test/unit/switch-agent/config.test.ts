@@ -28,6 +28,7 @@ test("the least config: VTEP, NVA and a port; all else has a default", () => {
       driver: "ebpf",
       attach: "auto",
       fastPath: "auto",
+      meters: "on",
       encapsulations: ["vxlan"],
       onStop: "keep",
       holdSeconds: 60,
