@@ -1,7 +1,6 @@
 import type { IpAddress, Mac, Uuid, Vni } from "@nve/protocol-spec";
 import {
   type AccessIntent,
-  type AccessRules,
   type Intent,
   type MacIntent,
   type Place,
@@ -9,12 +8,11 @@ import {
   sameVnRules,
   type VnIntent,
 } from "../../nve/intents.ts";
-import type { Qos } from "../../nve/profile.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 import { Addresses, type IpsOf } from "./addresses.ts";
+import { accessFlags, vnFlags } from "./flags.ts";
 import { Limits } from "./limits.ts";
 import {
-  accessFlag,
   type KernelPlace,
   localPlace,
   nowhere,
@@ -23,6 +21,7 @@ import {
   vnFlag,
 } from "./maps.ts";
 import type { Meters } from "./meters.ts";
+import { Peers } from "./peers.ts";
 import {
   type AccessRecord,
   type IntentRecord,
@@ -60,6 +59,7 @@ export class Forwarding {
   readonly #limits: Limits;
   readonly #meters: Meters;
   readonly #rules: Rules;
+  readonly #peers: Peers;
   /** Of the last flood list written; never one that a list still awaiting deletion has. */
   #generation = 0;
   /** Places behind the overlay as the kernel has them: the way to a VTEP has its number for good. */
@@ -73,6 +73,7 @@ export class Forwarding {
     this.#limits = new Limits(maps);
     this.#meters = meters;
     this.#rules = new Rules(maps);
+    this.#peers = new Peers(maps, record, meters);
   }
 
   ensure(intent: Intent): void {
@@ -106,7 +107,7 @@ export class Forwarding {
     }
     try {
       for (const one of news) {
-        this.#countPeer(one.vni, one.id, 1);
+        this.#peers.count(one.vni, one.id, 1);
         believed.push(one);
       }
       this.addresses.add(news);
@@ -117,12 +118,12 @@ export class Forwarding {
         throw error;
       }
     } catch (error) {
-      this.#disbelieve(believed);
+      this.#peers.disbelieve(believed);
       for (const { vni, vnic } of news) this.#unmeter(vni, vnic);
       throw error;
     }
     this.addresses.settle(news);
-    this.#disbelieve(
+    this.#peers.disbelieve(
       news.flatMap(({ vni, n, id, vnic }) => {
         const { macs, vnics } = this.#record.vn(vni);
         const was = macs.get(n);
@@ -200,7 +201,7 @@ export class Forwarding {
     if (rules.floodLimit !== undefined) this.#limits.port(ifindex, rules.floodLimit);
     this.#maps.access.set(
       { ifindex, vid, zero: 0 },
-      { vni, flags: (flagsOf(rules) | this.#portFlags(port)) >>> 0 },
+      { vni, flags: (accessFlags(rules) | this.#portFlags(port)) >>> 0 },
     );
   }
 
@@ -222,16 +223,9 @@ export class Forwarding {
     rules: WholeRules,
     flood: { n: number; generation: number },
   ): void {
-    this.#maps.vns.set(vni, { ...flood, flags: this.#vnFlags(vni, rules), ...acl, mtu: 0 });
-  }
-
-  #vnFlags(vni: Vni, { floodUnknown, askUnknown, answer, floodLimit, qos }: WholeRules): number {
     const leases = this.#record.gleaning.has(vni) ? vnFlag.gleanLeases : 0;
-    const asks = askUnknown ? vnFlag.askUnknown : 0;
-    const unknown = asks | (floodUnknown ? vnFlag.floodUnknown : 0);
-    const answers = answer ? vnFlag.answer : 0;
-    const limits = floodLimit ? vnFlag.floodLimit : 0;
-    return (this.#greFlag(vni) | leases | unknown | answers | limits | qosFlags(qos)) >>> 0;
+    const flags = (this.#greFlag(vni) | leases | vnFlags(rules)) >>> 0;
+    this.#maps.vns.set(vni, { ...flood, flags, ...acl, mtu: 0 });
   }
 
   /** Of a VN whose flood list has places that take GRE. */
@@ -250,7 +244,7 @@ export class Forwarding {
     this.#unmeter(vni, vn.vnics.get(numberOfMac(mac)));
     vn.vnics.delete(numberOfMac(mac));
     this.addresses.settle([{ vni, mac, ips: [], here: false }]);
-    this.#withPeers(vni, [], [id], () => {});
+    this.#peers.with(vni, [], [id], () => {});
   }
 
   #changeOf({ vni, mac, at, ips = [], vnic }: MacIntent): MacChange {
@@ -290,11 +284,11 @@ export class Forwarding {
     const isCounted = was !== undefined || this.#maps.vnCounts.get(vni) !== undefined;
     if (!isCounted) this.#maps.vnCounts.set(vni, zeroCounts);
     if (floodLimit !== undefined) this.#limits.vn(vni, floodLimit);
-    this.#withPeers(vni, flood, was?.flood ?? [], () => {
+    this.#peers.with(vni, flood, was?.flood ?? [], () => {
       const older = vn.acl;
       vn.intent = { flood, rules };
       try {
-        vn.acl = this.#rulesFor(vni, vn, was?.rules, rules);
+        vn.acl = this.#rules.replace(vni, vn.acl, was?.rules, rules);
         this.#writeFlood(vni);
         if (vn.acl !== older) this.#forgetRules(vni, older);
       } catch (error) {
@@ -311,13 +305,6 @@ export class Forwarding {
     if (rules.qos?.policeKbps === undefined && was?.rules.qos) this.#rules.police(vni, undefined);
     if (askUnknown) this.#record.asking.add(vni);
     else this.#record.asking.delete(vni);
-  }
-
-  /** The list that is in force, if it is as it was. */
-  #rulesFor(vni: Vni, vn: VnRecord, was: WholeRules | undefined, is: WholeRules): RulesInForce {
-    if (is.qos?.policeKbps !== undefined) this.#rules.police(vni, is.qos);
-    const same = JSON.stringify(was?.acl ?? []) === JSON.stringify(is.acl ?? []);
-    return same ? vn.acl : this.#rules.write(vni, is.acl ?? []);
   }
 
   #forgetRules(vni: Vni, inForce: RulesInForce): void {
@@ -338,7 +325,7 @@ export class Forwarding {
     delete vn.intent;
     this.#record.asking.delete(vni);
     vn.written = 0;
-    this.#withPeers(vni, [], flood, () => {});
+    this.#peers.with(vni, [], flood, () => {});
   }
 
   /** A new list beside the old one, then one update that puts it in force, then the old one away. */
@@ -367,42 +354,6 @@ export class Forwarding {
 
   #deleteFlood(vni: Vni, generation: number, n: number): void {
     for (let at = 0; at < n; at++) this.#maps.flood.delete({ vni, generation, at });
-  }
-
-  /** Peers in `more` are believed before `act`, those in `less` no longer after it. */
-  #withPeers(vni: Vni, more: readonly PlaceId[], less: readonly PlaceId[], act: () => void): void {
-    const added: PlaceId[] = [];
-    try {
-      for (const id of more) {
-        this.#countPeer(vni, id, 1);
-        added.push(id);
-      }
-      act();
-    } catch (error) {
-      for (const id of added) this.#countPeer(vni, id, -1);
-      this.#record.settle(vni);
-      throw error;
-    }
-    for (const id of less) this.#countPeer(vni, id, -1);
-    this.#record.settle(vni);
-  }
-
-  #disbelieve(peers: readonly { vni: Vni; id: PlaceId }[]): void {
-    for (const { vni, id } of peers) this.#countPeer(vni, id, -1);
-    for (const { vni } of peers) this.#record.settle(vni);
-  }
-
-  #countPeer(vni: Vni, id: PlaceId, by: 1 | -1): void {
-    const place = this.#record.place(id);
-    if (place.is === "local") return;
-    const { peers } = this.#record.vn(vni);
-    const count = (peers.get(id) ?? 0) + by;
-    const key = { vni, vtep: place.vtep };
-    const meter = this.#meters.numberFor({ is: "peer", vtep: place.vtep });
-    if (count === 1 && by === 1) this.#maps.peers.set(key, { places: 1, meter });
-    if (count === 0) this.#maps.peers.delete(key);
-    if (count === 0) peers.delete(id);
-    else peers.set(id, count);
   }
 
   #ids(places: readonly Place[]): PlaceId[] {
@@ -445,18 +396,6 @@ export class Forwarding {
 }
 
 const zeroCounts = { accessIn: 0, accessOut: 0, overlayIn: 0, overlayOut: 0, flooded: 0 };
-
-/** The DSCP in the last bits. */
-const qosFlags = ({ policeKbps, dscp }: Qos = {}): number =>
-  ((policeKbps === undefined ? 0 : vnFlag.police) |
-    (dscp === undefined ? 0 : vnFlag.mark | (dscp << 24))) >>>
-  0;
-
-const flagsOf = ({ checkSource, checkIps, floodLimit, glean }: AccessRules): number =>
-  (checkSource ? accessFlag.checkSource : 0) |
-  (checkIps ? accessFlag.checkIps : 0) |
-  (floodLimit ? accessFlag.floodLimit : 0) |
-  (glean ? accessFlag.glean : 0);
 
 const fdbKey = ({ vni, mac }: { vni: Vni; mac: Mac }) => ({ vni, mac, zero: 0 });
 

@@ -117,6 +117,8 @@ const noRule: KernelRule = {
   zero: 0,
 };
 
+type Profile = { acl?: readonly AclRule[]; qos?: Qos };
+
 /** Which list is in force: as in the VN's own value. */
 export type RulesInForce = { rules: number; ruleCount: number };
 export const noRules: RulesInForce = { rules: 0, ruleCount: 0 };
@@ -153,6 +155,13 @@ export class Rules {
       throw error;
     }
     return inForce;
+  }
+
+  /** Writes what is not as it was. @returns the list that is to be in force */
+  replace(vni: Vni, inForce: RulesInForce, was: Profile | undefined, is: Profile): RulesInForce {
+    if (is.qos?.policeKbps !== undefined) this.police(vni, is.qos);
+    const same = JSON.stringify(was?.acl ?? []) === JSON.stringify(is.acl ?? []);
+    return same ? inForce : this.write(vni, is.acl ?? []);
   }
 
   read(vni: Vni, inForce: RulesInForce): AclRule[] {
