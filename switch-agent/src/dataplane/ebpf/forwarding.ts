@@ -14,11 +14,13 @@ import { accessFlags, vnFlags } from "./flags.ts";
 import { Limits } from "./limits.ts";
 import {
   type KernelPlace,
+  localFirst,
   localPlace,
   nowhere,
   remotePlace,
   type TorMaps,
   vnFlag,
+  zeroCounts,
 } from "./maps.ts";
 import type { Meters } from "./meters.ts";
 import { Peers } from "./peers.ts";
@@ -395,10 +397,4 @@ export class Forwarding {
   }
 }
 
-const zeroCounts = { accessIn: 0, accessOut: 0, overlayIn: 0, overlayOut: 0, flooded: 0 };
-
 const fdbKey = ({ vni, mac }: { vni: Vni; mac: Mac }) => ({ vni, mac, zero: 0 });
-
-/** Local copies go out before the frame carries a tunnel's metadata; those in GRE last, whose headers stay on it. */
-const localFirst = (a: KernelPlace, b: KernelPlace): number =>
-  a.type - b.type || a.encapsulation - b.encapsulation;

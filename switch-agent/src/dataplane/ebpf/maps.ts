@@ -267,3 +267,15 @@ type Remote = Pick<RemotePlace, "vtep" | "encapsulation">;
 /** A UDP port, as the kernel's maps have it. */
 export const networkOrder = (port: number): number =>
   new DataView(new Uint16Array([port]).buffer).getUint16(0);
+
+export const zeroCounts: VnCounts = {
+  accessIn: 0,
+  accessOut: 0,
+  overlayIn: 0,
+  overlayOut: 0,
+  flooded: 0,
+};
+
+/** Local copies go out before the frame carries a tunnel's metadata; those in GRE last, whose headers stay on it. */
+export const localFirst = (a: KernelPlace, b: KernelPlace): number =>
+  a.type - b.type || a.encapsulation - b.encapsulation;
