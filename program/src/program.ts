@@ -1,6 +1,9 @@
+import { writeSync } from "node:fs";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { type Command, CommanderError, Help, InvalidArgumentError } from "commander";
-import { Refused } from "./errors.ts";
+import { Refused, Usage } from "./errors.ts";
+
+const HELP = "(--help tells what is possible)";
 
 /** Runs a command line. Exit codes: 0 done, 1 refused or failed, 2 usage. Our own mistakes keep their stack trace. */
 export async function runProgram(
@@ -16,18 +19,30 @@ export async function runProgram(
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
     } else if (error instanceof Refused) {
-      process.stderr.write(`error: ${error.message}\n`);
-      process.exitCode = 1;
+      const isUsage = error instanceof Usage;
+      process.stderr.write(`error: ${error.message}\n${isUsage ? `${HELP}\n` : ""}`);
+      process.exitCode = isUsage ? 2 : 1;
     } else {
       throw error;
     }
   }
 }
 
-/** A reader that has seen enough (`… | head -1`) is no error of ours. */
+/** A reader that has seen enough (`… | head -1`) is no error of ours; a disk that is full is nobody's here. */
 function endWithReader(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
+  if (error.code === "EPIPE") process.exit(0);
+  try {
+    writeSync(2, `error: cannot write what is to be printed: ${reasonOf(error)}\n`);
+  } catch {
+    // Where errors go is full, too.
+  }
+  process.exit(1);
+}
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  if (error.code === "ENOSPC") return "no space is left (ENOSPC)";
+  if (error.code === "EDQUOT") return "the quota is used up (EDQUOT)";
+  return error.message;
 }
 
 /** For commander: a number argument made by one of the ids' makers; out of range is a usage error. */
@@ -64,7 +79,7 @@ export function untilSignal(): Promise<"SIGINT" | "SIGTERM"> {
 function strict(command: Command): void {
   command
     .exitOverride()
-    .showHelpAfterError("(--help tells what is possible)")
+    .showHelpAfterError(HELP)
     .configureHelp({
       showGlobalOptions: true,
       optionDescription: (option) =>
