@@ -29,6 +29,23 @@ export type DeclaredChange = {
   [K in Kind]: { kind: K; key: string; before?: Entry<Declared[K]>; after?: Entry<Declared[K]> };
 }[Kind];
 
+/** VNs by their IDs. */
+export type Vns = { vn(vnId: VnId): Vn | undefined };
+
+/** As they were before these changes, or are after them, also where the catalogue is not there yet, or no more. */
+export function vnsWith(
+  catalogue: Vns,
+  changes: readonly DeclaredChange[],
+  which: "before" | "after",
+): Vns {
+  const changed = new Map<VnId, Vn>();
+  for (const change of changes) {
+    const vn = change.kind === "vn" ? change[which]?.row : undefined;
+    if (vn !== undefined) changed.set(vn.vnId, vn);
+  }
+  return { vn: (vnId) => changed.get(vnId) ?? catalogue.vn(vnId) };
+}
+
 /** Whose VNs are, where no tenant is said: always there. */
 export const defaultTenant = "default";
 

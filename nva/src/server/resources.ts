@@ -9,6 +9,8 @@ import {
   type Entry,
   type Kind,
   kinds,
+  type Vns,
+  vnsWith,
 } from "../authority/catalogue.ts";
 import { limits } from "../authority/limits.ts";
 import type { Vn } from "../authority/records.ts";
@@ -136,11 +138,17 @@ export async function applyResources(
       : new Refused(linesOf(result.faults));
   if (!dryRun) tell(log, result.changes, actor);
   const { unchanged } = result;
-  return keeper.ask((all) => ({
-    changes: result.changes.map((change) => changeOf(all, change, dryRun ? 0 : revision)),
-    unchanged,
-    revision: BigInt(revision),
-  }));
+  return keeper.ask((all) => {
+    const vns = {
+      before: vnsWith(all.catalogue, result.changes, "before"),
+      after: vnsWith(all.catalogue, result.changes, "after"),
+    };
+    return {
+      changes: result.changes.map((change) => changeOf(all, vns, change, dryRun ? 0 : revision)),
+      unchanged,
+      revision: BigInt(revision),
+    };
+  });
 }
 
 export function declinedError({ declined, reason }: Declined): Error {
@@ -193,16 +201,16 @@ function resourceOf(authority: Authority, change: DeclaredChange, revision: numb
   return found;
 }
 
-const changeOf = (
+function changeOf(
   authority: Authority,
+  vns: { before: Vns; after: Vns },
   change: DeclaredChange,
   revision: number,
-): wire.ResourceChange => ({
-  key: toResource(authority.catalogue, change, change.after === undefined ? "before" : "after", 0)
-    ?.key,
-  before: toResource(authority.catalogue, change, "before", revision),
-  after: toResource(authority.catalogue, change, "after", revision, noteOf(authority, change)),
-});
+): wire.ResourceChange {
+  const before = toResource(vns.before, change, "before", revision);
+  const after = toResource(vns.after, change, "after", revision, noteOf(authority, change));
+  return { key: (after ?? before)?.key, before, after };
+}
 
 /** What keeps it from having effect. */
 function noteOf(authority: Authority, { kind, after }: DeclaredChange): string {
