@@ -50,7 +50,12 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
         listen: { address, ...(files === undefined ? { insecure: true } : { tls: files }) },
         advertise: address,
         socket: `unix:${join(folder, `${n}.sock`)}`,
-        store: { use: "etcd", endpoints: etcd.endpoints, prefix: `/replicas/${made}` },
+        store: {
+          use: "etcd",
+          endpoints: etcd.endpoints,
+          insecure: true,
+          prefix: `/replicas/${made}`,
+        },
       });
       return startNva(config, systemClock, createLog(`nva${n}`, "silent"));
     };

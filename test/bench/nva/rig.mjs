@@ -26,7 +26,7 @@ export async function withNva(use, work, { host = "127.0.0.1", spawnWith = [], m
   const store = {
     use,
     ...(use === "lmdb" && { path: join(folder, "store") }),
-    ...(use === "etcd" && { endpoints: etcd.endpoints }),
+    ...(use === "etcd" && { endpoints: etcd.endpoints, insecure: true }),
   };
   const config = join(folder, "nva.yaml");
   const listen = { address, insecure: true };
