@@ -97,8 +97,7 @@ export async function change<K extends Kind>(
   expect: bigint | undefined,
   isRenamed = false,
 ): Promise<Revised<K>> {
-  if (!isRenamed && !isAnySet(command, of.settings))
-    command.error("error: nothing is to be changed: say what (--help)", { exitCode: 2 });
+  needChange(command, of.settings, isRenamed);
   const { value, revision } = await readOne(nva, of.kind, key);
   const before = treeOf(plainOf({ kind: of.kind, value } as Declared));
   const after = settle(command, of.settings, before, (input) => of.read(key, input));
@@ -107,6 +106,16 @@ export async function change<K extends Kind>(
   } catch (error) {
     throw changedMeanwhile(error);
   }
+}
+
+/** A usage error when nothing is to be changed, or one thing in two ways. */
+export function needChange(
+  command: Command,
+  settings: readonly Setting[],
+  isRenamed: boolean,
+): void {
+  if (!isAnySet(command, settings) && !isRenamed)
+    command.error("error: nothing is to be changed: say what (--help)", { exitCode: 2 });
 }
 
 /** The NVA says that it is not as expected: nothing was done then. Any other error as it is. */

@@ -1,4 +1,4 @@
-import { Refused } from "@nve/program/errors";
+import { Refused, Usage } from "@nve/program/errors";
 import { connect } from "@nve/program/rpc";
 import { readTls, type TlsMaterial } from "@nve/program/tls-files";
 import { type Command, InvalidArgumentError, Option } from "commander";
@@ -42,13 +42,13 @@ const file = (flag: string, does: string, variable: string): Option =>
 
 type ClientClass<C> = Parameters<typeof connect<C>>[0];
 
-/** @throws Refused when TLS is wanted and a file is missing, or cannot be used */
+/** @throws Usage when TLS is wanted and a file is not named; Refused when one cannot be used */
 export function clientOf<C>(Client: ClientClass<C>, reach: Reach): C {
   const { address, ca, cert, key, insecure } = reach;
   if (address.startsWith("unix:") || insecure) return connect(Client, address);
   if (ca === undefined || cert === undefined || key === undefined) {
     const missing = (["cert", "key", "ca"] as const).filter((one) => reach[one] === undefined);
-    throw new Refused(
+    throw new Usage(
       `${address}: to talk TLS say --${missing.join(", --")} too (docs/pki.md); --insecure is for an NVA that listens without it`,
     );
   }

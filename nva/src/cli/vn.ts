@@ -11,7 +11,7 @@ import { valueText } from "../domain/diff.ts";
 import type { Input } from "../domain/input.ts";
 import { readVn } from "../domain/read.ts";
 import { aliasText, nameText, vnPath } from "../domain/text.ts";
-import { change, changedMeanwhile, expecting } from "./declare.ts";
+import { change, changedMeanwhile, expecting, needChange } from "./declare.ts";
 import {
   ask,
   asking,
@@ -187,6 +187,7 @@ function updateCommand(outside: Outside): Command {
   type Update = Common & { alias?: string; expect?: bigint };
   return withClear(expecting(withSettings(command, all)), all).action(
     async (ref: string, options: Update) => {
+      needChange(command, all, options.alias !== undefined);
       const changed = await ask(outside, options, async (nva) => {
         const path = await vnPathOf(nva, ref);
         const [tenant = ""] = path.split("/");
@@ -245,7 +246,7 @@ const table = columns<VnRecord>({
   "VN ID": (vn) => vn.vnId,
   VNI: (vn) => vn.vni,
   TENANT: (vn) => vn.tenant,
-  MTU: (vn) => (vn.mtu === 0 ? "" : vn.mtu),
+  MTU: (vn) => vn.mtu ?? "",
   NAME: (vn) => vn.name,
 });
 
