@@ -99,7 +99,7 @@ type MemberRow = { vnId: VnId; nveId: NveId };
 /** The highest sequence that a {VN, MAC} ever had: outlives its claims, so that it never goes down. */
 type HistoryRow = { vnId: VnId; mac: Mac; sequence: number };
 
-/** Something that somebody may be asked about later: never changed. `revision` is that of its row. */
+/** Something that somebody may be asked about later: never changed. */
 export type EventRow = {
   /** Counts up, over restarts too. */
   id: number;
@@ -113,6 +113,20 @@ export type EventRow = {
   /** Why it was refused, if it was. */
   refused?: string;
   detail?: Readonly<Record<string, unknown>>;
+};
+
+/** As they are stored, several in a row: the first, and of each that follows what is not as in the one before it. */
+export type EventBlock = EventRow & { more?: readonly EventDifference[] };
+export type EventDifference = {
+  actor?: string;
+  action?: string;
+  object?: string;
+  /** `false`: it was not refused. */
+  refused?: string | false;
+  /** Its keys that are new or different; `false`: there is none at all. */
+  detail?: Readonly<Record<string, unknown>> | false;
+  /** Keys of the detail that it does not have. */
+  gone?: readonly string[];
 };
 
 /**
@@ -148,7 +162,7 @@ export type Change =
   | { table: "profile"; key: string; row?: Profile }
   | { table: "policy"; key: string; row?: Policy }
   | { table: "vnic"; key: string; row?: ExpectedVnic }
-  | { table: "event"; key: string; row?: EventRow }
+  | { table: "event"; key: string; row?: EventBlock }
   | { table: "duplicate"; key: string; row?: DuplicateRow }
   | { table: "vn"; key: string; row?: Vn }
   | { table: "nve"; key: string; row?: NveRow }

@@ -78,24 +78,22 @@ export class Keeper {
       if (this.#stopped) return reject(new Error("the NVA is stopping"));
       this.#jobs.push((now, into) => {
         const step = decide(this.#authority, now);
-        this.#take(step, now, into);
+        this.#take(step, into);
         // Whoever may stay no more is let go of in the same commit.
         const { disconnect = [] } = step;
         if (disconnect.length > 0)
-          this.#take(this.#authority.expel(disconnect, now).step(undefined), now, into);
+          this.#take(this.#authority.expel(disconnect, now).step(undefined), into);
         into.settle.push((revision) => resolve({ result: step.result, revision }));
       });
       if (!this.#busy) this.#idle = this.#work();
     });
   }
 
-  #take({ changes, touched, disconnect, events = [] }: Step<unknown>, now: Instant, into: Pending) {
+  #take({ changes, touched, disconnect, events = [] }: Step<unknown>, into: Pending) {
     for (const change of changes) into.changes.push(rowChange(change));
     for (const [vnId, touch] of touched) mergeTouch(touchOf(into.touched, vnId), touch);
     for (const one of disconnect ?? []) into.disconnect.push(one);
     for (const one of events) into.events.push(one);
-    const written = this.#authority.events.append(events, now);
-    for (const change of written) into.changes.push(rowChange(change));
   }
 
   /** Runs `look` while the authority holds what is on the disk and no more: at once, or after the commit under way. */
@@ -174,8 +172,10 @@ export class Keeper {
     };
     const now = this.#clock.now();
     this.#authority.events.epochMs = Date.now() - now;
-    while (this.#jobs.length > 0 && pending.changes.length < batch)
+    while (this.#jobs.length > 0 && pending.changes.length + pending.events.length < batch)
       this.#jobs.shift()?.(now, pending);
+    for (const change of this.#authority.events.append(pending.events, now))
+      pending.changes.push(rowChange(change));
     if (pending.changes.length > 0) {
       const committed = await this.#store.commit(pending.changes);
       if (committed.is === "superseded") throw new Superseded(committed.reason);

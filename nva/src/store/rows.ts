@@ -1,11 +1,13 @@
 import { checked, Refused } from "@nve/program";
 import { HypervisorId, IpAddress, IpPrefix, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import { z } from "zod";
+import { eventsIn } from "../authority/event-block.ts";
 import { type EventTail, recentEvents } from "../authority/events.ts";
 import type {
   Change,
   Claim,
   DuplicateRow,
+  EventBlock,
   EventRow,
   Revised,
   Source,
@@ -170,6 +172,18 @@ const event = z.strictObject({
   object: z.string(),
   refused: z.string().optional(),
   detail: z.record(z.string(), z.unknown()).optional(),
+  more: z
+    .array(
+      z.strictObject({
+        actor: z.string().optional(),
+        action: z.string().optional(),
+        object: z.string().optional(),
+        refused: z.union([z.string(), z.literal(false)]).optional(),
+        detail: z.union([z.record(z.string(), z.unknown()), z.literal(false)]).optional(),
+        gone: z.array(z.string()).optional(),
+      }),
+    )
+    .optional(),
 });
 
 /** Everything that a store holds. @throws Refused that names a row which is not as it was written */
@@ -197,23 +211,24 @@ export async function loadTables(store: Rows): Promise<Tables> {
   };
 }
 
-/** The newest events; of the others only where they begin. */
+/** The newest events; of the others only where their blocks begin. */
 async function eventTail(store: Rows): Promise<EventTail> {
-  let oldest: string | undefined;
-  let recent: Row[] = [];
+  const blocks: number[] = [];
+  const newest: Row[] = [];
   for await (const row of store.list("event")) {
-    oldest ??= row.key;
-    recent.push(row);
-    if (recent.length >= 2 * recentEvents) recent = recent.slice(recentEvents);
+    const first = Number(row.key);
+    blocks.push(first);
+    newest.push(row);
+    while (newest[1] !== undefined && first - Number(newest[1].key) >= recentEvents) newest.shift();
   }
-  return { oldest: Number(oldest ?? 1), recent: recent.slice(-recentEvents).map(eventOf) };
+  return { blocks, recent: newest.flatMap(eventsOf) };
 }
 
-/** @throws Refused when it is not as it was written */
-export const eventOf = (row: Row): Revised<EventRow> => ({
-  row: parsed("event", event, row) as EventRow,
-  revision: row.revision,
-});
+/** Those of a block. @throws Refused when it is not as it was written */
+export function eventsOf(row: Row): Revised<EventRow>[] {
+  const { revision } = row;
+  return eventsIn(parsed("event", event, row) as EventBlock).map((one) => ({ row: one, revision }));
+}
 
 export const rowChange = ({ table, key, row }: Change): RowChange =>
   row === undefined ? { table, key } : { table, key, value: JSON.stringify(row) };
