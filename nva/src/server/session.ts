@@ -21,9 +21,9 @@ type Call = grpc.ServerDuplexStream<NveMessage, NvaMessage>;
 
 /** The version of the protocol that this NVA speaks (A16). */
 const version = 1;
-const aliveMs = 1_000;
-/** Beats of our own clock without a word from the NVE after which it is lost. */
-const silentBeats = 3;
+const aliveMs = 500;
+/** Beats of our own clock without a word from the NVE, which speaks each second, after which it is lost. */
+const silentBeats = 6;
 /** Reports and questions that are not answered yet, at which we read no further. */
 const unanswered = 16;
 /** In one Disconnect. */
