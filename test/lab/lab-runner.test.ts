@@ -155,6 +155,23 @@ test("a program that ends at once takes the lab down again, and its last words a
   expect(traces()).toEqual([]);
 });
 
+test("a program that is missing, or ends soon, is not called ready", async () => {
+  const cases: [cmd: string, why: RegExp][] = [
+    ["cmd: no-such-program --x", /a: `no-such-program --x` has ended\n.*a: .*no-such-program: No /],
+    [`cmd: "sh -c 'sleep 0.1; echo why; exit 3'"`, /a: `sh -c .*` has ended\n\s+a: why/],
+    [
+      "cmd: env no-such-program",
+      /a: `env no-such-program` has ended\n.*a: .*no-such-program.*: No/,
+    ],
+  ];
+  for (const [cmd, why] of cases) {
+    const failed = await lab("up", topology(cmd));
+    expect(failed).toMatchObject({ code: 1, stderr: expect.stringMatching(why) });
+    expect(failed.stdout).not.toContain("ready");
+    expect(traces()).toEqual([]);
+  }
+});
+
 test("^C while it comes up takes down what was made", async () => {
   const child = await startedUp();
   child.kill("SIGINT");
@@ -217,6 +234,10 @@ test("usage errors exit with 2, what is not there with 1", async () => {
   topology();
   expect(await lab("up")).toMatchObject({ code: 2 });
   expect(await lab("down")).toMatchObject({ code: 2 });
+  expect(await lab("up", "two-racks", "--name", "a_b")).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('"a_b" cannot name a lab: a name is letters'),
+  });
   expect(await lab("up", "no-such-lab")).toMatchObject({
     code: 1,
     stderr: expect.stringContaining("two-racks"),
