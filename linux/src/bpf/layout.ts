@@ -44,7 +44,10 @@ export const u64: Layout<number> = {
 export const mac: Layout<Mac> = {
   size: 6,
   align: 1,
-  write: (view, at, value) => bytesAt(view, at, 6).set(macOctets(value)),
+  write: (view, at, value) => {
+    const octets = macOctets(value);
+    for (let i = 0; i < 6; i++) view.setUint8(at + i, octets[i] ?? 0);
+  },
   read: (view, at) => macFrom(bytesAt(view, at, 6)),
 };
 
@@ -95,11 +98,12 @@ export function struct<T extends object>(
     };
   });
   const size = up(end, align);
+  const isPadded = end > names.reduce((sum, name) => sum + fields[name].size, 0) || size > end;
   return {
     size,
     align,
     write: (view, at, value) => {
-      bytesAt(view, at, size).fill(0);
+      if (isPadded) bytesAt(view, at, size).fill(0);
       for (const place of places) place.write(view, at, value);
     },
     read: (view, at) => Object.fromEntries(places.map((place) => place.read(view, at))) as T,

@@ -70,18 +70,28 @@ export class FdMap<K, V> implements BpfMap<K, V> {
   }
 
   setAll(entries: Iterable<readonly [K, V]>): void {
-    const all = [...entries];
+    const all = Array.isArray(entries) ? (entries as (readonly [K, V])[]) : [...entries];
     const size = Math.min(batch, all.length);
     const keys = slot(this.#key.layout, size);
     const values = slot(this.#value.layout, size);
     for (let from = 0; from < all.length; from += batch) {
-      const part = all.slice(from, from + batch);
-      for (const [n, [key, value]] of part.entries()) {
+      const count = Math.min(batch, all.length - from);
+      let last: V | undefined;
+      for (let n = 0; n < count; n++) {
+        const [key, value] = all[from + n] as readonly [K, V];
         keys.write(n, key);
-        values.write(n, value);
+        // Many keys have the same value: those next to each other are copied.
+        if (value === last) values.repeat(n);
+        else values.write(n, value);
+        last = value;
       }
-      const count = Uint32Array.of(part.length);
-      const code = this.#lib.updateBatch(this.#fd, keys.octets, values.octets, count, null);
+      const code = this.#lib.updateBatch(
+        this.#fd,
+        keys.octets,
+        values.octets,
+        Uint32Array.of(count),
+        null,
+      );
       this.#check("update", code);
     }
   }
@@ -215,6 +225,8 @@ type Slot<T> = {
   readonly layout: Layout<T>;
   readonly octets: Uint8Array;
   write(i: number, value: T): void;
+  /** The one before once more. */
+  repeat(i: number): void;
   read(i: number): T;
 };
 
@@ -225,6 +237,7 @@ function slot<T>(layout: Layout<T>, n: number): Slot<T> {
     layout,
     octets,
     write: (i, value) => layout.write(view, i * layout.size, value),
+    repeat: (i) => octets.copyWithin(i * layout.size, (i - 1) * layout.size, i * layout.size),
     read: (i) => layout.read(view, i * layout.size),
   };
 }

@@ -27,10 +27,10 @@ export type DigestMapping = {
 export function mappingOctets(mapping: DigestMapping): Uint8Array {
   const { vnId, mac, ips, prefixes, locations } = mapping;
   const places = sorted(locations.map(locationOctets));
-  const hosts = ips.map((ip) => ipOctetsOf(ip, ip.length * 8));
-  const all = sorted([...hosts, ...prefixes.map(({ ip, length }) => ipOctetsOf(ip, length))]);
-  const length = [...places, ...all].reduce((sum, one) => sum + one.length, 17);
-  const octets = new Uint8Array(length);
+  const all = ips.map((ip) => ipOctetsOf(ip, ip.length * 8));
+  for (const { ip, length } of prefixes) all.push(ipOctetsOf(ip, length));
+  sorted(all);
+  const octets = new Uint8Array(17 + lengthOf(places) + lengthOf(all));
   const view = new DataView(octets.buffer);
   octets[0] = KIND.mapping;
   view.setUint32(1, vnId);
@@ -40,6 +40,12 @@ export function mappingOctets(mapping: DigestMapping): Uint8Array {
   view.setUint32(at, all.length);
   put(octets, at + 4, all);
   return octets;
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  let sum = 0;
+  for (const { length } of parts) sum += length;
+  return sum;
 }
 
 function put(octets: Uint8Array, at: number, parts: readonly Uint8Array[]): number {

@@ -9,6 +9,7 @@ import {
   type WatchRequest,
   watchOf,
 } from "./convert.ts";
+import { Locations } from "./locations.ts";
 import { reasonOf, type Stream } from "./session.ts";
 
 type WatchStream = Stream<WatchRequest, WatchEvent>;
@@ -29,6 +30,7 @@ type WatcherOptions = {
  */
 export class Watcher {
   readonly #options: WatcherOptions;
+  readonly #locations: Locations;
   readonly #vns = new Map<VnId, Cursor | undefined>();
   /** Of VNs in pull: the MACs that are to be told (A18). */
   readonly #selected = new Map<VnId, Set<Mac>>();
@@ -41,6 +43,7 @@ export class Watcher {
 
   constructor(options: WatcherOptions) {
     this.#options = options;
+    this.#locations = new Locations(options.self);
   }
 
   /** The highest revision that the dataplane has. */
@@ -134,7 +137,7 @@ export class Watcher {
         this.#snapshot("snapshot-end", event.value.vnId, event.value.cursor);
         return;
       case "delta":
-        for (const told of eventsOf(event.value, this.#options.self, this.#odd)) {
+        for (const told of eventsOf(event.value, this.#locations, this.#odd)) {
           this.#options.onEvent(this.#wanted(told));
         }
         return;

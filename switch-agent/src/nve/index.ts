@@ -11,6 +11,7 @@ export {
   type Provenance,
   type Sample,
 } from "./glean.ts";
+export { IntentTable } from "./intent-table.ts";
 export {
   type AccessIntent,
   type AccessRules,

@@ -65,6 +65,7 @@ async function measured(nva, inside, mappings) {
         throw new Error(`${error.message}: ${agent.log()}`);
       },
     );
+    if (process.env.BENCH_PROFILE !== undefined) await after(2000); // a profile begins a while after the start
     return { mappings, ...(await synced(nva, agent, socket, mappings)) };
   } finally {
     await agent.stop();

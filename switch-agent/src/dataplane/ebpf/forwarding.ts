@@ -68,31 +68,44 @@ export class Forwarding {
 
   /** As `ensure` of each, in few system calls. When it throws, each is to be ensured by itself: that tells whose fault it is. */
   ensureMacs(intents: readonly MacIntent[]): void {
-    const macs = intents.map(({ vni, mac, at }) => ({ vni, mac, id: this.#id(at) }));
-    const news = macs.filter(({ vni, mac, id }) => {
-      return this.#record.vns.get(vni)?.macs.get(numberOfMac(mac)) !== id;
-    });
+    const news = this.#news(intents);
     const believed: { vni: Vni; id: PlaceId }[] = [];
+    const places = new Map<PlaceId, KernelPlace>();
     try {
-      for (const { vni, id } of news) {
-        this.#countPeer(vni, id, 1);
-        believed.push({ vni, id });
+      for (const one of news) {
+        this.#countPeer(one.vni, one.id, 1);
+        believed.push(one);
+        if (!places.has(one.id)) places.set(one.id, this.#kernelPlace(one.id) ?? nowhere);
       }
       this.#maps.fdb.setAll(
-        news.map(({ vni, mac, id }) => [{ vni, mac, zero: 0 }, this.#kernelPlace(id) ?? nowhere]),
+        news.map(({ vni, mac, id }) => [{ vni, mac, zero: 0 }, places.get(id) ?? nowhere]),
       );
     } catch (error) {
       this.#disbelieve(believed);
       throw error;
     }
-    this.#disbelieve(
-      news.flatMap(({ vni, mac, id }) => {
-        const { macs } = this.#record.vn(vni);
-        const was = macs.get(numberOfMac(mac));
-        macs.set(numberOfMac(mac), id);
-        return was === undefined ? [] : [{ vni, id: was }];
-      }),
-    );
+    const left: { vni: Vni; id: PlaceId }[] = [];
+    for (const { vni, number, id } of news) {
+      const { macs } = this.#record.vn(vni);
+      const was = macs.get(number);
+      macs.set(number, id);
+      if (was !== undefined) left.push({ vni, id: was });
+    }
+    this.#disbelieve(left);
+  }
+
+  /** Those that are not where they are to be. */
+  #news(intents: readonly MacIntent[]): { vni: Vni; mac: Mac; number: number; id: PlaceId }[] {
+    const ids = new Map<IpAddress, PlaceId>(); // few VTEPs have many MACs
+    const news: { vni: Vni; mac: Mac; number: number; id: PlaceId }[] = [];
+    for (const { vni, mac, at } of intents) {
+      const known = at.is === "remote" ? ids.get(at.vtep) : undefined;
+      const id = known ?? this.#id(at);
+      if (at.is === "remote" && known === undefined) ids.set(at.vtep, id);
+      const number = numberOfMac(mac);
+      if (this.#record.vns.get(vni)?.macs.get(number) !== id) news.push({ vni, mac, number, id });
+    }
+    return news;
   }
 
   remove(intent: Intent): void {
@@ -288,9 +301,8 @@ export class Forwarding {
     if (place.is === "local") return;
     const { peers } = this.#record.vn(vni);
     const count = (peers.get(id) ?? 0) + by;
-    const key = { vni, vtep: place.vtep };
-    if (count === 1 && by === 1) this.#maps.peers.set(key, { places: 1 });
-    if (count === 0) this.#maps.peers.delete(key);
+    if (count === 1 && by === 1) this.#maps.peers.set({ vni, vtep: place.vtep }, { places: 1 });
+    if (count === 0) this.#maps.peers.delete({ vni, vtep: place.vtep });
     if (count === 0) peers.delete(id);
     else peers.set(id, count);
   }

@@ -83,7 +83,19 @@ export type VnRecord = {
 };
 
 /** 48 bits fit a number exactly. */
-export const numberOfMac = (mac: Mac): number => Number.parseInt(mac.replaceAll(":", ""), 16);
+export function numberOfMac(mac: Mac): number {
+  let number = 0;
+  for (let i = 0; i < mac.length; i++) {
+    const code = mac.charCodeAt(i);
+    if (code !== COLON) number = 16 * number + code - (code < LOWER_A ? ZERO : LOWER_A - 10);
+  }
+  return number;
+}
+
+/** Of ASCII. */
+const COLON = 0x3a;
+const ZERO = 0x30;
+const LOWER_A = 0x61;
 
 export const macOfNumber = (n: number): Mac =>
   Mac(
