@@ -79,8 +79,12 @@ describe.each(["memory", "lmdb"] as const)("events of many VNICs, on %s", (store
     await tor1.told({ withdrawn: claims(1, 1_500).map(({ vnId, mac }) => ({ vnId, mac })) });
     const gone = await events({ action: "vnic.detach" });
     expect(gone.map(told)).toEqual(numbers.slice(0, 1_500).map((n) => wanted("vnic.detach", n)));
+    const before = await events({});
     if (store === "lmdb") await nva.restart();
+    await call(nva.northbound, nva.northbound.createVn, CreateVnRequest.create({ alias: "new" }));
     const all = await events({});
+    expect(all.slice(0, before.length)).toEqual(before);
+    expect(all.map(({ id }) => Number(id))).toEqual(all.map((_, i) => i + 1));
     for (const after of [0, 1, 998, 999, 1_000, 1_001, 1_502, 2_000, all.length - 1]) {
       const request = ListEventsRequest.create({ after: BigInt(after), pageSize: 3 });
       const page = await call(nva.northbound, nva.northbound.listEvents, request);

@@ -7,6 +7,8 @@ import {
   recentEvents,
 } from "@nve/nva/authority/events";
 import type { Change } from "@nve/nva/authority/records";
+import { memoryStore } from "@nve/nva/store/memory";
+import { loadTables, rowChange } from "@nve/nva/store/rows";
 import { Instant } from "@nve/protocol-spec";
 import { expect, test } from "vitest";
 
@@ -55,6 +57,38 @@ test("numbers go on after a restart, also when the oldest are gone", () => {
   const after = new EventLog({ blocks, recent: before.since(5) ?? [] }, 10);
   expect([after.oldest, after.last]).toEqual([6, 15]);
   expect(after.append([noted(1)], Instant(0)).map(({ key }) => key)).toEqual([16, 6].map(eventKey));
+});
+
+test.each([
+  [1, 3_000],
+  [700, 3_000],
+  [2_500, 2_500],
+])(
+  "what a store holds of events in commits of %i is where a start goes on",
+  async (size, count) => {
+    const [log, store] = [new EventLog(), memoryStore()];
+    for (let i = 0; i < count; i += size)
+      await store.commit(log.append(many(Math.min(size, count - i)), Instant(0)).map(rowChange));
+    const { events } = await loadTables(store);
+    const after = new EventLog(events);
+    expect([after.oldest, after.last]).toEqual([1, count]);
+    const recent = (all: EventLog, from: number) => all.since(from)?.map(({ row }) => row);
+    expect(recent(after, count - 1_000)).toEqual(recent(log, count - 1_000));
+    expect(after.since(count - 1)).toMatchObject([
+      { row: { id: count }, revision: store.revision },
+    ]);
+    expect(after.append([noted(1)], Instant(0))).toMatchObject([{ key: eventKey(count + 1) }]);
+  },
+);
+
+test("rows of one event each, as they were once written, are read", async () => {
+  const store = memoryStore();
+  const rows = [1, 2].map((id) => ({ id, atUnixMs: 5, ...noted(id), refused: "no", detail: {} }));
+  await store.commit(
+    rows.map((row) => ({ table: "event", key: eventKey(row.id), value: JSON.stringify(row) })),
+  );
+  const { events } = await loadTables(store);
+  expect(events?.recent.map(({ row }) => row)).toEqual(rows);
 });
 
 test("for ever: as many are kept as should be, in as many blocks, whatever the sizes of commits", () => {
