@@ -161,7 +161,12 @@ export async function followEvents(call: FollowCall, hub: Hub): Promise<void> {
     const newest = await hub.keeper.ask(({ events }) => events.last);
     const { after } = call.request;
     if (!call.cancelled)
-      new Follower(call, hub, filter, after === 0n ? newest : Math.min(Number(after), newest));
+      new Follower(
+        call,
+        hub,
+        filter,
+        after === undefined ? newest : Math.min(Number(after), newest),
+      );
   } catch (error) {
     const details = error instanceof Error ? error.message : String(error);
     const isTheirs = error instanceof OutOfRange;

@@ -73,6 +73,30 @@ describe.each(["memory", "lmdb"] as const)("events of many VNICs, on %s", (store
     expect(revisions.size).toBe(1);
   });
 
+  test("whoever follows without a number hears of what is from now on, from 0 of all there is", async () => {
+    const objects = (after?: bigint): Promise<string[]> =>
+      new Promise((resolve) => {
+        const heard: string[] = [];
+        const call = nva.northbound.followEvents(FollowEventsRequest.fromPartial({ after }));
+        call.on("error", () => {});
+        call.on("data", ({ object }: Event) => {
+          heard.push(object);
+          if (object !== "default/last") return;
+          call.cancel();
+          resolve(heard);
+        });
+      });
+    const heard = [objects(0n), objects(1n), objects()];
+    // The last has begun when the NVA has answered what was asked after it, on the same connection.
+    await call(nva.northbound, nva.northbound.status, {});
+    await call(nva.northbound, nva.northbound.createVn, CreateVnRequest.create({ alias: "last" }));
+    expect(await Promise.all(heard)).toEqual([
+      ["default/blue", "default/red", "default/last"],
+      ["default/red", "default/last"],
+      ["default/last"],
+    ]);
+  });
+
   test("what is taken back at once too, and pages from any event on are whole", async () => {
     const tor1 = await nva.nve("tor1", "10.0.0.1");
     await tor1.told({ claims: claims(1, 1_500) });

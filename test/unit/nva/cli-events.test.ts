@@ -92,6 +92,14 @@ describe("nva events --follow", () => {
     expect(objects()).toEqual(["a", "b"]);
   });
 
+  test("asks for all after what it has seen, also where that is nothing yet", async () => {
+    const following = follow("--json");
+    await followed();
+    expect(nva.calls.at(-1)).toMatchObject(["followEvents", { after: 0n }]);
+    nva.refuseFollowers("");
+    await following;
+  });
+
   test("tells first what there is after --after", async () => {
     for (const one of ["a", "b", "c"]) nva.happen(event(one));
     const following = follow("--json", "--after", "1");
