@@ -1,5 +1,6 @@
 import type {
   HypervisorId,
+  Instant,
   IpAddress,
   IpPrefix,
   Mac,
@@ -138,6 +139,8 @@ export type Disconnect = {
   vnId: VnId;
   vnics: readonly Uuid[];
   macs?: readonly Mac[];
+  /** Of `vnics`, as far as they were seen: who lets go need not look for these. */
+  seen?: readonly Mac[];
   reason: string;
 };
 
@@ -227,8 +230,12 @@ export type Step<T> = {
   disconnect?: readonly Disconnect[];
   /** To be remembered, in the same commit. */
   events?: readonly Noted[];
+  /** What is left to do, each in a commit of its own, one after another (slices.ts). */
+  later?: readonly Later[];
   result: T;
 };
+
+export type Later = (now: Instant) => Step<void>;
 
 /** Collects what one event changes. */
 export class Effects {
@@ -236,6 +243,7 @@ export class Effects {
   readonly touched: Touched = new Map();
   readonly disconnect: Disconnect[] = [];
   readonly events: Noted[] = [];
+  readonly later: Later[] = [];
 
   touch(vnId: VnId): Touch {
     return touchOf(this.touched, vnId);
@@ -247,13 +255,14 @@ export class Effects {
   }
 
   step<T>(result: T): Step<T> {
-    const { changes, touched, disconnect, events } = this;
+    const { changes, touched, disconnect, events, later } = this;
     return {
       changes,
       touched,
       result,
       ...(disconnect.length > 0 && { disconnect }),
       ...(events.length > 0 && { events }),
+      ...(later.length > 0 && { later }),
     };
   }
 }

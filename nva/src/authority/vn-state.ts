@@ -250,13 +250,9 @@ export class VnState {
     }
   }
 
-  /** Deletes the rows of all claims and histories, for a VN that is going. */
-  clear(effects: Effects): void {
-    const { vnId } = this.vn;
-    for (const { claim } of this.claims())
-      effects.changes.push({ table: "claim", key: claimKey(vnId, claim.mac, claim.source) });
-    for (const mac of [...this.#gone.keys(), ...this.#entries.keys()])
-      effects.changes.push({ table: "history", key: historyKey(vnId, mac) });
+  /** Addresses that nobody claims any more, whose sequences are remembered. */
+  gone(): IterableIterator<Mac> {
+    return this.#gone.keys();
   }
 
   #settle(

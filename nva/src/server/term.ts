@@ -68,6 +68,7 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
   const begun = keeper.change((all, now) => all.start(now));
   const fault = await Promise.race([begun.then(() => undefined), keeper.failed]);
   if (fault !== undefined) throw fault;
+  keeper.change((all, now) => all.resume(now)).catch(() => undefined); // the keeper has failed, or stops
   keeper.start();
   return {
     services: [nveService(hub), northboundService(hub)],
