@@ -49,7 +49,7 @@ export function* sweep(vns: Vns, nve: NveState): Generator<Piece> {
         if (isNow() && nve.members.get(vnId) !== generation && !nve.macs.has(vnId))
           leave(vns, nve, vnId, now, effects);
       };
-  if (isNow()) delete nve.deadline;
+  if (isNow() && nve.row.connected) delete nve.deadline; // lost meanwhile, it has a new one
 }
 
 /** Marks what a lost NVE claims, which is served on. Many at a time: no row changes. */
