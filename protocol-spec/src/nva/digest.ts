@@ -23,10 +23,13 @@ export type DigestMapping = {
  *   IP:       | length (1) | octets | length of the prefix (1) |
  *
  * Locations and IPs are sorted by these octets.
+ * @param octetsAt may know `locationOctets` of those that come often
  */
-export function mappingOctets(mapping: DigestMapping): Uint8Array {
-  const { vnId, mac, ips, prefixes, locations } = mapping;
-  const places = sorted(locations.map(locationOctets));
+export function mappingOctets(
+  { vnId, mac, ips, prefixes, locations }: DigestMapping,
+  octetsAt: (location: DigestLocation) => Uint8Array = locationOctets,
+): Uint8Array {
+  const places = sorted(locations.map(octetsAt));
   const all = ips.map((ip) => ipOctetsOf(ip, ip.length * 8));
   for (const { ip, length } of prefixes) all.push(ipOctetsOf(ip, length));
   sorted(all);
@@ -118,8 +121,8 @@ export class Ledger<Key> {
 
 const KIND = { mapping: 1, member: 2 } as const;
 
-/** @param location whose NVE id has 255 octets and which has 255 VTEPs at most, as the NVA sees to */
-function locationOctets({ nveId, vteps }: DigestLocation): Uint8Array {
+/** As in a mapping (above). @param location whose NVE id has 255 octets and which has 255 VTEPs at most, as the NVA sees to */
+export function locationOctets({ nveId, vteps }: DigestLocation): Uint8Array {
   const id = utf8Octets(nveId);
   const octets = new Uint8Array(
     2 + id.length + vteps.reduce((sum, { length }) => sum + 1 + length, 0),

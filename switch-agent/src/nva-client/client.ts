@@ -12,6 +12,7 @@ import { type Found, lookup } from "./lookup.ts";
 import { readVerdict } from "./questions.ts";
 import { reasonOf, Session } from "./session.ts";
 import { Watcher } from "./watch.ts";
+import { watchStream } from "./watch-wire.ts";
 
 export type { Admission } from "./convert.ts";
 
@@ -242,7 +243,7 @@ export class NvaClient implements Nva {
     this.#options.onEvent({ on: "nva", connected: true });
     this.#session?.heardOfWatch();
     this.#watcher.open(
-      client.watch(),
+      watchStream(client),
       () => this.#session?.heardOfWatch(),
       (reason) => this.#lost(reason),
     );

@@ -1,4 +1,5 @@
 import {
+  type DigestLocation,
   type IpAddress,
   type IpPrefix,
   ipFrom,
@@ -24,7 +25,6 @@ import {
 import {
   type AdmitRequest,
   type AdmitResponse,
-  type Delta,
   type Denial,
   DenialCode,
   type DigestsResponse,
@@ -56,6 +56,7 @@ import { profileOf } from "./convert-profile.ts";
 import type { NvaDigests } from "./digest.ts";
 import { Locations } from "./locations.ts";
 import type { Parcel } from "./outbox.ts";
+import type { ToldDelta, ToldMapping } from "./watch-wire.ts";
 
 export type {
   AdmitRequest,
@@ -66,7 +67,6 @@ export type {
   NveMessage,
   ReportAck,
   Verdicts,
-  WatchEvent,
   WatchRequest,
   Welcome,
 } from "@nve/protocol-spec/proto/nve";
@@ -93,7 +93,7 @@ const ipsTo = (all: readonly IpPrefix[]): { ips: Buffer[]; prefixes: Prefix[] } 
     .map(({ ip, length }) => ({ ip: Buffer.from(ipOctets(ip)), length })),
 });
 
-function ipsFrom({ ips, prefixes }: Mapping): IpPrefix[] {
+function ipsFrom({ ips, prefixes }: ToldMapping): IpPrefix[] {
   const all: IpPrefix[] = ips.map(ipFrom);
   for (const { ip, length } of prefixes) all.push(prefixFromOctets(ip, length));
   return all;
@@ -283,7 +283,7 @@ export function infoOf(vn: Vn): VnInfo {
  * cost the others.
  */
 export function eventsOf(
-  delta: Delta,
+  delta: ToldDelta,
   locations: Locations,
   odd: (reason: string) => void,
 ): readonly NveEvent[] {
@@ -307,18 +307,20 @@ export function eventsOf(
 
 /** In one go: a VN may have a hundred thousand of them. */
 function mappingsIn(
-  { vnId, mappings }: Delta,
+  { vnId, mappings }: ToldDelta,
   places: Locations,
   odd: (reason: string) => void,
 ): { remotes: Remote[]; ours: Mac[]; digests: [Mac, Uint8Array][] } {
   const remotes: Remote[] = [];
   const ours: Mac[] = [];
   const digests: [Mac, Uint8Array][] = [];
-  const read = (mapping: Mapping): void => {
+  const octetsOf = (location: DigestLocation): Uint8Array => places.octetsOf(location);
+  const read = (mapping: ToldMapping): void => {
     const mac = macFrom(mapping.mac);
-    const { ips, prefixes, locations } = mapping;
     // As it was told, also where it cannot be read.
-    digests.push([mac, mappingOctets({ vnId, mac: mapping.mac, ips, prefixes, locations })]);
+    const { ips, prefixes, locations } = mapping;
+    const told = { vnId, mac: mapping.mac, ips, prefixes, locations };
+    digests.push([mac, mappingOctets(told, octetsOf)]);
     const remote = remoteOf(mac, mapping, places);
     if (remote === undefined) ours.push(mac);
     else remotes.push(remote);
@@ -327,7 +329,7 @@ function mappingsIn(
   return { remotes, ours, digests };
 }
 
-const membersIn = ({ vnId, members }: Delta): [NveId, Uint8Array][] =>
+const membersIn = ({ vnId, members }: ToldDelta): [NveId, Uint8Array][] =>
   members.map((one) => [one.nveId as NveId, memberOctets(vnId, one)]);
 
 /** What the NVA says that VNs come to. */
@@ -357,7 +359,7 @@ export function changeOf(
 }
 
 /** Undefined: the address is nowhere else, the NVA has it here, or where we cannot send to. */
-function remoteOf(mac: Mac, mapping: Mapping, locations: Locations): Remote | undefined {
+function remoteOf(mac: Mac, mapping: ToldMapping, locations: Locations): Remote | undefined {
   let member: Member | undefined;
   for (const location of mapping.locations) {
     const found = locations.memberAt(location); // of each, so that each is looked at

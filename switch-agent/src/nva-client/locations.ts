@@ -1,43 +1,47 @@
-import { ipFrom, isIpv6, isUnicast, NveId, sameOctets } from "@nve/protocol-spec";
-import type { Location } from "@nve/protocol-spec/proto/types";
+import {
+  type DigestLocation,
+  ipFrom,
+  isIpv6,
+  isUnicast,
+  locationOctets,
+  NveId,
+} from "@nve/protocol-spec";
 import type { Member } from "@nve/switch-agent/nve";
 import type { Self } from "./convert.ts";
 
-/** NVEs whose location is kept. */
-const MANY = 10_000;
+type Known = { member: Member | undefined; octets: Uint8Array };
 
-/** Who is where. An NVE is told with every one of its mappings, so what was read of it last is kept. */
+/** Who is where. A location is read once, however many mappings have it: it never changes. */
 export class Locations {
   readonly #self: Self;
-  readonly #known = new Map<string, { vteps: readonly Uint8Array[]; member: Member | undefined }>();
+  readonly #known = new WeakMap<DigestLocation, Known>();
 
   constructor(self: Self) {
     this.#self = self;
   }
 
   /** Nothing for ourselves, and for an NVE with no VTEP of our address family. @throws OutOfRange */
-  memberAt({ nveId, vteps }: Location): Member | undefined {
-    const known = this.#known.get(nveId);
-    if (known !== undefined && sameAll(known.vteps, vteps)) return known.member;
-    const member = this.#read(nveId, vteps);
-    if (this.#known.size >= MANY) this.#known.clear();
-    // Copied: what was read is a piece of something larger.
-    this.#known.set(nveId, { vteps: vteps.map((octets) => Uint8Array.from(octets)), member });
-    return member;
+  memberAt(location: DigestLocation): Member | undefined {
+    return this.#read(location).member;
   }
 
-  #read(nveId: string, vteps: readonly Uint8Array[]): Member | undefined {
-    const self = this.#self;
-    const nve = NveId(nveId);
-    if (nve === self.nve) return undefined;
-    const vtep = vteps.map(ipFrom).find((ip) => isIpv6(ip) === isIpv6(self.vtep) && isUnicast(ip));
-    return vtep === undefined || vtep === self.vtep ? undefined : { nve, vtep };
+  /** For digests; of what cannot be read too. */
+  octetsOf(location: DigestLocation): Uint8Array {
+    return this.#known.get(location)?.octets ?? locationOctets(location);
+  }
+
+  #read(location: DigestLocation): Known {
+    const known = this.#known.get(location);
+    if (known !== undefined) return known;
+    const read = { member: memberOf(location, this.#self), octets: locationOctets(location) };
+    this.#known.set(location, read);
+    return read;
   }
 }
 
-const sameAll = (a: readonly Uint8Array[], b: readonly Uint8Array[]): boolean =>
-  a.length === b.length &&
-  a.every((octets, i) => {
-    const other = b[i];
-    return other !== undefined && sameOctets(octets, other);
-  });
+function memberOf({ nveId, vteps }: DigestLocation, self: Self): Member | undefined {
+  const nve = NveId(nveId);
+  if (nve === self.nve) return undefined;
+  const vtep = vteps.map(ipFrom).find((ip) => isIpv6(ip) === isIpv6(self.vtep) && isUnicast(ip));
+  return vtep === undefined || vtep === self.vtep ? undefined : { nve, vtep };
+}

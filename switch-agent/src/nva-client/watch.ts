@@ -1,18 +1,12 @@
 import type { Log } from "@nve/program/log";
 import { type Mac, OutOfRange, VnId } from "@nve/protocol-spec";
 import type { NveEvent } from "@nve/switch-agent/nve";
-import {
-  type Cursor,
-  eventsOf,
-  type Self,
-  type WatchEvent,
-  type WatchRequest,
-  watchOf,
-} from "./convert.ts";
+import { type Cursor, eventsOf, type Self, type WatchRequest, watchOf } from "./convert.ts";
 import { Locations } from "./locations.ts";
 import { reasonOf, type Stream } from "./session.ts";
+import type { Told } from "./watch-wire.ts";
 
-type WatchStream = Stream<WatchRequest, WatchEvent>;
+type WatchStream = Stream<WatchRequest, Told>;
 
 type WatcherOptions = {
   self: Self;
@@ -128,7 +122,7 @@ export class Watcher {
     this.#stream?.write(watchOf(this.#options.self, { applied: this.#applied, ...change }));
   }
 
-  #hear({ event }: WatchEvent): void {
+  #hear({ event }: Told): void {
     switch (event?.$case) {
       case "snapshotBegin":
         this.#snapshot("snapshot-begin", event.value.vnId);

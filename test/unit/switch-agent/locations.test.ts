@@ -21,14 +21,6 @@ test("an NVE is where it was said to be last, however often", () => {
   expect(locations.memberAt(at("tor2", "2001:db8::2", "192.0.2.4"))?.vtep).toBe("192.0.2.4");
 });
 
-test("what was read of an NVE is nothing that its octets are a part of", () => {
-  const locations = new Locations(self);
-  const location = at("tor2", "192.0.2.2");
-  locations.memberAt(location);
-  location.vteps[0]?.set([192, 0, 2, 9]);
-  expect(locations.memberAt(location)?.vtep).toBe("192.0.2.9");
-});
-
 test("we ourselves are nowhere else, nor is who has our address or none of our family", () => {
   const locations = new Locations(self);
   for (const _ of ["read", "and read again"]) {
