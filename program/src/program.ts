@@ -1,6 +1,6 @@
 import { writeSync } from "node:fs";
 import { OutOfRange } from "@nve/protocol-spec/errors";
-import { type Command, CommanderError, Help, InvalidArgumentError } from "commander";
+import { type Command, CommanderError, Help, InvalidArgumentError, type Option } from "commander";
 import { Refused, Usage } from "./errors.ts";
 
 const HELP = "(--help tells what is possible)";
@@ -13,6 +13,8 @@ export async function runProgram(
   strict(program);
   if (!process.stdout.listeners("error").includes(endWithReader))
     process.stdout.on("error", endWithReader);
+  if (!process.stderr.listeners("error").includes(leaveUnsaid))
+    process.stderr.on("error", leaveUnsaid);
   try {
     await program.parseAsync(argv);
   } catch (error) {
@@ -38,6 +40,9 @@ function endWithReader(error: NodeJS.ErrnoException): void {
   }
   process.exit(1);
 }
+
+/** Nobody can be told then: the exit code tells. */
+const leaveUnsaid = (): void => {};
 
 function reasonOf(error: NodeJS.ErrnoException): string {
   if (error.code === "ENOSPC") return "no space is left (ENOSPC)";
@@ -72,18 +77,24 @@ export function untilSignal(): Promise<"SIGINT" | "SIGTERM"> {
   });
 }
 
+/** That a flag is not set when it is not given goes without saying. */
+function optionDescription(option: Option): string {
+  const { defaultValue, mandatory } = option;
+  const isNone = defaultValue === false || defaultValue === "";
+  if (isNone) option.defaultValue = undefined;
+  const text = new Help().optionDescription(option);
+  if (isNone) option.defaultValue = defaultValue;
+  return `${text}${mandatory ? " (required)" : ""}`;
+}
+
 /**
  * Commander's own settings, for a command and all below it: no `process.exit`, help after a usage error, and help that
  * tells all options.
  */
 function strict(command: Command): void {
-  command
-    .exitOverride()
-    .showHelpAfterError(HELP)
-    .configureHelp({
-      showGlobalOptions: true,
-      optionDescription: (option) =>
-        `${new Help().optionDescription(option)}${option.mandatory ? " (required)" : ""}`,
-    });
+  command.exitOverride().showHelpAfterError(HELP).configureHelp({
+    showGlobalOptions: true,
+    optionDescription,
+  });
   for (const below of command.commands) strict(below);
 }

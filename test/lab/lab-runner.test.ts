@@ -230,6 +230,14 @@ test("a bind that cannot be is refused and leaves nothing", async () => {
   expect(traces()).toEqual([]);
 });
 
+test("where errors go is full, or read no more: the exit code tells still", async () => {
+  for (const sent of ["2> /dev/full", "2> >(true)"]) {
+    const words = `exec "$@" ${sent}`;
+    const outcome = await run("bash", ["-c", words, "sh", process.execPath, command, "up", "--x"]);
+    expect(outcome, sent).toMatchObject({ code: 2 });
+  }
+});
+
 test("usage errors exit with 2, what is not there with 1", async () => {
   topology();
   expect(await lab("up")).toMatchObject({ code: 2 });

@@ -1,5 +1,6 @@
 import { Refused } from "@nve/program/errors";
 import { type Column, show, showOne } from "@nve/program/output";
+import { textArgument } from "@nve/program/program";
 import { call } from "@nve/program/rpc";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import type { NorthboundClient } from "@nve/protocol-spec/proto/northbound";
@@ -7,6 +8,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { Declared, DeclaredOf, Kind } from "../domain/domain.ts";
 import type { Input } from "../domain/input.ts";
 import { type PlainMap, plainOf } from "../domain/plain.ts";
+import { nameText } from "../domain/text.ts";
 import { treeOf } from "../domain/tree.ts";
 import { showFields } from "./fields.ts";
 import { ask, asking, type Common, type Outside, outputOf } from "./outside.ts";
@@ -147,19 +149,21 @@ function deleteCommand<K extends Kind>(parent: Command, outside: Outside, of: De
 
 function listCommand<K extends Kind>(parent: Command, outside: Outside, of: Declaring<K>): void {
   const command = asking(parent.command("list")).description(`all ${of.plural}`);
-  if (of.isOfTenant) command.option("--tenant <tenant>", "of this tenant only");
+  if (of.isOfTenant)
+    command.option("--tenant <tenant>", "of this tenant only", textArgument(nameText));
   command.action(async (options: Common & { tenant?: string }) => {
     const all = await ask(outside, options, (nva) => readAll(nva, of.kind, options.tenant));
     const { order } = of;
     if (order !== undefined) all.sort((a, b) => order(a.value, b.value));
     const output = outputOf(outside, options);
+    const none = `no ${of.plural}${options.tenant === undefined ? "" : ` of tenant ${options.tenant}`}`;
     if (output.json)
       show(
         all.map((one) => recordOf(of, one)),
         [],
         output,
       );
-    else show(all, of.table, output, `no ${of.plural}`);
+    else show(all, of.table, output, none);
   });
 }
 

@@ -1,7 +1,9 @@
+import { serverAddress } from "@nve/program/address";
 import { Refused, Usage } from "@nve/program/errors";
+import { textArgument } from "@nve/program/program";
 import { connect } from "@nve/program/rpc";
 import { readTls, type TlsMaterial } from "@nve/program/tls-files";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 
 /** Where an NVA is, and what we show it of ourselves. */
@@ -19,23 +21,13 @@ export const reaching = (command: Command): Command =>
     .addOption(
       new Option("--address <address>", "the NVA: unix:<path> or host:port")
         .env("NVA_ADDRESS")
-        .argParser(addressText)
+        .argParser(textArgument(serverAddress))
         .default(DEFAULT_SOCKET),
     )
     .addOption(file("--cert", "our certificate, for host:port", "NVA_CERT"))
     .addOption(file("--key", "its key", "NVA_KEY"))
     .addOption(file("--ca", "the CAs that we trust", "NVA_CA"))
     .option("--insecure", "host:port without TLS, as the NVA's config says", false);
-
-/** `unix:<path>`, or `host:port` with a port in 1..65535; an IPv6 host in brackets. */
-function addressText(text: string): string {
-  if (/^unix:./.test(text)) return text;
-  const port = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})$/.exec(text)?.[1];
-  if (port !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return text;
-  throw new InvalidArgumentError(
-    "It is neither unix:<path> nor host:port, as nva.example:7470 or [fd00::1]:7470.",
-  );
-}
 
 const file = (flag: string, does: string, variable: string): Option =>
   new Option(`${flag} <file>`, does).env(variable);

@@ -71,7 +71,7 @@ export function vnCommand(outside: Outside): Command {
   vn.addCommand(updateCommand(outside));
   asking(vn.command("list"))
     .description("all VNs")
-    .option("--tenant <tenant>", "of this tenant only")
+    .option("--tenant <tenant>", "of this tenant only", textArgument(nameText))
     .action(async (options: Common & { tenant?: string }) => {
       const all = await ask(outside, options, (nva) =>
         everyPage(async (pageToken) => {
@@ -86,7 +86,9 @@ export function vnCommand(outside: Outside): Command {
         all.filter(({ tenant }) => tenant === (options.tenant ?? tenant)),
         table,
         outputOf(outside, options),
-        "no VN yet: create one with `nva vn create <alias>`",
+        options.tenant === undefined
+          ? "no VN yet: create one with `nva vn create <alias>`"
+          : `no VN of tenant ${options.tenant}`,
       );
     });
   asking(vn.command("show <vn>"))

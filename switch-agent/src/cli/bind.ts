@@ -1,9 +1,9 @@
 import { setTimeout } from "node:timers/promises";
 import { Refused } from "@nve/program/errors";
-import { VnRef } from "@nve/program/ids";
+import { StationMac, VnRef } from "@nve/program/ids";
 import { type Column, type Output, show, toJson } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
-import { Mac, Vid } from "@nve/protocol-spec/ids";
+import { type Mac, Vid } from "@nve/protocol-spec/ids";
 import { type IpPrefix, prefixesIn } from "@nve/protocol-spec/ip";
 import type { StaticBinding } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
@@ -127,5 +127,5 @@ const collected = (text: string, before: MacIps[] = []): MacIps[] => [
 /** `02:00:00:00:00:0a=10.0.0.1,10.0.0.0/28` */
 function macIps(text: string): MacIps {
   const [mac = "", ips] = text.split("=", 2);
-  return { mac: Mac(mac), ips: ips === undefined ? [] : ips.split(",").flatMap(prefixesIn) };
+  return { mac: StationMac(mac), ips: ips === undefined ? [] : ips.split(",").flatMap(prefixesIn) };
 }

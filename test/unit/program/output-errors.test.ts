@@ -15,7 +15,7 @@ test("output to a disk that is full: one line says so, exit code 1", async () =>
   });
 });
 
-test("where errors go is full, too: exit code 1", async () => {
+test("where output and errors go is full: exit code 1", async () => {
   await expect(printing('exec "$@" > /dev/full 2>&1')).rejects.toMatchObject({ code: 1 });
 });
 

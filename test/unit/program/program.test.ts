@@ -17,6 +17,8 @@ async function exitOf(...argv: string[]) {
   program
     .command("lend")
     .requiredOption("--tag <vid>", "tag", argument(Vid))
+    .option("--for <time>", "until then", "1h")
+    .option("--force", "by force", false)
     .action(({ tag }: { tag: Vid }) => {
       if (tag === 13) throw new Refused("tag 13 is lent: take another");
       if (tag === 14) throw new Usage("--tag 14 goes with no --json");
@@ -29,6 +31,8 @@ test("a subcommand's help tells what is required, and the options that all have"
   const { lines } = await exitOf("lend", "--help");
   expect(lines).toMatch(/--tag <vid> +tag \(required\)/);
   expect(lines).toMatch(/--json +print JSON/);
+  expect(lines).toMatch(/--for <time> +until then \(default: "1h"\)/);
+  expect(lines).toMatch(/--force +by force\n/);
 });
 
 test("exit codes: 0 done, 1 refused, 2 usage", async () => {

@@ -365,6 +365,9 @@ test.each([
   ["an IP that is none", "bind swp5 --vn 5001 --mac 02:00:00:00:00:0a=10.0.0"],
   ["strict, and nobody named", "bind swp5 --vn 5001 --strict"],
   ["unbind without a port", "unbind"],
+  ["a MAC of a group", "bind swp5 --vn 5001 --mac 01:00:00:00:00:0a"],
+  ["a control socket that is none", "bind swp5 --vn 5001 --socket foo"],
+  ["a control socket without a path", "bind swp5 --vn 5001 --socket unix:"],
 ])("%s is a usage error: `%s`", async (_, line) => {
   bound = undefined;
   await lines(...line.split(" "));
