@@ -63,6 +63,7 @@ export class EventLog {
 
   /** The rows that write these down, in one commit, and delete what is too old. */
   append(noted: readonly Noted[], now: Instant): Change[] {
+    if (noted.length === 0) return [];
     const atUnixMs = this.atUnixMs(now);
     const rows = noted.map((one, i): EventRow => ({ id: this.#last + 1 + i, atUnixMs, ...one }));
     this.#last += rows.length;
