@@ -105,10 +105,13 @@ describe.skipIf(!hasEtcd)("events of several NVAs", () => {
     await progress();
     const { tenants, vnics } = await work.end();
     await Promise.all([decider(0), decider(1)]); // both answer again
-    const [all, again] = [await events(northbound), await events(of(clients, first))];
-    expect(again).toEqual(all);
-    const { lines } = followed;
-    await until("all to be told", () => lines.length >= all.length || undefined, 20_000);
+    await put(northbound, "end");
+    const all = upToEnd(await events(northbound));
+    expect(upToEnd(await events(of(clients, first)))).toEqual(all);
+    const isTold = () => followed.lines.some(({ object }) => object === "end") || undefined;
+    await until("the last to be told", () => followed.ended ?? isTold(), 20_000);
+    expect(followed.ended).toBeUndefined();
+    const lines = upToEnd(followed.lines);
     expect(lines.map(({ id }) => id)).toEqual(all.map((_, i) => i + 1));
     expect(lines.map(short)).toEqual(all.map(short));
     const created = objects(all, "tenant.create");
@@ -164,16 +167,21 @@ describe.skipIf(!hasEtcd)("events of several NVAs", () => {
   type Line = { id: number; actor: string; action: string; object: string; detail: object };
 
   /** `nva events --follow` from the first on, at an NVA. */
-  function follow({ address }: NvaProcess): { lines: Line[] } {
+  function follow({ address }: NvaProcess): { lines: Line[]; ended?: string } {
     const words = ["events", "--follow", "--json", "--after", "0", "--address", address];
     const child: ChildProcess = spawn(process.execPath, [program.path, ...words], {
-      stdio: ["ignore", "pipe", "ignore"],
+      stdio: ["ignore", "pipe", "pipe"],
     });
     running.push(() => child.kill("SIGKILL"));
-    const lines: Line[] = [];
+    const followed: { lines: Line[]; ended?: string } = { lines: [] };
+    const errors: string[] = [];
     if (child.stdout !== null)
-      createInterface(child.stdout).on("line", (line) => lines.push(JSON.parse(line)));
-    return { lines };
+      createInterface(child.stdout).on("line", (line) => followed.lines.push(JSON.parse(line)));
+    child.stderr?.on("data", (text) => errors.push(String(text)));
+    child.once("close", (code) => {
+      followed.ended = `exit code ${code}: ${errors.join("")}`;
+    });
+    return followed;
   }
 });
 
@@ -182,6 +190,9 @@ const of = <T>(all: readonly T[], n: number): T => {
   if (one === undefined) throw new Error(`there is no number ${n}`);
   return one;
 };
+/** What comes later nobody waits for. */
+const upToEnd = <T extends { object: string }>(all: readonly T[]): T[] =>
+  all.slice(0, all.findIndex(({ object }) => object === "end") + 1);
 const objects = (all: readonly Event[], action: string): string[] =>
   all.filter((event) => event.action === action).map(({ object }) => object);
 const short = ({ id, action, object }: { id: number | bigint; action: string; object: string }) =>

@@ -110,14 +110,10 @@ export class Follower implements Closable {
       return;
     }
     this.#busy = true;
-    this.#run()
-      .catch((error: unknown) => {
-        this.#hub.log.error({ err: error }, "events cannot be read");
-        this.close(grpc.status.INTERNAL, "events cannot be read");
-      })
-      .finally(() => {
-        this.#busy = false;
-      });
+    this.#run().catch((error: unknown) => {
+      this.#hub.log.error({ err: error }, "events cannot be read");
+      this.close(grpc.status.INTERNAL, "events cannot be read");
+    });
   }
 
   close(code: grpc.status, reason: string): void {
@@ -140,6 +136,7 @@ export class Follower implements Closable {
       }
       if (rows.length > 0) this.#again = true;
     } while (this.#again && !this.#closed);
+    this.#busy = false; // at once: who says now that there is more is heard
   }
 
   async #write(event: wire.Event): Promise<void> {
