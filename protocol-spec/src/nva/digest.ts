@@ -34,15 +34,19 @@ export function mappingOctets(
   for (const { ip, length } of prefixes) all.push(ipOctetsOf(ip, length));
   sorted(all);
   const octets = new Uint8Array(17 + lengthOf(places) + lengthOf(all));
-  const view = new DataView(octets.buffer);
   octets[0] = KIND.mapping;
-  view.setUint32(1, vnId);
+  putUint(octets, 1, 4, vnId);
   octets.set(mac, 5);
-  view.setUint16(11, places.length);
+  putUint(octets, 11, 2, places.length);
   const at = put(octets, 13, places);
-  view.setUint32(at, all.length);
+  putUint(octets, at, 4, all.length);
   put(octets, at + 4, all);
   return octets;
+}
+
+/** Big endian; without a DataView, for which a small array would be moved to memory of its own. */
+function putUint(octets: Uint8Array, at: number, width: number, value: number): void {
+  for (let i = 0; i < width; i++) octets[at + i] = value >>> (8 * (width - 1 - i));
 }
 
 function lengthOf(parts: readonly Uint8Array[]): number {
