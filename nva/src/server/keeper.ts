@@ -11,6 +11,7 @@ import {
 } from "../authority/records.ts";
 import { rowChange } from "../store/rows.ts";
 import type { RowChange, Store } from "../store/store.ts";
+import { turn } from "./turn.ts";
 
 export type Decide<T> = (authority: Authority, now: Instant) => Step<T>;
 /** `ended`: revision of the commit with the last slice, where it took several. */
@@ -205,6 +206,7 @@ export class Keeper {
       this.#jobs.shift()?.(now, pending);
     for (const change of this.#authority.events.append(pending.events, now))
       pending.changes.push(rowChange(change));
+    if (pending.changes.length >= batch) await turn(); // it was long until here
     if (pending.changes.length > 0) {
       const committed = await this.#store.commit(pending.changes);
       if (committed.is === "superseded") throw new Superseded(committed.reason);
@@ -218,9 +220,6 @@ export class Keeper {
     for (const settle of pending.settle) settle(this.#store.revision);
   }
 }
-
-/** What else waits has its turn. */
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Rows from which on a commit is not made larger. */
 const batch = 5_000;

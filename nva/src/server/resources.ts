@@ -21,6 +21,7 @@ import { fromText } from "./convert.ts";
 import { fromKind, fromResource, labelOfResource, toResource } from "./convert-resources.ts";
 import { actedBy } from "./events.ts";
 import type { Hub } from "./hub.ts";
+import { turn } from "./turn.ts";
 
 /** About the octets of one page: a gRPC message has 4 MB at most if its reader sets no other limit. */
 const pageOctets = 1_000_000;
@@ -119,7 +120,7 @@ export async function applyResources(
       `resources: ${resources.length}, ${limits.resourcesPerApply} at most: apply them in parts, without prune`,
     );
   const faults: Fault[] = [];
-  const wishes = resources.map((resource, at) => {
+  const wishes = await inTurns(resources, (resource, at) => {
     const wish = fromResource(resource, freshName());
     if (!isFaults(wish)) return wish;
     const name = labelOfResource(resource);
@@ -138,18 +139,28 @@ export async function applyResources(
       : new Refused(linesOf(result.faults));
   if (!dryRun) tell(log, result.changes, actor);
   const { unchanged } = result;
-  return keeper.ask((all) => {
-    const vns = {
-      before: vnsWith(all.catalogue, result.changes, "before"),
-      after: vnsWith(all.catalogue, result.changes, "after"),
-    };
-    return {
-      changes: result.changes.map((change) => changeOf(all, vns, change, dryRun ? 0 : revision)),
-      unchanged,
-      revision: BigInt(revision),
-    };
-  });
+  const vns = await keeper.ask(({ catalogue }) => ({
+    before: vnsWith(catalogue, result.changes, "before"),
+    after: vnsWith(catalogue, result.changes, "after"),
+  }));
+  const at = dryRun ? 0 : revision;
+  const told = await inTurns(result.changes, (change) =>
+    keeper.ask((all) => changeOf(all, vns, change, at)),
+  );
+  return { changes: await Promise.all(told), unchanged, revision: BigInt(revision) };
 }
+
+/** As `map`, and others have their turns between. */
+async function inTurns<T, U>(all: readonly T[], map: (one: T, at: number) => U): Promise<U[]> {
+  const mapped: U[] = [];
+  for (const [at, one] of all.entries()) {
+    if (at > 0 && at % perTurn === 0) await turn();
+    mapped.push(map(one, at));
+  }
+  return mapped;
+}
+
+const perTurn = 500;
 
 export function declinedError({ declined, reason }: Declined): Error {
   switch (declined) {
