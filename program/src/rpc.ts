@@ -68,6 +68,9 @@ export function connect<C>(Client: ClientOf<C>, address: string, secure?: Shown)
     ...options,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.max_receive_message_length": -1,
+    // Left to itself it looks each two minutes in the end, and whoever is back would be taken for away so long.
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 2_000,
   });
 }
 
