@@ -98,7 +98,7 @@ async function synced(nva, agent, socket, mappings) {
     agentCpuMs: cpuMs(agent) - cpu,
     nvaCpuMs: cpuMs(nva) - nvaCpu,
     agentStartMb: startMb,
-    agentPeakMb: round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1]) / 1000),
+    agentPeakMb: round((1024 * Number(/VmHWM:\s+(\d+)/.exec(status)?.[1])) / 1e6),
     agentHeldMb: round(rss(agent) / 1e6),
     nvaMb: round(rss(nva) / 1e6),
   };
