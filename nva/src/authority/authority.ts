@@ -9,21 +9,19 @@ import {
 import { applicantOf, Gate, recheckInSlices, Turned } from "./admission.ts";
 import { letGo, putClaim, together } from "./attach.ts";
 import { affected, declaredEvents, nveEvent, refusalOf } from "./audit.ts";
-import { Catalogue, type DeclaredChange } from "./catalogue.ts";
+import type { Catalogue, DeclaredChange } from "./catalogue.ts";
 import { faultOf } from "./claim-fault.ts";
-import { Duplicates } from "./duplicates.ts";
+import type { Duplicates } from "./duplicates.ts";
 import { type Domain, enact } from "./enact.ts";
-import { EventLog, type Noted, RefusalLimit } from "./events.ts";
+import { type EventLog, type Noted, RefusalLimit } from "./events.ts";
+import { Inventory } from "./inventory.ts";
 import { age, leave, sweep, withdraw } from "./leaving.ts";
 import { historyMs, limits } from "./limits.ts";
-import { everyClaim, indexClaim, type NveState, newNve, type Session } from "./nve-state.ts";
+import { everyClaim, type NveState, newNve, type Session, sameLocation } from "./nve-state.ts";
 import type { Held } from "./ranking.ts";
 import {
-  type Claim,
-  claimKey,
   type Disconnect,
   Effects,
-  historyKey,
   type Location,
   type Mapping,
   memberKey,
@@ -32,11 +30,10 @@ import {
   type Step,
   type Tables,
   type Touched,
-  type Vn,
 } from "./records.ts";
-import { inSlices, type Piece, Remains } from "./slices.ts";
+import { inSlices, type Piece } from "./slices.ts";
 import type { Refusal } from "./vn-book.ts";
-import { VnState } from "./vn-state.ts";
+import type { VnState } from "./vn-state.ts";
 
 export type Report = {
   claims: readonly Reported[];
@@ -56,59 +53,48 @@ export type ClaimRefusal = { vnId: VnId; mac: Mac; reason: string };
 export class Authority {
   /** What administrators declare: changed by ../catalogue, made to count by `enact`. */
   readonly catalogue: Catalogue;
-  readonly #vns = new Map<VnId, VnState>();
-  readonly #nves = new Map<NveId, NveState>();
+  readonly #domain: Domain;
+  readonly #vns: Map<VnId, VnState>;
+  readonly #nves: Map<NveId, NveState>;
   readonly events: EventLog;
   readonly duplicates: Duplicates;
-  readonly #remains = new Remains();
   readonly #refusals = new RefusalLimit();
   readonly #holdMs: number;
 
-  /** @param tables what the store holds; what lacks its NVE is left out, and what lacks its VN deleted by `resume`. */
-  constructor(tables: Tables, holdMs: number, now: Instant) {
+  /**
+   * @param found what the store holds: what lacks its NVE is left out, and what lacks its VN deleted by `resume`. An inventory is
+   * this authority's from now on
+   */
+  constructor(found: Tables | Inventory, holdMs: number, now: Instant) {
     this.#holdMs = holdMs;
-    this.catalogue = new Catalogue(tables);
-    this.events = new EventLog(tables.events);
-    this.duplicates = new Duplicates(this.events, tables.duplicate);
-    for (const { row, revision } of tables.vn) this.#addVn(row, revision);
-    this.duplicates.restore((vnId) => this.#vns.get(vnId));
-    for (const row of tables.nve) {
-      const nve = { ...newNve(row, now), deadline: Instant(now + holdMs) };
-      this.#nves.set(row.location.nveId, nve);
-    }
-    for (const { vnId, nveId } of tables.member) {
-      const nve = this.#nves.get(nveId);
-      if (!this.#vns.has(vnId)) this.#remains.found(vnId, "member", memberKey(vnId, nveId));
-      if (nve !== undefined && this.#vns.get(vnId)?.members.add(nveId)) nve.members.set(vnId, 0);
-    }
-    for (const claim of tables.claim) {
-      const nve = this.#nves.get(claim.nveId);
-      const vn = this.#vns.get(claim.vnId);
-      if (vn === undefined) this.#remains.found(claim.vnId, "claim", keyOfClaim(claim));
-      if (nve === undefined || vn === undefined) continue;
-      vn.load(claim);
-      indexClaim(nve, claim.vnId, claim.mac);
-      nve.ips += claim.ips.length;
-    }
-    for (const { row } of tables.binding) this.#vns.get(row.vnId)?.load(row);
-    for (const { vnId, mac, sequence } of tables.history) {
-      const vn = this.#vns.get(vnId);
-      if (vn === undefined) this.#remains.found(vnId, "history", historyKey(vnId, mac));
-      else vn.loadHistory(mac, sequence, now);
+    const all = found instanceof Inventory ? found : Inventory.of(found, now);
+    this.#domain = all;
+    this.catalogue = all.catalogue;
+    this.events = all.events;
+    this.duplicates = all.duplicates;
+    this.#vns = all.vns;
+    this.#nves = all.nves;
+    for (const nve of this.#nves.values()) {
+      nve.since = now;
+      nve.deadline = Instant(now + holdMs);
     }
   }
 
   /** After a start nobody is connected: what was, is lost from now on. */
   start(now: Instant): Step<void> {
     const effects = new Effects();
-    for (const nve of this.#nves.values()) if (nve.row.connected) this.#lose(nve, now, effects);
+    for (const nve of this.#nves.values()) {
+      if (!nve.row.connected) continue;
+      this.#part(nve, now); // what it claims is stale already, as all is that was loaded
+      this.#storeNve(nve, effects);
+    }
     return effects.step(undefined);
   }
 
   /** Deletes what is left of VNs that are gone. */
   resume(now: Instant): Step<void> {
     const effects = new Effects();
-    this.#remains.resume(now, effects);
+    this.#domain.remains.resume(now, effects);
     return effects.step(undefined);
   }
 
@@ -286,17 +272,6 @@ export class Authority {
     return vnId === undefined ? undefined : this.#vns.get(vnId);
   }
 
-  get #domain(): Domain {
-    const newVn = (vn: Vn, revision: number): VnState =>
-      new VnState(vn, revision, ({ nveId }) => this.#nves.get(nveId)?.row.location);
-    const [vns, nves, remains] = [this.#vns, this.#nves, this.#remains];
-    return { catalogue: this.catalogue, vns, nves, remains, newVn };
-  }
-
-  #addVn(vn: Vn, revision: number): void {
-    this.#vns.set(vn.vnId, this.#domain.newVn(vn, revision));
-  }
-
   #storeNve(nve: NveState, effects: Effects): void {
     effects.changes.push({ table: "nve", key: nve.row.location.nveId, row: nve.row });
   }
@@ -358,10 +333,14 @@ export class Authority {
     }
   }
 
-  #lose(nve: NveState, now: Instant, effects: Effects): void {
+  #part(nve: NveState, now: Instant): void {
     nve.row = { ...nve.row, connected: false };
     nve.since = now;
     nve.deadline = Instant(now + this.#holdMs);
+  }
+
+  #lose(nve: NveState, now: Instant, effects: Effects): void {
+    this.#part(nve, now);
     // What is seen of it anew must have a revision.
     inSlices(age(this.#vns, nve), now, effects, (own) => this.#storeNve(nve, own));
   }
@@ -377,8 +356,3 @@ export class Authority {
       this.#vns.get(vnId)?.relocated(mac, effects);
   }
 }
-
-const keyOfClaim = ({ vnId, mac, source }: Claim): string => claimKey(vnId, mac, source);
-
-const sameLocation = (a: Location, b: Location): boolean =>
-  a.vteps.join() === b.vteps.join() && a.encapsulations.join() === b.encapsulations.join();

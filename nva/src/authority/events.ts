@@ -24,20 +24,26 @@ export const eventKey = (id: number): string => String(id).padStart(16, "0");
 export class EventLog {
   /** Unix time of `Instant` 0, milliseconds: whoever has the clocks sets it. */
   epochMs = 0;
-  readonly #recent: Revised<EventRow>[];
+  #recent: Revised<EventRow>[] = [];
   /** Those of #recent whose commit is under way. */
   #uncommitted: Revised<EventRow>[] = [];
   readonly #keep: number;
   /** First numbers of the blocks; of those, the first `#gone` are deleted. */
-  #blocks: number[];
+  #blocks: number[] = [];
   #gone = 0;
-  #last: number;
+  #last = 0;
 
   constructor(tail: EventTail = { blocks: [], recent: [] }, keep = kept) {
+    this.restore(tail);
+    this.#keep = keep;
+  }
+
+  /** Goes on from what a store holds. */
+  restore(tail: EventTail): void {
     this.#recent = [...tail.recent];
     this.#blocks = [...tail.blocks];
     this.#last = tail.recent.at(-1)?.row.id ?? 0;
-    this.#keep = keep;
+    this.#gone = 0;
   }
 
   /** Number of the newest; 0: none ever. */

@@ -98,7 +98,7 @@ export type Mapping = {
 
 type MemberRow = { vnId: VnId; nveId: NveId };
 /** The highest sequence that a {VN, MAC} ever had: outlives its claims, so that it never goes down. */
-type HistoryRow = { vnId: VnId; mac: Mac; sequence: number };
+export type HistoryRow = { vnId: VnId; mac: Mac; sequence: number };
 
 /** Something that somebody may be asked about later: never changed. */
 export type EventRow = {

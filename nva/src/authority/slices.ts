@@ -1,5 +1,5 @@
 import type { Instant, VnId } from "@nve/protocol-spec";
-import { type Change, Effects, type Step } from "./records.ts";
+import { Effects, type Step } from "./records.ts";
 
 /** A little of some work that may be much: the change of one row or some. */
 export type Piece = (now: Instant, effects: Effects) => void;
@@ -58,18 +58,16 @@ const nothing: Piece = () => {};
 /** Rows that VNs have left which are gone, until they are deleted: a VN that has the same ID later must not find them. */
 export class Remains {
   readonly #of = new Map<VnId, Iterator<Piece>>();
-  readonly #found = new Map<VnId, Piece[]>();
+  readonly #found = new Map<VnId, Iterator<Piece>>();
 
-  /** A row whose VN is gone: its deletion was broken off. */
-  found(vnId: VnId, table: Change["table"], key: string): void {
-    const rows = this.#found.get(vnId) ?? [];
-    this.#found.set(vnId, rows);
-    rows.push((_, effects) => effects.changes.push({ table, key }));
+  /** The deletion of these was broken off. */
+  brokenOff(vnId: VnId, pieces: Iterator<Piece>): void {
+    this.#found.set(vnId, pieces);
   }
 
   /** Goes on with what was broken off. */
   resume(now: Instant, effects: Effects): void {
-    for (const [vnId, rows] of this.#found) this.leave(vnId, rows.values(), now, effects);
+    for (const [vnId, pieces] of this.#found) this.leave(vnId, pieces, now, effects);
     this.#found.clear();
   }
 
@@ -81,7 +79,7 @@ export class Remains {
 
   /** Deletes what is left of it, at once. */
   clear(vnId: VnId, now: Instant, effects: Effects): void {
-    const pieces = this.#of.get(vnId) ?? this.#found.get(vnId)?.values();
+    const pieces = this.#of.get(vnId) ?? this.#found.get(vnId);
     if (pieces === undefined) return;
     this.#of.delete(vnId);
     this.#found.delete(vnId);

@@ -142,7 +142,7 @@ class ReplicaOfNva {
       if (leader === undefined) this.#turnTo(leader, election, store);
       // Whoever had our address before us is gone: nobody else listens there.
       if (leader?.address === advertise && leader?.id === id) await election.depose(leader);
-      const mirror = await Mirror.of(store);
+      const mirror = await Mirror.of(store, this.#clock);
       const failed = store.failed.then((error) => Promise.reject(error));
       const reign = await Promise.race([election.win(), failed, this.#stopped]);
       if (reign === undefined) return;
@@ -187,10 +187,8 @@ class ReplicaOfNva {
       log: this.#log,
       tls: this.#tls,
       store,
-      rows: mirror,
-      replay: mirror.replay,
+      beginning: mirror.beginning(store.revision),
     });
-    mirror.drop();
     return term;
   }
 

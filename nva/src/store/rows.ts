@@ -3,6 +3,7 @@ import { HypervisorId, IpAddress, IpPrefix, Mac, NveId, Uuid, VnId, Vni } from "
 import { z } from "zod";
 import { eventsIn } from "../authority/event-block.ts";
 import { type EventTail, recentEvents } from "../authority/events.ts";
+import type { Stored } from "../authority/inventory.ts";
 import type {
   Change,
   Claim,
@@ -257,16 +258,11 @@ async function all<T>(store: Rows, table: Table, schema: z.ZodType<T>): Promise<
   return rows;
 }
 
-/** Rows that have been read already: those of a mirror are read as they come, not when they are needed. */
-const known = new WeakMap<Row, unknown>();
-
-/** A row that `loadTables` takes as it is. One that is not as it was written is left for it to refuse. */
-export function preparedRow(table: Table, row: Row): Row {
-  const outcome = schemas[table].safeParse(json(row.value));
-  if (!outcome.success) return row;
-  const prepared = { ...row, value: "" };
-  known.set(prepared, outcome.data);
-  return prepared;
+/** What a row, or that it is gone, says to an inventory. @throws Refused when it is not as it was written */
+export function storedOf({ table, key, value }: RowChange, revision: number): Stored {
+  if (value === undefined) return { table, key, revision };
+  const row = parsed(table, schemas[table], { key, value, revision });
+  return { table, key, row, revision } as Stored;
 }
 
 const schemas: Record<Table, z.ZodType> = {
@@ -284,8 +280,6 @@ const schemas: Record<Table, z.ZodType> = {
 };
 
 function parsed<T>(table: Table, schema: z.ZodType<T>, row: Row): T {
-  const before = known.get(row);
-  if (before !== undefined) return before as T;
   const { key, value } = row;
   const outcome = schema.safeParse(json(value));
   if (outcome.success) return outcome.data;
