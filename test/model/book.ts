@@ -49,6 +49,7 @@ export class Book {
   readonly #claims = new Map<string, Map<string, Register>>();
   readonly #members = new Map<string, Register>();
   readonly #vns = new Map<number, Register>();
+  readonly #policies = new Map<string, Register>();
   readonly nves: readonly string[];
   #deletes: { vn: number; write: Write }[] = [];
   #told: Told[] = [];
@@ -77,6 +78,11 @@ export class Book {
     return got(this.#vns, vn);
   }
 
+  /** "denied" while a policy keeps all that is at this NVE out of the VN. */
+  policy(nve: string, vn: number): Register {
+    return got(this.#policies, `${nve} ${vn}`);
+  }
+
   keys(): IterableIterator<string> {
     return this.#claims.keys();
   }
@@ -91,6 +97,21 @@ export class Book {
   vnSince(vn: number, from: number): { may: boolean; must: boolean } {
     const values = this.vn(vn).possible(from, this.#trace.now + 1);
     return { may: [...values].some((value) => value !== undefined), must: !values.has(undefined) };
+  }
+
+  /** Whether a policy may have kept the NVE out of the VN, and must have all the time, since `from`. */
+  deniedSince(nve: string, vn: number, from: number): { may: boolean; must: boolean } {
+    const values = this.policy(nve, vn).possible(from, this.#trace.now + 1);
+    return { may: values.has("denied"), must: !values.has(undefined) };
+  }
+
+  /** A policy keeps an NVE out of a VN: it is let go of all that it has there. @returns the writes that this is */
+  beginDeny(nve: string, vn: number, author: string, sent: number): Write[] {
+    const writes = [this.begin(this.policy(nve, vn), author, "denied", sent)];
+    for (const key of this.keys())
+      if (partsOf(key).vn === vn)
+        writes.push(this.begin(this.claim(nve, key), author, undefined, sent));
+    return writes;
   }
 
   /** Whether what was told at `revision` may be of an earlier life of the VN. */
@@ -174,7 +195,8 @@ export class Book {
   settle(revision: bigint): void {
     const order = this.#trace.tick();
     const all = [...this.#claims.values()].flatMap((ofKey) => [...ofKey.values()]);
-    for (const register of [...all, ...this.#members.values(), ...this.#vns.values()]) {
+    const others = [this.#members, this.#vns, this.#policies].flatMap((map) => [...map.values()]);
+    for (const register of [...all, ...others]) {
       const certain = register.certain(order);
       if (certain !== "unsure") register.settle(certain.value, order, revision);
     }

@@ -5,6 +5,7 @@ import {
   Kind,
   NorthboundClient,
   type NveRecord,
+  Policy,
   type SourcedClaim,
   VnSpec,
 } from "@nve/protocol-spec/proto/northbound";
@@ -99,6 +100,55 @@ export class Northbound {
     }
   }
 
+  /** A policy keeps whatever is at this NVE out of the VN: it is acknowledged when all that was there is let go of. */
+  async deny(nve: string, vn: number): Promise<void> {
+    const { book, trace } = this.#world;
+    const sent = trace.say(`a client keeps ${nve} out of the VN`, { vn });
+    const writes = book.beginDeny(nve, vn, `client ${sent}`, sent);
+    const name = policyName(nve, vn);
+    const value = Policy.create({ name, deny: true, nves: [nve], vns: [`default/vn${vn}`] });
+    const key = { kind: Kind.KIND_POLICY, key: name };
+    const resource = { key, revision: 0n, note: "", of: { $case: "policy" as const, value } };
+    try {
+      const put = await this.#call((client) =>
+        call(client, client.putResource, { resource, expected: undefined }, 4000),
+      );
+      const order = trace.say(`${nve} is kept out at revision ${put.revision}`, { vn });
+      for (const write of writes) write.ended = order;
+    } catch (error) {
+      trace.say(`${nve} may be kept out or not: ${error}`, { vn });
+      for (const write of writes) {
+        write.maybe = true;
+        this.#later(write);
+      }
+    }
+  }
+
+  /** It may attach there again. */
+  async allow(nve: string, vn: number): Promise<void> {
+    const { book, trace } = this.#world;
+    const sent = trace.say(`a client lets ${nve} into the VN`, { vn });
+    const write = book.begin(book.policy(nve, vn), `client ${sent}`, undefined, sent);
+    const key = { kind: Kind.KIND_POLICY, key: policyName(nve, vn) };
+    try {
+      const { revision } = await this.#call((client) =>
+        call(client, client.deleteResource, { key, force: false, expected: undefined }, 4000),
+      );
+      write.ended = trace.say(`${nve} is let in at revision ${revision}`, { vn });
+      write.revision = revision;
+    } catch (error) {
+      const order = trace.say(`${nve} is not let in: ${error}`, { vn });
+      if (!(error instanceof NotFound)) {
+        write.maybe = true;
+        this.#later(write);
+        return;
+      }
+      if (!book.policy(nve, vn).possible(sent, order, write).has(undefined))
+        throw trace.violation(`the policy against ${nve} is said to be gone`, { vn });
+      write.ended = order;
+    }
+  }
+
   claims(): Promise<SourcedClaim[]> {
     return this.#pages(async (client, pageToken) => {
       const page = { vn: undefined, pageSize: 1000, pageToken };
@@ -177,3 +227,5 @@ export class Northbound {
     return random.pick(all);
   }
 }
+
+const policyName = (nve: string, vn: number): string => `out-${nve}-vn${vn}`;

@@ -84,6 +84,13 @@ async function settle(parts: Parts): Promise<void> {
       return false;
     });
   for (const vn of vns)
+    for (const { id } of nves)
+      await until(parts, `it is known whether ${id} is kept out of VN ${vn}`, async () => {
+        if (book.policy(id, vn).certain(trace.now) !== "unsure") return true;
+        await parts.northbound.allow(id, vn);
+        return false;
+      });
+  for (const vn of vns)
     if (
       book
         .vn(vn)
