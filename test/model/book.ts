@@ -34,6 +34,10 @@ export const wireText = (m: Pick<Mapping, "ips" | "vnic" | "sticky" | "anycast" 
     suspended: m.suspended,
   });
 
+/** What a binding says: a mapping's text, and where. */
+export const bindingText = (content: string, nve: string): string => `${content} @${nve}`;
+export const staticSource = "static";
+
 export const keyOf = (vn: number, mac: string): string => `${vn}/${mac}`;
 export const partsOf = (key: string): { vn: number; mac: string } => {
   const [vn = "", mac = ""] = key.split("/");
@@ -61,7 +65,7 @@ export class Book {
   constructor(trace: Trace, nves: readonly string[], keys: readonly string[]) {
     this.#trace = trace;
     this.nves = nves;
-    for (const key of keys) for (const nve of nves) this.claim(nve, key);
+    for (const key of keys) for (const nve of [...nves, staticSource]) this.claim(nve, key);
   }
 
   claim(nve: string, key: string): Register {
@@ -76,6 +80,11 @@ export class Book {
 
   vn(vn: number): Register {
     return got(this.#vns, vn);
+  }
+
+  /** What a client has bound the address to: what a mapping shows, and the NVE. */
+  binding(key: string): Register {
+    return this.claim(staticSource, key);
   }
 
   /** "denied" while a policy keeps all that is at this NVE out of the VN. */
@@ -158,12 +167,14 @@ export class Book {
     const content = wireText(mapping);
     this.#tell(key, revision, (order) => {
       const absent = at.filter((nve) => !this.claim(nve, key).presentAt(order, revision));
-      if (absent.length > 0)
-        return `${who} holds at revision ${revision} that ${key} is at ${at}: ${absent} had withdrawn it`;
       const isSaid = at.some((nve) => {
         const register = this.claim(nve, key);
         return ["", " gleaned"].some((end) => register.readable(content + end, order, revision));
       });
+      const bound = bindingText(content, at[0] ?? "");
+      if (this.binding(key).readable(bound, order, revision)) return undefined;
+      if (absent.length > 0)
+        return `${who} holds at revision ${revision} that ${key} is at ${at}: ${absent} had withdrawn it`;
       if (at.length > 0 && isSaid) return undefined;
       return `${who} holds at revision ${revision} that ${key} at ${at} is "${content}": nobody said so, or not of late`;
     });

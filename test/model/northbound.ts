@@ -1,6 +1,7 @@
-import { NotFound } from "@nve/program/errors";
+import { NotFound, Refused } from "@nve/program/errors";
 import { call, connect } from "@nve/program/rpc";
 import {
+  Binding,
   CreateVnRequest,
   Kind,
   NorthboundClient,
@@ -11,7 +12,7 @@ import {
 } from "@nve/protocol-spec/proto/northbound";
 import { LookupRequest, type LookupResponse, NveClient } from "@nve/protocol-spec/proto/nve";
 import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
-import { partsOf } from "./book.ts";
+import { bindingText, mappingText, partsOf } from "./book.ts";
 import type { Write } from "./register.ts";
 import type { World } from "./sim-nve.ts";
 
@@ -97,6 +98,59 @@ export class Northbound {
         }
       }
       return false;
+    }
+  }
+
+  /** Binds an address to an NVE, in place of what it was bound to. */
+  bind(key: string, ip: string, nve: string): Promise<void> {
+    const { vn, mac } = partsOf(key);
+    const content = { ips: [ip], vnic: "", sticky: false, anycast: false, suspended: false };
+    const value = Binding.create({
+      vn: `default/vn${vn}`,
+      mac: Buffer.from(mac, "hex"),
+      ips: [Buffer.from(ip, "hex")],
+      nveId: nve,
+    });
+    const resource = {
+      ...{ key: bindingKey(key), revision: 0n, note: "" },
+      of: { $case: "binding" as const, value },
+    };
+    return this.#binding(key, bindingText(mappingText(content), nve), (client) =>
+      call(client, client.putResource, { resource, expected: undefined }, 4000),
+    );
+  }
+
+  unbind(key: string): Promise<void> {
+    const request = { key: bindingKey(key), force: false, expected: undefined };
+    return this.#binding(key, undefined, (client) =>
+      call(client, client.deleteResource, request, 4000),
+    );
+  }
+
+  async #binding(
+    key: string,
+    value: string | undefined,
+    ask: (client: NorthboundClient) => Promise<{ revision: bigint }>,
+  ): Promise<void> {
+    const { book, trace } = this.#world;
+    const about = partsOf(key);
+    const sent = trace.say(`a client binds it to "${value ?? "nothing"}"`, about);
+    const write = book.begin(book.binding(key), `client ${sent}`, value, sent);
+    try {
+      const { revision } = await this.#call(ask);
+      write.ended = trace.say(`bound at revision ${revision}`, about);
+    } catch (error) {
+      const order = trace.say(`not bound: ${error}`, about);
+      if (error instanceof Refused && /no VN|there is no/.test(String(error))) {
+        // Its VN was not there, or it was not bound.
+        if (value !== undefined && book.vnSince(about.vn, sent).must)
+          throw trace.violation(`VN ${about.vn} is said not to be there`, about);
+        if (value !== undefined) write.void = true;
+        write.ended = order;
+        return;
+      }
+      write.maybe = true;
+      this.#later(write);
     }
   }
 
@@ -227,5 +281,10 @@ export class Northbound {
     return random.pick(all);
   }
 }
+
+const bindingKey = (key: string) => {
+  const { vn, mac } = partsOf(key);
+  return { kind: Kind.KIND_BINDING, key: `default/vn${vn}/${mac.replace(/..(?=.)/g, "$&:")}` };
+};
 
 const policyName = (nve: string, vn: number): string => `out-${nve}-vn${vn}`;
