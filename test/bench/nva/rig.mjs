@@ -139,11 +139,14 @@ export async function nveSession(address, id, vtep, window = 4) {
   let serial = 0n;
   let welcome = () => {};
   let room = () => {};
+  let ended;
   const welcomed = new Promise((resolve, reject) => {
     welcome = resolve;
     stream.on("error", (error) => {
+      ended = error;
       reject(error);
       for (const { fail } of acks.values()) fail(error);
+      room();
     });
   });
   stream.on("data", ({ message }) => {
@@ -166,10 +169,11 @@ export async function nveSession(address, id, vtep, window = 4) {
   await welcomed;
   return {
     async report(said) {
-      while (acks.size >= window)
+      while (acks.size >= window && ended === undefined)
         await new Promise((resolve) => {
           room = resolve;
         });
+      if (ended !== undefined) throw ended;
       serial += 1n;
       const number = serial;
       send("report", Report.create({ serial: number, ...said }));
