@@ -46,6 +46,8 @@ export type NvaState = {
   reason: string;
   /** The highest revision that the dataplane has. */
   applied: bigint;
+  /** That is shown to the NVA; absent: plain TCP. `fault`: what has to be seen to, or nothing. */
+  certificate?: { validToUnixMs: number; fault: string };
 };
 
 export type NvaClientOptions = {
@@ -114,7 +116,14 @@ export class NvaClient implements Nva {
 
   get state(): NvaState {
     const { address } = this.#failover;
-    return { is: this.#is, address, reason: this.#reason, applied: this.#watcher.applied };
+    const { tls } = this.#options;
+    return {
+      is: this.#is,
+      address,
+      reason: this.#reason,
+      applied: this.#watcher.applied,
+      ...(tls && { certificate: { validToUnixMs: tls.current.notAfter, fault: tls.fault } }),
+    };
   }
 
   async admit(ask: Admission, timeoutMs: number): Promise<Verdict> {

@@ -14,6 +14,8 @@ const agent: AgentClient = {
     nvaState: "lost",
     nvaAddress: "nva:7470",
     nvaReason: "connect ECONNREFUSED",
+    certificateValidToUnixMs: 0n,
+    certificateFault: "",
     nvaRevision: 7n,
     dataplane: "ebpf",
     dataplaneState: "in sync",
@@ -189,6 +191,15 @@ test("show counters names drops and malformed frames", async () => {
   const all = (await lines("show", "counters")).join("\n");
   expect(all).toMatch(/dropped +no-such-tag +3/);
   expect(all).toMatch(/swp1 +malformed.vdp.short +2/);
+});
+
+test("status says how long the certificate lasts", async () => {
+  expect((await lines("status")).join("\n")).toMatch(/certificate: +none: plain TCP/);
+  const status = { ...(await agent.status()), certificateValidToUnixMs: 1000n };
+  const expired = { ...agent, status: async () => ({ ...status, certificateFault: "it is over" }) };
+  expect((await linesOf(expired, "status")).join("\n")).toMatch(
+    /certificate: +valid to 1970-01-01T00:00:01Z: it is over/,
+  );
 });
 
 test("status says why the NVA is not there", async () => {
