@@ -230,12 +230,25 @@ test("a bind that cannot be is refused and leaves nothing", async () => {
   expect(traces()).toEqual([]);
 });
 
+/** The command with its output or its errors sent elsewhere, in words of bash. */
+const sending = (redirected: string, ...args: string[]): Promise<Outcome> =>
+  run("bash", ["-c", redirected, "sh", process.execPath, command, ...args]);
+
+test("output to a disk that is full is one line and exit code 1; to a reader that has gone, nothing", async () => {
+  expect(await sending('exec "$@" > /dev/full', "--help")).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "error: cannot write what is to be printed: no space is left (ENOSPC)\n",
+  });
+  expect(await sending('exec "$@" > /dev/full 2>&1', "--help")).toMatchObject({ code: 1 });
+  const gone = 'exec 4> >(true); wait $!; exec "$@" >&4';
+  expect(await sending(gone, "--help")).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
 test("where errors go is full, or read no more: the exit code tells still", async () => {
-  for (const sent of ["2> /dev/full", "2> >(true)"]) {
-    const words = `exec "$@" ${sent}`;
-    const outcome = await run("bash", ["-c", words, "sh", process.execPath, command, "up", "--x"]);
-    expect(outcome, sent).toMatchObject({ code: 2 });
-  }
+  expect(await sending('exec "$@" 2> /dev/full', "up", "--x")).toMatchObject({ code: 2 });
+  const gone = 'exec 4> >(true); wait $!; exec "$@" 2>&4';
+  expect(await sending(gone, "up", "--x")).toMatchObject({ code: 2 });
 });
 
 test("usage errors exit with 2, what is not there with 1", async () => {
