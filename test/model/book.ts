@@ -87,6 +87,13 @@ export class Book {
     return this.claim(staticSource, key);
   }
 
+  /** Whether the address may be bound to this NVE: its mapping then goes and comes with the NVE, and is the same. */
+  mayBeBound(key: string, nve: string): boolean {
+    const { now } = this.#trace;
+    const values = [...this.binding(key).possible(now, now + 1)];
+    return values.some((value) => value?.endsWith(` @${nve}`));
+  }
+
   /** "denied" while a policy keeps all that is at this NVE out of the VN. */
   policy(nve: string, vn: number): Register {
     return got(this.#policies, `${nve} ${vn}`);
