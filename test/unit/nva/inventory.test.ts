@@ -107,7 +107,7 @@ test("any history: who follows commit by commit holds what who reads the store h
       await kept.compare();
       await kept.compareSequences();
     }),
-    { numRuns: 100 },
+    { numRuns: 200 },
   );
 }, 120_000);
 
