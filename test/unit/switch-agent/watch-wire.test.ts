@@ -104,7 +104,7 @@ test("V10: a damaged message is read or refused, nearly always as the generated 
     }
   };
   const seen = { same: 0, other: 0, refused: 0 };
-  for (let n = 0; n < 3000; n++) {
+  for (let n = 0; n < 1000; n++) {
     const octets = Buffer.from(whole.subarray(0, n % 3 === 0 ? next() * whole.length : undefined));
     for (let i = 0; i < 1 + (n % 3); i++) octets[Math.floor(next() * octets.length)] = next() * 256;
     const mine = outcome(() => read(octets));
@@ -113,6 +113,6 @@ test("V10: a damaged message is read or refused, nearly always as the generated 
     if (mine === "refused") seen.refused += 1;
     expect(mine).not.toBe("thrown");
   }
-  expect(seen.refused).toBeGreaterThan(1000);
-  expect(seen.other).toBeLessThan(100);
+  expect(seen.refused).toBeGreaterThan(300);
+  expect(seen.other).toBeLessThan(40);
 });
