@@ -2,7 +2,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process"
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { Refused } from "@nve/program/errors";
-import { labMark, nodeMark, type ProcessId, processId } from "./processes.ts";
+import { ENTER, labMark, nodeMark, type ProcessId, processId } from "./processes.ts";
 import { complaint, type Outcome, run } from "./shell.ts";
 import type { Bind, TopologyLink, TopologyNode } from "./topology.ts";
 import { namespaceOf } from "./topology.ts";
@@ -69,7 +69,7 @@ export async function addLinks(lab: string, links: readonly TopologyLink[]): Pro
 
 /** Where a command goes so that it runs in a node: before its own words. */
 function enter(holder: ProcessId): readonly string[] {
-  return ["nsenter", "--target", String(holder.pid), "--mount", "--net", "--uts", "--"];
+  return [ENTER, "--target", String(holder.pid), "--mount", "--net", "--uts", "--"];
 }
 
 /** What a command in a node sees of the outside. */

@@ -24,6 +24,15 @@ export function isAlive({ pid, startTime }: ProcessId): boolean {
   return processId(pid)?.startTime === startTime;
 }
 
+/** Whether it is on its way into a node still: what shall run there has not been started. */
+export function isEntering({ pid }: ProcessId): boolean {
+  const [program = ""] = read(`/proc/${pid}/cmdline`)?.split("\0") ?? [];
+  return program === ENTER;
+}
+
+/** Goes into a node's namespaces, and becomes what shall run there. */
+export const ENTER = "nsenter";
+
 /** Living processes that carry a lab's mark, by lab. Never this process itself. */
 export function markedProcesses(): ReadonlyMap<string, readonly ProcessId[]> {
   const found = new Map<string, ProcessId[]>();

@@ -1,6 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { parseConfig, readConfig } from "@nve/program/config";
-import { Refused } from "@nve/program/errors";
+import { Refused, Usage } from "@nve/program/errors";
 import { z } from "zod";
 import { words } from "./words.ts";
 
@@ -118,8 +118,9 @@ export function parseTopology(yaml: string, folder: string, name?: string): Topo
 export const namespaceOf = (lab: string, node: string): string => `${lab}-${node}`;
 
 function topologyOf(file: FileText, folder: string, name = file.name): Topology {
+  // The file's own has been looked at.
   if (!plainName.safeParse(name).success)
-    throw new Refused(`"${name}" cannot name a lab: ${nameRule}`);
+    throw new Usage(`"${name}" cannot name a lab: ${nameRule}`);
   const { nodes, links = [], ...shared } = file.topology;
   for (const node of Object.keys(nodes)) {
     const namespace = namespaceOf(name, node);

@@ -34,6 +34,7 @@ export { openPacketLink } from "./packet-link.ts";
 export { pcapHeaderOctets, pcapRecordOctets } from "./pcap-file.ts";
 export { openPcapLink } from "./pcap-link.ts";
 export { type Drops, receive } from "./receive.ts";
+export { missingRights } from "./rights.ts";
 export { type AddressInfo, readAddress } from "./rtnetlink/address.ts";
 export {
   attribute,

@@ -1,5 +1,5 @@
 import { checked } from "@nve/program";
-import { isOneOfBoth, tlsConfig, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
+import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
 import { OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 import { DEFAULT_SOCKET } from "./socket.ts";
@@ -22,6 +22,23 @@ const listen = z
   .strictObject({ address: hostPort.default("0.0.0.0:7470"), ...tlsOrInsecure })
   .refine(isOneOfBoth, tlsFault);
 
+const etcd = z
+  .strictObject({
+    use: z.literal("etcd"),
+    endpoints: z.array(hostPort).min(1, "endpoints: at least one, like 10.0.0.1:2379"),
+    prefix: z
+      .string()
+      .regex(/^\/[!-~]{0,200}[!-.0-~]$/, 'prefix: begins with "/", and does not end with it')
+      .default("/split-nve/nva"),
+    ...tlsOrInsecure,
+    leaseSeconds: z.number().int().min(1).max(60).default(2),
+  })
+  .refine(isOneOfBoth, {
+    ...tlsFault,
+    error:
+      "say `tls: { certificate, key, ca }` (docs/pki.md), or `insecure: true` for plain TCP on a network that only NVAs and etcd reach: one of them",
+  });
+
 const store = z.discriminatedUnion(
   "use",
   [
@@ -30,16 +47,7 @@ const store = z.discriminatedUnion(
       use: z.literal("lmdb"),
       path: z.string().regex(/^\//, "path: write it whole, from /"),
     }),
-    z.strictObject({
-      use: z.literal("etcd"),
-      endpoints: z.array(hostPort).min(1, "endpoints: at least one, like 10.0.0.1:2379"),
-      prefix: z
-        .string()
-        .regex(/^\/[!-~]{0,200}[!-.0-~]$/, 'prefix: begins with "/", and does not end with it')
-        .default("/split-nve/nva"),
-      tls: tlsConfig.optional(),
-      leaseSeconds: z.number().int().min(1).max(60).default(2),
-    }),
+    etcd,
   ],
   { error: "use: memory, lmdb or etcd" },
 );

@@ -6,7 +6,7 @@ import type { NvaConfig } from "./config.ts";
 import { startReplica } from "./replica/replica.ts";
 import { logRefusal } from "./server/guard.ts";
 import { listenAt } from "./server/listen.ts";
-import { beginTerm, replayOf } from "./server/term.ts";
+import { beginningOf, beginTerm } from "./server/term.ts";
 import { lmdbStore } from "./store/lmdb.ts";
 import { memoryStore } from "./store/memory.ts";
 import type { Store } from "./store/store.ts";
@@ -45,8 +45,8 @@ async function serveStore(
 ): Promise<Nva> {
   const { id } = config;
   const holdMs = config.holdSeconds * 1000;
-  const from = { store, rows: store, replay: replayOf(store) };
-  const term = await beginTerm({ id, holdMs, clock, log, tls, ...from });
+  const beginning = await beginningOf(store, clock);
+  const term = await beginTerm({ id, holdMs, clock, log, tls, store, beginning });
   const servers: Serving[] = [];
   const stop = async (): Promise<void> => {
     term.hangUp(grpc.status.UNAVAILABLE, "the NVA is stopping");

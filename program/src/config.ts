@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { OutOfRange } from "@nve/protocol-spec/errors";
-import { type Document, LineCounter, parseDocument } from "yaml";
+import { type Document, LineCounter, parseDocument, type YAMLParseError } from "yaml";
 import { z } from "zod";
 import { Refused } from "./errors.ts";
 
@@ -20,10 +20,7 @@ export function parseConfig<T>(text: string, schema: z.ZodType<T>, where = "conf
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines });
   if (document.errors.length > 0) {
-    throw faulty(
-      where,
-      document.errors.map((error) => error.message.split("\n")[0] ?? error.code),
-    );
+    throw faulty(where, document.errors.map(plainWords));
   }
   // An empty file is an empty object: the faults then name what is missing.
   const outcome = schema.safeParse(plainOf(document, where) ?? {}, { error: inWords });
@@ -46,6 +43,13 @@ export function parseConfig<T>(text: string, schema: z.ZodType<T>, where = "conf
     }
     return undefined;
   }
+}
+
+/** What the parser says, without the excerpt. */
+function plainWords({ code, message, linePos }: YAMLParseError): string {
+  if (code === "MULTIPLE_DOCS")
+    return `line ${linePos?.[0].line}: a second document begins here: a file is one document`;
+  return message.split("\n")[0] ?? code;
 }
 
 /** For a zod transform: text or number in, value out, OutOfRange becomes a fault with its place. */

@@ -3,10 +3,8 @@ import type { Column } from "./output.ts";
 
 // How both agents' CLIs show interfaces that speak LLDP, EVB and ECP.
 
-type EdgeRow = Pick<
-  PortStatus,
-  "interface" | "state" | "evb" | "groupId" | "r" | "rte" | "rwd" | "rka" | "vnics"
->;
+type EdgeRow = Pick<PortStatus, "interface" | "state" | "evb" | "groupId" | "vnics"> &
+  Record<"r" | "rte" | "rwd" | "rka", number | null>;
 
 /** @param head what an interface is called here: "PORT" or "UPLINK" */
 export const edgeColumns = (head: string): readonly Column<EdgeRow>[] => [
@@ -14,10 +12,10 @@ export const edgeColumns = (head: string): readonly Column<EdgeRow>[] => [
   { head: "STATE", of: ({ state }) => state },
   { head: "EVB", of: ({ evb }) => (evb ? "yes" : "no") },
   { head: "GROUP-ID", of: ({ groupId }) => (groupId ? "yes" : "no") },
-  { head: "R", of: ({ r }) => r },
-  { head: "RTE", of: ({ rte }) => rte },
-  { head: "RWD", of: ({ rwd }) => rwd },
-  { head: "RKA", of: ({ rka }) => rka },
+  { head: "R", of: ({ r }) => r ?? undefined },
+  { head: "RTE", of: ({ rte }) => rte ?? undefined },
+  { head: "RWD", of: ({ rwd }) => rwd ?? undefined },
+  { head: "RKA", of: ({ rka }) => rka ?? undefined },
   { head: "VNICS", of: ({ vnics }) => vnics },
 ];
 

@@ -3,6 +3,11 @@ export class Refused extends Error {
   override readonly name: string = "Refused";
 }
 
+/** The command line asks for what cannot be meant: --help tells what can. Exit code 2. */
+export class Usage extends Refused {
+  override readonly name = "Usage";
+}
+
 /** Who asks may not. */
 export class Forbidden extends Refused {
   override readonly name = "Forbidden";

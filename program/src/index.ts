@@ -1,5 +1,5 @@
 export { checked, parseConfig, readConfig } from "./config.ts";
-export { Conflict, Forbidden, NotFound, Refused } from "./errors.ts";
+export { Conflict, Forbidden, NotFound, Refused, Usage } from "./errors.ts";
 export { makeFolder } from "./folder.ts";
 export { createLog, type Log } from "./log.ts";
 export { type Column, few, type Output, show, showOne, toJson } from "./output.ts";

@@ -1,6 +1,9 @@
+import { writeSync } from "node:fs";
 import { OutOfRange } from "@nve/protocol-spec/errors";
-import { type Command, CommanderError, Help, InvalidArgumentError } from "commander";
-import { Refused } from "./errors.ts";
+import { type Command, CommanderError, Help, InvalidArgumentError, type Option } from "commander";
+import { Refused, Usage } from "./errors.ts";
+
+const HELP = "(--help tells what is possible)";
 
 /** Runs a command line. Exit codes: 0 done, 1 refused or failed, 2 usage. Our own mistakes keep their stack trace. */
 export async function runProgram(
@@ -10,24 +13,41 @@ export async function runProgram(
   strict(program);
   if (!process.stdout.listeners("error").includes(endWithReader))
     process.stdout.on("error", endWithReader);
+  if (!process.stderr.listeners("error").includes(leaveUnsaid))
+    process.stderr.on("error", leaveUnsaid);
   try {
     await program.parseAsync(argv);
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
     } else if (error instanceof Refused) {
-      process.stderr.write(`error: ${error.message}\n`);
-      process.exitCode = 1;
+      const isUsage = error instanceof Usage;
+      process.stderr.write(`error: ${error.message}\n${isUsage ? `${HELP}\n` : ""}`);
+      process.exitCode = isUsage ? 2 : 1;
     } else {
       throw error;
     }
   }
 }
 
-/** A reader that has seen enough (`… | head -1`) is no error of ours. */
+/** A reader that has seen enough (`… | head -1`) is no error of ours; a disk that is full is nobody's here. */
 function endWithReader(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
+  if (error.code === "EPIPE") process.exit(0);
+  try {
+    writeSync(2, `error: cannot write what is to be printed: ${reasonOf(error)}\n`);
+  } catch {
+    // Where errors go is full, too.
+  }
+  process.exit(1);
+}
+
+/** Nobody can be told then: the exit code tells. */
+const leaveUnsaid = (): void => {};
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  if (error.code === "ENOSPC") return "no space is left (ENOSPC)";
+  if (error.code === "EDQUOT") return "the quota is used up (EDQUOT)";
+  return error.message;
 }
 
 /** For commander: a number argument made by one of the ids' makers; out of range is a usage error. */
@@ -57,18 +77,24 @@ export function untilSignal(): Promise<"SIGINT" | "SIGTERM"> {
   });
 }
 
+/** That a flag is not set when it is not given goes without saying. */
+function optionDescription(option: Option): string {
+  const { defaultValue, mandatory } = option;
+  const isNone = defaultValue === false || defaultValue === "";
+  if (isNone) option.defaultValue = undefined;
+  const text = new Help().optionDescription(option);
+  if (isNone) option.defaultValue = defaultValue;
+  return `${text}${mandatory ? " (required)" : ""}`;
+}
+
 /**
  * Commander's own settings, for a command and all below it: no `process.exit`, help after a usage error, and help that
  * tells all options.
  */
 function strict(command: Command): void {
-  command
-    .exitOverride()
-    .showHelpAfterError("(--help tells what is possible)")
-    .configureHelp({
-      showGlobalOptions: true,
-      optionDescription: (option) =>
-        `${new Help().optionDescription(option)}${option.mandatory ? " (required)" : ""}`,
-    });
+  command.exitOverride().showHelpAfterError(HELP).configureHelp({
+    showGlobalOptions: true,
+    optionDescription,
+  });
   for (const below of command.commands) strict(below);
 }

@@ -10,6 +10,7 @@ import { type Listening, listenPlain, listenTls } from "./tcp-server.ts";
 import type { Tls } from "./tls.ts";
 import { isNva, reachOf, type Shown } from "./tls-client.ts";
 import { tlsReason } from "./tls-reason.ts";
+import { refuseUndecodable, withUndecodable } from "./undecodable.ts";
 
 export type Service = {
   definition: grpc.ServiceDefinition;
@@ -36,9 +37,10 @@ export async function serve(
   const server = new grpc.Server({
     "grpc.max_receive_message_length": 8 * 1024 * 1024,
     "grpc.max_concurrent_streams": 10_000,
+    interceptors: [refuseUndecodable],
   });
   for (const { definition, implementation } of services)
-    server.addService(definition, implementation);
+    server.addService(withUndecodable(definition), implementation);
   const { port, close } = await listen(server, address, secure);
   return {
     address: path === undefined ? address.replace(/:0$/, `:${port}`) : address,
@@ -66,6 +68,9 @@ export function connect<C>(Client: ClientOf<C>, address: string, secure?: Shown)
     ...options,
     "grpc.use_local_subchannel_pool": 1,
     "grpc.max_receive_message_length": -1,
+    // Left to itself it looks each two minutes in the end, and whoever is back would be taken for away so long.
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.max_reconnect_backoff_ms": 2_000,
   });
 }
 

@@ -155,6 +155,7 @@ export {
   type DigestMapping,
   digestOf,
   Ledger,
+  locationOctets,
   mappingOctets,
   memberOctets,
 } from "./nva/digest.ts";

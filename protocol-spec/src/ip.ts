@@ -24,7 +24,9 @@ export function ipOctets(text: string): Uint8Array {
 }
 
 export function ipFrom(octets: Uint8Array): IpAddress {
-  if (octets.length === 4) return octets.join(".") as IpAddress;
+  if (octets.length === 4) {
+    return `${octets[0]}.${octets[1]}.${octets[2]}.${octets[3]}` as IpAddress;
+  }
   if (octets.length !== 16)
     throw new OutOfRange(`an IP address has 4 or 16 octets, not ${octets.length}`);
   const words = Array.from({ length: 8 }, (_, i) =>
@@ -149,13 +151,30 @@ const ipFromNumber = (n: bigint, width: number): IpAddress =>
     ),
   );
 
+/** Four decimal numbers up to 255, without leading zeros. */
 function four(text: string): Uint8Array | undefined {
-  const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part)))
-    return undefined;
-  const numbers = parts.map(Number);
-  return numbers.every((n) => n <= 255) ? Uint8Array.from(numbers) : undefined;
+  const octets = new Uint8Array(4);
+  let at = 0;
+  let number: number | undefined;
+  for (let i = 0; i <= text.length; i++) {
+    const code = i < text.length ? text.charCodeAt(i) : DOT;
+    const digit = code - ZERO;
+    if (code === DOT) {
+      if (number === undefined || at === 4) return undefined;
+      octets[at] = number;
+      at += 1;
+      number = undefined;
+    } else if (digit >= 0 && digit <= 9 && number !== 0) {
+      number = 10 * (number ?? 0) + digit;
+      if (number > 255) return undefined;
+    } else return undefined;
+  }
+  return at === 4 ? octets : undefined;
 }
+
+/** Of ASCII. */
+const DOT = 0x2e;
+const ZERO = 0x30;
 
 function sixteen(text: string): Uint8Array | undefined {
   const [head = "", tail, ...more] = text.split("::");

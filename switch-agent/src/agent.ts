@@ -73,8 +73,13 @@ export class SwitchAgent extends Nve {
     this.#unwatch = ports.map(({ name }) =>
       watchInterface(name, (state) => this.portState(name, state)),
     );
-    for (const port of config.ports) {
-      if (port.static === undefined) this.#openPort(port, config.evb, auths.get(port.name));
+    try {
+      for (const port of config.ports) {
+        if (port.static === undefined) this.#openPort(port, config.evb, auths.get(port.name));
+      }
+    } catch (error) {
+      void this.close(); // what is open by now would keep the process running
+      throw error;
     }
   }
 

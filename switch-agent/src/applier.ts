@@ -1,7 +1,7 @@
 import type { Clock } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import { Instant } from "@nve/protocol-spec";
-import { type Intent, type IntentChange, intentKey } from "@nve/switch-agent/nve";
+import { type Intent, type IntentChange, IntentTable, type Keyed } from "@nve/switch-agent/nve";
 import type { Dataplane } from "./dataplane/dataplane.ts";
 import { DataplaneError } from "./dataplane/error.ts";
 import { Inheritance } from "./local/inheritance.ts";
@@ -21,7 +21,7 @@ export class Applier {
   readonly #log: Log;
   readonly #wanted: () => readonly Intent[];
   readonly #inheritance: Inheritance;
-  readonly #applied = new Map<string, Intent>();
+  readonly #applied = new IntentTable<true>();
   #waiting: Job[] = [];
   #running: Promise<void> | undefined;
   #fault: string | undefined;
@@ -51,8 +51,9 @@ export class Applier {
     return this.#running === undefined ? "in sync" : "applying";
   }
 
-  has(key: string): boolean {
-    return this.#applied.has(key);
+  /** Has the dataplane taken what has this key? */
+  has(intent: Keyed): boolean {
+    return this.#applied.get(intent) !== undefined;
   }
 
   /** Resolves when the dataplane has it; rejects with its reason, and then the asker takes it back. */
@@ -117,10 +118,10 @@ export class Applier {
   }
 
   async #together(jobs: readonly Job[]): Promise<boolean> {
-    const last = new Map<string, { intent: Intent; ensure: boolean }>();
+    const last = new IntentTable<{ intent: Intent; ensure: boolean }>();
     for (const { change } of jobs) {
-      for (const intent of change.ensure) last.set(intentKey(intent), { intent, ensure: true });
-      for (const intent of change.remove) last.set(intentKey(intent), { intent, ensure: false });
+      for (const intent of change.ensure) last.set(intent, { intent, ensure: true });
+      for (const intent of change.remove) last.set(intent, { intent, ensure: false });
     }
     const all = [...last.values()];
     const change = {
@@ -167,7 +168,7 @@ export class Applier {
     if (intents.length === 0) return;
     const made = (failed: ReadonlySet<Intent>): void => {
       for (const intent of intents) {
-        if (!failed.has(intent)) this.#applied.set(intentKey(intent), intent);
+        if (!failed.has(intent)) this.#applied.set(intent, true);
       }
     };
     try {
@@ -181,7 +182,7 @@ export class Applier {
 
   async #remove(intents: readonly Intent[]): Promise<void> {
     if (intents.length > 0) await this.#dataplane.remove(intents);
-    for (const intent of intents) this.#applied.delete(intentKey(intent));
+    for (const intent of intents) this.#applied.delete(intent);
   }
 
   #faulty(error: unknown): void {

@@ -105,6 +105,8 @@ export function statusOf({ nve, ports }: Controlled): SwitchStatus {
     vnics: core.vsis.size,
     localMacs: count((vn) => localMacs(nve, vn)),
     remoteMacs: count((vn) => core.fdb.remotes(vn).size),
+    certificateValidToUnixMs: BigInt(nva.state.certificate?.validToUnixMs ?? 0),
+    certificateFault: nva.state.certificate?.fault ?? "",
   };
 }
 

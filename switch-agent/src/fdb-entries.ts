@@ -81,7 +81,7 @@ const entry = (agent: Nve, vn: VnId, vni: Vni, mac: Mac, where: string): FdbEntr
   vtep: "",
   nveId: "",
   vnic: "",
-  applied: agent.applier.has(`mac ${vni} ${mac}`),
+  applied: agent.applier.has({ is: "mac", vni, mac }),
   provenance: undefined,
   ipProvenance: {},
 });

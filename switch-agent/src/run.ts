@@ -24,6 +24,7 @@ import { openEbpfDataplane } from "./dataplane/ebpf/driver.ts";
 import { watchInterface } from "./local/interfaces.ts";
 import { NvaClient } from "./nva-client/client.ts";
 import { tlsOf } from "./nva-client/tls.ts";
+import { checkRights } from "./rights.ts";
 import { bindingFile } from "./static/store.ts";
 import { version } from "./version.ts";
 
@@ -32,6 +33,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const read = readSwitchConfig(configPath);
   const config = link === undefined ? read : { ...read, link };
   const log = createLog("switch-agent", config.log);
+  checkRights();
   const { answer: _, floodLimit: __, ...forwarding } = config.dataplane;
   const { driver: ___, onStop, holdSeconds: ____, pins = true, ...how } = forwarding;
   const tls = tlsOf(config.nva, log);

@@ -8,10 +8,11 @@ import { coldSync } from "./nva/cold-sync.mjs";
 import { failover } from "./nva/failover.mjs";
 import { fanout } from "./nva/fanout.mjs";
 import { frr } from "./nva/frr.mjs";
+import { lettingGo } from "./nva/letting-go.mjs";
 import { memory } from "./nva/memory.mjs";
 import { table } from "./nva/table.mjs";
 
-const parts = ["claims", "fanout", "sync", "frr", "failover", "memory"];
+const parts = ["claims", "fanout", "letting-go", "sync", "frr", "failover", "memory"];
 
 const help = `npm run bench -- nva [options]
 
@@ -65,6 +66,7 @@ export async function run(...args) {
     return rows;
   });
   await part("fanout", () => fanout("lmdb", Number(values.watchers)));
+  await part("letting-go", () => lettingGo("lmdb"));
   await part("sync", () => coldSync(mappings));
   await part("frr", () => frr(mappings));
   await part("failover", () =>

@@ -1,13 +1,17 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import grpc from "@grpc/grpc-js";
 import { systemClock } from "@nve/linux/clock";
+import { Inventory } from "@nve/nva/authority/inventory";
 import { NvaConfig } from "@nve/nva/config";
 import { type Nva, startNva } from "@nve/nva/nva";
 import { Mirror } from "@nve/nva/replica/mirror";
+import { EtcdClient } from "@nve/nva/store/etcd/client";
+import { Keys } from "@nve/nva/store/etcd/keys";
 import { etcdStore } from "@nve/nva/store/etcd/store";
-import { type RowChange, type Rows, type Table, tables } from "@nve/nva/store/store";
+import { loadTables } from "@nve/nva/store/rows";
+import type { RowChange } from "@nve/nva/store/store";
 import { call, connect, createLog } from "@nve/program";
 import { Tls } from "@nve/program/tls";
 import type { TlsFiles } from "@nve/program/tls-files";
@@ -40,6 +44,7 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
   /** Replicas of one NVA, each with an address of its own. */
   async function replicas(count: number, tls?: () => TlsFiles) {
     made += 1;
+    const prefix = `/replicas/${made}`;
     const folder = mkdtempSync(join(tmpdir(), "nva-replicas-"));
     const ports = await freePorts(count);
     const addresses = ports.map((port) => `127.0.0.1:${port}`);
@@ -50,7 +55,12 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
         listen: { address, ...(files === undefined ? { insecure: true } : { tls: files }) },
         advertise: address,
         socket: `unix:${join(folder, `${n}.sock`)}`,
-        store: { use: "etcd", endpoints: etcd.endpoints, prefix: `/replicas/${made}` },
+        store: {
+          use: "etcd",
+          endpoints: etcd.endpoints,
+          insecure: true,
+          prefix,
+        },
       });
       return startNva(config, systemClock, createLog(`nva${n}`, "silent"));
     };
@@ -70,6 +80,7 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
     };
     return {
       nvas,
+      prefix,
       northbound,
       addressOf: (n: number) => addresses[n] ?? "",
       /** Which one decides, as this one knows it. */
@@ -202,19 +213,85 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
     expect(outcome).toMatch(/"mallory" has the role viewer, and this needs admin/);
   });
 
-  test("any history: what a replica follows is what a store holds, from wherever it begins", async () => {
-    const row = fc.record({
-      table: fc.constantFrom("claim", "member", "history" as const),
-      key: fc.constantFrom("000001/a", "000001/b", "000002/a", "000002/b/c"),
-      value: fc.option(fc.string({ maxLength: 5 }), { nil: undefined }),
+  test("a replica that passes calls on shows the certificate that it has now; sessions by it go on", async () => {
+    const certs = certificates();
+    running.push(async () => certs.remove());
+    const ca = certs.ca();
+    const given: TlsFiles[] = [];
+    const { northbound, decider, nve } = await replicas(2, () => {
+      const files = ca.files(nvaSubject);
+      given.push(files);
+      return files;
     });
-    const large = fc.integer({ min: 200, max: 400 }).map((count) =>
-      Array.from({ length: count }, (_, i) => ({
-        table: "claim" as const,
-        key: `${i}`,
-        value: `${count}`,
-      })),
-    );
+    const asked = other(await decider(), 2);
+    await create(northbound(asked), "blue");
+    const tor1 = session(nve(asked, ca.files(nveSubject("tor1", "10.0.1.11"))).connect());
+    tor1.hello("tor1", "10.0.1.11");
+    await tor1.inbox.next(({ message }) => message?.$case === "welcome");
+    let tried = 0;
+    const outcome = (wanted: RegExp) =>
+      until("the other certificate to count", async () => {
+        tried += 1;
+        const said = await create(northbound(asked), `vn${tried}`).then(
+          () => "made",
+          (error: Error) => error.message,
+        );
+        return wanted.test(said) ? said : undefined;
+      });
+    const replace = (files: TlsFiles): void => {
+      for (const what of ["certificate", "key"] as const)
+        copyFileSync(files[what], given[asked]?.[what] ?? "");
+    };
+    replace(ca.files(nveSubject("stranger"))); // which nobody believes to be another NVA
+    expect(await outcome(/stranger|not allowed|may not|NVE/)).not.toBe("made");
+    replace(ca.files(nvaSubject));
+    expect(await outcome(/^made$/)).toBe("made");
+    expect(await tor1.told({ claims: [claim(1)], joinedVns: [1], complete: true })).toBeDefined();
+  });
+
+  test("whoever is followed by another says so from then on, not that one is being elected", async () => {
+    const { northbound, decider, addressOf, prefix } = await replicas(2);
+    const first = await decider();
+    const client = new EtcdClient(etcd.endpoints, systemClock);
+    running.push(async () => client.close());
+    const keys = new Keys(prefix);
+    const value = Buffer.from(JSON.stringify({ id: "next", address: addressOf(other(first, 2)) }));
+    await client.txn([], [{ delete: { key: keys.writer } }]);
+    await client.txn([], [{ put: { key: keys.writer, value } }]);
+    const said: string[] = [];
+    await until("all turns to be over", async () => {
+      const asked = northbound(first);
+      const answer = await call(asked, asked.status, {}, 500).catch(
+        (error: Error) => error.message,
+      );
+      if (typeof answer === "string" && /about to decide/.test(answer)) said.push("next");
+      else if (said.length > 0) said.push(JSON.stringify(answer));
+      return said.length > 60 || undefined; // it follows anew after 0.2 s
+    });
+    await client.txn([], [{ delete: { key: keys.writer } }]);
+    expect(new Set(said)).toEqual(new Set(["next"]));
+    await decider();
+  });
+
+  test("any history: what a replica follows is what a store holds, from wherever it begins", async () => {
+    const change = (table: "tenant" | "profile", name: string, said?: string): RowChange => {
+      const row = { name, ...(said !== undefined && { description: said }) };
+      const more = table === "profile" ? { acl: [] } : {};
+      const value = said === undefined ? {} : { value: JSON.stringify({ ...row, ...more }) };
+      return { table, key: name, ...value };
+    };
+    const row = fc
+      .tuple(
+        fc.constantFrom("tenant" as const, "profile" as const),
+        fc.constantFrom("a", "a/b", "b", "c"),
+        fc.option(fc.string({ maxLength: 5 }), { nil: undefined }),
+      )
+      .map((said) => change(...said));
+    const large = fc
+      .integer({ min: 200, max: 400 })
+      .map((count) =>
+        Array.from({ length: count }, (_, i) => change("tenant", `${i}`, `${count}`)),
+      );
     const commit = fc.oneof(
       { weight: 9, arbitrary: fc.array(row, { maxLength: 4 }) },
       { weight: 1, arbitrary: large },
@@ -227,15 +304,14 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
         const [writer, reader] = [await etcdStore(options), await etcdStore(options)];
         let mirror: Promise<Mirror> | undefined;
         for (const [i, changes] of history.entries()) {
-          if (i === late) mirror = Mirror.of(reader); // while commits go on
-          await writer.commit(changes as RowChange[]);
+          if (i === late) mirror = Mirror.of(reader, systemClock); // while commits go on
+          await writer.commit(changes);
         }
-        const followed = await (mirror ?? Mirror.of(reader));
+        const followed = await (mirror ?? Mirror.of(reader, systemClock));
         await until("all to be followed", () => followed.revision === writer.revision || undefined);
-        for (const table of tables)
-          expect(await keysAndRevisions(followed, table)).toEqual(
-            await keysAndRevisions(writer, table),
-          );
+        const read = Inventory.of(await loadTables(writer), systemClock.now());
+        const { inventory } = followed.beginning(writer.revision);
+        expect(declaredIn(inventory)).toEqual(declaredIn(read));
         await Promise.all([writer.close(), reader.close()]);
       }),
       { numRuns: 25 },
@@ -243,9 +319,8 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
   }, 60_000);
 });
 
-/** Without values: a mirror has read them already. */
-async function keysAndRevisions(rows: Rows, table: Table): Promise<[string, number][]> {
-  const found: [string, number][] = [];
-  for await (const { key, revision } of rows.list(table)) found.push([key, revision]);
-  return found;
-}
+/** With the revisions of all. */
+const declaredIn = ({ catalogue }: Inventory) =>
+  (["tenant", "profile"] as const).map((kind) =>
+    catalogue.keys(kind).map((key) => [key, catalogue.get(kind, key)]),
+  );

@@ -6,7 +6,7 @@ import { until, useLab } from "../support/lab.ts";
 import { advertisementFrom, arpFrom, dhcp6Reply, dhcpAck } from "../support/sighted.ts";
 import type { FdbRow, MappingRow } from "../support/two-racks.ts";
 
-// One lab for the file; tor1 forgets what it gleaned after 4 seconds of silence.
+// One lab for the file; tor1 forgets what it gleaned after 8 seconds of silence.
 const lab = useLab("gleaning");
 const sender = join(import.meta.dirname, "../support/send-frames.mjs");
 
@@ -80,7 +80,7 @@ test("H16: a silent host is nowhere until its first frame, then known at the far
   const { sinceUnixMs = 0, untilUnixMs = 0 } = near?.provenance ?? {};
   expect(sinceUnixMs).toBeGreaterThan(before);
   expect(untilUnixMs).toBeGreaterThan(Date.now());
-  expect(untilUnixMs).toBeLessThan(Date.now() + 4100);
+  expect(untilUnixMs).toBeLessThan(Date.now() + 8100);
   expect(await lab.ping("red4", "10.0.1.21")).toBe(true);
   expect(await lab.ping("bare3", "10.0.1.21")).toBe(true);
 });
@@ -89,19 +89,27 @@ describe("H16: its IPs", () => {
   const claims = () => rows<Claim>("nva", "nva", "claim", "list", "--vn", String(VN));
 
   test("H16, H18: are known from ARP, ND and DHCP, and the NVA is told that nobody said so", async () => {
-    await send("bare1", arpFrom(bare1, "10.0.1.21"), advertisementFrom(bare1, "fd00::21"));
-    await shows("tor1", bare1, (row) => row?.ips.includes("fd00::21") === true);
-    // From the other rack: through the overlay.
-    await send("bare3", dhcpAck(bare3, bare1, "10.0.1.121", 3600));
-    await send("bare3", dhcp6Reply(bare3, bare1, "fd00::121", 3600));
-    const { row } = await shows("tor1", bare1, (row) => row?.ips.length === 4);
-    expect(row?.ipProvenance).toMatchObject({
+    // What is silent is forgotten after seconds: on a busy machine it has to speak more than once.
+    const row = await until(`${bare1} on tor1 with all its IPs`, async () => {
+      await Promise.all([
+        send("bare1", arpFrom(bare1, "10.0.1.21"), advertisementFrom(bare1, "fd00::21")),
+        // From the other rack: through the overlay.
+        send(
+          "bare3",
+          dhcpAck(bare3, bare1, "10.0.1.121", 3600),
+          dhcp6Reply(bare3, bare1, "fd00::121", 3600),
+        ),
+      ]);
+      const row = await at("tor1", bare1);
+      return row?.ips.length === 4 ? row : undefined;
+    });
+    expect(row.ipProvenance).toMatchObject({
       "10.0.1.21": { by: "arp" },
       "fd00::21": { by: "nd" },
       "10.0.1.121": { by: "dhcp" },
       "fd00::121": { by: "dhcp" },
     });
-    const lease = (row?.ipProvenance["10.0.1.121"]?.untilUnixMs ?? 0) - Date.now();
+    const lease = (row.ipProvenance["10.0.1.121"]?.untilUnixMs ?? 0) - Date.now();
     expect(lease / 1000).toBeGreaterThan(3500);
     await until("the NVA to have the IPs", async () => {
       return (await mapping(bare1))?.ips.length === 4 || undefined;
@@ -124,7 +132,7 @@ describe("H16: its IPs", () => {
 test("H17: silence makes what was gleaned forgotten at both racks and the NVA; what was said stays", async () => {
   await send("bare1", frameFrom(bare1));
   await shows("tor1", bare1, isAt("eth1"));
-  await shows("tor1", bare1, isGone, 10_000);
+  await shows("tor1", bare1, isGone, 16_000);
   await shows("tor2", bare1, isGone);
   expect(await mapping(bare1)).toBeUndefined();
   expect(await at("tor1", bare2)).toMatchObject({ port: "eth2", applied: true });
@@ -136,12 +144,12 @@ test("H17: silence makes what was gleaned forgotten at both racks and the NVA; w
 
 test("H17: a host that is heard is not forgotten", async () => {
   const began = Date.now();
-  for (let sent = 0; Date.now() - began < 9000; sent++) {
+  for (let sent = 0; Date.now() - began < 17_000; sent++) {
     expect(await lab.ping("bare1", red4.ip, 1), `ping ${sent}`).toBe(true);
     expect((await at("tor1", bare1))?.where).toBe("local");
     await new Promise((resolve) => setTimeout(resolve, 1500));
   }
-}, 20_000);
+}, 40_000);
 
 test("H17: a MAC that was said to be elsewhere is not moved by who uses it, here or on another NVE; it is a conflict", async () => {
   const shown = (mac: Mac, said: string) =>

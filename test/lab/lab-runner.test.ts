@@ -155,6 +155,23 @@ test("a program that ends at once takes the lab down again, and its last words a
   expect(traces()).toEqual([]);
 });
 
+test("a program that is missing, or ends soon, is not called ready", async () => {
+  const cases: [cmd: string, why: RegExp][] = [
+    ["cmd: no-such-program --x", /a: `no-such-program --x` has ended\n.*a: .*no-such-program: No /],
+    [`cmd: "sh -c 'sleep 0.1; echo why; exit 3'"`, /a: `sh -c .*` has ended\n\s+a: why/],
+    [
+      "cmd: env no-such-program",
+      /a: `env no-such-program` has ended\n.*a: .*no-such-program.*: No/,
+    ],
+  ];
+  for (const [cmd, why] of cases) {
+    const failed = await lab("up", topology(cmd));
+    expect(failed).toMatchObject({ code: 1, stderr: expect.stringMatching(why) });
+    expect(failed.stdout).not.toContain("ready");
+    expect(traces()).toEqual([]);
+  }
+});
+
 test("^C while it comes up takes down what was made", async () => {
   const child = await startedUp();
   child.kill("SIGINT");
@@ -213,10 +230,35 @@ test("a bind that cannot be is refused and leaves nothing", async () => {
   expect(traces()).toEqual([]);
 });
 
+/** The command with its output or its errors sent elsewhere, in words of bash. */
+const sending = (redirected: string, ...args: string[]): Promise<Outcome> =>
+  run("bash", ["-c", redirected, "sh", process.execPath, command, ...args]);
+
+test("output to a disk that is full is one line and exit code 1; to a reader that has gone, nothing", async () => {
+  expect(await sending('exec "$@" > /dev/full', "--help")).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: "error: cannot write what is to be printed: no space is left (ENOSPC)\n",
+  });
+  expect(await sending('exec "$@" > /dev/full 2>&1', "--help")).toMatchObject({ code: 1 });
+  const gone = 'exec 4> >(true); wait $!; exec "$@" >&4';
+  expect(await sending(gone, "--help")).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test("where errors go is full, or read no more: the exit code tells still", async () => {
+  expect(await sending('exec "$@" 2> /dev/full', "up", "--x")).toMatchObject({ code: 2 });
+  const gone = 'exec 4> >(true); wait $!; exec "$@" 2>&4';
+  expect(await sending(gone, "up", "--x")).toMatchObject({ code: 2 });
+});
+
 test("usage errors exit with 2, what is not there with 1", async () => {
   topology();
   expect(await lab("up")).toMatchObject({ code: 2 });
   expect(await lab("down")).toMatchObject({ code: 2 });
+  expect(await lab("up", "two-racks", "--name", "a_b")).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('"a_b" cannot name a lab: a name is letters'),
+  });
   expect(await lab("up", "no-such-lab")).toMatchObject({
     code: 1,
     stderr: expect.stringContaining("two-racks"),

@@ -153,6 +153,17 @@ test("A11: bound through the control API, and it is there at once; unbound, fram
   });
 });
 
+test("A11: a binding that the NVA refuses is an error of the command, and kept", async () => {
+  const words = ["switch-agent", "bind", "eth3", "--vn", "10009", "--vlan", "9"];
+  expect(await lab.exec("tor1", ...words)).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/^eth3 +9 +10009 +refused/m),
+    stderr: expect.stringMatching(/^error: eth3, tag 9: refused: .*no VN.*10009.*It is kept/),
+  });
+  expect(await lab.exec("tor1", ...words, "--no-wait")).toMatchObject({ code: 0, stderr: "" });
+  await lab.run("tor1", "switch-agent", "unbind", "eth3", "--vlan", "9");
+});
+
 test("A11: what the API bound outlives the agent, whichever way it ended", async () => {
   await lab.run("tor1", "switch-agent", "bind", "eth3", "--vn", String(VN.red));
   const { vnic } = (await bindingOf("eth3")) as unknown as { vnic: string };
@@ -198,7 +209,7 @@ test("H25: the NVA is away: what is bound stays, a new binding of a known VN is 
   expect(await bindingOf("eth3")).toMatchObject({ state: "bound" });
   expect(await lab.ping("bare3", bare.ip)).toBe(true);
   const words = ["bind", "eth3", "--vn", "10003", "--vlan", "30"];
-  expect(await lab.show("tor1", "switch-agent", ...words)).toMatchObject({
+  expect(await lab.show("tor1", "switch-agent", ...words, "--no-wait")).toMatchObject({
     state: "waiting",
     reason: expect.stringContaining("the NVA cannot be asked"),
   });

@@ -1,6 +1,6 @@
 import type { SourcedClaim } from "@nve/protocol-spec/proto/northbound";
-import type { Mapping } from "@nve/protocol-spec/proto/types";
-import { claimText, keyOf, partsOf } from "./book.ts";
+import type { Claim, Mapping } from "@nve/protocol-spec/proto/types";
+import { claimText, keyOf, mappingText, partsOf, staticSource } from "./book.ts";
 import type { Northbound } from "./northbound.ts";
 import { best, type Claimed, locations } from "./ranking.ts";
 import type { SimNve, World } from "./sim-nve.ts";
@@ -28,9 +28,11 @@ export class Audit {
     const to = trace.say(`${listed.length} claims are listed`);
     const texts = new Map(listed.map(({ source, key, text }) => [`${source} ${key}`, text]));
     for (const key of book.keys())
-      for (const { id } of this.#nves) {
-        const found = texts.get(`nve:${id} ${key}`);
-        const possible = book.claim(id, key).possible(from, to);
+      for (const id of [...this.#nves.map((nve) => nve.id), staticSource]) {
+        const found = texts.get(`${id === staticSource ? id : `nve:${id}`} ${key}`);
+        const possible = new Set(
+          [...book.claim(id, key).possible(from, to)].map((value) => value?.replace(/ @.*/, "")),
+        );
         if (possible.has(found)) continue;
         const values = [...possible].map((value) => value ?? "nothing").join(" or ");
         throw this.#fault(
@@ -38,7 +40,8 @@ export class Audit {
           `${id}'s claim is listed as ${found ?? "nothing"}, must be ${values}`,
         );
       }
-    for (const [key, claims] of byKey(listed)) this.#ranked(key, claims);
+    for (const [key, claims] of byKey(listed))
+      if (claims.every(({ source }) => source !== staticSource)) this.#ranked(key, claims);
     return listed;
   }
 
@@ -52,7 +55,12 @@ export class Audit {
 
   /** When all is quiet: each mapping is its best claim, by whatever way it is asked for. */
   async mappings(listed: readonly Listed[]): Promise<Mapping[]> {
-    const claims = byKey(listed);
+    const claims = byKey(await this.#withPlaces(listed));
+    for (const [key, all] of claims) {
+      this.#ranked(key, all);
+      const isPlaced = all.some(({ nve }) => nve !== "");
+      if (!isPlaced) claims.delete(key);
+    }
     const mappings = await this.#northbound.mappings();
     const keys = mappings.map(({ vnId, mac }) => keyOf(vnId, mac.toString("hex")));
     for (const key of claims.keys())
@@ -101,6 +109,7 @@ export class Audit {
   #read({ source, claim, best: isBest, stale }: SourcedClaim): Listed {
     if (claim === undefined) throw new Error("a claim without claim");
     const id = source.replace(/^nve:/, "");
+    if (source === staticSource) return this.#readBinding(claim, isBest, stale);
     const nve = this.#nves.find((one) => one.id === id);
     if (nve === undefined)
       throw this.#world.trace.violation(`a claim of ${source}, which there is not`);
@@ -120,6 +129,30 @@ export class Audit {
       best: isBest,
       stale,
     };
+  }
+
+  #readBinding(claim: Claim, best: boolean, stale: boolean): Listed {
+    const { sticky, anycast, gleaned, sequence } = claim;
+    const key = keyOf(claim.vnId, claim.mac.toString("hex"));
+    const ips = claim.ips.map((octets) => octets.toString("hex"));
+    const text = mappingText({ ips, vnic: "", sticky, anycast, suspended: claim.suspended });
+    const source = staticSource;
+    return {
+      ...{ source, nve: "", vtep: "", key, text, sequence, sticky, anycast, gleaned, best, stale },
+    };
+  }
+
+  /** To which NVEs addresses are bound, when all is quiet; one that the NVA does not know is nowhere. */
+  async #withPlaces(listed: readonly Listed[]): Promise<Listed[]> {
+    const known = (await this.#northbound.nves()).map(({ location }) => location?.nveId);
+    const { book, trace } = this.#world;
+    return listed.map((one) => {
+      if (one.source !== staticSource) return one;
+      const bound = book.binding(one.key).certain(trace.now);
+      const id = bound === "unsure" ? undefined : bound.value?.split(" @")[1];
+      const nve = this.#nves.find((some) => some.id === id && known.includes(id));
+      return nve === undefined ? one : { ...one, nve: nve.id, vtep: nve.vtep };
+    });
   }
 
   #fault(key: string, fault: string): Error {

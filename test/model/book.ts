@@ -34,6 +34,10 @@ export const wireText = (m: Pick<Mapping, "ips" | "vnic" | "sticky" | "anycast" 
     suspended: m.suspended,
   });
 
+/** What a binding says: a mapping's text, and where. */
+export const bindingText = (content: string, nve: string): string => `${content} @${nve}`;
+export const staticSource = "static";
+
 export const keyOf = (vn: number, mac: string): string => `${vn}/${mac}`;
 export const partsOf = (key: string): { vn: number; mac: string } => {
   const [vn = "", mac = ""] = key.split("/");
@@ -49,6 +53,7 @@ export class Book {
   readonly #claims = new Map<string, Map<string, Register>>();
   readonly #members = new Map<string, Register>();
   readonly #vns = new Map<number, Register>();
+  readonly #policies = new Map<string, Register>();
   readonly nves: readonly string[];
   #deletes: { vn: number; write: Write }[] = [];
   #told: Told[] = [];
@@ -60,7 +65,7 @@ export class Book {
   constructor(trace: Trace, nves: readonly string[], keys: readonly string[]) {
     this.#trace = trace;
     this.nves = nves;
-    for (const key of keys) for (const nve of nves) this.claim(nve, key);
+    for (const key of keys) for (const nve of [...nves, staticSource]) this.claim(nve, key);
   }
 
   claim(nve: string, key: string): Register {
@@ -77,6 +82,23 @@ export class Book {
     return got(this.#vns, vn);
   }
 
+  /** What a client has bound the address to: what a mapping shows, and the NVE. */
+  binding(key: string): Register {
+    return this.claim(staticSource, key);
+  }
+
+  /** Whether the address may be bound to this NVE: its mapping then goes and comes with the NVE, and is the same. */
+  mayBeBound(key: string, nve: string): boolean {
+    const { now } = this.#trace;
+    const values = [...this.binding(key).possible(now, now + 1)];
+    return values.some((value) => value?.endsWith(` @${nve}`));
+  }
+
+  /** "denied" while a policy keeps all that is at this NVE out of the VN. */
+  policy(nve: string, vn: number): Register {
+    return got(this.#policies, `${nve} ${vn}`);
+  }
+
   keys(): IterableIterator<string> {
     return this.#claims.keys();
   }
@@ -91,6 +113,21 @@ export class Book {
   vnSince(vn: number, from: number): { may: boolean; must: boolean } {
     const values = this.vn(vn).possible(from, this.#trace.now + 1);
     return { may: [...values].some((value) => value !== undefined), must: !values.has(undefined) };
+  }
+
+  /** Whether a policy may have kept the NVE out of the VN, and must have all the time, since `from`. */
+  deniedSince(nve: string, vn: number, from: number): { may: boolean; must: boolean } {
+    const values = this.policy(nve, vn).possible(from, this.#trace.now + 1);
+    return { may: values.has("denied"), must: !values.has(undefined) };
+  }
+
+  /** A policy keeps an NVE out of a VN: it is let go of all that it has there. @returns the writes that this is */
+  beginDeny(nve: string, vn: number, author: string, sent: number): Write[] {
+    const writes = [this.begin(this.policy(nve, vn), author, "denied", sent)];
+    for (const key of this.keys())
+      if (partsOf(key).vn === vn)
+        writes.push(this.begin(this.claim(nve, key), author, undefined, sent));
+    return writes;
   }
 
   /** Whether what was told at `revision` may be of an earlier life of the VN. */
@@ -137,12 +174,14 @@ export class Book {
     const content = wireText(mapping);
     this.#tell(key, revision, (order) => {
       const absent = at.filter((nve) => !this.claim(nve, key).presentAt(order, revision));
-      if (absent.length > 0)
-        return `${who} holds at revision ${revision} that ${key} is at ${at}: ${absent} had withdrawn it`;
       const isSaid = at.some((nve) => {
         const register = this.claim(nve, key);
         return ["", " gleaned"].some((end) => register.readable(content + end, order, revision));
       });
+      const bound = bindingText(content, at[0] ?? "");
+      if (this.binding(key).readable(bound, order, revision)) return undefined;
+      if (absent.length > 0)
+        return `${who} holds at revision ${revision} that ${key} is at ${at}: ${absent} had withdrawn it`;
       if (at.length > 0 && isSaid) return undefined;
       return `${who} holds at revision ${revision} that ${key} at ${at} is "${content}": nobody said so, or not of late`;
     });
@@ -174,7 +213,8 @@ export class Book {
   settle(revision: bigint): void {
     const order = this.#trace.tick();
     const all = [...this.#claims.values()].flatMap((ofKey) => [...ofKey.values()]);
-    for (const register of [...all, ...this.#members.values(), ...this.#vns.values()]) {
+    const others = [this.#members, this.#vns, this.#policies].flatMap((map) => [...map.values()]);
+    for (const register of [...all, ...others]) {
       const certain = register.certain(order);
       if (certain !== "unsure") register.settle(certain.value, order, revision);
     }

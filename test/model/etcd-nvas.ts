@@ -25,7 +25,13 @@ export async function etcdNvas(): Promise<Authorities> {
     const endpoints = cables[n]?.map((cable) => cable.address);
     const listen = { address, insecure: true };
     const more = { listen, advertise: address };
-    return nvaProcess(folder, program.path, `nva${n}`, { use: "etcd", endpoints }, more);
+    return nvaProcess(
+      folder,
+      program.path,
+      `nva${n}`,
+      { use: "etcd", endpoints, insecure: true },
+      more,
+    );
   });
   const addresses = ports.map((port) => `127.0.0.1:${port}`);
   const stop = async (): Promise<void> => {

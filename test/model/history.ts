@@ -50,6 +50,10 @@ const operations = {
   create: 4,
   delete: 2,
   put: 2,
+  bind: 4,
+  unbind: 4,
+  deny: 2,
+  allow: 4,
   lookup: 6,
   audit: 3,
   wait: 12,
@@ -247,6 +251,14 @@ export class History {
         return this.#aside(this.#create(vn, coin));
       case "put":
         return this.#aside(this.#northbound.put(vn, 1400 + ms));
+      case "bind":
+        return this.#aside(this.#northbound.bind(key, random.pick(ips), nve.id));
+      case "unbind":
+        return this.#aside(this.#northbound.unbind(key));
+      case "deny":
+        return this.#aside(this.#northbound.deny(nve.id, vn));
+      case "allow":
+        return this.#aside(this.#northbound.allow(nve.id, vn));
       case "delete":
         return this.#aside(this.#delete(vn));
       case "lookup":

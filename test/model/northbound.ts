@@ -1,16 +1,18 @@
-import { NotFound } from "@nve/program/errors";
+import { NotFound, Refused } from "@nve/program/errors";
 import { call, connect } from "@nve/program/rpc";
 import {
+  Binding,
   CreateVnRequest,
   Kind,
   NorthboundClient,
   type NveRecord,
+  Policy,
   type SourcedClaim,
   VnSpec,
 } from "@nve/protocol-spec/proto/northbound";
 import { LookupRequest, type LookupResponse, NveClient } from "@nve/protocol-spec/proto/nve";
 import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
-import { partsOf } from "./book.ts";
+import { bindingText, mappingText, partsOf } from "./book.ts";
 import type { Write } from "./register.ts";
 import type { World } from "./sim-nve.ts";
 
@@ -99,6 +101,108 @@ export class Northbound {
     }
   }
 
+  /** Binds an address to an NVE, in place of what it was bound to. */
+  bind(key: string, ip: string, nve: string): Promise<void> {
+    const { vn, mac } = partsOf(key);
+    const content = { ips: [ip], vnic: "", sticky: false, anycast: false, suspended: false };
+    const value = Binding.create({
+      vn: `default/vn${vn}`,
+      mac: Buffer.from(mac, "hex"),
+      ips: [Buffer.from(ip, "hex")],
+      nveId: nve,
+    });
+    const resource = {
+      ...{ key: bindingKey(key), revision: 0n, note: "" },
+      of: { $case: "binding" as const, value },
+    };
+    return this.#binding(key, bindingText(mappingText(content), nve), (client) =>
+      call(client, client.putResource, { resource, expected: undefined }, 4000),
+    );
+  }
+
+  unbind(key: string): Promise<void> {
+    const request = { key: bindingKey(key), force: false, expected: undefined };
+    return this.#binding(key, undefined, (client) =>
+      call(client, client.deleteResource, request, 4000),
+    );
+  }
+
+  async #binding(
+    key: string,
+    value: string | undefined,
+    ask: (client: NorthboundClient) => Promise<{ revision: bigint }>,
+  ): Promise<void> {
+    const { book, trace } = this.#world;
+    const about = partsOf(key);
+    const sent = trace.say(`a client binds it to "${value ?? "nothing"}"`, about);
+    const write = book.begin(book.binding(key), `client ${sent}`, value, sent);
+    try {
+      const { revision } = await this.#call(ask);
+      write.ended = trace.say(`bound at revision ${revision}`, about);
+    } catch (error) {
+      const order = trace.say(`not bound: ${error}`, about);
+      if (error instanceof Refused && /no VN|there is no/.test(String(error))) {
+        // Its VN was not there, or it was not bound.
+        if (value !== undefined && book.vnSince(about.vn, sent).must)
+          throw trace.violation(`VN ${about.vn} is said not to be there`, about);
+        if (value !== undefined) write.void = true;
+        write.ended = order;
+        return;
+      }
+      write.maybe = true;
+      this.#later(write);
+    }
+  }
+
+  /** A policy keeps whatever is at this NVE out of the VN: it is acknowledged when all that was there is let go of. */
+  async deny(nve: string, vn: number): Promise<void> {
+    const { book, trace } = this.#world;
+    const sent = trace.say(`a client keeps ${nve} out of the VN`, { vn });
+    const writes = book.beginDeny(nve, vn, `client ${sent}`, sent);
+    const name = policyName(nve, vn);
+    const value = Policy.create({ name, deny: true, nves: [nve], vns: [`default/vn${vn}`] });
+    const key = { kind: Kind.KIND_POLICY, key: name };
+    const resource = { key, revision: 0n, note: "", of: { $case: "policy" as const, value } };
+    try {
+      const put = await this.#call((client) =>
+        call(client, client.putResource, { resource, expected: undefined }, 4000),
+      );
+      const order = trace.say(`${nve} is kept out at revision ${put.revision}`, { vn });
+      for (const write of writes) write.ended = order;
+    } catch (error) {
+      trace.say(`${nve} may be kept out or not: ${error}`, { vn });
+      for (const write of writes) {
+        write.maybe = true;
+        this.#later(write);
+      }
+    }
+  }
+
+  /** It may attach there again. */
+  async allow(nve: string, vn: number): Promise<void> {
+    const { book, trace } = this.#world;
+    const sent = trace.say(`a client lets ${nve} into the VN`, { vn });
+    const write = book.begin(book.policy(nve, vn), `client ${sent}`, undefined, sent);
+    const key = { kind: Kind.KIND_POLICY, key: policyName(nve, vn) };
+    try {
+      const { revision } = await this.#call((client) =>
+        call(client, client.deleteResource, { key, force: false, expected: undefined }, 4000),
+      );
+      write.ended = trace.say(`${nve} is let in at revision ${revision}`, { vn });
+      write.revision = revision;
+    } catch (error) {
+      const order = trace.say(`${nve} is not let in: ${error}`, { vn });
+      if (!(error instanceof NotFound)) {
+        write.maybe = true;
+        this.#later(write);
+        return;
+      }
+      if (!book.policy(nve, vn).possible(sent, order, write).has(undefined))
+        throw trace.violation(`the policy against ${nve} is said to be gone`, { vn });
+      write.ended = order;
+    }
+  }
+
   claims(): Promise<SourcedClaim[]> {
     return this.#pages(async (client, pageToken) => {
       const page = { vn: undefined, pageSize: 1000, pageToken };
@@ -177,3 +281,10 @@ export class Northbound {
     return random.pick(all);
   }
 }
+
+const bindingKey = (key: string) => {
+  const { vn, mac } = partsOf(key);
+  return { kind: Kind.KIND_BINDING, key: `default/vn${vn}/${mac.replace(/..(?=.)/g, "$&:")}` };
+};
+
+const policyName = (nve: string, vn: number): string => `out-${nve}-vn${vn}`;

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -81,6 +81,7 @@ export function nvaProcess(
   const settings = { id, socket: `unix:${socket}`, store, holdSeconds, log: "warn", ...more };
   writeFileSync(config, JSON.stringify(settings));
   const log = openSync(join(folder, `${id}.log`), "a");
+  const lastLines = () => readFileSync(join(folder, `${id}.log`), "utf8").slice(-2000);
   let child: ChildProcess | undefined;
   return {
     address: `unix:${socket}`,
@@ -91,7 +92,7 @@ export function nvaProcess(
       endWithUs(child);
       for (const end = performance.now() + 15_000; !(await answers(socket)); ) {
         if (child.exitCode !== null || performance.now() > end)
-          throw new Error(`${id} does not start: see ${folder}/${id}.log`);
+          throw new Error(`${id} does not start (exit code ${child.exitCode}): ${lastLines()}`);
         await after(10);
       }
     },

@@ -83,6 +83,19 @@ async function settle(parts: Parts): Promise<void> {
       await parts.northbound.create(vn);
       return false;
     });
+  for (const key of book.keys())
+    await until(parts, `it is known to what ${key} is bound`, async () => {
+      if (book.binding(key).certain(trace.now) !== "unsure") return true;
+      await parts.northbound.unbind(key);
+      return false;
+    });
+  for (const vn of vns)
+    for (const { id } of nves)
+      await until(parts, `it is known whether ${id} is kept out of VN ${vn}`, async () => {
+        if (book.policy(id, vn).certain(trace.now) !== "unsure") return true;
+        await parts.northbound.allow(id, vn);
+        return false;
+      });
   for (const vn of vns)
     if (
       book

@@ -36,8 +36,9 @@ function compare(a: Claimed, b: Claimed): number {
   return a.source < b.source ? -1 : 1;
 }
 
-function classOf({ source, sticky, gleaned }: Claimed): number {
-  if (source === "static") return 0;
+/** A binding to an NVE that nobody knows comes last. */
+function classOf({ source, nve, sticky, gleaned }: Claimed): number {
+  if (source === "static") return nve === "" ? 4 : 0;
   if (sticky) return 1;
   return gleaned ? 3 : 2;
 }

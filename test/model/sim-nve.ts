@@ -1,6 +1,7 @@
 import type grpc from "@grpc/grpc-js";
 import { connect } from "@nve/program/rpc";
 import {
+  type Disconnect,
   type NvaMessage,
   NveClient,
   NveMessage,
@@ -213,6 +214,19 @@ export class SimNve {
     this.#heard = performance.now();
     if (message?.$case === "welcome") this.#welcome();
     else if (message?.$case === "ack") this.#ack(message.value);
+    else if (message?.$case === "disconnect") this.#disconnect(message.value);
+  }
+
+  /** It lets go of them, as the NVA has done already. */
+  #disconnect({ vnId, vnics, reason }: Disconnect): void {
+    this.#world.trace.say(`${this.id} is to let go of ${vnics.length} VNICs: ${reason}`, {
+      vn: vnId,
+    });
+    for (const key of [...this.#wanted.keys()]) {
+      const vnic = Buffer.from(this.#wanted.get(key)?.content.vnic ?? "", "hex");
+      if (partsOf(key).vn === vnId && vnics.some((one) => one.equals(vnic)))
+        this.#wanted.delete(key);
+    }
   }
 
   /** What was under way in the session before has taken effect by now, or never will. */
@@ -309,6 +323,7 @@ export class SimNve {
       write.ended = order;
       write.revision = revision;
       const there = book.vnSince(vn, sent.order);
+      const denied = book.deniedSince(this.id, vn, sent.order);
       if (write.value === undefined) continue;
       const reason = key === undefined ? undefined : refusals.get(key);
       const isNone = reason !== undefined || (key === undefined && !there.may);
@@ -319,10 +334,12 @@ export class SimNve {
         write.void = true;
       } else if (key === undefined && !there.must) write.maybe = true;
       if (key === undefined) continue;
-      if (reason !== undefined && there.must)
+      if (reason !== undefined && there.must && !denied.may)
         throw this.#fault(key, `refused (${reason}), VN ${vn} is there`);
       if (reason === undefined && !there.may)
         throw this.#fault(key, `taken, VN ${vn} is not there`);
+      if (reason === undefined && denied.must)
+        throw this.#fault(key, `taken, a policy keeps it out of VN ${vn}`);
     }
   }
 

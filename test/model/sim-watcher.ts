@@ -276,7 +276,8 @@ export class SimWatcher {
       anycast: anycast || (last?.anycast ?? false),
     });
     if (last === undefined || this.#world.book.mayHaveDied(mapping.vnId, last.revision)) return;
-    const isElsewhere = last.gone || (at !== last.at && !last.anycast && !anycast);
+    const isSame = at === last.at && this.#world.book.mayBeBound(key, at);
+    const isElsewhere = (last.gone && !isSame) || (at !== last.at && !last.anycast && !anycast);
     if (sequence < last.sequence || (isElsewhere && sequence === last.sequence))
       throw this.#fault(
         `${key} went from ${last.at} with sequence ${last.sequence} to ${at} with ${sequence}`,

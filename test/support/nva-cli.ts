@@ -11,9 +11,9 @@ export type Ran = {
   exitCode: number;
 };
 
-/** Runs `nva …` as its process would, against the NVA at an address; says what came of it. */
+/** Runs `nva …` as its process would, against the NVA at an address if it asks one; says what came of it. */
 export async function runNva(
-  address: string,
+  address: string | undefined,
   argv: readonly string[],
   more: Partial<Outside> = {},
 ): Promise<Ran> {
@@ -34,7 +34,8 @@ export async function runNva(
   const before = process.exitCode;
   process.exitCode = 0;
   try {
-    const words = argv.includes("--help") ? argv : [...argv, "--address", address];
+    const asksNobody = address === undefined || argv.includes("--help");
+    const words = asksNobody ? argv : [...argv, "--address", address];
     await runProgram(nvaProgram(outside), ["node", "nva", ...words]);
     const exitCode = Number(process.exitCode ?? 0);
     return { text: lines.join("\n"), lines, errors: errors.join(""), notes, exitCode };

@@ -1,5 +1,7 @@
+import { serverAddress } from "@nve/program/address";
 import { doctorCommand } from "@nve/program/doctor";
 import { keyCommand } from "@nve/program/key-command";
+import { textArgument } from "@nve/program/program";
 import { Command } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 import { version } from "../version.ts";
@@ -15,12 +17,17 @@ export function hypervisorAgent(world: World): Command {
     )
     .version(version)
     .option("--json", "print JSON in place of tables", false)
-    .option("--socket <address>", "control socket of the running agent", DEFAULT_SOCKET)
+    .option(
+      "--socket <address>",
+      "control socket of the running agent: unix:<path> or host:port",
+      textArgument(serverAddress),
+      DEFAULT_SOCKET,
+    )
     .addHelpText("after", EXAMPLES);
   program
     .command("run")
     .description("run the agent in the foreground, until SIGTERM or SIGINT")
-    .requiredOption("--config <file>", "YAML or JSON, see README.md")
+    .requiredOption("--config <file>", "YAML or JSON; hypervisor-agent/README.md lists the keys")
     .action(({ config }: { config: string }) => world.run(config));
   program.addCommand(vnicCommand(world));
   program.addCommand(statusCommand(world));

@@ -1,8 +1,8 @@
 import { statSync } from "node:fs";
 import { Refused } from "@nve/program/errors";
-import { VnRef } from "@nve/program/ids";
+import { StationMac, VnRef } from "@nve/program/ids";
 import { textArgument } from "@nve/program/program";
-import { Mac } from "@nve/protocol-spec/ids";
+import type { Mac } from "@nve/protocol-spec/ids";
 import { type IpPrefix, prefixesIn } from "@nve/protocol-spec/ip";
 import type { TreeNode, VnAttachment, Vnic } from "@nve/protocol-spec/proto/agent";
 import type { Command } from "commander";
@@ -106,7 +106,8 @@ function namedBy(
 ): { macs: Mac[]; ips: IpPrefix[] } {
   if (macFile === "-" && ipFile === "-")
     command.error("error: the standard input is one file: --mac-file or --ip-file");
-  const macs = macFile === undefined ? mac : [...mac, ...linesOf(macFile, (text) => [Mac(text)])];
+  const macs =
+    macFile === undefined ? mac : [...mac, ...linesOf(macFile, (text) => [StationMac(text)])];
   const ips = ipFile === undefined ? ip : [...ip, ...linesOf(ipFile, prefixesIn)];
   if (macFile !== undefined && macs.length === 0) throw new Refused(`${macFile} names no MAC`);
   if (macs.length > 1 && ips.length > 0)
@@ -119,7 +120,7 @@ const vnOf = (vn: VnRef) =>
 
 const collectedMac = (text: string, before: Mac[] = []): Mac[] => [
   ...before,
-  textArgument(Mac)(text),
+  textArgument(StationMac)(text),
 ];
 
 const collectedIp = (text: string, before: IpPrefix[] = []): IpPrefix[] => [

@@ -1,3 +1,4 @@
+import { certificateText } from "@nve/program/certificate-text";
 import {
   type Count,
   countColumns,
@@ -82,6 +83,7 @@ function ownNve(nve: SwitchStatus) {
   return {
     nve: `${nve.nveId}, on this server, VTEP ${nve.vtep}`,
     nva: `${nvaState}, ${nvaAddress}${why}`,
+    certificate: certificateText(nve.certificateValidToUnixMs, nve.certificateFault),
     dataplane: `${nve.dataplane}, ${nve.dataplaneState}`,
     vnics: String(nve.vnics),
   };

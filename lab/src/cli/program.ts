@@ -1,6 +1,6 @@
 import { createReadStream, existsSync } from "node:fs";
 import { constants } from "node:os";
-import { Refused } from "@nve/program/errors";
+import { Refused, Usage } from "@nve/program/errors";
 import { type Output, show } from "@nve/program/output";
 import { Command } from "commander";
 import { down } from "../down.ts";
@@ -139,7 +139,8 @@ async function theOnlyLab(): Promise<string> {
   const labs = await labsPresent();
   const [lab] = labs;
   if (lab !== undefined && labs.length === 1) return lab;
-  throw new Refused(labs.length === 0 ? "no lab is up" : `which lab? ${labs.join(", ")}`);
+  if (labs.length === 0) throw new Refused("no lab is up");
+  throw new Usage(`say which lab: ${labs.join(", ")}`);
 }
 
 async function execCommand(lab: string, node: string, given: readonly string[]): Promise<void> {

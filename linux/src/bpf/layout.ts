@@ -111,11 +111,12 @@ export function struct<T extends object>(
     };
   });
   const size = up(end, align);
+  const isPadded = end > names.reduce((sum, name) => sum + fields[name].size, 0) || size > end;
   return {
     size,
     align,
     write: (view, at, value) => {
-      bytesAt(view, at, size).fill(0);
+      if (isPadded) bytesAt(view, at, size).fill(0);
       for (const place of places) place.write(view, at, value);
     },
     read: (view, at) => Object.fromEntries(places.map((place) => place.read(view, at))) as T,

@@ -79,22 +79,29 @@ export class FdMap<K, V> implements BpfMap<K, V> {
   }
 
   setAll(entries: Iterable<readonly [K, V]>): void {
-    const all = [...entries];
+    const all = Array.isArray(entries) ? (entries as (readonly [K, V])[]) : [...entries];
     const size = Math.min(batch, all.length);
     const keys = slot(this.#key.layout, size);
     const values = slot(this.#value.layout, size);
     for (let from = 0; from < all.length; from += batch) {
-      const part = all.slice(from, from + batch);
+      const count = Math.min(batch, all.length - from);
       const written = new Map<V, number>();
-      for (const [n, [key, value]] of part.entries()) {
+      for (let n = 0; n < count; n++) {
+        const [key, value] = all[from + n] as readonly [K, V];
         keys.write(n, key);
+        // Many keys have the same value: it is made once.
         const same = written.get(value);
         if (same !== undefined) values.copy(same, n);
         else values.write(n, value);
         if (same === undefined) written.set(value, n);
       }
-      const count = Uint32Array.of(part.length);
-      const code = this.#lib.updateBatch(this.#fd, keys.octets, values.octets, count, null);
+      const code = this.#lib.updateBatch(
+        this.#fd,
+        keys.octets,
+        values.octets,
+        Uint32Array.of(count),
+        null,
+      );
       this.#check("update", code);
     }
   }

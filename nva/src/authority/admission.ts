@@ -1,4 +1,5 @@
 import {
+  type Instant,
   type IpPrefix,
   isIpv6,
   type Mac,
@@ -12,7 +13,15 @@ import type { Authority } from "./authority.ts";
 import type { Applicant, ExpectedMac, ExpectedVnic, Policy, Profile } from "./declared.ts";
 import type { NveState } from "./nve-state.ts";
 import { isAmong } from "./patterns.ts";
-import { called, type Disconnect, nveSource, type Reported, type Vn } from "./records.ts";
+import {
+  called,
+  type Disconnect,
+  type Effects,
+  nveSource,
+  type Reported,
+  type Vn,
+} from "./records.ts";
+import { inSlices, type Piece, piecesOf } from "./slices.ts";
 import type { VnState } from "./vn-state.ts";
 
 /** What admission asks of all that is rules. */
@@ -155,6 +164,11 @@ export class Gate {
     return rules && judge(applicant, vn.vn, rules, this.#present(applicant, nve, vn));
   }
 
+  /** Forgets the rules: they may have been changed meanwhile. Who has been let through counts on. */
+  renew(): void {
+    this.#about.clear();
+  }
+
   claim(nve: NveState, claim: Reported, vn: VnState): Denied | undefined {
     const rules = this.#rulesOf(vn);
     if (rules === undefined) return undefined;
@@ -204,33 +218,64 @@ export class Gate {
 }
 
 /**
- * Who is attached to these VNs and is not allowed any more: after a change of policies, VNICs, VNs or profiles.
- * Changes nothing itself: what is in a Step's `disconnect`, the authority lets go of (`expel`).
+ * Lets go of who is attached to these VNs and is not allowed any more: after a change of policies, VNICs, VNs or profiles.
+ * They are in a Step's `disconnect`, so the authority lets go of them (`expel`) in the commit of each slice.
  */
-export function recheck(authority: Authority, vnIds: Iterable<VnId>): Disconnect[] {
+export function recheckInSlices(
+  authority: Authority,
+  vnIds: Iterable<VnId>,
+  now: Instant,
+  effects: Effects,
+): void {
   const gate = new Gate(authority.catalogue, true);
   const turned = new Turned();
+  inSlices(rechecked(authority, vnIds, gate, turned), now, effects, ({ disconnect }) => {
+    disconnect.push(...turned.take());
+    gate.renew();
+  });
+}
+
+/** Who that is. */
+export function recheck(authority: Authority, vnIds: Iterable<VnId>): Disconnect[] {
+  const turned = new Turned();
+  const gate = new Gate(authority.catalogue, true);
+  for (const _ of rechecked(authority, vnIds, gate, turned));
+  return turned.take();
+}
+
+/** Looks for them on the way to each piece. What comes meanwhile has been judged by the rules as they are. */
+function* rechecked(
+  authority: Authority,
+  vnIds: Iterable<VnId>,
+  gate: Gate,
+  turned: Turned,
+): Generator<Piece> {
   const asked = [...new Set(vnIds)].flatMap((vnId) => authority.vn(vnId) ?? []);
   const vns = asked.filter(({ vn }) => rulesAbout(vn, authority.catalogue) !== undefined);
-  if (vns.length === 0) return [];
+  if (vns.length === 0) return;
   for (const nve of authority.nves()) {
     for (const vn of vns) {
-      const { vnId } = vn.vn;
-      if (!nve.macs.has(vnId)) continue;
-      for (const claim of claimsAt(nve, vn)) {
+      if (authority.vn(vn.vn.vnId) !== vn) continue; // deleted meanwhile
+      yield* piecesOf(claimsAt(nve, vn), (claim) => {
         const denied = gate.claim(nve, claim, vn);
-        if (denied !== undefined) turned.add(nve, claim, denied);
-      }
+        if (denied === undefined) return undefined;
+        turned.add(nve, claim, denied);
+        return found;
+      });
     }
   }
-  return turned.all();
 }
+
+const found: Piece = () => {};
 
 /** Who is turned away, together as far as the reason is the same. */
 export class Turned {
   readonly #found = new Map<
     string,
-    Omit<Disconnect, "vnics" | "macs"> & { vnics: Set<Uuid>; macs: Set<Mac> }
+    Omit<Disconnect, "vnics" | "macs" | "seen"> &
+      Record<"macs" | "seen", Set<Mac>> & {
+        vnics: Set<Uuid>;
+      }
   >();
 
   add(nve: NveState, claim: Reported, denied: Denied): void {
@@ -238,18 +283,28 @@ export class Turned {
     const { nveId } = nve.row.location;
     const { reason } = denied;
     const key = `${nveId} ${vnId} ${reason}`;
-    const one = this.#found.get(key) ?? { nveId, vnId, reason, vnics: new Set(), macs: new Set() };
+    const one = this.#found.get(key) ?? {
+      ...{ nveId, vnId, reason, vnics: new Set(), macs: new Set(), seen: new Set() },
+    };
     this.#found.set(key, one);
-    if (vnic !== undefined && isWhole(claim, denied)) one.vnics.add(vnic);
-    else one.macs.add(mac);
+    if (vnic === undefined || !isWhole(claim, denied)) {
+      one.macs.add(mac);
+      return;
+    }
+    one.vnics.add(vnic);
+    one.seen.add(mac);
   }
 
-  all(): Disconnect[] {
-    return [...this.#found.values()].map(({ vnics, macs, ...rest }) => ({
+  /** Those who were added since this was asked before. */
+  take(): Disconnect[] {
+    const all = [...this.#found.values()].map(({ vnics, macs, seen, ...rest }) => ({
       ...rest,
       vnics: [...vnics],
       macs: [...macs],
+      seen: [...seen],
     }));
+    this.#found.clear();
+    return all;
   }
 }
 

@@ -4,11 +4,15 @@ import { indexClaim, type NveState, unindexClaim } from "./nve-state.ts";
 import {
   type Claim,
   called,
+  claimKey,
   type Disconnect,
   type Effects,
+  historyKey,
+  memberKey,
   nveSource,
   type Reported,
 } from "./records.ts";
+import type { Piece } from "./slices.ts";
 import type { VnState } from "./vn-state.ts";
 
 /** What an NVE claims in a VN. */
@@ -76,20 +80,23 @@ export function withdrawClaim(
   unindexClaim(nve, vn.vn.vnId, mac);
 }
 
-/** Who is to go from a VN at an NVE, and why. */
-type Leaving = { vnics: Map<Uuid, string>; macs: Set<Mac> };
+/** Who is to go from a VN at an NVE, and why. `seen`: MACs of the VNICs, or some of them. */
+type Leaving = { vnics: Map<Uuid, string>; macs: Set<Mac>; seen: Set<Mac> };
 
 /** Of each VN at each NVE together, so that what is there is looked through once. */
 export function together(
   all: readonly Disconnect[],
 ): Iterable<Leaving & { nveId: NveId; vnId: VnId }> {
   const found = new Map<string, Leaving & { nveId: NveId; vnId: VnId }>();
-  for (const { nveId, vnId, vnics, macs = [], reason } of all) {
+  for (const { nveId, vnId, vnics, macs = [], seen = [], reason } of all) {
     const key = `${vnId} ${nveId}`;
-    const one = found.get(key) ?? { nveId, vnId, vnics: new Map(), macs: new Set() };
+    const one = found.get(key) ?? {
+      ...{ nveId, vnId, vnics: new Map(), macs: new Set(), seen: new Set() },
+    };
     found.set(key, one);
     for (const vnic of vnics) one.vnics.set(vnic, reason);
     for (const mac of macs) one.macs.add(mac);
+    for (const mac of seen) one.seen.add(mac);
   }
   return found.values();
 }
@@ -98,11 +105,12 @@ export function together(
 export function letGo(
   nve: NveState,
   vn: VnState,
-  { vnics, macs }: Leaving,
+  leaving: Leaving,
   now: Instant,
   effects: Effects,
 ): void {
-  for (const claim of [...claimsAt(nve, vn)]) {
+  const { vnics, macs } = leaving;
+  for (const claim of claimsOfThem(nve, vn, leaving)) {
     const { mac, vnic } = claim;
     const reason = vnic === undefined ? undefined : vnics.get(vnic);
     if (reason === undefined && !macs.has(mac)) continue;
@@ -112,15 +120,44 @@ export function letGo(
   }
 }
 
-/** Its VN is going with all that it has: that they go with it is remembered. */
-export function noteEnd(nve: NveState, vn: VnState, effects: Effects): void {
-  const seen = new Set<Uuid>();
-  for (const claim of claimsAt(nve, vn)) {
-    const { vnic } = claim;
-    if (vnic === undefined || seen.has(vnic)) continue;
-    seen.add(vnic);
-    effects.note(attachment("vnic.disconnect", vnic, vn, claim, "nva", "the VN was deleted"));
-  }
+/** All their claims, and perhaps others: what was seen, unless there is more. */
+function claimsOfThem(nve: NveState, vn: VnState, { vnics, macs, seen }: Leaving): Claim[] {
+  const source = nveSource(nve.row.location.nveId);
+  const found = [...new Set([...macs, ...seen])].flatMap(
+    (mac) => vn.heldBy(mac, source)?.claim ?? [],
+  );
+  const all = vnicsOf(nve, vn);
+  const counted = new Map<Uuid, number>();
+  for (const { vnic } of found)
+    if (vnic !== undefined) counted.set(vnic, (counted.get(vnic) ?? 0) + 1);
+  const isAll = [...vnics.keys()].every(
+    (vnic) => (counted.get(vnic) ?? 0) === (all.get(vnic) ?? 0),
+  );
+  return isAll ? found : [...claimsAt(nve, vn)];
+}
+
+/** The rows of a VN that is gone, and that its VNICs have gone with it. */
+export function* remainsOf(vn: VnState, users: readonly NveState[]): Generator<Piece> {
+  const { vnId } = vn.vn;
+  for (const nveId of vn.members)
+    yield (_, effects) => effects.changes.push({ table: "member", key: memberKey(vnId, nveId) });
+  const nves = new Map(users.map((nve) => [nveSource(nve.row.location.nveId), nve]));
+  const seen = new Set<string>();
+  for (const mac of vn.macs())
+    yield (_, effects) => {
+      for (const { claim } of vn.claimsFor(mac)) {
+        const { vnic, source } = claim;
+        effects.changes.push({ table: "claim", key: claimKey(vnId, mac, source) });
+        const nve = nves.get(source);
+        if (nve !== undefined) nve.ips -= claim.ips.length;
+        if (vnic === undefined || source === "static" || seen.has(`${source} ${vnic}`)) continue;
+        seen.add(`${source} ${vnic}`);
+        effects.note(attachment("vnic.disconnect", vnic, vn, claim, "nva", "the VN was deleted"));
+      }
+      effects.changes.push({ table: "history", key: historyKey(vnId, mac) });
+    };
+  for (const mac of vn.gone())
+    yield (_, effects) => effects.changes.push({ table: "history", key: historyKey(vnId, mac) });
 }
 
 /** Who else has the IPs that are new with this claim. */

@@ -1,6 +1,6 @@
 import type { NveId, VnId } from "@nve/protocol-spec";
 import type { Authority } from "./authority.ts";
-import type { Catalogue, DeclaredChange } from "./catalogue.ts";
+import { type DeclaredChange, type Vns, vnsWith } from "./catalogue.ts";
 import type { Applicant } from "./declared.ts";
 import type { Noted } from "./events.ts";
 import { called, type Vn } from "./records.ts";
@@ -35,28 +35,32 @@ export function refusalOf(applicant: Applicant, vn: Vn | undefined, reason: stri
 }
 
 /** What was created, changed ("update") or deleted, with what is different. */
-export function declaredEvents(catalogue: Catalogue, changes: readonly DeclaredChange[]): Noted[] {
+export function declaredEvents(catalogue: Vns, changes: readonly DeclaredChange[]): Noted[] {
+  const [old, fresh] = [
+    vnsWith(catalogue, changes, "before"),
+    vnsWith(catalogue, changes, "after"),
+  ];
   return changes.map((change) => {
     const { before, after } = change;
     const verb = before === undefined ? "create" : after === undefined ? "delete" : "update";
     return {
       actor: somebody,
       action: `${change.kind}.${verb}`,
-      object: objectOf(catalogue, change),
+      object: objectOf(after === undefined ? old : fresh, change),
       detail: differenceOf(before?.row, after?.row),
     };
   });
 }
 
 /** As in northbound.proto: "tenant/alias" of a VN, "tenant/alias/mac" of a binding, else its key. */
-function objectOf(catalogue: Catalogue, change: DeclaredChange): string {
+function objectOf(vns: Vns, change: DeclaredChange): string {
   if (change.kind === "vn") {
     const vn = change.after?.row ?? change.before?.row;
     return vn === undefined ? change.key : called(vn);
   }
   if (change.kind !== "binding") return change.key;
   const binding = change.after?.row ?? change.before?.row;
-  const vn = binding && catalogue.vn(binding.vnId);
+  const vn = binding && vns.vn(binding.vnId);
   return binding === undefined ? change.key : `${vn ? called(vn) : binding.vnId}/${binding.mac}`;
 }
 

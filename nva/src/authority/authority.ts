@@ -6,23 +6,18 @@ import {
   type Uuid,
   type VnId,
 } from "@nve/protocol-spec";
-import { applicantOf, Gate, recheck, Turned } from "./admission.ts";
-import { letGo, putClaim, together, withdrawClaim } from "./attach.ts";
+import { applicantOf, Gate, recheckInSlices, Turned } from "./admission.ts";
+import { letGo, putClaim, together } from "./attach.ts";
 import { affected, declaredEvents, nveEvent, refusalOf } from "./audit.ts";
-import { Catalogue, type DeclaredChange } from "./catalogue.ts";
+import type { Catalogue, DeclaredChange } from "./catalogue.ts";
 import { faultOf } from "./claim-fault.ts";
-import { Duplicates } from "./duplicates.ts";
+import type { Duplicates } from "./duplicates.ts";
 import { type Domain, enact } from "./enact.ts";
-import { EventLog, type Noted, RefusalLimit } from "./events.ts";
+import { type EventLog, type Noted, RefusalLimit } from "./events.ts";
+import { Inventory } from "./inventory.ts";
+import { age, leave, sweep, withdraw } from "./leaving.ts";
 import { historyMs, limits } from "./limits.ts";
-import {
-  everyClaim,
-  indexClaim,
-  type NveState,
-  newNve,
-  type Session,
-  unindexClaim,
-} from "./nve-state.ts";
+import { everyClaim, type NveState, newNve, type Session, sameLocation } from "./nve-state.ts";
 import type { Held } from "./ranking.ts";
 import {
   type Disconnect,
@@ -31,15 +26,14 @@ import {
   type Mapping,
   memberKey,
   type NveRow,
-  nveSource,
   type Reported,
   type Step,
   type Tables,
   type Touched,
-  type Vn,
 } from "./records.ts";
+import { inSlices, type Piece } from "./slices.ts";
 import type { Refusal } from "./vn-book.ts";
-import { VnState } from "./vn-state.ts";
+import type { VnState } from "./vn-state.ts";
 
 export type Report = {
   claims: readonly Reported[];
@@ -59,46 +53,48 @@ export type ClaimRefusal = { vnId: VnId; mac: Mac; reason: string };
 export class Authority {
   /** What administrators declare: changed by ../catalogue, made to count by `enact`. */
   readonly catalogue: Catalogue;
-  readonly #vns = new Map<VnId, VnState>();
-  readonly #nves = new Map<NveId, NveState>();
+  readonly #domain: Domain;
+  readonly #vns: Map<VnId, VnState>;
+  readonly #nves: Map<NveId, NveState>;
   readonly events: EventLog;
   readonly duplicates: Duplicates;
   readonly #refusals = new RefusalLimit();
   readonly #holdMs: number;
 
-  /** @param tables what the store holds; whatever lacks its VN or NVE is left out. */
-  constructor(tables: Tables, holdMs: number, now: Instant) {
+  /**
+   * @param found what the store holds: what lacks its NVE is left out, and what lacks its VN deleted by `resume`. An inventory is
+   * this authority's from now on
+   */
+  constructor(found: Tables | Inventory, holdMs: number, now: Instant) {
     this.#holdMs = holdMs;
-    this.catalogue = new Catalogue(tables);
-    this.events = new EventLog(tables.events);
-    this.duplicates = new Duplicates(this.events, tables.duplicate);
-    for (const { row, revision } of tables.vn) this.#addVn(row, revision);
-    this.duplicates.restore((vnId) => this.#vns.get(vnId));
-    for (const row of tables.nve) {
-      const nve = { ...newNve(row, now), deadline: Instant(now + holdMs) };
-      this.#nves.set(row.location.nveId, nve);
+    const all = found instanceof Inventory ? found : Inventory.of(found, now);
+    this.#domain = all;
+    this.catalogue = all.catalogue;
+    this.events = all.events;
+    this.duplicates = all.duplicates;
+    this.#vns = all.vns;
+    this.#nves = all.nves;
+    for (const nve of this.#nves.values()) {
+      nve.since = now;
+      nve.deadline = Instant(now + holdMs);
     }
-    for (const { vnId, nveId } of tables.member) {
-      const nve = this.#nves.get(nveId);
-      if (nve !== undefined && this.#vns.get(vnId)?.members.add(nveId)) nve.members.set(vnId, 0);
-    }
-    for (const claim of tables.claim) {
-      const nve = this.#nves.get(claim.nveId);
-      const vn = this.#vns.get(claim.vnId);
-      if (nve === undefined || vn === undefined) continue;
-      vn.load(claim);
-      indexClaim(nve, claim.vnId, claim.mac);
-      nve.ips += claim.ips.length;
-    }
-    for (const { row } of tables.binding) this.#vns.get(row.vnId)?.load(row);
-    for (const { vnId, mac, sequence } of tables.history)
-      this.#vns.get(vnId)?.loadHistory(mac, sequence, now);
   }
 
   /** After a start nobody is connected: what was, is lost from now on. */
   start(now: Instant): Step<void> {
     const effects = new Effects();
-    for (const nve of this.#nves.values()) if (nve.row.connected) this.#lose(nve, now, effects);
+    for (const nve of this.#nves.values()) {
+      if (!nve.row.connected) continue;
+      this.#part(nve, now); // what it claims is stale already, as all is that was loaded
+      this.#storeNve(nve, effects);
+    }
+    return effects.step(undefined);
+  }
+
+  /** Deletes what is left of VNs that are gone. */
+  resume(now: Instant): Step<void> {
+    const effects = new Effects();
+    this.#domain.remains.resume(now, effects);
     return effects.step(undefined);
   }
 
@@ -110,7 +106,7 @@ export class Authority {
       if (kind === "vn" && before !== undefined && after === undefined)
         this.duplicates.forgetVn(before.row.vnId, effects);
     for (const event of declaredEvents(this.catalogue, changes)) effects.note(event);
-    for (const one of recheck(this, affected(this, changes))) effects.disconnect.push(one);
+    recheckInSlices(this, affected(this, changes), now, effects);
     return effects;
   }
 
@@ -167,16 +163,16 @@ export class Authority {
     if (nve?.generation !== session.generation || !nve.row.connected)
       return effects.step(undefined);
     const refused: ClaimRefusal[] = [];
-    for (const vnId of report.left) this.#leave(nve, vnId, now, effects);
+    for (const vnId of report.left) leave(this.#vns, nve, vnId, now, effects);
     for (const vnId of report.joined) this.#join(nve, vnId, effects);
-    for (const { vnId, mac } of report.withdrawn) this.#withdraw(nve, vnId, mac, now, effects);
+    for (const { vnId, mac } of report.withdrawn) withdraw(this.#vns, nve, vnId, mac, now, effects);
     const [gate, turned] = [new Gate(this.catalogue), new Turned()];
     for (const claim of report.claims) {
       const reason = this.#claim(nve, claim, gate, turned, now, effects);
       if (reason !== undefined) refused.push({ vnId: claim.vnId, mac: claim.mac, reason });
     }
-    effects.disconnect.push(...turned.all());
-    if (report.complete) this.#sweep(nve, now, effects);
+    effects.disconnect.push(...turned.take());
+    if (report.complete) inSlices(sweep(this.#vns, nve), now, effects);
     // What is seen anew must have a revision, also when no row is new.
     if (effects.changes.length === 0 && effects.touched.size > 0) this.#storeNve(nve, effects);
     return effects.step(refused);
@@ -196,21 +192,12 @@ export class Authority {
   tick(now: Instant): Step<NveId[]> {
     const effects = new Effects();
     const gone: NveId[] = [];
-    for (const nve of this.#nves.values()) {
-      if (nve.deadline === undefined || now < nve.deadline) continue;
-      if (nve.row.connected) {
-        this.#sweep(nve, now, effects);
-        continue;
-      }
-      nve.generation += 1; // so that everything is of an earlier one
-      this.#sweep(nve, now, effects);
-      const { nveId } = nve.row.location;
-      this.#nves.delete(nveId);
-      effects.changes.push({ table: "nve", key: nveId });
-      this.#relocateBindings(nveId, effects);
-      effects.note({ ...nveEvent("nve.gone", nveId), actor: "nva" });
-      gone.push(nveId);
+    const due = [...this.#nves.values()].filter(({ deadline = now + 1 }) => deadline <= now);
+    for (const nve of due) {
+      delete nve.deadline;
+      if (!nve.row.connected) nve.generation += 1; // so that everything is of an earlier one
     }
+    inSlices(this.#dropped(due, gone), now, effects);
     this.duplicates.tick((vnId) => this.#vns.get(vnId), now, effects);
     for (const vn of this.#vns.values()) vn.forget(Instant(now - historyMs), effects);
     return effects.step(gone);
@@ -285,16 +272,6 @@ export class Authority {
     return vnId === undefined ? undefined : this.#vns.get(vnId);
   }
 
-  get #domain(): Domain {
-    const newVn = (vn: Vn, revision: number): VnState =>
-      new VnState(vn, revision, ({ nveId }) => this.#nves.get(nveId)?.row.location);
-    return { catalogue: this.catalogue, vns: this.#vns, nves: this.#nves, newVn };
-  }
-
-  #addVn(vn: Vn, revision: number): void {
-    this.#vns.set(vn.vnId, this.#domain.newVn(vn, revision));
-  }
-
   #storeNve(nve: NveState, effects: Effects): void {
     effects.changes.push({ table: "nve", key: nve.row.location.nveId, row: nve.row });
   }
@@ -327,19 +304,6 @@ export class Authority {
     if (noted !== undefined) effects.note(noted);
   }
 
-  #withdraw(
-    nve: NveState,
-    vnId: VnId,
-    mac: Mac,
-    now: Instant,
-    effects: Effects,
-    actor = `nve:${nve.row.location.nveId}`,
-  ): void {
-    const vn = this.#vns.get(vnId);
-    if (vn === undefined) unindexClaim(nve, vnId, mac);
-    else withdrawClaim(nve, vn, mac, actor, now, effects);
-  }
-
   #join(nve: NveState, vnId: VnId, effects: Effects): void {
     const vn = this.#vns.get(vnId);
     if (vn === undefined) return; // deleted meanwhile: the NVE hears of that from its watch
@@ -351,36 +315,34 @@ export class Authority {
     effects.touch(vnId).members.add(nveId);
   }
 
-  /** The last member is gone there, and with it all that it had (H2, H7). */
-  #leave(nve: NveState, vnId: VnId, now: Instant, effects: Effects): void {
-    for (const mac of [...(nve.macs.get(vnId) ?? [])]) this.#withdraw(nve, vnId, mac, now, effects);
-    const { nveId } = nve.row.location;
-    if (!nve.members.delete(vnId)) return;
-    this.#vns.get(vnId)?.members.delete(nveId);
-    effects.changes.push({ table: "member", key: memberKey(vnId, nveId) });
-    effects.touch(vnId).members.add(nveId);
-  }
-
-  /** Drops what this session has not named. */
-  #sweep(nve: NveState, now: Instant, effects: Effects): void {
-    const source = nveSource(nve.row.location.nveId);
-    for (const [vnId, mac] of everyClaim(nve)) {
-      const held = this.#vns.get(vnId)?.heldBy(mac, source);
-      if (held?.generation !== nve.generation) this.#withdraw(nve, vnId, mac, now, effects);
+  /** Of NVEs that have not named it again; with it go those that are not back. */
+  *#dropped(due: readonly NveState[], gone: NveId[]): Generator<Piece> {
+    const all = due.map((nve) => [nve, nve.generation] as const);
+    for (const [nve, generation] of all) {
+      if (nve.generation !== generation) continue; // back meanwhile
+      yield* sweep(this.#vns, nve);
+      yield (_, effects) => {
+        if (nve.generation !== generation || nve.row.connected) return;
+        const { nveId } = nve.row.location;
+        this.#nves.delete(nveId);
+        effects.changes.push({ table: "nve", key: nveId });
+        this.#relocateBindings(nveId, effects);
+        effects.note({ ...nveEvent("nve.gone", nveId), actor: "nva" });
+        gone.push(nveId);
+      };
     }
-    for (const [vnId, generation] of [...nve.members])
-      if (generation !== nve.generation && !nve.macs.has(vnId))
-        this.#leave(nve, vnId, now, effects);
-    delete nve.deadline;
   }
 
-  #lose(nve: NveState, now: Instant, effects: Effects): void {
+  #part(nve: NveState, now: Instant): void {
     nve.row = { ...nve.row, connected: false };
     nve.since = now;
     nve.deadline = Instant(now + this.#holdMs);
-    this.#storeNve(nve, effects);
-    const source = nveSource(nve.row.location.nveId);
-    for (const [vnId, mac] of everyClaim(nve)) this.#vns.get(vnId)?.age(mac, source, effects);
+  }
+
+  #lose(nve: NveState, now: Instant, effects: Effects): void {
+    this.#part(nve, now);
+    // What is seen of it anew must have a revision.
+    inSlices(age(this.#vns, nve), now, effects, (own) => this.#storeNve(nve, own));
   }
 
   #relocate(nve: NveState, effects: Effects): void {
@@ -394,6 +356,3 @@ export class Authority {
       this.#vns.get(vnId)?.relocated(mac, effects);
   }
 }
-
-const sameLocation = (a: Location, b: Location): boolean =>
-  a.vteps.join() === b.vteps.join() && a.encapsulations.join() === b.encapsulations.join();

@@ -1,7 +1,7 @@
 import type { NveId, Uuid, VnId } from "@nve/protocol-spec";
 import type { Binding, ExpectedVnic, Policy, Profile, Tenant } from "./declared.ts";
 import { Multimap } from "./multimap.ts";
-import { bindingKey, type Tables, type Vn, vnKey } from "./records.ts";
+import { type Vn, vnKey } from "./records.ts";
 import { VnBook } from "./vn-book.ts";
 
 /** What an administrator declares, kind by kind. */
@@ -28,6 +28,23 @@ export const pending = -1;
 export type DeclaredChange = {
   [K in Kind]: { kind: K; key: string; before?: Entry<Declared[K]>; after?: Entry<Declared[K]> };
 }[Kind];
+
+/** VNs by their IDs. */
+export type Vns = { vn(vnId: VnId): Vn | undefined };
+
+/** As they were before these changes, or are after them, also where the catalogue is not there yet, or no more. */
+export function vnsWith(
+  catalogue: Vns,
+  changes: readonly DeclaredChange[],
+  which: "before" | "after",
+): Vns {
+  const changed = new Map<VnId, Vn>();
+  for (const change of changes) {
+    const vn = change.kind === "vn" ? change[which]?.row : undefined;
+    if (vn !== undefined) changed.set(vn.vnId, vn);
+  }
+  return { vn: (vnId) => changed.get(vnId) ?? catalogue.vn(vnId) };
+}
 
 /** Whose VNs are, where no tenant is said: always there. */
 export const defaultTenant = "default";
@@ -60,27 +77,22 @@ export class Catalogue {
   #changing = false;
   #lastChange: number;
 
-  constructor(tables: Tables) {
-    this.#lastChange = tables.revision ?? 0;
+  /** @param revision of the store that it is read from */
+  constructor(revision = 0) {
+    this.#lastChange = revision;
     this.set("tenant", defaultTenant, { row: { name: defaultTenant }, revision: 0 });
-    for (const entry of tables.tenant) this.set("tenant", entry.row.name, { ...entry });
-    for (const entry of tables.profile) this.set("profile", entry.row.name, { ...entry });
-    for (const entry of tables.policy) this.set("policy", entry.row.name, { ...entry });
-    for (const entry of tables.vn) this.#load(entry.row, entry.revision);
-    for (const entry of tables.vnic) this.set("vnic", entry.row.vnic, { ...entry });
-    for (const { row, revision } of tables.binding) {
-      const { vnId, mac, ips, nveId, description } = row;
-      const binding = { vnId, mac, ips, nveId, ...(description !== undefined && { description }) };
-      if (this.vn(vnId) !== undefined)
-        this.set("binding", bindingKey(vnId, mac), { row: binding, revision });
-    }
   }
 
-  /** A VN of before there were tenants brings its own. */
-  #load(vn: Vn, revision: number): void {
+  /** Takes a stored VN. One of before there were tenants brings its own. */
+  load(vn: Vn, revision: number): void {
     if (this.get("tenant", vn.tenant) === undefined)
       this.set("tenant", vn.tenant, { row: { name: vn.tenant }, revision: 0 });
     this.set("vn", vnKey(vn.vnId), { row: vn, revision });
+  }
+
+  /** All of the store is here, as it is at this revision. */
+  restored(revision: number): void {
+    this.#lastChange = revision;
   }
 
   get<K extends Kind>(kind: K, key: string): Entry<Declared[K]> | undefined {

@@ -1,13 +1,14 @@
 import type { Instant, IpPrefix, Mac, VnId } from "@nve/protocol-spec";
 import { type DuplicateRule, duplicateRule } from "./declared.ts";
 import type { EventLog } from "./events.ts";
-import { type Claim, called, type DuplicateRow, Effects, historyKey } from "./records.ts";
+import { type Claim, called, type DuplicateRow, type Effects, historyKey } from "./records.ts";
 import type { VnState } from "./vn-state.ts";
 
 /** An address of a VN: a MAC, or an IP that several MACs have. */
 type Address = { mac: Mac; ip?: IpPrefix };
 /** Where an address was, and where it is now. */
 type Move = { address: Address; from: Claim; to: Claim };
+type VnOf = (vnId: VnId) => VnState | undefined;
 /** Moves of late, as instants. Signalled migrations are counted apart. */
 type Track = { vnId: VnId; moves: Instant[]; migrations: Instant[]; sources: Set<string> };
 
@@ -30,18 +31,24 @@ export class Duplicates {
   readonly #tracks = new Map<string, Track>();
   readonly #log: EventLog;
 
-  constructor(log: EventLog, rows: readonly DuplicateRow[] = []) {
+  constructor(log: EventLog) {
     this.#log = log;
-    for (const row of rows) this.#found.set(keyOf(row.vnId, row), row);
   }
 
-  /** Freezes what was frozen, before there are claims. */
-  restore(vnOf: (vnId: VnId) => VnState | undefined): void {
-    const nothing = new Effects();
-    for (const row of this.#found.values()) {
-      const vn = vnOf(row.vnId);
-      if (vn !== undefined && row.frozen) this.#freeze(vn, row, nothing);
-    }
+  /** Takes a stored row: what was frozen is. */
+  load(row: DuplicateRow, vnOf: VnOf): void {
+    const key = keyOf(row.vnId, row);
+    this.unload(key, vnOf);
+    const own = { ...row };
+    this.#found.set(key, own);
+    vnOf(own.vnId)?.loadFrozen(own, true);
+  }
+
+  unload(key: string, vnOf: VnOf): void {
+    const before = this.#found.get(key);
+    if (before === undefined) return;
+    this.#found.delete(key);
+    vnOf(before.vnId)?.loadFrozen(before, false);
   }
 
   list(vnId?: VnId): DuplicateRow[] {

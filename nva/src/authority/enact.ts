@@ -1,9 +1,10 @@
 import type { Instant, NveId, VnId } from "@nve/protocol-spec";
-import { noteEnd } from "./attach.ts";
+import { remainsOf } from "./attach.ts";
 import type { Catalogue, DeclaredChange, Entry } from "./catalogue.ts";
 import type { Binding } from "./declared.ts";
 import { forgetVn, type NveState, usesVn } from "./nve-state.ts";
-import { type Effects, memberKey, nveSource, type Vn, vnKey } from "./records.ts";
+import { type Effects, type Vn, vnKey } from "./records.ts";
+import type { Remains } from "./slices.ts";
 import type { VnState } from "./vn-state.ts";
 
 /** What changes of the catalogue act upon. */
@@ -11,6 +12,7 @@ export type Domain = {
   catalogue: Catalogue;
   vns: Map<VnId, VnState>;
   nves: ReadonlyMap<NveId, NveState>;
+  remains: Remains;
   newVn(vn: Vn, revision: number): VnState;
 };
 
@@ -40,7 +42,7 @@ export function enact(
         for (const vnId of domain.catalogue.vnsOfProfile(key)) effects.touch(vnId).vn = true;
         break;
       case "vn":
-        enactVn(domain, change.before?.row, after?.row, effects);
+        enactVn(domain, change.before?.row, after?.row, now, effects);
         break;
       case "binding":
         enactBinding(domain, change.before?.row, after?.row, now, effects);
@@ -56,42 +58,36 @@ function enactVn(
   domain: Domain,
   before: Vn | undefined,
   after: Vn | undefined,
+  now: Instant,
   effects: Effects,
 ): void {
-  const { vns, newVn } = domain;
+  const { vns, newVn, remains } = domain;
   const vnId = after?.vnId ?? before?.vnId;
   if (vnId === undefined) return;
   const touch = effects.touch(vnId);
   touch.vn = true;
   const state = vns.get(vnId);
   if (after === undefined) {
-    if (state !== undefined) dropVn(domain, state, effects);
     effects.changes.push({ table: "vn", key: vnKey(vnId) });
+    if (state !== undefined) dropVn(domain, state, now, effects);
     touch.life = true;
     return;
   }
   effects.changes.push({ table: "vn", key: vnKey(vnId), row: after });
   if (state === undefined) {
+    remains.clear(vnId, now, effects);
     vns.set(vnId, newVn(after, 0));
     touch.life = true;
   } else state.vn = after;
 }
 
-/** With its members and claims. */
-function dropVn({ vns, nves }: Domain, state: VnState, effects: Effects): void {
-  const { vnId } = state.vn;
-  for (const nve of nves.values()) {
-    if (!usesVn(nve, vnId)) continue;
-    const { nveId } = nve.row.location;
-    if (nve.members.has(vnId))
-      effects.changes.push({ table: "member", key: memberKey(vnId, nveId) });
-    noteEnd(nve, state, effects);
-    const source = nveSource(nveId);
-    for (const mac of nve.macs.get(vnId) ?? []) nve.ips -= state.ipsOf(mac, source);
-    forgetVn(nve, vnId);
-  }
-  state.clear(effects);
+/** With its members and claims, whose rows are deleted by and by. */
+function dropVn({ vns, nves, remains }: Domain, vn: VnState, now: Instant, effects: Effects): void {
+  const { vnId } = vn.vn;
+  const users = [...nves.values()].filter((nve) => usesVn(nve, vnId));
+  for (const nve of users) forgetVn(nve, vnId);
   vns.delete(vnId);
+  remains.leave(vnId, remainsOf(vn, users), now, effects);
 }
 
 function enactBinding(

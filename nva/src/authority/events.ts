@@ -1,17 +1,18 @@
 import type { Instant } from "@nve/protocol-spec";
+import { blocksOf } from "./event-block.ts";
 import type { Change, EventRow, Revised } from "./records.ts";
 
 /** What is to be remembered; number and time come when it is written down. */
 export type Noted = Omit<EventRow, "id" | "atUnixMs">;
 /** What a store holds of events, as far as it is needed at a start. */
 export type EventTail = {
-  /** Number of the oldest that is kept. */
-  oldest: number;
+  /** The first number of each block, in order. */
+  blocks: readonly number[];
   /** The newest, in order. */
   recent: readonly Revised<EventRow>[];
 };
 
-/** Events kept; the oldest go in the commits that bring new ones. */
+/** Events that are kept at least; the oldest blocks go in the commits that bring new ones. */
 export const kept = 100_000;
 /** The newest, which are in memory also. */
 export const recentEvents = 1_000;
@@ -23,18 +24,26 @@ export const eventKey = (id: number): string => String(id).padStart(16, "0");
 export class EventLog {
   /** Unix time of `Instant` 0, milliseconds: whoever has the clocks sets it. */
   epochMs = 0;
-  readonly #recent: Revised<EventRow>[];
+  #recent: Revised<EventRow>[] = [];
   /** Those of #recent whose commit is under way. */
   #uncommitted: Revised<EventRow>[] = [];
   readonly #keep: number;
-  #oldest: number;
-  #last: number;
+  /** First numbers of the blocks; of those, the first `#gone` are deleted. */
+  #blocks: number[] = [];
+  #gone = 0;
+  #last = 0;
 
-  constructor(tail: EventTail = { oldest: 1, recent: [] }, keep = kept) {
-    this.#recent = [...tail.recent];
-    this.#last = tail.recent.at(-1)?.row.id ?? 0;
-    this.#oldest = tail.recent.length === 0 ? this.#last + 1 : tail.oldest;
+  constructor(tail: EventTail = { blocks: [], recent: [] }, keep = kept) {
+    this.restore(tail);
     this.#keep = keep;
+  }
+
+  /** Goes on from what a store holds. */
+  restore(tail: EventTail): void {
+    this.#recent = [...tail.recent];
+    this.#blocks = [...tail.blocks];
+    this.#last = tail.recent.at(-1)?.row.id ?? 0;
+    this.#gone = 0;
   }
 
   /** Number of the newest; 0: none ever. */
@@ -43,7 +52,7 @@ export class EventLog {
   }
 
   get oldest(): number {
-    return this.#oldest;
+    return this.#blocks[this.#gone] ?? this.#last + 1;
   }
 
   atUnixMs(now: Instant): number {
@@ -58,20 +67,37 @@ export class EventLog {
     return this.#recent.slice(after - first.row.id + 1);
   }
 
-  /** The rows that write these down, and delete what is too old. */
+  /** The rows that write these down, in one commit, and delete what is too old. */
   append(noted: readonly Noted[], now: Instant): Change[] {
-    const changes: Change[] = [];
-    for (const one of noted) {
-      const row: EventRow = { id: this.#last + 1, atUnixMs: this.atUnixMs(now), ...one };
-      this.#last = row.id;
+    if (noted.length === 0) return [];
+    const atUnixMs = this.atUnixMs(now);
+    const rows = noted.map((one, i): EventRow => ({ id: this.#last + 1 + i, atUnixMs, ...one }));
+    this.#last += rows.length;
+    for (const row of rows) {
       const written = { row, revision: 0 };
       this.#recent.push(written);
       this.#uncommitted.push(written);
-      changes.push({ table: "event", key: eventKey(row.id), row });
     }
-    while (this.#last - this.#oldest >= this.#keep) {
-      changes.push({ table: "event", key: eventKey(this.#oldest) });
-      this.#oldest += 1;
+    const changes: Change[] = [];
+    for (const block of blocksOf(rows)) {
+      this.#blocks.push(block.id);
+      changes.push({ table: "event", key: eventKey(block.id), row: block });
+    }
+    return [...changes, ...this.#letGo()];
+  }
+
+  /** Deletes whole blocks, as long as enough are left. */
+  #letGo(): Change[] {
+    const changes: Change[] = [];
+    for (;;) {
+      const [oldest, next] = this.#blocks.slice(this.#gone, this.#gone + 2);
+      if (oldest === undefined || next === undefined || this.#last + 1 - next < this.#keep) break;
+      changes.push({ table: "event", key: eventKey(oldest) });
+      this.#gone += 1;
+    }
+    if (this.#gone > 1_000 && 2 * this.#gone > this.#blocks.length) {
+      this.#blocks = this.#blocks.slice(this.#gone);
+      this.#gone = 0;
     }
     return changes;
   }

@@ -1,5 +1,5 @@
 import type { Instant, Mac, NveId, Uuid, VnId } from "@nve/protocol-spec";
-import type { NveRow } from "./records.ts";
+import type { Location, NveRow } from "./records.ts";
 
 /** One NVE: its session, and where its claims and memberships are. */
 export type NveState = {
@@ -57,3 +57,6 @@ export const everyClaim = function* (nve: NveState): Generator<[VnId, Mac]> {
 
 /** A session, as told to the server: what comes of an older one is ignored. */
 export type Session = { nveId: NveId; generation: number };
+
+export const sameLocation = (a: Location, b: Location): boolean =>
+  a.vteps.join() === b.vteps.join() && a.encapsulations.join() === b.encapsulations.join();

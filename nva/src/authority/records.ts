@@ -1,5 +1,6 @@
 import type {
   HypervisorId,
+  Instant,
   IpAddress,
   IpPrefix,
   Mac,
@@ -97,9 +98,9 @@ export type Mapping = {
 
 type MemberRow = { vnId: VnId; nveId: NveId };
 /** The highest sequence that a {VN, MAC} ever had: outlives its claims, so that it never goes down. */
-type HistoryRow = { vnId: VnId; mac: Mac; sequence: number };
+export type HistoryRow = { vnId: VnId; mac: Mac; sequence: number };
 
-/** Something that somebody may be asked about later: never changed. `revision` is that of its row. */
+/** Something that somebody may be asked about later: never changed. */
 export type EventRow = {
   /** Counts up, over restarts too. */
   id: number;
@@ -115,6 +116,20 @@ export type EventRow = {
   detail?: Readonly<Record<string, unknown>>;
 };
 
+/** As they are stored, several in a row: the first, and of each that follows what is not as in the one before it. */
+export type EventBlock = EventRow & { more?: readonly EventDifference[] };
+export type EventDifference = {
+  actor?: string;
+  action?: string;
+  object?: string;
+  /** `false`: it was not refused. */
+  refused?: string | false;
+  /** Its keys that are new or different; `false`: there is none at all. */
+  detail?: Readonly<Record<string, unknown>> | false;
+  /** Keys of the detail that it does not have. */
+  gone?: readonly string[];
+};
+
 /**
  * These may be attached no more: their NVE is to let go of them (H26). What it claims for them goes at once, and so do its
  * claims of `macs`, of VNICs that may stay.
@@ -124,6 +139,8 @@ export type Disconnect = {
   vnId: VnId;
   vnics: readonly Uuid[];
   macs?: readonly Mac[];
+  /** Of `vnics`, as far as they were seen: who lets go need not look for these. */
+  seen?: readonly Mac[];
   reason: string;
 };
 
@@ -148,7 +165,7 @@ export type Change =
   | { table: "profile"; key: string; row?: Profile }
   | { table: "policy"; key: string; row?: Policy }
   | { table: "vnic"; key: string; row?: ExpectedVnic }
-  | { table: "event"; key: string; row?: EventRow }
+  | { table: "event"; key: string; row?: EventBlock }
   | { table: "duplicate"; key: string; row?: DuplicateRow }
   | { table: "vn"; key: string; row?: Vn }
   | { table: "nve"; key: string; row?: NveRow }
@@ -213,8 +230,12 @@ export type Step<T> = {
   disconnect?: readonly Disconnect[];
   /** To be remembered, in the same commit. */
   events?: readonly Noted[];
+  /** What is left to do, each in a commit of its own, one after another (slices.ts). */
+  later?: readonly Later[];
   result: T;
 };
+
+export type Later = (now: Instant) => Step<void>;
 
 /** Collects what one event changes. */
 export class Effects {
@@ -222,6 +243,7 @@ export class Effects {
   readonly touched: Touched = new Map();
   readonly disconnect: Disconnect[] = [];
   readonly events: Noted[] = [];
+  readonly later: Later[] = [];
 
   touch(vnId: VnId): Touch {
     return touchOf(this.touched, vnId);
@@ -233,13 +255,14 @@ export class Effects {
   }
 
   step<T>(result: T): Step<T> {
-    const { changes, touched, disconnect, events } = this;
+    const { changes, touched, disconnect, events, later } = this;
     return {
       changes,
       touched,
       result,
       ...(disconnect.length > 0 && { disconnect }),
       ...(events.length > 0 && { events }),
+      ...(later.length > 0 && { later }),
     };
   }
 }

@@ -8,6 +8,7 @@ import {
   prefixFrom,
   widthOf,
 } from "@nve/protocol-spec";
+import { isMove, sameClaim, sequenceOf } from "./claims.ts";
 import { Few } from "./few.ts";
 import { limits } from "./limits.ts";
 import { bestOf, type Held, type LocationOf, mappingOf } from "./ranking.ts";
@@ -50,6 +51,11 @@ export class VnState {
 
   get claimCount(): number {
     return this.#claims;
+  }
+
+  /** No address is claimed, and no sequence remembered. */
+  get isEmpty(): boolean {
+    return this.#entries.size === 0 && this.#gone.size === 0;
   }
 
   get mappingCount(): number {
@@ -223,23 +229,63 @@ export class VnState {
       this.#settle(mac, entry.held, entry.best, entry.highest, effects, true);
   }
 
-  /** Takes a stored claim as it is. */
+  /** Takes a stored claim as it is, in place of the one that its source had. */
   load(claim: Claim): void {
-    const { mac } = claim;
+    const { mac, source } = claim;
     const entry = this.#entries.get(mac);
-    const held = [
-      ...(entry?.held ?? []),
-      { claim, generation: 0, stale: claim.source !== "static" },
-    ];
-    this.#claims += 1;
-    this.#place(mac, held, Math.max(entry?.highest ?? 0, claim.sequence));
+    const held = entry?.held.filter((one) => one.claim.source !== source) ?? [];
+    if (held.length === (entry?.held.length ?? 0)) this.#claims += 1;
+    held.push({ claim, generation: 0, stale: source !== "static" });
+    const highest = entry?.highest ?? this.#gone.get(mac)?.sequence ?? 0;
+    this.#gone.delete(mac);
+    this.#place(mac, held, Math.max(highest, claim.sequence));
   }
 
-  /** Takes a stored history row, after the claims. */
+  /** A stored claim is there no more; its sequence stays with those of others only. */
+  unload(mac: Mac, source: Source): void {
+    const entry = this.#entries.get(mac);
+    const left = entry?.held.filter((one) => one.claim.source !== source) ?? [];
+    if (entry === undefined || left.length === entry.held.length) return;
+    this.#claims -= 1;
+    this.#unindex(mac, entry.best.claim.ips);
+    this.#entries.delete(mac);
+    if (left.length > 0) this.#place(mac, left, entry.highest);
+  }
+
+  /** Takes a stored history row, after the changes of claims. */
   loadHistory(mac: Mac, sequence: number, now: Instant): void {
     const entry = this.#entries.get(mac);
-    if (entry === undefined) this.#gone.set(mac, { sequence, at: now });
-    else entry.highest = Math.max(entry.highest, sequence);
+    if (entry !== undefined) entry.highest = Math.max(entry.highest, sequence);
+    else {
+      this.#gone.delete(mac); // to the end: it is the newest
+      this.#gone.set(mac, { sequence, at: now });
+    }
+  }
+
+  unloadHistory(mac: Mac): void {
+    this.#gone.delete(mac);
+    const entry = this.#entries.get(mac);
+    if (entry !== undefined)
+      entry.highest = Math.max(...entry.held.map(({ claim }) => claim.sequence));
+  }
+
+  /** Takes a stored freeze, or its end: what it makes of claims is in their rows. */
+  loadFrozen(row: DuplicateRow, is: boolean): void {
+    const { mac, ip, frozen } = row;
+    if (!frozen) return;
+    if (ip !== undefined && is) this.#ipHolders.set(ip, mac);
+    else if (ip !== undefined) this.#ipHolders.delete(ip);
+    else {
+      if (is) this.#frozen.set(mac, row);
+      else this.#frozen.delete(mac);
+      this.rank(mac);
+    }
+  }
+
+  /** Which claim is the best may be otherwise: an NVE is elsewhere, or there at last, or gone. */
+  rank(mac: Mac): void {
+    const entry = this.#entries.get(mac);
+    if (entry !== undefined) this.#place(mac, entry.held, entry.highest);
   }
 
   /** Forgets the sequences of addresses that nobody has claimed since `before`. */
@@ -250,13 +296,9 @@ export class VnState {
     }
   }
 
-  /** Deletes the rows of all claims and histories, for a VN that is going. */
-  clear(effects: Effects): void {
-    const { vnId } = this.vn;
-    for (const { claim } of this.claims())
-      effects.changes.push({ table: "claim", key: claimKey(vnId, claim.mac, claim.source) });
-    for (const mac of [...this.#gone.keys(), ...this.#entries.keys()])
-      effects.changes.push({ table: "history", key: historyKey(vnId, mac) });
+  /** Addresses that nobody claims any more, whose sequences are remembered. */
+  gone(): IterableIterator<Mac> {
+    return this.#gone.keys();
   }
 
   #settle(
@@ -346,42 +388,7 @@ export class VnState {
   }
 }
 
-function sequenceOf(
-  claim: Claim,
-  own: Held | undefined,
-  best: Held | undefined,
-  highest: number,
-): number {
-  if (own !== undefined) return Math.max(own.claim.sequence, claim.sequence);
-  if (claim.sequence !== 0) return claim.sequence;
-  const joins = claim.anycast && best?.claim.anycast === true; // no move (openperouter#647)
-  return joins ? best.claim.sequence : highest + 1;
-}
-
-/** Another source counts now. Several sources of an anycast address are no move. */
-const isMove = (before: Held, best: Held): boolean =>
-  before.claim.source !== best.claim.source && !(before.claim.anycast && best.claim.anycast);
-
 function isBetter(a: Entry, b: Entry): boolean {
   const [said, alsoSaid] = [!a.best.claim.gleaned, !b.best.claim.gleaned];
   return said === alsoSaid ? a.order > b.order : said;
-}
-
-function sameClaim(a: Claim, b: Claim): boolean {
-  return (
-    a.sequence === b.sequence &&
-    a.nveId === b.nveId &&
-    a.vnic === b.vnic &&
-    a.hypervisor === b.hypervisor &&
-    a.port === b.port &&
-    a.sticky === b.sticky &&
-    a.anycast === b.anycast &&
-    a.suspended === b.suspended &&
-    a.gleaned === b.gleaned &&
-    a.description === b.description &&
-    a.station === b.station &&
-    a.authenticated === b.authenticated &&
-    a.ips.length === b.ips.length &&
-    a.ips.every((ip, i) => ip === b.ips[i])
-  );
 }

@@ -5,6 +5,7 @@ import {
   type DeclaredChange,
   defaultTenant,
   type Kind,
+  type Vns,
 } from "../authority/catalogue.ts";
 import { bindingKey, called, type Vn, vnKey } from "../authority/records.ts";
 import type { Refusal } from "../authority/vn-book.ts";
@@ -64,14 +65,14 @@ function parsed(read: () => string): string | Refusal {
 }
 
 /** What people call it; of a change, what it was called when it is gone. */
-export function nameOf(catalogue: Catalogue, { kind, key, ...change }: DeclaredChange): string {
+export function nameOf(vns: Vns, { kind, key, ...change }: DeclaredChange): string {
   switch (kind) {
     case "vn": {
       const entry = change.after ?? change.before;
       return entry === undefined ? key : called(entry.row as Vn);
     }
     case "binding": {
-      const vn = catalogue.vn(VnId(Number.parseInt(key.slice(0, 6), 16)));
+      const vn = vns.vn(VnId(Number.parseInt(key.slice(0, 6), 16)));
       return `${vn === undefined ? Number.parseInt(key.slice(0, 6), 16) : called(vn)}/${key.slice(7)}`;
     }
     default:

@@ -16,6 +16,7 @@ import { type Change, changesOf, differenceLines, isSame } from "./difference.ts
 import { ask, asking, type Common, type Outside } from "./outside.ts";
 import { isAborted, readDeclared } from "./resources.ts";
 import { toResource, wireKind } from "./wire.ts";
+import { inUsersWords } from "./words.ts";
 
 type Apply = Common & {
   file: string;
@@ -166,12 +167,14 @@ const nameOf = (file: string): string => (file === "-" ? "standard input" : file
 /** What the NVA says of `resources[7]` (northbound.proto), said of the place in the file. */
 function inFile(error: unknown, file: string, placed: readonly Placed[]): unknown {
   if (!(error instanceof Refused) || !error.message.includes("resources[")) return error;
-  const lines = error.message.split("\n").map((line) =>
-    line.replace(/^resources\[(\d+)\] \((.*?)\): /, (all, index: string, name: string) => {
-      const at = placed[Number(index)]?.at;
-      return at === undefined ? all : `${placeText(at)}: ${name}: `;
-    }),
-  );
+  const lines = inUsersWords(error.message)
+    .split("\n")
+    .map((line) =>
+      line.replace(/^resources\[(\d+)\] \((.*?)\): /, (all, index: string, name: string) => {
+        const at = placed[Number(index)]?.at;
+        return at === undefined ? all : `${placeText(at)}: ${name}: `;
+      }),
+    );
   const text = [`${nameOf(file)}:`, ...lines.map((line) => `  ${line}`)].join("\n");
   return new Refused(text, { cause: error });
 }

@@ -1,5 +1,6 @@
 import { Refused } from "@nve/program/errors";
 import { type Column, show, showOne } from "@nve/program/output";
+import { textArgument } from "@nve/program/program";
 import { call } from "@nve/program/rpc";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import type { NorthboundClient } from "@nve/protocol-spec/proto/northbound";
@@ -7,6 +8,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { Declared, DeclaredOf, Kind } from "../domain/domain.ts";
 import type { Input } from "../domain/input.ts";
 import { type PlainMap, plainOf } from "../domain/plain.ts";
+import { nameText } from "../domain/text.ts";
 import { treeOf } from "../domain/tree.ts";
 import { showFields } from "./fields.ts";
 import { ask, asking, type Common, type Outside, outputOf } from "./outside.ts";
@@ -97,8 +99,7 @@ export async function change<K extends Kind>(
   expect: bigint | undefined,
   isRenamed = false,
 ): Promise<Revised<K>> {
-  if (!isRenamed && !isAnySet(command, of.settings))
-    command.error("error: nothing is to be changed: say what (--help)", { exitCode: 2 });
+  needChange(command, of.settings, isRenamed);
   const { value, revision } = await readOne(nva, of.kind, key);
   const before = treeOf(plainOf({ kind: of.kind, value } as Declared));
   const after = settle(command, of.settings, before, (input) => of.read(key, input));
@@ -107,6 +108,16 @@ export async function change<K extends Kind>(
   } catch (error) {
     throw changedMeanwhile(error);
   }
+}
+
+/** A usage error when nothing is to be changed, or one thing in two ways. */
+export function needChange(
+  command: Command,
+  settings: readonly Setting[],
+  isRenamed: boolean,
+): void {
+  if (!isAnySet(command, settings) && !isRenamed)
+    command.error("error: nothing is to be changed: say what (--help)", { exitCode: 2 });
 }
 
 /** The NVA says that it is not as expected: nothing was done then. Any other error as it is. */
@@ -138,19 +149,21 @@ function deleteCommand<K extends Kind>(parent: Command, outside: Outside, of: De
 
 function listCommand<K extends Kind>(parent: Command, outside: Outside, of: Declaring<K>): void {
   const command = asking(parent.command("list")).description(`all ${of.plural}`);
-  if (of.isOfTenant) command.option("--tenant <tenant>", "of this tenant only");
+  if (of.isOfTenant)
+    command.option("--tenant <tenant>", "of this tenant only", textArgument(nameText));
   command.action(async (options: Common & { tenant?: string }) => {
     const all = await ask(outside, options, (nva) => readAll(nva, of.kind, options.tenant));
     const { order } = of;
     if (order !== undefined) all.sort((a, b) => order(a.value, b.value));
     const output = outputOf(outside, options);
+    const none = `no ${of.plural}${options.tenant === undefined ? "" : ` of tenant ${options.tenant}`}`;
     if (output.json)
       show(
         all.map((one) => recordOf(of, one)),
         [],
         output,
       );
-    else show(all, of.table, output, `no ${of.plural}`);
+    else show(all, of.table, output, none);
   });
 }
 

@@ -60,17 +60,20 @@ async function eachListed(
  */
 async function follow(outside: Outside, nva: NorthboundClient, options: Options): Promise<void> {
   const { action, object, json } = options;
-  let after = options.after ?? (await newestId(nva, options));
+  const last = await newestId(nva, options); // where nobody answers that is said at once
+  let after = options.after ?? last;
   const tell = (event: Event): void => {
     after = event.id;
     outside.print(json ? JSON.stringify(recordOf(event)) : lineOf(event));
   };
-  if (options.after !== undefined) after = await eachListed(nva, options, tell);
+  const catchUp = () => answered(() => eachListed(nva, { ...options, after }, tell));
+  if (options.after !== undefined) after = await catchUp();
   for (;;) {
     const end = await stream(nva, { after, action, object }, tell);
     if (!isPassing(end)) throw new Refused(end.details, { cause: end });
     outside.note(`the NVA is away, waiting for it (${safe(end.details)})`);
-    after = await answered(() => eachListed(nva, { ...options, after }, tell));
+    await pause();
+    after = await catchUp();
   }
 }
 
@@ -103,10 +106,11 @@ const isPassing = ({ code }: grpc.StatusObject): boolean =>
 
 const RETRY_MS = 500;
 
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+
 /** Asks until the NVA answers, with pauses. @throws Refused when it answers that it will not */
 async function answered<T>(ask: () => Promise<T>): Promise<T> {
   for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     try {
       return await ask();
     } catch (error) {
@@ -115,6 +119,7 @@ async function answered<T>(ask: () => Promise<T>): Promise<T> {
         hasStatus(error, grpc.status.DEADLINE_EXCEEDED);
       if (!isAway) throw error;
     }
+    await pause();
   }
 }
 

@@ -1,4 +1,4 @@
-import { Refused } from "@nve/program/errors";
+import { Usage } from "@nve/program/errors";
 import type { Column, Output } from "@nve/program/output";
 import { Uuid, uuidOctets } from "@nve/protocol-spec/ids";
 import { NorthboundClient, type VnRef } from "@nve/protocol-spec/proto/northbound";
@@ -56,13 +56,13 @@ export async function ask<T>(
 
 export const outputOf = ({ print }: Outside, { json }: Common): Output => ({ json, print });
 
-/** How an operator names a VN: VN ID, UUID, alias, or tenant/alias. @throws Refused */
+/** How an operator names a VN: VN ID, UUID, alias, or tenant/alias. @throws Usage */
 export function vnRef(text: string): VnRef {
   // Longer than a tenant and an alias can be; an NVA would say it all back.
-  if (text.length > 200) throw new Refused(`no VN is called by ${text.length} characters`);
+  if (text.length > 200) throw new Usage(`no VN is called by ${text.length} characters`);
   if (/^\d+$/.test(text)) {
     if (Number(text) === 0 || Number(text) > 0xffffff)
-      throw new Refused(`VN ID ${text} is not in 1..16777215`);
+      throw new Usage(`VN ID ${text} is not in 1..16777215`);
     return { ref: { $case: "vnId", value: Number(text) } };
   }
   if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text))

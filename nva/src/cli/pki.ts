@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { roles } from "@nve/program/certified";
-import { Refused } from "@nve/program/errors";
+import { Usage } from "@nve/program/errors";
 import { show, showOne } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
 import { OutOfRange } from "@nve/protocol-spec/errors";
@@ -14,13 +14,23 @@ import { columns, type Outside } from "./outside.ts";
 // The library that writes certificates is read when one is written, and not before.
 const pki = () => import("../pki/pki.ts");
 
+/** Does it while no other run works in the folder. */
+async function alone<T>(path: string, work: () => T): Promise<T> {
+  const { lockedPki } = await import("../pki/locked.ts");
+  return lockedPki(path, work);
+}
+
 type Printed = { json: boolean };
 type Forced = Printed & { force: boolean };
 type IssueOptions = Forced & { ip?: IpAddress[]; dns?: string[]; role?: Role; days: number };
 type Role = (typeof roles)[number];
 
 /** `nva pki …`: all of it works on files of a folder, and asks nobody. */
-export function pkiCommand({ print }: Pick<Outside, "print">): Command {
+export function pkiCommand({
+  print,
+  note,
+  exitWith,
+}: Pick<Outside, "print" | "note" | "exitWith">): Command {
   const command = new Command("pki").description("a small CA for mutual TLS, in a folder");
   const folder = textArgument((text) => resolve(text));
   const sub = (name: string, does: string): Command =>
@@ -34,8 +44,9 @@ export function pkiCommand({ print }: Pick<Outside, "print">): Command {
     .option("--days <days>", "how long the CA is valid", argument(days), 3650)
     .option("--force", "another CA in place of one that is there", false)
     .action(async (path: string, options: Forced & { days: number }) => {
-      const { initPki } = await pki();
-      const { validTo } = initPki(path, options.days, options.force);
+      const { initPki, makePkiFolder } = await pki();
+      makePkiFolder(path);
+      const { validTo } = await alone(path, () => initPki(path, options.days, options.force));
       const made = { folder: path, validTo: iso(validTo) };
       if (options.json) showOne(made, { json: true, print });
       else print(`CA made in ${path}, valid to ${made.validTo}: keep ca.key to yourself`);
@@ -52,7 +63,8 @@ export function pkiCommand({ print }: Pick<Outside, "print">): Command {
     .action(async (path: string, is: Subject["is"], id: string, options: IssueOptions) => {
       const subject = subjectOf(is, id, options);
       const { issueIn } = await pki();
-      tell([issueIn(path, subject, options.days, options.force)], options);
+      const { days, force } = options;
+      tell([await alone(path, () => issueIn(path, subject, days, force))], options);
     });
 
   sub("rotate", "new keys and certificates for what has some; without names: another CA")
@@ -62,16 +74,19 @@ export function pkiCommand({ print }: Pick<Outside, "print">): Command {
     .action(async (path: string, names: string[], options: Forced & { finish: boolean }) => {
       const { find, rotateIn, rotateCa, finishCa } = await pki();
       if (names.length > 0 && options.finish)
-        throw new Refused("--finish is about the CA: it goes with no name");
+        throw new Usage("--finish is about the CA: it goes with no name");
+      if (options.force && !options.finish) throw new Usage("--force goes with --finish");
       if (names.length > 0) {
-        // All of them or none: a new key that nobody is told of would not be brought to its owner.
-        const all = new Set(names.map((one) => find(path, one).name));
-        return tell(
-          [...all].map((name) => rotateIn(path, name)),
-          options,
-        );
+        const made = await alone(path, () => {
+          // All of them or none: a new key that nobody is told of would not be brought to its owner.
+          const all = new Set(names.map((one) => find(path, one).name));
+          return [...all].map((name) => rotateIn(path, name));
+        });
+        return tell(made, options);
       }
-      const ca = options.finish ? finishCa(path, options.force) : rotateCa(path);
+      const ca = await alone(path, () =>
+        options.finish ? finishCa(path, options.force) : rotateCa(path),
+      );
       const made = { folder: path, validTo: iso(ca.validTo), step: options.finish ? 2 : 1 };
       if (options.json) showOne(made, { json: true, print });
       else for (const line of options.finish ? FINISHED : BEGUN(path)) print(line);
@@ -80,7 +95,16 @@ export function pkiCommand({ print }: Pick<Outside, "print">): Command {
   sub("list", "what has been issued, and until when it is valid").action(
     async (path: string, { json }: Printed) => {
       const { listPki } = await pki();
-      show(listPki(path).map(record), table, { json, print }, "nothing has been issued");
+      const first = listPki(path);
+      // One that is being made is not whole yet.
+      const { issued, unreadable } =
+        first.unreadable.length === 0
+          ? first
+          : await alone(path, () => listPki(path)).catch(() => first);
+      const none = unreadable.length > 0 ? "nothing that can be read" : "nothing has been issued";
+      show(issued.map(record), table, { json, print }, none);
+      for (const { name, why } of unreadable) note(`error: ${name} is left out: ${why}`);
+      if (unreadable.length > 0) exitWith(1);
     },
   );
 
@@ -125,16 +149,16 @@ const table = columns<ReturnType<typeof record>>({
   "SIGNED BY": (one) => one.signedBy,
 });
 
-/** @throws Refused */
+/** @throws Usage */
 function subjectOf(
   is: Subject["is"],
   id: string,
   { ip: ips = [], dns = [], role }: IssueOptions,
 ): Subject {
   if (is === "client") return { is, id, role: role ?? "viewer", ips, dns };
-  if (role !== undefined) throw new Refused(`--role is for clients: an ${is} has its own rights`);
+  if (role !== undefined) throw new Usage(`--role is for clients: an ${is} has its own rights`);
   if ((is === "nva" || is === "etcd") && ips.length + dns.length === 0)
-    throw new Refused("say at which --ip or --dns it is asked: those who connect compare it");
+    throw new Usage("say at which --ip or --dns it is asked: those who connect compare it");
   return { is, id, ips, dns };
 }
 

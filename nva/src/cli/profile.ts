@@ -24,9 +24,21 @@ const settings: readonly Setting[] = [
     field: ["qos", "burstOctets"],
   },
   { flag: "--dscp <n>", says: "set in its packets, 0..63", field: ["qos", "dscp"] },
-  { flag: "--vnics-per-nve <n>", says: "limit", field: ["limits", "vnicsPerNve"] },
-  { flag: "--macs-per-vnic <n>", says: "limit", field: ["limits", "macsPerVnic"] },
-  { flag: "--ips-per-mac <n>", says: "limit", field: ["limits", "ipsPerMac"] },
+  {
+    flag: "--vnics-per-nve <n>",
+    says: "VNICs of the VN on one NVE, at most",
+    field: ["limits", "vnicsPerNve"],
+  },
+  {
+    flag: "--macs-per-vnic <n>",
+    says: "MAC addresses of one VNIC, at most",
+    field: ["limits", "macsPerVnic"],
+  },
+  {
+    flag: "--ips-per-mac <n>",
+    says: "IP addresses of one MAC address, at most",
+    field: ["limits", "ipsPerMac"],
+  },
   description,
 ];
 

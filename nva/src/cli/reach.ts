@@ -1,7 +1,9 @@
-import { Refused } from "@nve/program/errors";
+import { serverAddress } from "@nve/program/address";
+import { Refused, Usage } from "@nve/program/errors";
+import { textArgument } from "@nve/program/program";
 import { connect } from "@nve/program/rpc";
 import { readTls, type TlsMaterial } from "@nve/program/tls-files";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 
 /** Where an NVA is, and what we show it of ourselves. */
@@ -19,7 +21,7 @@ export const reaching = (command: Command): Command =>
     .addOption(
       new Option("--address <address>", "the NVA: unix:<path> or host:port")
         .env("NVA_ADDRESS")
-        .argParser(addressText)
+        .argParser(textArgument(serverAddress))
         .default(DEFAULT_SOCKET),
     )
     .addOption(file("--cert", "our certificate, for host:port", "NVA_CERT"))
@@ -27,28 +29,18 @@ export const reaching = (command: Command): Command =>
     .addOption(file("--ca", "the CAs that we trust", "NVA_CA"))
     .option("--insecure", "host:port without TLS, as the NVA's config says", false);
 
-/** `unix:<path>`, or `host:port` with a port in 1..65535; an IPv6 host in brackets. */
-function addressText(text: string): string {
-  if (/^unix:./.test(text)) return text;
-  const port = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):(\d{1,5})$/.exec(text)?.[1];
-  if (port !== undefined && Number(port) >= 1 && Number(port) <= 65_535) return text;
-  throw new InvalidArgumentError(
-    "It is neither unix:<path> nor host:port, as nva.example:7470 or [fd00::1]:7470.",
-  );
-}
-
 const file = (flag: string, does: string, variable: string): Option =>
   new Option(`${flag} <file>`, does).env(variable);
 
 type ClientClass<C> = Parameters<typeof connect<C>>[0];
 
-/** @throws Refused when TLS is wanted and a file is missing, or cannot be used */
+/** @throws Usage when TLS is wanted and a file is not named; Refused when one cannot be used */
 export function clientOf<C>(Client: ClientClass<C>, reach: Reach): C {
   const { address, ca, cert, key, insecure } = reach;
   if (address.startsWith("unix:") || insecure) return connect(Client, address);
   if (ca === undefined || cert === undefined || key === undefined) {
     const missing = (["cert", "key", "ca"] as const).filter((one) => reach[one] === undefined);
-    throw new Refused(
+    throw new Usage(
       `${address}: to talk TLS say --${missing.join(", --")} too (docs/pki.md); --insecure is for an NVA that listens without it`,
     );
   }

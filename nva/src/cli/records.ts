@@ -28,7 +28,7 @@ export const vnRecord = (vn: Vn) => ({
   name: uuid(vn.name),
   tenant: vn.tenant,
   service: vn.service === Service.SERVICE_L3 ? "l3" : "l2",
-  mtu: vn.mtu,
+  mtu: vn.mtu === 0 ? null : vn.mtu,
   flood: vn.flood === FloodMode.FLOOD_MODE_MULTICAST ? "multicast" : "head-end",
   ...(vn.profileName !== undefined && vn.profileName !== "" && { profile: vn.profileName }),
   ...(vn.admission !== undefined && admissionOf(vn.admission)),

@@ -7,6 +7,7 @@ import type { Declared, DeclaredOf, Kind, VnPath } from "../domain/domain.ts";
 import { vnPath } from "../domain/text.ts";
 import { everyPage, vnRef } from "./outside.ts";
 import { fromResource, toResource, wireKind } from "./wire.ts";
+import { inUsersWords } from "./words.ts";
 
 /** With the revision of its last change. */
 export type Revised<K extends Kind = Kind> = {
@@ -73,7 +74,12 @@ export async function put<K extends Kind>(
 ): Promise<Revised<K>> {
   const made = toResource({ kind, value } as Declared);
   const resource = key === undefined ? made : { ...made, key: { kind: wireKind(kind), key } };
-  return revised(kind, await call(nva, nva.putResource, { resource, expected }));
+  try {
+    return revised(kind, await call(nva, nva.putResource, { resource, expected }));
+  } catch (error) {
+    if (!hasStatus(error, grpc.status.INVALID_ARGUMENT)) throw error;
+    throw new Refused(inUsersWords(String((error as Refused).message)), { cause: error });
+  }
 }
 
 /** What the NVA answers when the revision is not the one that was expected. */

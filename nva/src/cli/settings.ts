@@ -62,10 +62,12 @@ export function settle<T>(
   );
 }
 
-/** Whether any of the flags is given; a usage error for --clear of something else. */
+/** Whether any of the flags is given; a usage error for --clear of something else, or of what is set too. */
 export const isAnySet = (command: Command, settings: readonly Setting[]): boolean =>
-  clearedIn(command, settings).length > 0 ||
-  settings.some((one) => command.getOptionValue(optionName(command, one)) !== undefined);
+  clearedIn(command, settings).length > 0 || settings.some((one) => isSet(command, one));
+
+const isSet = (command: Command, setting: Setting): boolean =>
+  command.getOptionValue(optionName(command, setting)) !== undefined;
 
 function clearedIn(command: Command, settings: readonly Setting[]): Setting[] {
   const names: unknown = command.getOptionValue("clear");
@@ -73,6 +75,10 @@ function clearedIn(command: Command, settings: readonly Setting[]): Setting[] {
   return names.flatMap((name: unknown) => {
     const text = String(name).replace(/^--/, "");
     const setting = settings.find((one) => nameOf(one) === text);
+    if (setting !== undefined && isSet(command, setting))
+      return command.error(`error: --clear ${text} and --${text}: say one of them`, {
+        exitCode: 2,
+      });
     return (
       setting ??
       command.error(`error: --clear: "${text}" is none of ${settings.map(nameOf).join(", ")}`, {

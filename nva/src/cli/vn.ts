@@ -11,7 +11,7 @@ import { valueText } from "../domain/diff.ts";
 import type { Input } from "../domain/input.ts";
 import { readVn } from "../domain/read.ts";
 import { aliasText, nameText, vnPath } from "../domain/text.ts";
-import { change, changedMeanwhile, expecting } from "./declare.ts";
+import { change, changedMeanwhile, expecting, needChange } from "./declare.ts";
 import {
   ask,
   asking,
@@ -71,7 +71,7 @@ export function vnCommand(outside: Outside): Command {
   vn.addCommand(updateCommand(outside));
   asking(vn.command("list"))
     .description("all VNs")
-    .option("--tenant <tenant>", "of this tenant only")
+    .option("--tenant <tenant>", "of this tenant only", textArgument(nameText))
     .action(async (options: Common & { tenant?: string }) => {
       const all = await ask(outside, options, (nva) =>
         everyPage(async (pageToken) => {
@@ -86,7 +86,9 @@ export function vnCommand(outside: Outside): Command {
         all.filter(({ tenant }) => tenant === (options.tenant ?? tenant)),
         table,
         outputOf(outside, options),
-        "no VN yet: create one with `nva vn create <alias>`",
+        options.tenant === undefined
+          ? "no VN yet: create one with `nva vn create <alias>`"
+          : `no VN of tenant ${options.tenant}`,
       );
     });
   asking(vn.command("show <vn>"))
@@ -187,6 +189,7 @@ function updateCommand(outside: Outside): Command {
   type Update = Common & { alias?: string; expect?: bigint };
   return withClear(expecting(withSettings(command, all)), all).action(
     async (ref: string, options: Update) => {
+      needChange(command, all, options.alias !== undefined);
       const changed = await ask(outside, options, async (nva) => {
         const path = await vnPathOf(nva, ref);
         const [tenant = ""] = path.split("/");
@@ -245,7 +248,7 @@ const table = columns<VnRecord>({
   "VN ID": (vn) => vn.vnId,
   VNI: (vn) => vn.vni,
   TENANT: (vn) => vn.tenant,
-  MTU: (vn) => (vn.mtu === 0 ? "" : vn.mtu),
+  MTU: (vn) => vn.mtu ?? "",
   NAME: (vn) => vn.name,
 });
 

@@ -40,13 +40,19 @@ const positive = (input: Input): number | undefined =>
   input.value((text) => whole(text, 1, 0xffff_ffff));
 
 function readQos(input: Input): Qos | undefined {
-  const qos = input.fields(({ optional }) =>
-    given({
-      policeKbps: optional("police", (one) => one.value(rateKbps)),
-      burstOctets: optional("burstOctets", positive),
+  const qos = input.fields(({ optional }) => {
+    const policeKbps = optional("police", (one) => one.value(rateKbps));
+    const burst = (one: Input): number | undefined => {
+      // A burst that no whole frame fits in would let nothing through.
+      const octets = one.value((text) => whole(text, 1_514, 0xffff_ffff));
+      return policeKbps === undefined ? one.fault("goes with police: of which rate?") : octets;
+    };
+    return given({
+      policeKbps,
+      burstOctets: optional("burstOctets", burst),
       dscp: optional("dscp", (one) => one.value((text) => whole(text, 0, 63))),
-    }),
-  );
+    });
+  });
   return someOf(qos);
 }
 

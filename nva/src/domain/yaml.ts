@@ -6,6 +6,7 @@ import {
   LineCounter,
   parseDocument,
   type Scalar,
+  type YAMLError,
   type YAMLMap,
   type YAMLSeq,
 } from "yaml";
@@ -31,10 +32,10 @@ export function readYaml(text: string): { tree: Tree; faults: readonly Fault[] }
     lineCounter: lines,
     uniqueKeys: false,
   });
-  const faults: Fault[] = [...document.errors, ...document.warnings].map(({ message, pos }) => ({
-    at: place(pos[0]),
+  const faults: Fault[] = [...document.errors, ...document.warnings].map((error) => ({
+    at: place(error.pos[0]),
     path: "",
-    message: plainWords(message),
+    message: plainWords(error),
   }));
   if (faults.length > 0) return { tree: { is: "none" }, faults };
   const tree = new Walk(place, faults).tree(document.contents);
@@ -42,7 +43,8 @@ export function readYaml(text: string): { tree: Tree; faults: readonly Fault[] }
 }
 
 /** What the parser says, without the place and the excerpt. */
-function plainWords(message: string): string {
+function plainWords({ code, message }: YAMLError): string {
+  if (code === "MULTIPLE_DOCS") return "a second document begins here: a file is one document";
   const [first = message] = message.split("\n");
   if (first.startsWith("Maximum call stack")) return "is nested too deep";
   return first.replace(/ at line \d+, column \d+:$/, "");

@@ -4,6 +4,7 @@ import {
   existsSync,
   fsyncSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   statSync,
@@ -54,6 +55,16 @@ export function textOf(...path: string[]): string {
     return readFileSync(file, "utf8");
   } catch (cause) {
     throw failed(`cannot read ${file}`, cause);
+  }
+}
+
+/** @throws Refused */
+export function foldersIn(path: string): string[] {
+  try {
+    const all = readdirSync(path, { withFileTypes: true });
+    return all.flatMap((one) => (one.isDirectory() ? [one.name] : []));
+  } catch (cause) {
+    throw failed(`cannot look into ${path}`, cause);
   }
 }
 

@@ -1,10 +1,10 @@
 import { createPrivateKey, type KeyObject, randomBytes, X509Certificate } from "node:crypto";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { certified } from "@nve/program/certified";
 import { Refused } from "@nve/program/errors";
 import { issue, type Lifetime, makeCa, newKey, type Pair, type Subject } from "./certificate.ts";
-import { ownFolder, put, textOf } from "./files.ts";
+import { foldersIn, ownFolder, put, textOf } from "./files.ts";
 
 // A small CA in a folder, for labs and small sites (docs/pki.md):
 //
@@ -24,13 +24,22 @@ export type Issued = {
   files: { certificate: string; key: string; ca: string };
 };
 
+/** A folder of a name whose certificate cannot be used; `why` names the file. */
+export type Unreadable = { name: string; why: string };
+
+/** By name. */
+export type Listed = { issued: readonly Issued[]; unreadable: readonly Unreadable[] };
+
 const DAY_MS = 86_400_000;
 /** Clocks differ. */
 const EARLY_MS = 300_000;
 
+/** @throws Refused when it cannot be made, or others can look into it */
+export const makePkiFolder = (folder: string): void => void ownFolder(folder);
+
 /** Makes the folder and its CA. @throws Refused when there is one, unless `force` */
 export function initPki(folder: string, days: number, force: boolean): X509Certificate {
-  ownFolder(folder);
+  makePkiFolder(folder);
   if (!force && existsSync(join(folder, "ca.key")))
     throw new Refused(
       `${folder} has a CA already: \`nva pki rotate ${folder}\` replaces it in peace; with --force nothing that it has issued is worth anything`,
@@ -92,7 +101,12 @@ export function finishCa(folder: string, force: boolean): X509Certificate {
   const { signing, trusted } = openPki(folder);
   if (trusted.length === 1)
     throw new Refused(`${folder}/ca.pem has one CA: there is nothing to finish`);
-  const left = listPki(folder).filter(({ isCurrent }) => !isCurrent);
+  const { issued, unreadable } = listPki(folder);
+  if (unreadable.length > 0 && !force)
+    throw new Refused(
+      `nobody can say of which CA these are: ${unreadable.map(({ name, why }) => `${name} (${why})`).join(", ")}: \`nva pki issue ${folder} … --force\` them anew first, or leave them out with --force`,
+    );
+  const left = issued.filter(({ isCurrent }) => !isCurrent);
   if (left.length > 0 && !force)
     throw new Refused(
       `of the old CA are still ${left.map(({ name }) => name).join(", ")}: \`nva pki rotate ${folder} <name>\` them and bring them to their owners first, or leave them out with --force`,
@@ -101,14 +115,22 @@ export function finishCa(folder: string, force: boolean): X509Certificate {
   return signing.certificate;
 }
 
-/** What has been issued, by name. What cannot be read is left out. @throws Refused */
-export function listPki(folder: string): Issued[] {
+/** What has been issued, and what is there in its place that cannot be used. @throws Refused */
+export function listPki(folder: string): Listed {
   const { signing } = openPki(folder);
-  return kinds.flatMap((kind) =>
-    namesIn(join(folder, kind))
-      .sort()
-      .flatMap((id) => readIssued(folder, `${kind}/${id}`, signing) ?? []),
-  );
+  const issued: Issued[] = [];
+  const unreadable: Unreadable[] = [];
+  for (const kind of kinds)
+    for (const id of namesIn(join(folder, kind)).sort()) {
+      const name = `${kind}/${id}`;
+      try {
+        issued.push(readIssued(folder, name, signing));
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        unreadable.push({ name, why: error.message });
+      }
+    }
+  return { issued, unreadable };
 }
 
 /** The CA that signs, and all that are trusted. @throws Refused */
@@ -116,7 +138,7 @@ export function openPki(folder: string): { signing: Pair; trusted: X509Certifica
   if (!existsSync(join(folder, "ca.key")))
     throw new Refused(`${folder} has no CA: make one with \`nva pki init ${folder}\``);
   ownFolder(folder);
-  const trusted = certificatesIn(textOf(folder, "ca.pem"));
+  const trusted = certificatesIn(textOf(folder, "ca.pem"), join(folder, "ca.pem"));
   const key = keyIn(textOf(folder, "ca.key"), folder);
   const certificate = trusted.find((one) => one.checkPrivateKey(key));
   if (certificate === undefined)
@@ -128,23 +150,29 @@ export const validTo = (certificate: X509Certificate): number => Date.parse(cert
 
 /** `tor1`, where one kind only has it, or `nve/tor1`. @throws Refused */
 export function find(folder: string, text: string): Issued {
-  const all = listPki(folder);
-  const found = all.filter(({ name, subject }) => name === text || subject.id === text);
+  const { issued, unreadable } = listPki(folder);
+  const found = issued.filter(({ name, subject }) => name === text || subject.id === text);
   const [first, ...more] = found;
+  const lost = unreadable.find(({ name }) => name === text || name.endsWith(`/${text}`));
+  if (first === undefined && lost !== undefined)
+    throw new Refused(`${lost.why}: \`nva pki issue\` ${lost.name} anew, with --force`);
   if (first === undefined)
     throw new Refused(`${folder} has no certificate of "${text}": \`nva pki list ${folder}\``);
   if (more.length > 0) throw new Refused(`say which: ${found.map(({ name }) => name).join(", ")}`);
   return first;
 }
 
-function readIssued(folder: string, name: string, signing: Pair): Issued | undefined {
+/** @throws Refused that names the file which is missing or cannot be used */
+function readIssued(folder: string, name: string, signing: Pair): Issued {
   const files = filesOf(folder, name);
-  if (!existsSync(files.certificate)) return undefined;
-  const [certificate] = certificatesIn(textOf(files.certificate));
-  if (certificate === undefined) return undefined;
+  const [certificate] = certificatesIn(textOf(files.certificate), files.certificate);
+  if (certificate === undefined)
+    throw new Refused(`${files.certificate} has no certificate in PEM`);
   const { subject } = certificate.toLegacyObject();
   const found = certified({ subjectaltname: certificate.subjectAltName, subject });
-  if (typeof found === "string") return undefined;
+  if (typeof found === "string") throw new Refused(`${files.certificate}: ${found}`);
+  if (`${found.is}/${found.id}` !== name)
+    throw new Refused(`${files.certificate} is of ${found.is}/${found.id}`);
   const dns = [...(certificate.subjectAltName ?? "").matchAll(/DNS:([^,"]+)/g)].map(
     ([, one = ""]) => one,
   );
@@ -176,12 +204,8 @@ function within({ certificate }: Pair, ms: number): Lifetime {
   return { from, to: Math.min(from + ms, validTo(certificate)) };
 }
 
-function namesIn(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true }).flatMap((one) =>
-    one.isDirectory() ? [one.name] : [],
-  );
-}
+/** @throws Refused */
+const namesIn = (folder: string): string[] => (existsSync(folder) ? foldersIn(folder) : []);
 
 function filesOf(folder: string, name: string): Issued["files"] {
   const file = (one: string): string => join(folder, name, one);
@@ -189,12 +213,12 @@ function filesOf(folder: string, name: string): Issued["files"] {
 }
 
 /** @throws Refused */
-function certificatesIn(text: string): X509Certificate[] {
+function certificatesIn(text: string, file: string): X509Certificate[] {
   const pems = text.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   try {
     return pems.map((pem) => new X509Certificate(pem));
   } catch (cause) {
-    throw new Refused("a certificate of the folder cannot be read", { cause });
+    throw new Refused(`${file} has a certificate that cannot be read`, { cause });
   }
 }
 

@@ -3,18 +3,19 @@ import { Instant } from "@nve/protocol-spec";
 import { z } from "zod";
 import { NoAnswer } from "../store/etcd/client.ts";
 import { created, type KeyValue, methods } from "../store/etcd/messages.ts";
-import type { EtcdStore, WriterKey } from "../store/etcd/store.ts";
+import { type EtcdStore, type WriterKey, writerOf } from "../store/etcd/store.ts";
 
 /** A replica, as the others know it: its id, and where it serves them. */
 export type Replica = { id: string; address: string };
-/** The replica that decides. `reign`: the revision of etcd at which its time began. */
-export type Leader = Replica & { reign: bigint };
+/** The replica that decides. `reign`: the revision of etcd at which its time began, as long as `lease` lasts. */
+export type Leader = Replica & { reign: bigint; lease: bigint };
 
 const leaderSchema = z.object({ id: z.string(), address: z.string() });
 
 /** A lease is good for so much longer here than etcd was asked for: an answer that is late is no loss yet. */
 const graceMs = 500;
-const renewals = 4;
+/** In the time of a lease: one that is paused for less than a second is not followed by another (pulse.ts). */
+const renewals = 8;
 
 type Options = {
   store: EtcdStore;
@@ -67,7 +68,7 @@ export class Election {
   }
 
   /**
-   * Ends the time of a replica whose process is gone, before its lease does: to end it is safe, whether or not it is
+   * Ends the time of a replica that is gone, before its lease does: to end it is safe, whether or not it is
    * gone, since it writes under the condition that it lasts.
    */
   async depose({ reign }: Leader): Promise<void> {
@@ -94,7 +95,7 @@ export class Election {
       const answer = await client.txn([created(keys.writer, 0n)], [put], [range]);
       const at = answer.header?.revision ?? 0n;
       if (answer.succeeded) {
-        this.#set({ ...self, reign: at }, at);
+        this.#set({ ...self, reign: at, lease: id }, at);
         return new Reign(store, id, Number(ttl) * 1000, at, asked);
       }
       client.call(methods.revoke, { id }).catch(() => undefined);
@@ -110,7 +111,7 @@ export class Election {
   }
 
   #found(kv: KeyValue | undefined, at: bigint): void {
-    this.#heard(kv && { value: kv.value.toString(), createRevision: kv.createRevision }, at);
+    this.#heard(kv && writerOf(kv), at);
   }
 
   #heard(key: WriterKey | undefined, at: bigint): void {
@@ -127,9 +128,10 @@ export class Election {
   }
 }
 
-function leaderOf({ value, createRevision: reign }: WriterKey): Leader {
+function leaderOf({ value, createRevision: reign, lease }: WriterKey): Leader {
   const said = leaderSchema.safeParse(jsonIn(value));
-  return said.success ? { ...said.data, reign } : { id: "unknown", address: "", reign };
+  const who = said.success ? said.data : { id: "unknown", address: "" };
+  return { ...who, reign, lease };
 }
 
 /** Whoever reaches etcd may have written it. */

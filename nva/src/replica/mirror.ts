@@ -1,48 +1,47 @@
-import type { TermOptions } from "../server/term.ts";
+import type { Clock } from "@nve/linux";
+import { Refused } from "@nve/program";
+import { Inventory, type Stored } from "../authority/inventory.ts";
+import { Feed } from "../server/feed.ts";
+import type { Beginning } from "../server/term.ts";
 import type { EtcdStore } from "../store/etcd/store.ts";
-import { preparedRow } from "../store/rows.ts";
-import {
-  type Batch,
-  type Row,
-  type RowChange,
-  type Rows,
-  type Table,
-  tables,
-} from "../store/store.ts";
+import { storedOf } from "../store/rows.ts";
+import { type Batch, type Table, tables } from "../store/store.ts";
 
-/** Rows of the last commits, all together, that are remembered. */
-const rememberedRows = 200_000;
+/** Commits whose keys are remembered: cursors that another replica gave are good here so far. */
 const rememberedCommits = 10_000;
+/** Rows taken at a time, of some microseconds each. */
+const portion = 1_000;
 
 /**
- * All rows of a store, kept as other replicas change them: what a replica begins its term with, without asking anybody
- * first. And which rows the last commits changed, so that cursors that another replica gave are good here.
+ * What a store holds, kept as another replica changes it: what a replica begins its term with. To take over costs what has changed
+ * since the last commit that is here, which is nothing or next to it, however much there is.
  */
-export class Mirror implements Rows {
-  readonly #rows = new Map<Table, Map<string, Row>>(tables.map((table) => [table, new Map()]));
-  readonly #recent: Batch[] = [];
-  #recentRows = 0;
-  /** What came after this revision is all in `#recent`. */
-  #floor = 0;
+export class Mirror {
+  readonly #inventory = new Inventory();
+  readonly #clock: Clock;
+  #feed = new Feed(0);
   #revision = 0;
+  #fault: Error | undefined;
   #stop = (): void => {};
 
+  private constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
   /** @throws NoAnswer, Refused */
-  static async of(store: EtcdStore): Promise<Mirror> {
-    const mirror = new Mirror();
+  static async of(store: EtcdStore, clock: Clock): Promise<Mirror> {
+    const mirror = new Mirror(clock);
     const early: Batch[] = [];
     let take = (batch: Batch): void => void early.push(batch);
-    await mirror.#watch(store, (batch) => {
-      mirror.#remember(batch);
-      take(batch);
-    });
-    const view = await store.snapshot();
-    for (const table of tables)
-      for await (const row of view.list(table))
-        mirror.#table(table).set(row.key, preparedRow(table, row));
-    mirror.#revision = view.meta.revision;
-    for (const batch of early) mirror.#apply(batch);
-    take = (batch) => mirror.#apply(batch);
+    await mirror.#watch(store, (batch) => take(batch));
+    try {
+      await mirror.#load(store);
+      for (const batch of early) mirror.#take(batch);
+    } catch (error) {
+      mirror.stop();
+      throw error;
+    }
+    take = (batch) => mirror.#take(batch);
     return mirror;
   }
 
@@ -50,77 +49,72 @@ export class Mirror implements Rows {
     return this.#revision;
   }
 
-  async *list(table: Table, prefix = ""): AsyncGenerator<Row> {
-    const keys = [...this.#table(table).keys()].filter((key) => key.startsWith(prefix)).sort();
-    for (const key of keys) {
-      const row = this.#table(table).get(key);
-      if (row !== undefined) yield row;
-    }
+  /** For a look at it only. */
+  get inventory(): Inventory {
+    return this.#inventory;
   }
 
-  readonly replay: TermOptions["replay"] = async (into, floor) => {
-    floor(this.#floor);
-    for (const batch of this.#recent) into(batch);
-  };
+  /**
+   * All of it, for the one that decides from now on; it follows no further.
+   * @param revision up to which it must have followed
+   * @throws Refused when it has not, or a row was not as it was written
+   */
+  beginning(revision: number): Beginning {
+    this.stop();
+    if (this.#fault !== undefined) throw this.#fault;
+    if (this.#revision !== revision)
+      throw new Refused(`commit ${revision} is not here yet, the last is ${this.#revision}`);
+    this.#inventory.complete(revision);
+    return { inventory: this.#inventory, feed: this.#feed };
+  }
 
   /** Follows no further. */
   stop(): void {
     this.#stop();
   }
 
-  /** Gives the memory back, once an authority has been made of it. */
-  drop(): void {
-    this.stop();
-    for (const rows of this.#rows.values()) rows.clear();
-    this.#recent.length = 0;
-  }
-
   async #watch(store: EtcdStore, deliver: (batch: Batch) => void): Promise<void> {
     for (let back = rememberedCommits; ; back = Math.floor(back / 2)) {
       const from = Math.max(0, store.revision - back);
-      this.#floor = from;
       const stop = await store.watch(from, deliver);
       if (stop === "compacted") continue; // `back` comes down to 0, which never is
+      this.#feed = new Feed(from);
       this.#stop = stop;
       return;
     }
   }
 
-  #apply({ revision, changes }: Batch): void {
-    if (revision <= this.#revision) return;
-    for (const { table, key, value } of changes) {
-      if (value === undefined) this.#table(table).delete(key);
-      else this.#table(table).set(key, preparedRow(table, { key, value, revision }));
+  async #load(store: EtcdStore): Promise<void> {
+    const view = await store.snapshot();
+    for (const table of inOrder) {
+      let rows: Stored[] = [];
+      for await (const { key, value, revision } of view.list(table)) {
+        rows.push(storedOf({ table, key, value }, revision));
+        if (rows.length < portion) continue;
+        this.#inventory.take(rows, this.#clock.now());
+        rows = [];
+      }
+      this.#inventory.take(rows, this.#clock.now());
     }
-    this.#revision = revision;
+    this.#revision = view.meta.revision;
   }
 
-  #remember({ revision, changes }: Batch): void {
-    this.#recent.push({ revision, changes: changes.map(withoutValue) });
-    this.#recentRows += changes.length;
-    if (this.#recent.length <= 1.1 * rememberedCommits && this.#recentRows <= rememberedRows)
-      return;
-    let gone = 0;
-    for (const batch of this.#recent) {
-      if (this.#recent.length - gone <= rememberedCommits && this.#recentRows <= rememberedRows / 2)
-        break;
-      this.#recentRows -= batch.changes.length;
-      this.#floor = batch.revision;
-      gone += 1;
+  /** What cannot be read is told to who wants to begin with it. */
+  #take(batch: Batch): void {
+    const { revision, changes } = batch;
+    try {
+      if (revision > this.#revision) {
+        const stored = changes.map((change) => storedOf(change, revision));
+        this.#inventory.take(stored, this.#clock.now());
+        this.#revision = revision;
+      }
+      this.#feed.replay(batch, this.#inventory);
+    } catch (error) {
+      this.#fault ??= error instanceof Error ? error : new Error(String(error));
     }
-    this.#recent.splice(0, gone);
-  }
-
-  #table(table: Table): Map<string, Row> {
-    const rows = this.#rows.get(table);
-    if (rows === undefined) throw new Error(`no table ${table}`);
-    return rows;
   }
 }
 
-/** Put or deleted is what counts; values are large. */
-const withoutValue = ({ table, key, value }: RowChange): RowChange => ({
-  table,
-  key,
-  ...(value !== undefined && { value: "" }),
-});
+/** What others name comes first; a claim names a VN and an NVE. */
+const first: readonly Table[] = ["tenant", "profile", "policy", "vn", "nve", "member", "claim"];
+const inOrder = [...first, ...tables.filter((table) => !first.includes(table))];

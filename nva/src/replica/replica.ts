@@ -13,6 +13,7 @@ import { beginTerm, type Term } from "../server/term.ts";
 import { type EtcdStore, etcdStore } from "../store/etcd/store.ts";
 import { Election, type Leader, type Reign } from "./election.ts";
 import { Mirror } from "./mirror.ts";
+import { watchPulse } from "./pulse.ts";
 import { Switchboard } from "./switchboard.ts";
 import { keepVigil } from "./vigil.ts";
 
@@ -67,6 +68,7 @@ class ReplicaOfNva {
   #stop = (): void => {};
   #isStopped = false;
   #endVigil = (): void => {};
+  readonly #forgetTls: () => void;
 
   constructor(
     config: NvaConfig & { store: EtcdConfig },
@@ -81,6 +83,7 @@ class ReplicaOfNva {
       log.warn("talking to etcd without TLS: whoever reaches it may change everything");
     this.#clock = clock;
     this.#log = log;
+    this.#forgetTls = tls?.onChange(() => this.#renew()) ?? (() => undefined);
     this.#stopped = new Promise((resolve) => {
       this.#stop = resolve;
     });
@@ -98,6 +101,7 @@ class ReplicaOfNva {
 
   stop(): void {
     this.#isStopped = true;
+    this.#forgetTls();
     this.#storeTls?.close();
     this.#stop();
   }
@@ -112,13 +116,14 @@ class ReplicaOfNva {
       } catch (error) {
         this.#log.warn({ err: error }, "begins anew");
       }
-      this.#endVigil();
-      this.#board.set({ is: "nobody", reason: nobody }, nobody);
+      this.#standDown(nobody);
       store?.resign();
       await store?.close().catch(() => undefined);
       store = undefined;
       if (!this.#isStopped) await this.#pause(200);
     }
+    this.#endVigil();
+    this.#board.set({ is: "nobody", reason: "the NVA is stopping" }, "the NVA is stopping");
   }
 
   /** One turn: follows until it is elected, and decides until it is superseded. */
@@ -129,14 +134,15 @@ class ReplicaOfNva {
       self: { id, address: advertise ?? "" },
       leaseSeconds: config.leaseSeconds,
       log: this.#log,
-      onLeader: (leader) => this.#turnTo(leader, election),
+      onLeader: (leader) => this.#turnTo(leader, election, store),
     });
     try {
       await election.look();
       const { leader } = election;
+      if (leader === undefined) this.#turnTo(leader, election, store);
       // Whoever had our address before us is gone: nobody else listens there.
       if (leader?.address === advertise && leader?.id === id) await election.depose(leader);
-      const mirror = await Mirror.of(store);
+      const mirror = await Mirror.of(store, this.#clock);
       const failed = store.failed.then((error) => Promise.reject(error));
       const reign = await Promise.race([election.win(), failed, this.#stopped]);
       if (reign === undefined) return;
@@ -181,22 +187,31 @@ class ReplicaOfNva {
       log: this.#log,
       tls: this.#tls,
       store,
-      rows: mirror,
-      replay: mirror.replay,
+      beginning: mirror.beginning(store.revision),
     });
-    mirror.drop();
     return term;
   }
 
   /** Whoever asked us comes anew, here or elsewhere. */
   async #end(store: EtcdStore, term: Term, reason: string): Promise<void> {
-    this.#board.set({ is: "nobody", reason: nobody }, reason);
+    this.#standDown(reason);
     term.hangUp(grpc.status.UNAVAILABLE, reason);
     if (!this.#isStopped) store.resign(); // else what is under way is stored first
     await term.stop();
   }
 
-  #turnTo(leader: Leader | undefined, election: Election): void {
+  /** Unless another has been elected already: it answers, whatever is to be ended here first. */
+  #standDown(reason: string): void {
+    if (this.#board.answering.is !== "elsewhere")
+      this.#board.set({ is: "nobody", reason: nobody }, reason);
+  }
+
+  /** A connection keeps the certificate that it was made with. */
+  #renew(): void {
+    this.#board.renew((address) => connect(grpc.Client, address, this.#tls));
+  }
+
+  #turnTo(leader: Leader | undefined, election: Election, store: EtcdStore): void {
     this.#endVigil();
     if (leader === undefined) this.#board.set({ is: "nobody", reason: nobody }, nobody);
     else if (leader.address === this.#config.advertise) {
@@ -206,11 +221,18 @@ class ReplicaOfNva {
       const { id, address } = leader;
       this.#log.info({ leader: id, address }, "another replica decides");
       const client = connect(grpc.Client, address, this.#tls);
-      this.#board.set({ is: "elsewhere", client, name: id }, `NVA "${id}" decides now`);
-      this.#endVigil = keepVigil(address, this.#clock, () => {
-        this.#log.warn({ leader: id, address }, "the replica that decides is gone");
+      this.#board.set({ is: "elsewhere", client, name: id, address }, `NVA "${id}" decides now`);
+      const depose = (reason: string) => (): void => {
+        this.#log.warn({ leader: id, address, reason }, "the replica that decides is gone");
         election.depose(leader).catch(() => undefined);
-      });
+      };
+      const ends = [
+        keepVigil(address, this.#clock, depose("its host refuses connections")),
+        watchPulse(store.client, leader.lease, depose("it has not renewed its lease")),
+      ];
+      this.#endVigil = () => {
+        for (const end of ends) end();
+      };
     }
   }
 

@@ -12,7 +12,7 @@ type Status = { code: grpc.status; details: string };
 /** Who answers. Nobody: with the reason, for those who ask. */
 export type Answering =
   | { is: "here"; services: readonly Service[] }
-  | { is: "elsewhere"; client: grpc.Client; name: string }
+  | { is: "elsewhere"; client: grpc.Client; name: string; address: string }
   | { is: "nobody"; reason: string };
 
 /**
@@ -50,6 +50,14 @@ export class Switchboard {
           this.#handlers.set(path, implementation[name] as Handler);
     this.hangUp(reason);
     if (before.is === "elsewhere") before.client.close();
+  }
+
+  /** The same replica by another connection: calls that are under way end on theirs. */
+  renew(connected: (address: string) => grpc.Client): void {
+    const before = this.#answering;
+    if (before.is !== "elsewhere") return;
+    this.#answering = { ...before, client: connected(before.address) };
+    before.client.close();
   }
 
   hangUp(reason: string): void {

@@ -10,7 +10,7 @@ import {
 } from "@nve/protocol-spec";
 import * as wire from "@nve/protocol-spec/proto/northbound";
 import type * as types from "@nve/protocol-spec/proto/types";
-import type { Catalogue, DeclaredChange, Entry, Kind } from "../authority/catalogue.ts";
+import type { DeclaredChange, Entry, Kind, Vns } from "../authority/catalogue.ts";
 import { defaultTenant, kinds } from "../authority/catalogue.ts";
 import type { Binding, ExpectedMac, ExpectedVnic, Policy, Tenant } from "../authority/declared.ts";
 import { called, type Vn } from "../authority/records.ts";
@@ -183,16 +183,16 @@ function fromStation({ mac, ips, prefixes }: Addresses): ExpectedMac {
 
 /** @param revision of what is not in the store yet */
 export function toResource(
-  catalogue: Catalogue,
+  vns: Vns,
   change: DeclaredChange,
   which: "before" | "after",
   revision: number,
   note = "",
 ): wire.Resource | undefined {
   const entry: Entry<unknown> | undefined = change[which];
-  const of = specOf(catalogue, change, which);
+  const of = specOf(vns, change, which);
   if (entry === undefined || of === undefined) return undefined;
-  const name = nameOf(catalogue, {
+  const name = nameOf(vns, {
     ...change,
     ...(which === "before" && { after: undefined }),
   } as DeclaredChange);
@@ -204,11 +204,7 @@ export function toResource(
   };
 }
 
-function specOf(
-  catalogue: Catalogue,
-  change: DeclaredChange,
-  which: "before" | "after",
-): wire.Resource["of"] {
+function specOf(vns: Vns, change: DeclaredChange, which: "before" | "after"): wire.Resource["of"] {
   const { kind } = change;
   switch (kind) {
     case "tenant": {
@@ -232,11 +228,11 @@ function specOf(
     }
     case "vnic": {
       const row = change[which]?.row;
-      return row && { $case: kind, value: toVnic(catalogue, row) };
+      return row && { $case: kind, value: toVnic(vns, row) };
     }
     case "binding": {
       const row = change[which]?.row;
-      return row && { $case: kind, value: toBinding(catalogue, row) };
+      return row && { $case: kind, value: toBinding(vns, row) };
     }
   }
 }
@@ -267,25 +263,25 @@ const toVnSpec = (vn: Vn): wire.VnSpec => ({
   description: vn.description ?? "",
 });
 
-const toVnic = (catalogue: Catalogue, row: ExpectedVnic): wire.VnicSpec => ({
+const toVnic = (vns: Vns, row: ExpectedVnic): wire.VnicSpec => ({
   vnic: toUuid(row.vnic),
   description: row.description ?? "",
   vns: row.vns.map(({ vnId, macs }) => ({
-    vn: pathOf(catalogue, vnId),
+    vn: pathOf(vns, vnId),
     macs: macs.map(({ mac, ips }) => ({ mac: toMac(mac), ...toIps(ips) })),
   })),
   hypervisors: [...row.hypervisors],
 });
 
-const toBinding = (catalogue: Catalogue, row: Binding): wire.Binding => ({
-  vn: pathOf(catalogue, row.vnId),
+const toBinding = (vns: Vns, row: Binding): wire.Binding => ({
+  vn: pathOf(vns, row.vnId),
   mac: toMac(row.mac),
   ...toIps(row.ips),
   nveId: row.nveId,
   description: row.description ?? "",
 });
 
-function pathOf(catalogue: Catalogue, vnId: VnId): string {
-  const vn = catalogue.vn(vnId);
+function pathOf(vns: Vns, vnId: VnId): string {
+  const vn = vns.vn(vnId);
   return vn === undefined ? String(vnId) : called(vn);
 }

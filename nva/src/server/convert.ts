@@ -126,7 +126,18 @@ export const toIps = (all: readonly IpPrefix[]): { ips: Buffer[]; prefixes: wire
 });
 export const toUuid = (uuid: Uuid): Buffer => Buffer.from(uuidOctets(uuid));
 
-export function toLocation({ nveId, vteps, encapsulations: kinds }: Location): wire.Location {
+/** Made once: a location is in every mapping of its NVE, and none is ever changed. */
+export function toLocation(location: Location): wire.Location {
+  const known = onWire.get(location);
+  if (known !== undefined) return known;
+  const made = locationOf(location);
+  onWire.set(location, made);
+  return made;
+}
+
+const onWire = new WeakMap<Location, wire.Location>();
+
+function locationOf({ nveId, vteps, encapsulations: kinds }: Location): wire.Location {
   return {
     nveId,
     vteps: vteps.map(toIp),

@@ -3,9 +3,10 @@ import { unary } from "@nve/program";
 import { OutOfRange } from "@nve/protocol-spec";
 import type * as wire from "@nve/protocol-spec/proto/northbound";
 import { somebody } from "../authority/audit.ts";
+import { blockDigits } from "../authority/event-block.ts";
 import { eventKey } from "../authority/events.ts";
 import type { EventRow, Revised } from "../authority/records.ts";
-import { eventOf } from "../store/rows.ts";
+import { eventsOf } from "../store/rows.ts";
 import { fromText } from "./convert.ts";
 import type { Closable, Hub } from "./hub.ts";
 import { actorOf, identityOf } from "./identity.ts";
@@ -30,11 +31,10 @@ export const acting =
     unary((request: Req) => handler(request, actorOf(identityOf(call))))(call, done);
 
 type Filter = { action: string; object: string };
-/** Rows read from the store at a time: those whose keys begin alike but for the last digits. */
-const blockDigits = 3;
-const block = 10 ** blockDigits;
+/** Events read from the store at a time: those whose numbers begin alike but for the last digits. */
+const page = 10 ** blockDigits;
 
-/** Oldest first, block by block: others have their turn between. `last` is the newest there is, whether it fits or not. */
+/** Oldest first, page by page: others have their turn between. `last` is the newest there is, whether it fits or not. */
 export async function listEvents(
   hub: Hub,
   request: wire.ListEventsRequest,
@@ -57,23 +57,22 @@ export async function listEvents(
   return { events, last: BigInt(last) };
 }
 
-/** The next ones after this number: from memory if it reaches back so far, else a block of the store's. */
+/** The next ones after this number: from memory if it reaches back so far, else a page of the store's. */
 async function rowsAfter(keeper: Keeper, after: number): Promise<readonly Revised<EventRow>[]> {
   const { from, recent } = await keeper.ask(({ events }) => ({
     from: Math.max(after + 1, events.oldest),
     recent: events.since(after),
-    last: events.last,
   }));
-  if (recent !== undefined) return recent.slice(0, block);
+  if (recent !== undefined) return recent.slice(0, page);
   const rows: Revised<EventRow>[] = [];
   const prefix = eventKey(from).slice(0, -blockDigits);
   for await (const row of keeper.store.list("event", prefix))
-    if (row.key >= eventKey(from)) rows.push(eventOf(row));
-  // A block may have been let go of meanwhile, or end where one begins.
-  return rows.length > 0 ? rows : rowsAfter(keeper, nextBlock(from) - 1);
+    for (const event of eventsOf(row)) if (event.row.id >= from) rows.push(event);
+  // They may have been let go of meanwhile.
+  return rows.length > 0 ? rows : rowsAfter(keeper, nextPage(from) - 1);
 }
 
-const nextBlock = (id: number): number => (Math.floor(id / block) + 1) * block;
+const nextPage = (id: number): number => (Math.floor(id / page) + 1) * page;
 
 export type FollowCall = grpc.ServerWritableStream<wire.FollowEventsRequest, wire.Event>;
 
@@ -111,14 +110,10 @@ export class Follower implements Closable {
       return;
     }
     this.#busy = true;
-    this.#run()
-      .catch((error: unknown) => {
-        this.#hub.log.error({ err: error }, "events cannot be read");
-        this.close(grpc.status.INTERNAL, "events cannot be read");
-      })
-      .finally(() => {
-        this.#busy = false;
-      });
+    this.#run().catch((error: unknown) => {
+      this.#hub.log.error({ err: error }, "events cannot be read");
+      this.close(grpc.status.INTERNAL, "events cannot be read");
+    });
   }
 
   close(code: grpc.status, reason: string): void {
@@ -141,6 +136,7 @@ export class Follower implements Closable {
       }
       if (rows.length > 0) this.#again = true;
     } while (this.#again && !this.#closed);
+    this.#busy = false; // at once: who says now that there is more is heard
   }
 
   async #write(event: wire.Event): Promise<void> {
@@ -162,7 +158,12 @@ export async function followEvents(call: FollowCall, hub: Hub): Promise<void> {
     const newest = await hub.keeper.ask(({ events }) => events.last);
     const { after } = call.request;
     if (!call.cancelled)
-      new Follower(call, hub, filter, after === 0n ? newest : Math.min(Number(after), newest));
+      new Follower(
+        call,
+        hub,
+        filter,
+        after === undefined ? newest : Math.min(Number(after), newest),
+      );
   } catch (error) {
     const details = error instanceof Error ? error.message : String(error);
     const isTheirs = error instanceof OutOfRange;

@@ -1,9 +1,11 @@
 import { IpPrefix, Mac, NveId, VnId } from "@nve/protocol-spec";
-import type { Authority } from "../authority/authority.ts";
+import type { Inventory } from "../authority/inventory.ts";
 import { type Touch, type Touched, touchOf } from "../authority/records.ts";
 import type { Batch, RowChange } from "../store/store.ts";
 
 type Mark = { revision: number } & ({ mac: Mac } | { nve: NveId } | { vn: true });
+/** What commits are about. */
+type Replayed = Pick<Inventory, "catalogue" | "vn" | "nve">;
 type Log = { /** What came after this revision is all here. */ floor: number; marks: Mark[] };
 
 /** What changed in each VN of late: lets a watcher go on where it was, without a snapshot. */
@@ -51,10 +53,10 @@ export class Feed {
   }
 
   /** Takes in what a store remembers of its last commits, in their order. */
-  replay({ revision, changes }: Batch, authority: Authority): void {
+  replay({ revision, changes }: Batch, all: Replayed): void {
     const touched: Touched = new Map();
-    for (const change of changes) touchedBy(change, authority, touched);
-    this.record(touched, revision, (vnId) => authority.vn(vnId) === undefined);
+    for (const change of changes) touchedBy(change, all, touched);
+    this.record(touched, revision, (vnId) => all.vn(vnId) === undefined);
   }
 
   #logOf(vnId: VnId): Log {
@@ -75,7 +77,7 @@ export class Feed {
 
 const vnOf = (key: string): VnId => VnId(Number.parseInt(key.slice(0, 6), 16));
 
-function touchedBy({ table, key, value }: RowChange, authority: Authority, touched: Touched): void {
+function touchedBy({ table, key, value }: RowChange, all: Replayed, touched: Touched): void {
   const rest = key.slice(7);
   switch (table) {
     case "vn": {
@@ -86,7 +88,7 @@ function touchedBy({ table, key, value }: RowChange, authority: Authority, touch
       return;
     }
     case "profile":
-      for (const vnId of authority.catalogue.vnsOfProfile(key)) touchOf(touched, vnId).vn = true;
+      for (const vnId of all.catalogue.vnsOfProfile(key)) touchOf(touched, vnId).vn = true;
       return;
     case "member":
       touchOf(touched, vnOf(key)).members.add(NveId(rest));
@@ -96,7 +98,7 @@ function touchedBy({ table, key, value }: RowChange, authority: Authority, touch
       return;
     case "duplicate": {
       // Of a MAC its claim is rewritten too; a frozen IP shows in the mappings of all that have it.
-      const vn = authority.vn(vnOf(key));
+      const vn = all.vn(vnOf(key));
       const ip = /^([0-9a-f]{2}:){5}/.test(rest) ? undefined : IpPrefix(rest);
       for (const mac of ip === undefined ? [] : (vn?.macsWith(ip) ?? []))
         touchOf(touched, vnOf(key)).macs.add(mac);
@@ -104,7 +106,7 @@ function touchedBy({ table, key, value }: RowChange, authority: Authority, touch
     }
     case "nve": {
       // Its place or its being lost shows in all that it has.
-      const nve = authority.nve(NveId(key));
+      const nve = all.nve(NveId(key));
       for (const vnId of nve?.members.keys() ?? []) touchOf(touched, vnId).members.add(NveId(key));
       for (const [vnId, macs] of nve?.macs ?? [])
         for (const mac of macs) touchOf(touched, vnId).macs.add(mac);

@@ -11,9 +11,11 @@ import {
 } from "../authority/records.ts";
 import { rowChange } from "../store/rows.ts";
 import type { RowChange, Store } from "../store/store.ts";
+import { turn } from "./turn.ts";
 
 export type Decide<T> = (authority: Authority, now: Instant) => Step<T>;
-export type Outcome<T> = { result: T; revision: number };
+/** `ended`: revision of the commit with the last slice, where it took several. */
+export type Outcome<T> = { result: T; revision: number; ended: number };
 /** What a commit came to beside rows. */
 export type Told = { disconnect: readonly Disconnect[]; events: readonly Noted[] };
 export type Listener = (
@@ -46,6 +48,8 @@ export class Keeper {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #jobs: Job[] = [];
+  /** Further slices of what was begun: one goes into a commit. */
+  readonly #slices: Job[] = [];
   readonly #reads: (() => void)[] = [];
   readonly #listeners = new Set<Listener>();
   #busy = false;
@@ -78,24 +82,45 @@ export class Keeper {
       if (this.#stopped) return reject(new Error("the NVA is stopping"));
       this.#jobs.push((now, into) => {
         const step = decide(this.#authority, now);
-        this.#take(step, now, into);
-        // Whoever may stay no more is let go of in the same commit.
-        const { disconnect = [] } = step;
-        if (disconnect.length > 0)
-          this.#take(this.#authority.expel(disconnect, now).step(undefined), now, into);
-        into.settle.push((revision) => resolve({ result: step.result, revision }));
+        let revision = 0;
+        const left = { slices: 0 };
+        const settle = (at: number): void => {
+          revision ||= at;
+          if (left.slices === 0) resolve({ result: step.result, revision, ended: at });
+        };
+        this.#slice(step, now, into, left, settle);
       });
       if (!this.#busy) this.#idle = this.#work();
     });
   }
 
-  #take({ changes, touched, disconnect, events = [] }: Step<unknown>, now: Instant, into: Pending) {
+  /** One slice, and whoever may stay no more is let go of in the same commit. `settle` after each. */
+  #slice(
+    step: Step<unknown>,
+    now: Instant,
+    into: Pending,
+    left: { slices: number },
+    settle: (revision: number) => void,
+  ): void {
+    this.#take(step, into);
+    const { disconnect = [], later = [] } = step;
+    if (disconnect.length > 0)
+      this.#take(this.#authority.expel(disconnect, now).step(undefined), into);
+    for (const go of later) {
+      left.slices += 1;
+      this.#slices.push((then, next) => {
+        left.slices -= 1;
+        this.#slice(go(then), then, next, left, settle);
+      });
+    }
+    into.settle.push(settle);
+  }
+
+  #take({ changes, touched, disconnect, events = [] }: Step<unknown>, into: Pending) {
     for (const change of changes) into.changes.push(rowChange(change));
     for (const [vnId, touch] of touched) mergeTouch(touchOf(into.touched, vnId), touch);
     for (const one of disconnect ?? []) into.disconnect.push(one);
     for (const one of events) into.events.push(one);
-    const written = this.#authority.events.append(events, now);
-    for (const change of written) into.changes.push(rowChange(change));
   }
 
   /** Runs `look` while the authority holds what is on the disk and no more: at once, or after the commit under way. */
@@ -141,7 +166,7 @@ export class Keeper {
     if (!this.#stopped) this.start();
   }
 
-  /** Resolves when all that was asked for is done. */
+  /** Resolves when all that was asked for is done, or can be gone on with after the next start. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#callOff();
@@ -151,10 +176,12 @@ export class Keeper {
   async #work(): Promise<void> {
     this.#busy = true;
     try {
-      while (this.#jobs.length > 0) {
+      while (this.#jobs.length > 0 || this.#slices.length > 0) {
         await this.#commit();
         // What is looked at may ask for another look: nothing would come after it to let that one have its turn.
         while (this.#reads.length > 0) for (const look of this.#reads.splice(0)) look();
+        if (this.#stopped) this.#slices.length = 0; // after the next start it goes on
+        if (this.#slices.length > 0) await turn();
       }
     } catch (error) {
       this.#stopped = true; // memory may be ahead of the disk: go no further
@@ -174,8 +201,12 @@ export class Keeper {
     };
     const now = this.#clock.now();
     this.#authority.events.epochMs = Date.now() - now;
-    while (this.#jobs.length > 0 && pending.changes.length < batch)
+    this.#slices.shift()?.(now, pending);
+    while (this.#jobs.length > 0 && pending.changes.length + pending.events.length < batch)
       this.#jobs.shift()?.(now, pending);
+    for (const change of this.#authority.events.append(pending.events, now))
+      pending.changes.push(rowChange(change));
+    if (pending.changes.length >= batch) await turn(); // it was long until here
     if (pending.changes.length > 0) {
       const committed = await this.#store.commit(pending.changes);
       if (committed.is === "superseded") throw new Superseded(committed.reason);

@@ -9,6 +9,8 @@ import {
   type Entry,
   type Kind,
   kinds,
+  type Vns,
+  vnsWith,
 } from "../authority/catalogue.ts";
 import { limits } from "../authority/limits.ts";
 import type { Vn } from "../authority/records.ts";
@@ -19,6 +21,7 @@ import { fromText } from "./convert.ts";
 import { fromKind, fromResource, labelOfResource, toResource } from "./convert-resources.ts";
 import { actedBy } from "./events.ts";
 import type { Hub } from "./hub.ts";
+import { turn } from "./turn.ts";
 
 /** About the octets of one page: a gRPC message has 4 MB at most if its reader sets no other limit. */
 const pageOctets = 1_000_000;
@@ -117,7 +120,7 @@ export async function applyResources(
       `resources: ${resources.length}, ${limits.resourcesPerApply} at most: apply them in parts, without prune`,
     );
   const faults: Fault[] = [];
-  const wishes = resources.map((resource, at) => {
+  const wishes = await inTurns(resources, (resource, at) => {
     const wish = fromResource(resource, freshName());
     if (!isFaults(wish)) return wish;
     const name = labelOfResource(resource);
@@ -136,12 +139,28 @@ export async function applyResources(
       : new Refused(linesOf(result.faults));
   if (!dryRun) tell(log, result.changes, actor);
   const { unchanged } = result;
-  return keeper.ask((all) => ({
-    changes: result.changes.map((change) => changeOf(all, change, dryRun ? 0 : revision)),
-    unchanged,
-    revision: BigInt(revision),
+  const vns = await keeper.ask(({ catalogue }) => ({
+    before: vnsWith(catalogue, result.changes, "before"),
+    after: vnsWith(catalogue, result.changes, "after"),
   }));
+  const at = dryRun ? 0 : revision;
+  const told = await inTurns(result.changes, (change) =>
+    keeper.ask((all) => changeOf(all, vns, change, at)),
+  );
+  return { changes: await Promise.all(told), unchanged, revision: BigInt(revision) };
 }
+
+/** As `map`, and others have their turns between. */
+async function inTurns<T, U>(all: readonly T[], map: (one: T, at: number) => U): Promise<U[]> {
+  const mapped: U[] = [];
+  for (const [at, one] of all.entries()) {
+    if (at > 0 && at % perTurn === 0) await turn();
+    mapped.push(map(one, at));
+  }
+  return mapped;
+}
+
+const perTurn = 500;
 
 export function declinedError({ declined, reason }: Declined): Error {
   switch (declined) {
@@ -193,16 +212,16 @@ function resourceOf(authority: Authority, change: DeclaredChange, revision: numb
   return found;
 }
 
-const changeOf = (
+function changeOf(
   authority: Authority,
+  vns: { before: Vns; after: Vns },
   change: DeclaredChange,
   revision: number,
-): wire.ResourceChange => ({
-  key: toResource(authority.catalogue, change, change.after === undefined ? "before" : "after", 0)
-    ?.key,
-  before: toResource(authority.catalogue, change, "before", revision),
-  after: toResource(authority.catalogue, change, "after", revision, noteOf(authority, change)),
-});
+): wire.ResourceChange {
+  const before = toResource(vns.before, change, "before", revision);
+  const after = toResource(vns.after, change, "after", revision, noteOf(authority, change));
+  return { key: (after ?? before)?.key, before, after };
+}
 
 /** What keeps it from having effect. */
 function noteOf(authority: Authority, { kind, after }: DeclaredChange): string {

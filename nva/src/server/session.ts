@@ -21,9 +21,9 @@ type Call = grpc.ServerDuplexStream<NveMessage, NvaMessage>;
 
 /** The version of the protocol that this NVA speaks (A16). */
 const version = 1;
-const aliveMs = 1_000;
-/** Beats of our own clock without a word from the NVE after which it is lost. */
-const silentBeats = 3;
+const aliveMs = 500;
+/** Beats of our own clock without a word from the NVE, which speaks each second, after which it is lost. */
+const silentBeats = 6;
 /** Reports and questions that are not answered yet, at which we read no further. */
 const unanswered = 16;
 /** In one Disconnect. */
@@ -40,6 +40,7 @@ export class Session implements NveSession {
   #silent = 0;
   #beatPending = false;
   #closed = false;
+  #answered: Promise<unknown> = Promise.resolve();
   #callOff = (): void => {};
 
   constructor(call: Call, hub: Hub) {
@@ -161,12 +162,12 @@ export class Session implements NveSession {
     this.#begin();
     this.#do(
       this.#hub.keeper.change((authority, now) => authority.report(key, said, now)),
-      ({ result, revision }) => {
+      ({ result, ended }) => {
         if (result === undefined || this.#closed) return;
         this.#silent = 0; // it may have waited for us
         const { serial } = report;
         const refused = result.map(toRefusal);
-        const value = { serial, revision: BigInt(revision), refused };
+        const value = { serial, revision: BigInt(ended), refused };
         this.#send({ $case: "ack", value }, () => this.#end());
       },
     );
@@ -220,7 +221,9 @@ export class Session implements NveSession {
 
   /** What the keeper answers, in the order of the questions. */
   #do<T>(answer: Promise<T>, then: (value: T) => void): void {
-    answer.then(then).catch((error: unknown) => this.#fail(error));
+    this.#answered = Promise.all([answer, this.#answered])
+      .then(([value]) => then(value))
+      .catch((error: unknown) => this.#fail(error));
   }
 
   #fail(error: unknown): void {

@@ -2,8 +2,9 @@ import type grpc from "@grpc/grpc-js";
 import type { Clock } from "@nve/linux";
 import type { Log, Service, Tls } from "@nve/program";
 import { Authority } from "../authority/authority.ts";
+import { Inventory } from "../authority/inventory.ts";
 import { loadTables } from "../store/rows.ts";
-import type { Batch, Rows, Store } from "../store/store.ts";
+import type { Store } from "../store/store.ts";
 import { version } from "../version.ts";
 import { wholeDelta } from "./delta.ts";
 import { newDigests } from "./digest.ts";
@@ -23,11 +24,11 @@ export type TermOptions = {
   tls?: Tls | undefined;
   /** Where it commits. */
   store: Store;
-  /** The rows that it begins with: those of the store. */
-  rows: Rows;
-  /** Hands over what the store remembers of its last commits, after it has told the revision after which that is everything. */
-  replay(into: (batch: Batch) => void, floor: (revision: number) => void): Promise<void>;
+  beginning: Beginning;
 };
+
+/** What the store holds, all of it, and what it remembers of its last commits: cursors of earlier terms are good so far. */
+export type Beginning = { inventory: Inventory; feed: Feed };
 
 /** The time in which one process decides: an authority that serves. */
 export type Term = {
@@ -41,10 +42,11 @@ export type Term = {
   stop(): Promise<void>;
 };
 
-/** @throws Refused for damaged rows, Error when the store fails at once */
+/** @throws Error when the store fails at once */
 export async function beginTerm(options: TermOptions): Promise<Term> {
-  const { id, holdMs, clock, log, tls, store, rows } = options;
-  const authority = new Authority(await loadTables(rows), holdMs, clock.now());
+  const { id, holdMs, clock, log, tls, store, beginning } = options;
+  const { inventory, feed } = beginning;
+  const authority = new Authority(inventory, holdMs, clock.now());
   const keeper = new Keeper(authority, store, clock);
   const hub: Hub = {
     id,
@@ -53,7 +55,7 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
     holdMs,
     tls,
     keeper,
-    feed: await feedOf(options, authority),
+    feed,
     digests: newDigests(),
     clock,
     log,
@@ -68,6 +70,7 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
   const begun = keeper.change((all, now) => all.start(now));
   const fault = await Promise.race([begun.then(() => undefined), keeper.failed]);
   if (fault !== undefined) throw fault;
+  keeper.change((all, now) => all.resume(now)).catch(() => undefined); // the keeper has failed, or stops
   keeper.start();
   return {
     services: [nveService(hub), northboundService(hub)],
@@ -82,32 +85,19 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
   };
 }
 
-/** Cursors of before a restart, or of another replica, are good as far as the store remembers. */
-async function feedOf({ replay }: TermOptions, authority: Authority): Promise<Feed> {
-  let feed = new Feed(0);
-  await replay(
-    (batch) => feed.replay(batch, authority),
-    (floor) => {
-      feed = new Feed(floor);
-    },
-  );
-  return feed;
+/** @throws Refused for damaged rows */
+export async function beginningOf(store: Store, clock: Clock): Promise<Beginning> {
+  const inventory = Inventory.of(await loadTables(store), clock.now());
+  for (let back = 10_000; back >= 1; back = Math.floor(back / 2)) {
+    const from = Math.max(0, store.revision - back);
+    const feed = new Feed(from);
+    const stop = await store.watch(from, (batch) => feed.replay(batch, inventory));
+    if (stop === "compacted") continue;
+    stop();
+    return { inventory, feed };
+  }
+  return { inventory, feed: new Feed(store.revision) };
 }
-
-/** How to hand over what a store remembers, as far back as it does. */
-export const replayOf =
-  (store: Store): TermOptions["replay"] =>
-  async (into, floor) => {
-    for (let back = 10_000; back >= 1; back = Math.floor(back / 2)) {
-      const from = Math.max(0, store.revision - back);
-      floor(from);
-      const stop = await store.watch(from, into);
-      if (stop === "compacted") continue;
-      stop();
-      return;
-    }
-    floor(store.revision);
-  };
 
 /** NVEs of whom they must let go, followers of events, and the log of what somebody should see to. */
 function tellOthers({ keeper, sessions, followers, log }: Hub): void {

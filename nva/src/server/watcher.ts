@@ -29,6 +29,8 @@ const bookmarkMs = 1_000;
 const dirtyLimit = 10_000;
 /** VNs that one NVE can watch. */
 const vnLimit = 100_000;
+/** Of VNs that were watched before in the same call, so many are remembered. */
+const leftLimit = 10_000;
 
 /** One VN as one watcher has it. */
 type Scope = {
@@ -56,6 +58,8 @@ export class Watcher implements VnWatcher, Closable {
   readonly #hub: Hub;
   readonly #scopes = new Map<VnId, Scope>();
   readonly #due = new Set<Scope>();
+  /** How far it was told of VNs that it watches no more: watched again, they do not go back. */
+  readonly #left = new Map<VnId, number>();
   #nveId: NveId | undefined;
   #sending = false;
   #bookmarkDue = false;
@@ -159,13 +163,15 @@ export class Watcher implements VnWatcher, Closable {
   #begin(authority: Authority, { vnId, cursor, only }: Wanted): void {
     if (this.#closed) return;
     this.#drop(vnId);
-    const scope: Scope = { vnId, told: 0, dirty: nothing(), ...(only && { only }) };
+    const told = this.#left.get(vnId) ?? 0;
+    const scope: Scope = { vnId, told, dirty: nothing(), ...(only && { only }) };
+    this.#left.delete(vnId);
     this.#scopes.set(vnId, scope);
     this.#hub.watchers.add(vnId, this);
     const missed = this.#missed(vnId, cursor);
     if (missed === undefined) scope.snapshot = { revision: 0 };
     else {
-      scope.told = Number(cursor?.revision ?? 0n);
+      scope.told = Number(cursor?.revision ?? 0n); // as it says, whatever it was told before
       // A VN that is gone by now has left no trace of its going.
       const isGone = authority.vn(vnId) === undefined;
       this.#mark(scope, { ...missed, vn: missed.vn || isGone, ...(only && { macs: only.macs }) });
@@ -202,6 +208,9 @@ export class Watcher implements VnWatcher, Closable {
     this.#scopes.delete(vnId);
     this.#due.delete(scope);
     this.#hub.watchers.delete(vnId, this);
+    this.#left.set(vnId, Math.max(scope.told, scope.snapshot?.revision ?? 0));
+    const [oldest] = this.#left.keys();
+    if (this.#left.size > leftLimit && oldest !== undefined) this.#left.delete(oldest);
   }
 
   #tick(): void {

@@ -1,15 +1,18 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:net";
-import { Refused } from "@nve/program";
 import { answers } from "@nve/program/answers";
+import { Refused } from "@nve/program/errors";
 
 export type Lock = { release(): Promise<void> };
+
+/** Another process holds the folder. */
+export class Held extends Refused {}
 
 /**
  * Holds a folder for this process, by a listening socket in it: unlike a file with a process ID it ends with its
  * process, however that ends, and is seen from other containers and network namespaces too.
- * @throws Refused when another process holds the folder, or nothing can be made in it
+ * @throws Held when another process holds the folder; Refused when nothing can be made in it
  */
 export async function lockFolder(path: string): Promise<Lock> {
   let folder: FileHandle;
@@ -49,7 +52,7 @@ async function hold(path: string, inside: (name: string) => string): Promise<Ser
     }
     await rm(aside, { force: true });
   }
-  throw new Refused(
+  throw new Held(
     `${path} is in use by another nva: stop that one first, or give this one a store.path of its own`,
   );
 }

@@ -1,11 +1,14 @@
 import { checked, Refused } from "@nve/program";
 import { HypervisorId, IpAddress, IpPrefix, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import { z } from "zod";
+import { eventsIn } from "../authority/event-block.ts";
 import { type EventTail, recentEvents } from "../authority/events.ts";
+import type { Stored } from "../authority/inventory.ts";
 import type {
   Change,
   Claim,
   DuplicateRow,
+  EventBlock,
   EventRow,
   Revised,
   Source,
@@ -170,6 +173,18 @@ const event = z.strictObject({
   object: z.string(),
   refused: z.string().optional(),
   detail: z.record(z.string(), z.unknown()).optional(),
+  more: z
+    .array(
+      z.strictObject({
+        actor: z.string().optional(),
+        action: z.string().optional(),
+        object: z.string().optional(),
+        refused: z.union([z.string(), z.literal(false)]).optional(),
+        detail: z.union([z.record(z.string(), z.unknown()), z.literal(false)]).optional(),
+        gone: z.array(z.string()).optional(),
+      }),
+    )
+    .optional(),
 });
 
 /** Everything that a store holds. @throws Refused that names a row which is not as it was written */
@@ -197,23 +212,24 @@ export async function loadTables(store: Rows): Promise<Tables> {
   };
 }
 
-/** The newest events; of the others only where they begin. */
+/** The newest events; of the others only where their blocks begin. */
 async function eventTail(store: Rows): Promise<EventTail> {
-  let oldest: string | undefined;
-  let recent: Row[] = [];
+  const blocks: number[] = [];
+  const newest: Row[] = [];
   for await (const row of store.list("event")) {
-    oldest ??= row.key;
-    recent.push(row);
-    if (recent.length >= 2 * recentEvents) recent = recent.slice(recentEvents);
+    const first = Number(row.key);
+    blocks.push(first);
+    newest.push(row);
+    while (newest[1] !== undefined && first - Number(newest[1].key) >= recentEvents) newest.shift();
   }
-  return { oldest: Number(oldest ?? 1), recent: recent.slice(-recentEvents).map(eventOf) };
+  return { blocks, recent: newest.flatMap(eventsOf) };
 }
 
-/** @throws Refused when it is not as it was written */
-export const eventOf = (row: Row): Revised<EventRow> => ({
-  row: parsed("event", event, row) as EventRow,
-  revision: row.revision,
-});
+/** Those of a block. @throws Refused when it is not as it was written */
+export function eventsOf(row: Row): Revised<EventRow>[] {
+  const { revision } = row;
+  return eventsIn(parsed("event", event, row) as EventBlock).map((one) => ({ row: one, revision }));
+}
 
 export const rowChange = ({ table, key, row }: Change): RowChange =>
   row === undefined ? { table, key } : { table, key, value: JSON.stringify(row) };
@@ -242,16 +258,11 @@ async function all<T>(store: Rows, table: Table, schema: z.ZodType<T>): Promise<
   return rows;
 }
 
-/** Rows that have been read already: those of a mirror are read as they come, not when they are needed. */
-const known = new WeakMap<Row, unknown>();
-
-/** A row that `loadTables` takes as it is. One that is not as it was written is left for it to refuse. */
-export function preparedRow(table: Table, row: Row): Row {
-  const outcome = schemas[table].safeParse(json(row.value));
-  if (!outcome.success) return row;
-  const prepared = { ...row, value: "" };
-  known.set(prepared, outcome.data);
-  return prepared;
+/** What a row, or that it is gone, says to an inventory. @throws Refused when it is not as it was written */
+export function storedOf({ table, key, value }: RowChange, revision: number): Stored {
+  if (value === undefined) return { table, key, revision };
+  const row = parsed(table, schemas[table], { key, value, revision });
+  return { table, key, row, revision } as Stored;
 }
 
 const schemas: Record<Table, z.ZodType> = {
@@ -269,8 +280,6 @@ const schemas: Record<Table, z.ZodType> = {
 };
 
 function parsed<T>(table: Table, schema: z.ZodType<T>, row: Row): T {
-  const before = known.get(row);
-  if (before !== undefined) return before as T;
   const { key, value } = row;
   const outcome = schema.safeParse(json(value));
   if (outcome.success) return outcome.data;

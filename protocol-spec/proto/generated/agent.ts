@@ -270,6 +270,10 @@ export interface SwitchStatus {
   vnics: number;
   localMacs: number;
   remoteMacs: number;
+  /** Of the certificate that it shows to the NVA; 0: it talks to it in plain TCP. */
+  certificateValidToUnixMs: bigint;
+  /** what has to be seen to: it has expired or is about to, or new files cannot be used */
+  certificateFault: string;
 }
 
 export interface ListPortsRequest {
@@ -2976,6 +2980,8 @@ function createBaseSwitchStatus(): SwitchStatus {
     vnics: 0,
     localMacs: 0,
     remoteMacs: 0,
+    certificateValidToUnixMs: 0n,
+    certificateFault: "",
   };
 }
 
@@ -3031,6 +3037,17 @@ export const SwitchStatus: MessageFns<SwitchStatus> = {
     }
     if (message.remoteMacs !== 0) {
       writer.uint32(120).uint32(message.remoteMacs);
+    }
+    if (message.certificateValidToUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.certificateValidToUnixMs) !== message.certificateValidToUnixMs) {
+        throw new globalThis.Error(
+          "value provided for field message.certificateValidToUnixMs of type uint64 too large",
+        );
+      }
+      writer.uint32(128).uint64(message.certificateValidToUnixMs);
+    }
+    if (message.certificateFault !== "") {
+      writer.uint32(138).string(message.certificateFault);
     }
     return writer;
   },
@@ -3168,6 +3185,22 @@ export const SwitchStatus: MessageFns<SwitchStatus> = {
             message.remoteMacs = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.certificateValidToUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.certificateFault = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3204,6 +3237,11 @@ export const SwitchStatus: MessageFns<SwitchStatus> = {
     message.vnics = object.vnics ?? 0;
     message.localMacs = object.localMacs ?? 0;
     message.remoteMacs = object.remoteMacs ?? 0;
+    message.certificateValidToUnixMs =
+      (object.certificateValidToUnixMs !== undefined && object.certificateValidToUnixMs !== null)
+        ? BigInt(object.certificateValidToUnixMs)
+        : 0n;
+    message.certificateFault = object.certificateFault ?? "";
     return message;
   },
 };

@@ -305,8 +305,8 @@ export interface ListEventsResponse {
 }
 
 export interface FollowEventsRequest {
-  /** event id; 0: from now on */
-  after: bigint;
+  /** event id; 0: from the oldest kept; without: from now on */
+  after?: bigint | undefined;
   action: string;
   object: string;
 }
@@ -2956,12 +2956,12 @@ export const ListEventsResponse: MessageFns<ListEventsResponse> = {
 };
 
 function createBaseFollowEventsRequest(): FollowEventsRequest {
-  return { after: 0n, action: "", object: "" };
+  return { after: undefined, action: "", object: "" };
 }
 
 export const FollowEventsRequest: MessageFns<FollowEventsRequest> = {
   encode(message: FollowEventsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.after !== 0n) {
+    if (message.after !== undefined) {
       if (BigInt.asUintN(64, message.after) !== message.after) {
         throw new globalThis.Error("value provided for field message.after of type uint64 too large");
       }
@@ -3030,7 +3030,7 @@ export const FollowEventsRequest: MessageFns<FollowEventsRequest> = {
   },
   fromPartial(object: DeepPartial<FollowEventsRequest>): FollowEventsRequest {
     const message = createBaseFollowEventsRequest();
-    message.after = (object.after !== undefined && object.after !== null) ? BigInt(object.after) : 0n;
+    message.after = (object.after !== undefined && object.after !== null) ? BigInt(object.after) : undefined;
     message.action = object.action ?? "";
     message.object = object.object ?? "";
     return message;

@@ -130,7 +130,7 @@ export interface ClaimKey {
 
 export interface ReportAck {
   serial: bigint;
-  /** at which the report is in the store */
+  /** at which all of the report is in the store */
   revision: bigint;
   refused: ClaimRefusal[];
 }

@@ -23,23 +23,36 @@ export type DigestMapping = {
  *   IP:       | length (1) | octets | length of the prefix (1) |
  *
  * Locations and IPs are sorted by these octets.
+ * @param octetsAt may know `locationOctets` of those that come often
  */
-export function mappingOctets(mapping: DigestMapping): Uint8Array {
-  const { vnId, mac, ips, prefixes, locations } = mapping;
-  const places = sorted(locations.map(locationOctets));
-  const hosts = ips.map((ip) => ipOctetsOf(ip, ip.length * 8));
-  const all = sorted([...hosts, ...prefixes.map(({ ip, length }) => ipOctetsOf(ip, length))]);
-  const length = [...places, ...all].reduce((sum, one) => sum + one.length, 17);
-  const octets = new Uint8Array(length);
-  const view = new DataView(octets.buffer);
+export function mappingOctets(
+  { vnId, mac, ips, prefixes, locations }: DigestMapping,
+  octetsAt: (location: DigestLocation) => Uint8Array = locationOctets,
+): Uint8Array {
+  const places = sorted(locations.map(octetsAt));
+  const all = ips.map((ip) => ipOctetsOf(ip, ip.length * 8));
+  for (const { ip, length } of prefixes) all.push(ipOctetsOf(ip, length));
+  sorted(all);
+  const octets = new Uint8Array(17 + lengthOf(places) + lengthOf(all));
   octets[0] = KIND.mapping;
-  view.setUint32(1, vnId);
+  putUint(octets, 1, 4, vnId);
   octets.set(mac, 5);
-  view.setUint16(11, places.length);
+  putUint(octets, 11, 2, places.length);
   const at = put(octets, 13, places);
-  view.setUint32(at, all.length);
+  putUint(octets, at, 4, all.length);
   put(octets, at + 4, all);
   return octets;
+}
+
+/** Big endian; without a DataView, for which a small array would be moved to memory of its own. */
+function putUint(octets: Uint8Array, at: number, width: number, value: number): void {
+  for (let i = 0; i < width; i++) octets[at + i] = value >>> (8 * (width - 1 - i));
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  let sum = 0;
+  for (const { length } of parts) sum += length;
+  return sum;
 }
 
 function put(octets: Uint8Array, at: number, parts: readonly Uint8Array[]): number {
@@ -112,8 +125,8 @@ export class Ledger<Key> {
 
 const KIND = { mapping: 1, member: 2 } as const;
 
-/** @param location whose NVE id has 255 octets and which has 255 VTEPs at most, as the NVA sees to */
-function locationOctets({ nveId, vteps }: DigestLocation): Uint8Array {
+/** As in a mapping (above). @param location whose NVE id has 255 octets and which has 255 VTEPs at most, as the NVA sees to */
+export function locationOctets({ nveId, vteps }: DigestLocation): Uint8Array {
   const id = utf8Octets(nveId);
   const octets = new Uint8Array(
     2 + id.length + vteps.reduce((sum, { length }) => sum + 1 + length, 0),

@@ -1,20 +1,30 @@
-import { VnRef } from "@nve/program/ids";
+import { setTimeout } from "node:timers/promises";
+import { Refused } from "@nve/program/errors";
+import { StationMac, VnRef } from "@nve/program/ids";
 import { type Column, type Output, show, toJson } from "@nve/program/output";
 import { argument, textArgument } from "@nve/program/program";
-import { Mac, Vid } from "@nve/protocol-spec/ids";
+import { type Mac, Vid } from "@nve/protocol-spec/ids";
 import { type IpPrefix, prefixesIn } from "@nve/protocol-spec/ip";
 import type { StaticBinding } from "@nve/protocol-spec/proto/agent";
 import { Command } from "commander";
-import { asking, type World } from "./world.ts";
+import { type AgentClient, asking, type World } from "./world.ts";
 
-type Binding = { vn: VnRef; vlan?: number; mac?: MacIps[]; strict: boolean };
+type Binding = { vn: VnRef; vlan?: number; mac?: MacIps[]; strict: boolean; wait: boolean };
 type MacIps = { mac: Mac; ips: IpPrefix[] };
 
 const EXAMPLES = `
 Examples:
   switch-agent bind swp5 --vn 5001
   switch-agent bind swp5 --vn 5002 --vlan 20 --mac 02:00:00:00:00:0a=10.0.0.1,10.0.0.2 --strict
+  switch-agent bind swp6 --vn 5003 --no-wait      the VN is made later
+
+Exit codes: 0 bound (with --no-wait: kept), 1 refused or not decided in 10 s; the binding is kept and asked for again
+until \`unbind\` takes it back. 2 usage.
 `;
+
+/** How long a decision is waited for, and how often it is looked for. */
+const PATIENCE_MS = 10_000;
+const LOOK_MS = 200;
 
 /** `bind <port> --vn …`: a port without protocol, or a VLAN of it, into a VN (A11). */
 export function bindCommand(world: World): Command {
@@ -29,19 +39,47 @@ export function bindCommand(world: World): Command {
       collected,
     )
     .option("--strict", "let frames from no other MACs in", false)
+    .option("--no-wait", "done when it is kept, whatever the NVA decides (`show bindings` tells)")
     .addHelpText("after", EXAMPLES)
-    .action((port: string, { vn, vlan = 0, mac: macs = [], strict }: Binding, command: Command) => {
+    .action((port: string, options: Binding, command: Command) => {
+      const { vn, vlan = 0, mac: macs = [], strict, wait } = options;
       if (strict && macs.length === 0) {
         command.error("error: --strict needs --mac: it lets nothing in but what is named");
       }
       const named = typeof vn === "number" ? { vnId: vn, vnName: "" } : { vnId: 0, vnName: vn };
       const request = { port, tag: vlan, ...named, macs, strict };
       return asking(world, command, async (agent, out) => {
-        const binding = await agent.bind(request);
+        const answer = await agent.bind(request);
+        const binding = wait ? await decided(agent, answer) : answer;
         if (out.json) out.print(toJson(binding));
         else showBindings([binding], out);
+        if (wait && binding.state !== "bound") throw notBound(binding);
       });
     });
+}
+
+/** As it is when it is bound or refused, or time is up: while the NVA is away it waits. */
+async function decided(agent: AgentClient, first: StaticBinding): Promise<StaticBinding> {
+  const deadline = performance.now() + PATIENCE_MS;
+  let binding = first;
+  while (["deciding", "waiting"].includes(binding.state) && performance.now() < deadline) {
+    await setTimeout(LOOK_MS);
+    const all = await agent.bindings();
+    const now = all.find(({ port, tag }) => port === first.port && tag === first.tag);
+    if (now === undefined) throw new Refused(`${placeText(first)}: it was unbound meanwhile`);
+    binding = now;
+  }
+  return binding;
+}
+
+function notBound(binding: StaticBinding): Refused {
+  const { port, tag, state, reason } = binding;
+  const what = state === "refused" ? "refused" : `not decided in ${PATIENCE_MS / 1000} s`;
+  const unbind = `switch-agent unbind ${port}${tag === 0 ? "" : ` --vlan ${tag}`}`;
+  const why = reason === "" ? "" : `: ${reason}`;
+  return new Refused(
+    `${placeText(binding)}: ${what}${why}. It is kept and asked for again, until \`${unbind}\``,
+  );
 }
 
 export function unbindCommand(world: World): Command {
@@ -53,7 +91,9 @@ export function unbindCommand(world: World): Command {
       asking(world, command, async (agent, { json, print }) => {
         await agent.unbind(port, vlan);
         print(
-          json ? toJson({ unbound: { port, tag: vlan } }) : `${port}, ${tagText(vlan)}: unbound`,
+          json
+            ? toJson({ unbound: { port, tag: vlan } })
+            : `${placeText({ port, tag: vlan })}: unbound`,
         );
       }),
     );
@@ -76,7 +116,8 @@ const BINDING: readonly Column<StaticBinding>[] = [
 const macsText = (macs: StaticBinding["macs"], strict: boolean): string =>
   [macs.map(({ mac }) => mac).join(" "), strict ? "(no others)" : ""].filter(Boolean).join(" ");
 
-const tagText = (tag: number): string => (tag === 0 ? "untagged" : `tag ${tag}`);
+const placeText = ({ port, tag }: Pick<StaticBinding, "port" | "tag">): string =>
+  `${port}, ${tag === 0 ? "untagged" : `tag ${tag}`}`;
 
 const collected = (text: string, before: MacIps[] = []): MacIps[] => [
   ...before,
@@ -86,5 +127,5 @@ const collected = (text: string, before: MacIps[] = []): MacIps[] => [
 /** `02:00:00:00:00:0a=10.0.0.1,10.0.0.0/28` */
 function macIps(text: string): MacIps {
   const [mac = "", ips] = text.split("=", 2);
-  return { mac: Mac(mac), ips: ips === undefined ? [] : ips.split(",").flatMap(prefixesIn) };
+  return { mac: StationMac(mac), ips: ips === undefined ? [] : ips.split(",").flatMap(prefixesIn) };
 }

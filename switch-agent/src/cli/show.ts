@@ -35,7 +35,7 @@ export function showCommand(world: World): Command {
     "link, EVB as agreed with the server (exponents of 10 µs), tags",
     async (agent, out) => {
       const ports = await agent.ports();
-      if (out.json) show(ports, [], out);
+      if (out.json) show(ports.map(withAgreed), [], out);
       else show(ports.flatMap(portRows), PORT, out);
     },
   );
@@ -116,14 +116,26 @@ const ipTexts = ({ ips, ipProvenance, provenance }: FdbEntry): string[] =>
     return by === undefined || by === provenance?.by ? ip : `${ip}(${by})`;
   });
 
-type PortRow = Omit<PortStatus, "tagsLent" | "tagsFree" | "neighbors"> & {
+type Agreed = "r" | "rte" | "rwd" | "rka";
+/** Null: a port without protocol, which agrees on nothing. */
+type Shown = Omit<PortStatus, Agreed> & { [K in Agreed]: number | null };
+
+/** A port that speaks EVB has times: all 0, it is one without protocol. */
+function withAgreed(port: PortStatus): Shown {
+  const { r, rte, rwd, rka } = port;
+  if (r + rte + rwd + rka > 0) return port;
+  return { ...port, r: null, rte: null, rwd: null, rka: null };
+}
+
+type PortRow = Omit<Shown, "tagsLent" | "tagsFree" | "neighbors"> & {
   tagsLent?: number;
   tagsFree?: number;
   neighbor: string;
 };
 
 /** Of a port for several stations a row for itself, and one for each. */
-function portRows({ neighbors, ...port }: PortStatus): PortRow[] {
+function portRows(status: PortStatus): PortRow[] {
+  const { neighbors, ...port } = withAgreed(status);
   const names = neighbors.map(({ systemName }) => systemName).join(" ");
   const { tagsLent: _, tagsFree: __, ...shared } = port;
   return [

@@ -1,3 +1,4 @@
+import { certificateText } from "@nve/program/certificate-text";
 import { showOne, toJson } from "@nve/program/output";
 import { Command } from "commander";
 import { asking, type World } from "./world.ts";
@@ -18,6 +19,7 @@ export function statusCommand(world: World): Command {
             version: status.version,
             "started at": new Date(Number(status.startedUnixMs)).toISOString(),
             nva: `${nvaState}, ${nvaAddress}${why}`,
+            certificate: certificateText(status.certificateValidToUnixMs, status.certificateFault),
             "nva revision": String(status.nvaRevision),
             dataplane: `${status.dataplane}, ${status.dataplaneState}`,
             ports: String(status.ports),

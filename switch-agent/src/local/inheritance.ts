@@ -4,6 +4,7 @@ import {
   type Intent,
   type IntentChange,
   intentKey,
+  type Keyed,
   type LocalPlace,
   type Place,
   placeKey,
@@ -63,11 +64,11 @@ export class Inheritance {
   }
 
   /** Everything that was here is wanted again. */
-  isConfirmed(isWanted: (key: string) => boolean): boolean {
+  isConfirmed(isWanted: (intent: Keyed) => boolean): boolean {
     const macs = [...this.#macs.values()].flat();
     return (
-      [...this.#accesses.keys()].every(isWanted) &&
-      macs.every(({ vni, mac }) => isWanted(`mac ${vni} ${mac}`))
+      [...this.#accesses.values()].every(isWanted) &&
+      macs.every(({ vni, mac }) => isWanted({ is: "mac", vni, mac }))
     );
   }
 

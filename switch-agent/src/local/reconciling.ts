@@ -90,7 +90,7 @@ export class Reconciling {
       .every((vn) => core.fdb.complete(vn) || core.infos.pull(vn) !== undefined);
     if (since === undefined || !isTold || pulling.isRecalling) return false;
     const isLong = this.#clock.now() - since >= this.#patienceMs;
-    return isLong || inheritance.isConfirmed((key) => applier.has(key));
+    return isLong || inheritance.isConfirmed((intent) => applier.has(intent));
   }
 
   async #end(): Promise<void> {

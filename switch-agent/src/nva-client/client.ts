@@ -13,6 +13,7 @@ import type { AllReports } from "./outbox.ts";
 import { readVerdict } from "./questions.ts";
 import { reasonOf, Session } from "./session.ts";
 import { Watcher } from "./watch.ts";
+import { watchStream } from "./watch-wire.ts";
 
 export type { Admission } from "./convert.ts";
 
@@ -48,6 +49,8 @@ export type NvaState = {
   reason: string;
   /** The highest revision that the dataplane has. */
   applied: bigint;
+  /** That is shown to the NVA; absent: plain TCP. `fault`: what has to be seen to, or nothing. */
+  certificate?: { validToUnixMs: number; fault: string };
 };
 
 export type NvaClientOptions = {
@@ -116,7 +119,14 @@ export class NvaClient implements Nva {
 
   get state(): NvaState {
     const { address } = this.#failover;
-    return { is: this.#is, address, reason: this.#reason, applied: this.#watcher.applied };
+    const { tls } = this.#options;
+    return {
+      is: this.#is,
+      address,
+      reason: this.#reason,
+      applied: this.#watcher.applied,
+      ...(tls && { certificate: { validToUnixMs: tls.current.notAfter, fault: tls.fault } }),
+    };
   }
 
   async admit(ask: Admission, timeoutMs: number): Promise<Verdict> {
@@ -249,7 +259,7 @@ export class NvaClient implements Nva {
     this.#options.onEvent({ on: "nva", connected: true });
     this.#session?.heardOfWatch();
     this.#watcher.open(
-      client.watch(),
+      watchStream(client),
       () => this.#session?.heardOfWatch(),
       (reason) => this.#lost(reason),
     );

@@ -1,11 +1,10 @@
 import {
+  type DigestLocation,
   type IpAddress,
   type IpPrefix,
   ipFrom,
   ipOctets,
-  isIpv6,
   isSingle,
-  isUnicast,
   type Mac,
   macFrom,
   macOctets,
@@ -26,7 +25,6 @@ import {
 import {
   type AdmitRequest,
   type AdmitResponse,
-  type Delta,
   type Denial,
   DenialCode,
   type DigestsResponse,
@@ -35,15 +33,7 @@ import {
   type VnicAddress,
   type WatchRequest,
 } from "@nve/protocol-spec/proto/nve";
-import {
-  type Claim,
-  type Cursor,
-  Encapsulation,
-  type Location,
-  type Mapping,
-  type Prefix,
-  type Vn,
-} from "@nve/protocol-spec/proto/types";
+import type { Claim, Cursor, Location, Mapping, Prefix, Vn } from "@nve/protocol-spec/proto/types";
 import type {
   LocalClaim,
   Member,
@@ -54,16 +44,12 @@ import type {
   VnInfo,
   VnicContent,
 } from "@nve/switch-agent/nve";
-import {
-  type EncapsulationName,
-  encapsulations as everyEncapsulation,
-  type Via,
-  viaOf,
-  viaVxlan,
-} from "@nve/switch-agent/nve";
+import { type Via, viaVxlan } from "@nve/switch-agent/nve";
 import { profileOf } from "./convert-profile.ts";
 import type { NvaDigests } from "./digest.ts";
+import { kindsTo, Locations } from "./locations.ts";
 import type { Parcel } from "./outbox.ts";
+import type { ToldDelta, ToldMapping } from "./watch-wire.ts";
 
 export type {
   AdmitRequest,
@@ -74,7 +60,6 @@ export type {
   NveMessage,
   ReportAck,
   Verdicts,
-  WatchEvent,
   WatchRequest,
   Welcome,
 } from "@nve/protocol-spec/proto/nve";
@@ -91,19 +76,10 @@ export type Self = {
   encapsulations?: Via;
 };
 
-const kinds: Readonly<Record<EncapsulationName, Encapsulation>> = {
-  vxlan: Encapsulation.ENCAPSULATION_VXLAN,
-  nvgre: Encapsulation.ENCAPSULATION_NVGRE,
-  "mpls-over-gre": Encapsulation.ENCAPSULATION_MPLS_OVER_GRE,
-};
-
-const kindsFrom = (announced: readonly Encapsulation[]): EncapsulationName[] =>
-  everyEncapsulation.filter((one) => announced.includes(kinds[one]));
-
 const locationOf = ({ nve, vtep, encapsulations = viaVxlan }: Self): Location => ({
   nveId: nve,
   vteps: [Buffer.from(ipOctets(vtep))],
-  encapsulations: encapsulations.map((one) => kinds[one]),
+  encapsulations: kindsTo(encapsulations),
 });
 
 /** Single addresses and prefixes are two fields. */
@@ -115,10 +91,11 @@ const ipsTo = (all: readonly IpPrefix[]): { ips: Buffer[]; prefixes: Prefix[] } 
     .map(({ ip, length }) => ({ ip: Buffer.from(ipOctets(ip)), length })),
 });
 
-const ipsFrom = ({ ips, prefixes }: Mapping): IpPrefix[] => [
-  ...ips.map(ipFrom),
-  ...prefixes.map(({ ip, length }) => prefixFromOctets(ip, length)),
-];
+function ipsFrom({ ips, prefixes }: ToldMapping): IpPrefix[] {
+  const all: IpPrefix[] = ips.map(ipFrom);
+  for (const { ip, length } of prefixes) all.push(prefixFromOctets(ip, length));
+  return all;
+}
 
 const claimOf = (claim: LocalClaim): Claim => ({
   vnId: claim.vn,
@@ -212,9 +189,9 @@ export function disconnectOf(
   { vnId, vnics, reason }: Disconnect,
   odd: (reason: string) => void,
 ): NveEvent | undefined {
-  const vn = attempt(() => VnId(vnId), odd);
+  const vn = attempt(VnId, vnId, odd);
   if (vn === undefined) return undefined;
-  const known = vnics.flatMap((octets) => attempt(() => uuidFrom(octets), odd) ?? []);
+  const known = vnics.flatMap((octets) => attempt(uuidFrom, octets, odd) ?? []);
   return { on: "disconnect", vn, vnics: known, reason: printable(reason).slice(0, REASON_LENGTH) };
 }
 
@@ -304,41 +281,54 @@ export function infoOf(vn: Vn): VnInfo {
  * cost the others.
  */
 export function eventsOf(
-  delta: Delta,
-  self: Self,
+  delta: ToldDelta,
+  locations: Locations,
   odd: (reason: string) => void,
 ): readonly NveEvent[] {
   const each = <In, Out>(values: readonly In[], make: (value: In) => Out | undefined): Out[] =>
-    values.flatMap((value) => {
-      const made = attempt(() => make(value), odd);
-      return made === undefined ? [] : [made];
-    });
-  const vn = attempt(() => VnId(delta.vnId), odd);
+    values.flatMap((value) => attempt(make, value, odd) ?? []);
+  const vn = attempt(VnId, delta.vnId, odd);
   if (vn === undefined) return [];
   if (delta.vnGone) return [{ on: "vn-gone", vn }];
-  const mappings = each(delta.mappings, (mapping) => readMapping(mapping, self));
-  const remotes = mappings.flatMap(({ remote }) => (remote === undefined ? [] : [remote]));
-  const ours = mappings.flatMap(({ mac, remote }) => (remote === undefined ? [mac] : []));
-  const digests = digestsIn(delta);
+  const { remotes, ours, digests } = mappingsIn(delta, locations, odd);
   const change = {
     vn,
-    digests,
+    digests: { mappings: digests, members: membersIn(delta) },
     mappings: remotes,
     withdrawn: [...each(delta.withdrawn, macFrom), ...ours],
-    members: each(delta.members, (location) => memberOf(location, self)),
+    members: each(delta.members, (location) => locations.memberAt(location)),
     membersLeft: each(delta.membersLeft, NveId),
   };
   const info = delta.vn === undefined ? [] : each([delta.vn], infoOf);
   return [...info.map((info): NveEvent => ({ on: "vn", info })), { on: "remote", change }];
 }
 
-/** What everything told comes to, as it was told; what cannot be read is another. */
-const digestsIn = ({ vnId, mappings, members }: Delta): NonNullable<RemoteChange["digests"]> => ({
-  mappings: mappings
-    .filter(({ mac }) => mac.length === 6)
-    .map((mapping) => [macFrom(mapping.mac), mappingOctets({ ...mapping, vnId })]),
-  members: members.map((one) => [one.nveId as NveId, memberOctets(vnId, one)]),
-});
+/** In one go: a VN may have a hundred thousand of them. */
+function mappingsIn(
+  { vnId, mappings }: ToldDelta,
+  places: Locations,
+  odd: (reason: string) => void,
+): { remotes: Remote[]; ours: Mac[]; digests: [Mac, Uint8Array][] } {
+  const remotes: Remote[] = [];
+  const ours: Mac[] = [];
+  const digests: [Mac, Uint8Array][] = [];
+  const octetsOf = (location: DigestLocation): Uint8Array => places.octetsOf(location);
+  const read = (mapping: ToldMapping): void => {
+    const mac = macFrom(mapping.mac);
+    // As it was told, also where it cannot be read.
+    const { ips, prefixes, locations } = mapping;
+    const told = { vnId, mac: mapping.mac, ips, prefixes, locations };
+    digests.push([mac, mappingOctets(told, octetsOf)]);
+    const remote = remoteOf(mac, mapping, places);
+    if (remote === undefined) ours.push(mac);
+    else remotes.push(remote);
+  };
+  for (const mapping of mappings) attempt(read, mapping, odd);
+  return { remotes, ours, digests };
+}
+
+const membersIn = ({ vnId, members }: ToldDelta): [NveId, Uint8Array][] =>
+  members.map((one) => [one.nveId as NveId, memberOctets(vnId, one)]);
 
 /** What the NVA says that VNs come to. */
 export const nvaDigestsOf = ({ digests, revision }: DigestsResponse): NvaDigests => ({
@@ -357,7 +347,8 @@ export function changeOf(
   mapping: Mapping,
   self: Self,
 ): { mac: Mac; change: RemoteChange } {
-  const { mac, remote } = readMapping(mapping, self);
+  const mac = macFrom(mapping.mac);
+  const remote = remoteOf(mac, mapping, new Locations(self));
   const known =
     remote === undefined
       ? { mappings: [], withdrawn: [mac] }
@@ -365,31 +356,23 @@ export function changeOf(
   return { mac, change: { vn, ...known, members: [], membersLeft: [] } };
 }
 
-/** Without `remote` the address is nowhere else: the NVA has it here, or where we cannot send to. */
-function readMapping(mapping: Mapping, self: Self): { mac: Mac; remote?: Remote } {
-  const mac = macFrom(mapping.mac);
-  const member = mapping.locations
-    .map((location) => memberOf(location, self))
-    .find((found) => found !== undefined);
-  if (member === undefined) return { mac };
-  return { mac, remote: { mac, ips: ipsFrom(mapping), ...member } };
+/** Undefined: the address is nowhere else, the NVA has it here, or where we cannot send to. */
+function remoteOf(mac: Mac, mapping: ToldMapping, locations: Locations): Remote | undefined {
+  let member: Member | undefined;
+  for (const location of mapping.locations) {
+    const found = locations.memberAt(location); // of each, so that each is looked at
+    member ??= found;
+  }
+  return member && { mac, ips: ipsFrom(mapping), ...member };
 }
 
-/** Nothing for ourselves, and for an NVE with no VTEP of our address family. With no encapsulation in common `via` is empty. */
-function memberOf(location: Location, self: Self): Member | undefined {
-  const nve = NveId(location.nveId);
-  if (nve === self.nve) return undefined;
-  const vtep = location.vteps
-    .map(ipFrom)
-    .find((ip) => isIpv6(ip) === isIpv6(self.vtep) && isUnicast(ip));
-  if (vtep === undefined || vtep === self.vtep) return undefined;
-  const via = viaOf(self.encapsulations ?? viaVxlan, kindsFrom(location.encapsulations));
-  return { nve, vtep, ...(via !== viaVxlan && { via }) };
-}
-
-function attempt<T>(make: () => T, odd: (reason: string) => void): T | undefined {
+function attempt<In, Out>(
+  make: (value: In) => Out,
+  value: In,
+  odd: (reason: string) => void,
+): Out | undefined {
   try {
-    return make();
+    return make(value);
   } catch (error) {
     if (!(error instanceof OutOfRange)) throw error;
     odd(error.message);

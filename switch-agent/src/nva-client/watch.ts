@@ -1,17 +1,12 @@
 import type { Log } from "@nve/program/log";
 import { type Mac, type NveId, OutOfRange, VnId } from "@nve/protocol-spec";
 import type { NveEvent, RemoteChange } from "@nve/switch-agent/nve";
-import {
-  type Cursor,
-  eventsOf,
-  type Self,
-  type WatchEvent,
-  type WatchRequest,
-  watchOf,
-} from "./convert.ts";
+import { type Cursor, eventsOf, type Self, type WatchRequest, watchOf } from "./convert.ts";
+import { Locations } from "./locations.ts";
 import { reasonOf, type Stream } from "./session.ts";
+import type { Told } from "./watch-wire.ts";
 
-type WatchStream = Stream<WatchRequest, WatchEvent>;
+type WatchStream = Stream<WatchRequest, Told>;
 
 type WatcherOptions = {
   self: Self;
@@ -29,6 +24,7 @@ type WatcherOptions = {
  */
 export class Watcher {
   readonly #options: WatcherOptions;
+  readonly #locations: Locations;
   readonly #vns = new Map<VnId, Cursor | undefined>();
   readonly #strangers = new Set<NveId>();
   /** Of VNs in pull: the MACs that are to be told (A18). */
@@ -42,6 +38,7 @@ export class Watcher {
 
   constructor(options: WatcherOptions) {
     this.#options = options;
+    this.#locations = new Locations(options.self);
   }
 
   /** The highest revision that the dataplane has. */
@@ -126,7 +123,7 @@ export class Watcher {
     this.#stream?.write(watchOf(this.#options.self, { applied: this.#applied, ...change }));
   }
 
-  #hear({ event }: WatchEvent): void {
+  #hear({ event }: Told): void {
     switch (event?.$case) {
       case "snapshotBegin":
         this.#snapshot("snapshot-begin", event.value.vnId);
@@ -135,7 +132,7 @@ export class Watcher {
         this.#snapshot("snapshot-end", event.value.vnId, event.value.cursor);
         return;
       case "delta":
-        for (const told of eventsOf(event.value, this.#options.self, this.#odd)) {
+        for (const told of eventsOf(event.value, this.#locations, this.#odd)) {
           this.#options.onEvent(this.#wanted(told));
           if (told.on === "remote") this.#tellStrangers(told.change);
         }

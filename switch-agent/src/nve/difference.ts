@@ -1,6 +1,7 @@
 import type { IpPrefix, Mac, VnId } from "@nve/protocol-spec";
 import type { Report } from "./events.ts";
-import { type Intent, type IntentChange, intentChange, intentKey } from "./intents.ts";
+import { IntentTable } from "./intent-table.ts";
+import { type Intent, type IntentChange, intentChange } from "./intents.ts";
 import type { LocalClaim } from "./vsi.ts";
 
 /** What became different in the VNs that events touched. */
@@ -13,8 +14,8 @@ export class Difference {
     joined: [] as VnId[],
     left: [] as VnId[],
   };
-  readonly #before = new Map<string, Intent>();
-  readonly #after = new Map<string, Intent>();
+  readonly #before = new IntentTable<Intent>();
+  readonly #after = new IntentTable<Intent>();
 
   /** Over all VNs at once: a tag that went from one to another is replaced, not removed. */
   get change(): IntentChange {
@@ -22,8 +23,8 @@ export class Difference {
   }
 
   intent(was: Intent | undefined, is: Intent | undefined): void {
-    if (was !== undefined) this.#before.set(intentKey(was), was);
-    if (is !== undefined) this.#after.set(intentKey(is), is);
+    if (was !== undefined) this.#before.set(was, was);
+    if (is !== undefined) this.#after.set(is, is);
   }
 
   claim(vn: VnId, mac: Mac, was: LocalClaim | undefined, is: LocalClaim | undefined): void {

@@ -22,6 +22,7 @@ export {
   type Provenance,
   type Sample,
 } from "./glean.ts";
+export { IntentTable, type Keyed } from "./intent-table.ts";
 export {
   type AccessIntent,
   type AccessRules,

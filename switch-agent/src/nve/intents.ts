@@ -1,4 +1,5 @@
 import type { IpAddress, IpPrefix, Mac, Uuid, Vni } from "@nve/protocol-spec";
+import type { IntentTable } from "./intent-table.ts";
 import type { AclRule, Qos } from "./profile.ts";
 import type { PortTag } from "./vsi.ts";
 
@@ -88,14 +89,16 @@ export type IntentChange = { ensure: readonly Intent[]; remove: readonly Intent[
 
 /** The smallest change: what is the same in both is not named. */
 export function intentChange(
-  before: ReadonlyMap<string, Intent>,
-  after: ReadonlyMap<string, Intent>,
+  before: IntentTable<Intent>,
+  after: IntentTable<Intent>,
 ): IntentChange {
-  const ensure = [...after].flatMap(([key, intent]) => {
-    const was = before.get(key);
-    return was !== undefined && sameIntent(was, intent) ? [] : [intent];
-  });
-  const remove = [...before].flatMap(([key, intent]) => (after.has(key) ? [] : [intent]));
+  const ensure: Intent[] = [];
+  const remove: Intent[] = [];
+  for (const intent of after.values()) {
+    const was = before.get(intent);
+    if (was === undefined || !sameIntent(was, intent)) ensure.push(intent);
+  }
+  for (const intent of before.values()) if (after.get(intent) === undefined) remove.push(intent);
   return { ensure, remove };
 }
 

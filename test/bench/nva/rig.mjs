@@ -1,7 +1,7 @@
 // What the parts of the bench have in common: an NVA in a process of its own, and NVEs that are this process.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,7 +26,7 @@ export async function withNva(use, work, { host = "127.0.0.1", spawnWith = [], m
   const store = {
     use,
     ...(use === "lmdb" && { path: join(folder, "store") }),
-    ...(use === "etcd" && { endpoints: etcd.endpoints }),
+    ...(use === "etcd" && { endpoints: etcd.endpoints, insecure: true }),
   };
   const config = join(folder, "nva.yaml");
   const listen = { address, insecure: true };
@@ -64,6 +64,7 @@ export function program(folder, name, [command, ...words], options = {}) {
   const path = join(folder, `${name}.log`);
   const log = openSync(path, "a");
   const child = spawn(command, words, { stdio: ["ignore", log, log], ...options });
+  closeSync(log);
   const ended = once(child, "exit");
   const alive = () => child.exitCode === null && child.signalCode === null;
   const stop = async () => {
@@ -72,16 +73,20 @@ export function program(folder, name, [command, ...words], options = {}) {
     await ended;
     clearTimeout(late);
   };
-  process.once("exit", () => alive() && child.kill("SIGKILL"));
+  const kill = () => child.kill("SIGKILL");
+  process.once("exit", kill);
+  child.once("exit", () => process.off("exit", kill));
   return { child, stop, alive, log: () => readFileSync(path, "utf8").slice(-2000) };
 }
 
-/** With BENCH_PROFILE=<folder> each program leaves a CPU profile there. */
+/** With what its first line gives to Node. With BENCH_PROFILE=<folder> each program leaves a CPU profile there. */
 export function bin(name) {
   const path = file(`../../../${name}/bin/${name}.js`);
+  const [first = ""] = readFileSync(path, "utf8").split("\n");
+  const flags = first.split(" ").filter((word) => word.startsWith("--"));
   const profile =
     process.env.BENCH_PROFILE === undefined ? [] : ["--import", file("../vdp/profile.mjs")];
-  return [process.execPath, ...profile, path];
+  return [process.execPath, ...flags, ...profile, path];
 }
 
 export async function createVns({ northbound }, count, first = 1) {
@@ -134,11 +139,14 @@ export async function nveSession(address, id, vtep, window = 4) {
   let serial = 0n;
   let welcome = () => {};
   let room = () => {};
+  let ended;
   const welcomed = new Promise((resolve, reject) => {
     welcome = resolve;
     stream.on("error", (error) => {
+      ended = error;
       reject(error);
       for (const { fail } of acks.values()) fail(error);
+      room();
     });
   });
   stream.on("data", ({ message }) => {
@@ -161,10 +169,11 @@ export async function nveSession(address, id, vtep, window = 4) {
   await welcomed;
   return {
     async report(said) {
-      while (acks.size >= window)
+      while (acks.size >= window && ended === undefined)
         await new Promise((resolve) => {
           room = resolve;
         });
+      if (ended !== undefined) throw ended;
       serial += 1n;
       const number = serial;
       send("report", Report.create({ serial: number, ...said }));

@@ -1,6 +1,6 @@
 import { nvaProgram } from "@nve/nva/cli/main";
 import { realOutside } from "@nve/nva/cli/outside";
-import { Refused } from "@nve/program";
+import { Refused, Usage } from "@nve/program";
 import { CommanderError } from "commander";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { claim, ip, type Rig, rig } from "./rig.ts";
@@ -160,9 +160,14 @@ describe("what is written wrongly is a usage error, before anybody is asked", ()
 
   test("what the NVA refuses is no usage error", async () => {
     await expect(lines("vn", "create", "a", "--profile", "none")).rejects.toThrow(Refused);
-    await expect(lines("vn", "show", "99999999999")).rejects.toThrow(/VN ID 99999999999 is not in/);
+  });
+
+  test("a VN that none can be is one, said shortly", async () => {
+    await expect(lines("vn", "show", "99999999999")).rejects.toThrow(
+      new Usage("VN ID 99999999999 is not in 1..16777215"),
+    );
     await expect(lines("lookup", "a".repeat(100_000), "::1")).rejects.toThrow(
-      "no VN is called by 100000 characters",
+      new Usage("no VN is called by 100000 characters"),
     );
   });
 });

@@ -184,6 +184,31 @@ describe("a watch", () => {
     expect(held(watch.inbox.seen).size).toBeLessThan(6);
   }, 30_000);
 
+  test("of a VN that is watched anew, deleted and made again does not go back", async () => {
+    await started();
+    const tor1 = await nva.nve("tor1", "10.0.0.1");
+    const prefixes = Array.from({ length: 10_000 }, (_, i) => ({
+      ip: Buffer.from([0xfd, 0, i >> 8, i & 255, ...new Array(12).fill(0)]),
+      length: 64,
+    }));
+    const watch = nva.watch("tor2");
+    watch.ask({ add: [vn(1), vn(2)] });
+    await watch.until("snapshotEnd");
+    await watch.until("snapshotEnd");
+    watch.call.pause(); // 1.5 MB are more than is sent to one who does not read
+    for (let n = 0; n < 6; n++) await tor1.told({ claims: [claim(n, { vnId: 2, prefixes })] });
+    watch.ask({ add: [vn(1)], remove: [1] });
+    await tor1.told({}); // by now the NVA has read it
+    await destroy(1);
+    watch.call.resume();
+    await watch.until("snapshotEnd");
+    const revisions = watch.inbox.seen.flatMap(({ event }) =>
+      event?.$case === "delta" && event.value.vnId === 1 ? [event.value.revision] : [],
+    );
+    expect(watch.inbox.seen.map(readable)).toContain("vn 1 gone");
+    expect(revisions).toEqual([...revisions].sort((a, b) => Number(a - b)));
+  }, 30_000);
+
   test.each([
     ["VN ID 0", { add: [vn(0)] }, /3 VN ID 0/],
     ["no NVE id", { nveId: "" }, /3 NVE id/],

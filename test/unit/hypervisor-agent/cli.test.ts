@@ -451,6 +451,8 @@ describe("status and show", () => {
       nvaState: "lost",
       nvaAddress: "nva:7470",
       nvaReason: "connect ECONNREFUSED",
+      certificateValidToUnixMs: 0n,
+      certificateFault: "",
       nvaRevision: 7n,
       dataplane: "ebpf",
       dataplaneState: "in sync",

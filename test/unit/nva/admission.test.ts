@@ -169,7 +169,7 @@ test("H26: what an NVE claims without asking is refused with the reason, written
   const reason = `VN acme/blue takes registered VNICs only, and VNIC ${uuid(8)} is not registered`;
   expect(refused).toEqual([{ vnId: blue, mac: mac(2), reason }]);
   expect(world.disconnects).toEqual([
-    { nveId: "tor1", vnId: blue, reason, vnics: [uuid(8)], macs: [] },
+    { nveId: "tor1", vnId: blue, reason, vnics: [uuid(8)], macs: [], seen: [mac(2)] },
   ]);
   expect(world.said("vnic.refuse")).toMatchObject([
     {

@@ -9,7 +9,8 @@ beforeEach(async () => {
 });
 afterEach(() => nva.stop());
 
-const run = (...argv: string[]) => runNva(nva.address, argv);
+// `pki` asks nobody, and knows no --address.
+const run = (...argv: string[]) => runNva(argv[0] === "pki" ? undefined : nva.address, argv);
 const json = async (...argv: string[]) => {
   const { text, errors } = await run(...argv, "--json");
   if (errors !== "") throw new Error(errors);
@@ -294,7 +295,7 @@ test.each([
 test("an address may be a name, or of IPv4 or IPv6", async () => {
   for (const address of ["localhost:1", "127.0.0.1:1", "[::1]:1"])
     expect(await runNva(address, ["status"])).toMatchObject({
-      exitCode: 1,
+      exitCode: 2,
       errors: expect.stringContaining(`${address}: to talk TLS say --cert, --key, --ca too`),
     });
 });
@@ -340,6 +341,18 @@ describe("what is written wrongly is a usage error that names the flag, before a
     ["tenant update a --expect x", /"x" is not a revision/],
     ["events --after x", /"x" is not the id of an event/],
     ["duplicates clear blue zz", /not a MAC address/],
+    ["vn show 0", /VN ID 0 is not in 1\.\.16777215/],
+    ["vn delete 16777216", /VN ID 16777216 is not in 1\.\.16777215/],
+    ["mapping list --vn 0", /VN ID 0 is not in/],
+    ["binding create 0 02:00:00:00:00:0a --nve t", /VN ID 0 is not in/],
+    ["vn update blue --clear mtu --mtu 1500", /--clear mtu and --mtu: say one of them/],
+    ["profile update web --dscp 3 --clear --dscp", /--clear dscp and --dscp: say one of them/],
+    ["profile create w --burst-octets 2000", /--burst-octets: goes with police: of which rate/],
+    ["profile create w --police 1Mbit --burst-octets 99", /--burst-octets: "99" is not .*1514/],
+    ["pki issue /nowhere nva n", /say at which --ip or --dns/],
+    ["pki issue /nowhere nve n --role admin", /--role is for clients/],
+    ["pki rotate /nowhere n --finish", /--finish is about the CA/],
+    ["pki rotate /nowhere --force", /--force goes with --finish/],
     ["apply", /required option '-f, --file/],
   ])("nva %s", async (line, why) => {
     const { errors, exitCode } = await run(...line.split(" "));

@@ -1,3 +1,4 @@
+import grpc from "@grpc/grpc-js";
 import type { Outside } from "@nve/nva/cli/outside";
 import { Duplicate } from "@nve/protocol-spec/proto/northbound";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -92,6 +93,14 @@ describe("nva events --follow", () => {
     expect(objects()).toEqual(["a", "b"]);
   });
 
+  test("asks for all after what it has seen, also where that is nothing yet", async () => {
+    const following = follow("--json");
+    await followed();
+    expect(nva.calls.at(-1)).toMatchObject(["followEvents", { after: 0n }]);
+    nva.refuseFollowers("");
+    await following;
+  });
+
   test("tells first what there is after --after", async () => {
     for (const one of ["a", "b", "c"]) nva.happen(event(one));
     const following = follow("--json", "--after", "1");
@@ -102,6 +111,26 @@ describe("nva events --follow", () => {
     expect(objects()).toEqual(["b", "c", "d"]);
     nva.refuseFollowers("");
     await following;
+  });
+
+  test("while nobody decides it waits, also when it has told some only; at its start it says so", async () => {
+    for (const one of ["a", "b", "c"]) nva.happen(event(one));
+    let count = 0;
+    const away = { code: grpc.status.UNAVAILABLE, details: "no NVA decides" };
+    nva.onCall((method) => {
+      count += method === "listEvents" ? 1 : 0;
+      if (count === 2 || count === 3) throw Object.assign(new Error("away"), away);
+    });
+    const following = follow("--json", "--after", "1");
+    await printed(2);
+    expect(objects()).toEqual(["b", "c"]);
+    await followed();
+    nva.refuseFollowers("");
+    await following;
+    count = 1;
+    const { errors, exitCode } = await follow("--after", "1");
+    expect(errors).toMatch(/^error: no NVA decides/);
+    expect(exitCode).toBe(1);
   });
 
   test("goes on where it was when the NVA has been away", async () => {

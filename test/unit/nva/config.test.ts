@@ -50,7 +50,19 @@ test.each([
   ["store: { use: memory }\nholdSecond: 9", /unknown key "holdSecond"/],
   ["store: { use: etcd, endpoints: [] }", /at least one, like 10.0.0.1:2379/],
   ["store: { use: etcd, endpoints: ['10.0.0.1:2379'], prefix: /a/ }", /does not end with it/],
-  ["store: { use: etcd, endpoints: ['10.0.0.1:2379'] }", /where the other replicas reach this/],
+  [
+    "store: { use: etcd, endpoints: ['10.0.0.1:2379'] }",
+    /line 1: store: say `tls: \{.*`insecure: true` for plain TCP on a network that only NVAs and etcd reach/,
+  ],
+  [
+    "store: { use: etcd, endpoints: ['a:1'], insecure: true, tls: { certificate: /a, key: /b, ca: /c } }",
+    /store: .*one of them/,
+  ],
+  ["store: { use: etcd, endpoints: ['a:1'], insecure: false }", /only `true` can stand here/],
+  [
+    "store: { use: etcd, endpoints: ['10.0.0.1:2379'], insecure: true }",
+    /where the other replicas reach this/,
+  ],
   ["store: { use: memory }\nid: 'a b'", /an id is 1 to 64 letters/],
 ])("%j is refused", (text, reason) => {
   expect(() => parseConfig(text, NvaConfig)).toThrow(reason);

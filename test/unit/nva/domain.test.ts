@@ -1,3 +1,4 @@
+import { inUsersWords } from "@nve/nva/cli/words";
 import { type Declared, keyOf } from "@nve/nva/domain/domain";
 import { domainPlain, domainYaml, faultText, parseDomain } from "@nve/nva/domain/file";
 import fc from "fast-check";
@@ -160,4 +161,18 @@ describe("any domain", () => {
       { numRuns: 25 },
     );
   }, 30_000);
+});
+
+test("what is wrong is said in the words of the file, not of the programs", () => {
+  expect(faults("tenants: { a: {} }\n---\ntenants: { b: {} }\n")).toEqual([
+    "line 2, column 1: a second document begins here: a file is one document",
+  ]);
+  expect(faults("profiles: { web: { qos: { burstOctets: 3000 } } }")).toEqual([
+    "line 1, column 40: profiles.web.qos.burstOctets: goes with police: of which rate?",
+  ]);
+  const said =
+    'resources[0] (profile "max_vns"): qos.burst_octets: goes with police_kbps\nmax_vns: 0';
+  expect(inUsersWords(said)).toBe(
+    'resources[0] (profile "max_vns"): qos.burstOctets: goes with police\nmaxVns: 0',
+  );
 });

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pkiCommand } from "@nve/nva/cli/pki";
+import { lockFolder } from "@nve/nva/store/lock";
 import { certified } from "@nve/program/certified";
 import { readTls } from "@nve/program/tls-files";
 import { Command } from "commander";
@@ -27,10 +28,17 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(at, { recursive: true, force: true }));
 
-/** What `nva pki …` prints. */
+/** What `nva pki …` prints; for people beside it, and the exit code, in `said`. */
+const said = { notes: [] as string[], exitCode: 0 };
 async function pki(...words: string[]): Promise<string> {
   const lines: string[] = [];
-  const program = new Command("nva").addCommand(pkiCommand({ print: (line) => lines.push(line) }));
+  Object.assign(said, { notes: [], exitCode: 0 });
+  const outside = {
+    print: (line: string) => lines.push(line),
+    note: (line: string) => said.notes.push(line),
+    exitWith: (code: number) => Object.assign(said, { exitCode: code }),
+  };
+  const program = new Command("nva").addCommand(pkiCommand(outside));
   for (const one of [program, ...program.commands, ...program.commands.flatMap((c) => c.commands)])
     one.exitOverride().configureOutput({ writeErr: () => {}, writeOut: (s) => lines.push(s) });
   await program.parseAsync(["node", "nva", "pki", ...words]);
@@ -209,6 +217,85 @@ describe("list and rotate", () => {
     await pki("rotate", folder);
     await pki("rotate", folder, "--finish", "--force");
     expect(await list()).toMatchObject([{ name: "nve/tor1", signedBy: "old CA" }]);
+  });
+});
+
+describe("what cannot be read", () => {
+  const broken = async () => {
+    await pki("init", folder);
+    for (const name of ["tor1", "tor2", "tor3", "tor4"]) await pki("issue", folder, "nve", name);
+    writeFileSync(filesOf("nve/tor1").certificate, "no certificate");
+    const pem = readFileSync(filesOf("nve/tor2").certificate, "utf8");
+    writeFileSync(filesOf("nve/tor2").certificate, pem.replace(/^M/m, "A"));
+    rmSync(filesOf("nve/tor3").certificate);
+  };
+
+  test("list says which files and why, exits 1, and lists the others", async () => {
+    await broken();
+    expect(await list()).toMatchObject([{ name: "nve/tor4" }]);
+    expect(said).toEqual({
+      exitCode: 1,
+      notes: [
+        expect.stringMatching(/^error: nve\/tor1 is left out: .*tor1\/certificate.pem has no cert/),
+        expect.stringMatching(/^error: nve\/tor2 .*tor2\/certificate.pem has a .* cannot be read$/),
+        expect.stringMatching(/^error: nve\/tor3 is left out: cannot read .*tor3.*ENOENT/),
+      ],
+    });
+  });
+
+  test("a certificate in another's folder is not taken for that one's", async () => {
+    await pki("init", folder);
+    for (const name of ["tor1", "tor2"]) await pki("issue", folder, "nve", name);
+    const other = readFileSync(filesOf("nve/tor1").certificate);
+    writeFileSync(filesOf("nve/tor2").certificate, other);
+    expect(await list()).toHaveLength(1);
+    expect(said.notes[0]).toMatch(/nve\/tor2 .*tor2\/certificate.pem is of nve\/tor1$/);
+  });
+
+  test("the old CA is not given up for what may be of it, and issuing anew mends that", async () => {
+    await broken();
+    await pki("rotate", folder);
+    await pki("rotate", folder, "tor4");
+    await expect(pki("rotate", folder, "--finish")).rejects.toThrow(
+      /which CA these are: nve\/tor1 \(.*, nve\/tor2 \(.*, nve\/tor3 \(/,
+    );
+    expect(countIn(join(folder, "ca.pem"))).toBe(2);
+    await expect(pki("rotate", folder, "tor1")).rejects.toThrow(/issue` nve\/tor1 anew/);
+    for (const name of ["tor1", "tor2", "tor3"]) await pki("issue", folder, "nve", name, "--force");
+    expect(await list()).toHaveLength(4);
+    expect(said.exitCode).toBe(0);
+    await pki("rotate", folder, "--finish");
+  });
+});
+
+describe("two runs in one folder", () => {
+  test("wait for one another: a CA and its key stay together", async () => {
+    await pki("init", folder);
+    const outcomes = await Promise.allSettled([pki("rotate", folder), pki("rotate", folder)]);
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    const names = Array.from({ length: 8 }, (_, i) => `tor${i}`);
+    await Promise.all(names.map((name) => pki("issue", folder, "nve", name)));
+    await Promise.all(names.map(() => pki("issue", folder, "nve", "same", "--force")));
+    expect(await list()).toHaveLength(9);
+    expect(() => readTls(filesOf("nve/same"))).not.toThrow();
+    expect(readdirSync(folder).sort()).toEqual(["ca.key", "ca.pem", "nve"]);
+  });
+
+  test("of another process, too: what it holds is changed when it lets go", async () => {
+    await pki("init", folder);
+    const lock = await lockFolder(folder);
+    const work = [
+      ["rotate", folder],
+      ["issue", folder, "nve", "tor1"],
+      ["init", folder, "--force"],
+    ];
+    const runs = work.map((words) => pki(...words));
+    await new Promise((resolve) => setTimeout(resolve, 200)); // that nothing happens takes a while
+    expect(readdirSync(folder).sort()).toEqual(["ca.key", "ca.pem", "in-use"]);
+    expect(countIn(join(folder, "ca.pem"))).toBe(1);
+    await lock.release();
+    await Promise.all(runs);
+    expect(readdirSync(folder).sort()).toEqual(["ca.key", "ca.pem", "nve"]);
   });
 });
 

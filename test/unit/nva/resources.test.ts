@@ -5,6 +5,7 @@ import {
   CreateVnRequest,
   DeleteResourceRequest,
   Kind,
+  ListEventsRequest,
   ListResourcesRequest,
   Resource,
   type VnSpec,
@@ -173,6 +174,36 @@ describe.each(["memory", "lmdb"] as const)("A13, P1: what is declared, on %s", (
       /something was changed (just now|at revision \d+), after revision \d+/,
     );
     expect((await ask.list({ kind: Kind.KIND_VN })).resources).toHaveLength(2);
+  });
+
+  test("what belongs to a VN is named by its alias, also where the VN is yet to be made or goes with it", async () => {
+    const path = "acme/shop/02:00:00:00:00:07";
+    const [wish, renamed] = [
+      [tenant("acme"), vn("shop", { vnId: 77 }), binding("acme/shop")],
+      [tenant("acme"), vn("new", { vnId: 77 }), binding("acme/new")],
+    ];
+    const dry = await ask.apply(wish, { dryRun: true });
+    expect(dry.changes.map(({ key }) => key?.key)).toEqual(["acme", "acme/shop", path]);
+    expect(dry.changes[2]?.after?.of).toMatchObject({ value: { vn: "acme/shop" } });
+    await ask.apply(wish);
+    // Another VN gets the VN ID of the one that goes.
+    const { changes } = await ask.apply(renamed, { prune: true });
+    const names = ["acme/new/02:00:00:00:00:07", path];
+    expect(changes.map(({ key }) => key?.key).filter((key) => key?.includes(":"))).toEqual(
+      expect.arrayContaining(names),
+    );
+    await ask.remove(Kind.KIND_VN, "acme/new", { force: true });
+    const { events } = await call(
+      nva.northbound,
+      nva.northbound.listEvents,
+      ListEventsRequest.create({ action: "binding." }),
+    );
+    expect(events.map(({ action, object }) => `${action} ${object}`)).toEqual([
+      `binding.create ${path}`,
+      `binding.delete ${path}`,
+      `binding.create ${names[0]}`,
+      `binding.delete ${names[0]}`,
+    ]);
   });
 
   test("of many clients that create the same at once exactly one wins, each time", async () => {

@@ -65,6 +65,7 @@ export function ruled(rules: Rules, epochMs = 1_000_000) {
     events.push(...(step.events ?? []));
     disconnects.push(...(step.disconnect ?? []));
     if (step.disconnect !== undefined) take(authority.expel(step.disconnect, now).step(undefined));
+    for (const go of step.later ?? []) take(go(now));
   }
   function keep<T>(step: Step<T>): T {
     take(step);

@@ -72,6 +72,7 @@ export function world() {
       if (change.row === undefined) rows.delete(`${change.table} ${change.key}`);
       else rows.set(`${change.table} ${change.key}`, change);
     }
+    for (const go of step.later ?? []) keep(go(Instant(now)));
     return step;
   }
 

@@ -72,6 +72,9 @@ test("what is wrong with a value is said in plain words, with what is wanted", (
 });
 
 test("broken YAML, an empty file and a missing file are the operator's faults", () => {
+  expect(faults("ports: []\n---\nports: []\n")).toBe(
+    "tor.yaml:\n  line 2: a second document begins here: a file is one document",
+  );
   expect(faults("ports: [")).toMatch(/line 1/);
   expect(faults("")).toMatch(/ports/);
   expect(() => readConfig("/nonexistent/x.yaml", Ports)).toThrow(

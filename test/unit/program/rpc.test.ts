@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import grpc from "@grpc/grpc-js";
 import { call, connect, NotFound, Refused, serve, unary } from "@nve/program";
 import { NorthboundClient, NorthboundService } from "@nve/protocol-spec/proto/northbound";
+import { NveService } from "@nve/protocol-spec/proto/nve";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 let folder: string;
@@ -94,4 +96,55 @@ test("nobody there: the message says where and what to look at", async () => {
   await expect(call(nva, nva.status, {})).rejects.toThrow(
     /nobody answers at .*none\.sock: is it running\?/,
   );
+});
+
+const raw = (octets: Buffer): Buffer => octets;
+/** A string of 127 octets that ends after 2; a wire type that there is none; a tag without an end. */
+const damaged = ["0a7f0102", "0f", "ffffffffffffffffffffff"].map((hex) => Buffer.from(hex, "hex"));
+
+test("a message that cannot be read is the caller's fault, and the next one is answered", async () => {
+  const address = `unix:${folder}/a.sock`;
+  await server(address, () => {
+    throw new NotFound("read");
+  });
+  const nva = client(address);
+  const statusOf = (octets: Buffer): Promise<grpc.ServiceError | null> =>
+    new Promise((resolve) => {
+      const { path } = NorthboundService.status;
+      nva.makeUnaryRequest(path, raw, raw, octets, (error) => resolve(error));
+    });
+  for (const octets of damaged) {
+    expect(await statusOf(octets), octets.toString("hex")).toMatchObject({
+      code: grpc.status.INVALID_ARGUMENT,
+      details: expect.stringMatching(
+        /^the message cannot be read as a request of split_nve.*\/Status: ./,
+      ),
+    });
+  }
+  expect(await statusOf(Buffer.alloc(0))).toMatchObject({ code: grpc.status.NOT_FOUND });
+});
+
+test("in the midst of a stream such a message ends it, with the reason", async () => {
+  const address = `unix:${folder}/a.sock`;
+  const ended: string[] = [];
+  const session: grpc.handleBidiStreamingCall<unknown, unknown> = (stream) => {
+    stream.on("data", () => ended.push("data")).on("cancelled", () => ended.push("cancelled"));
+  };
+  const { connect: method } = NveService;
+  const serving = await serve(address, [
+    { definition: { connect: method }, implementation: { connect: session } },
+  ]);
+  closing.push(() => serving.close());
+  const nva = client(address);
+  for (const octets of damaged) {
+    ended.length = 0;
+    const stream = nva.makeBidiStreamRequest(method.path, raw, raw);
+    const error = await new Promise((resolve) => {
+      stream.on("error", resolve).on("data", () => {});
+      stream.write(Buffer.alloc(0));
+      stream.write(octets);
+    });
+    expect(error).toMatchObject({ code: grpc.status.INVALID_ARGUMENT });
+    await expect.poll(() => ended).toEqual(["data", "cancelled"]);
+  }
 });

@@ -3,7 +3,7 @@ import type { FdbEntry, StaticBinding, StationStatus } from "@nve/protocol-spec/
 import { switchAgent } from "@nve/switch-agent/cli/switch-agent";
 import type { AgentClient } from "@nve/switch-agent/cli/world";
 import type { Command } from "commander";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 
 const agent: AgentClient = {
   status: async () => ({
@@ -14,6 +14,8 @@ const agent: AgentClient = {
     nvaState: "lost",
     nvaAddress: "nva:7470",
     nvaReason: "connect ECONNREFUSED",
+    certificateValidToUnixMs: 0n,
+    certificateFault: "",
     nvaRevision: 7n,
     dataplane: "ebpf",
     dataplaneState: "in sync",
@@ -200,6 +202,15 @@ test("show counters names drops and malformed frames", async () => {
   expect(all).toMatch(/swp1 +malformed.vdp.short +2/);
 });
 
+test("status says how long the certificate lasts", async () => {
+  expect((await lines("status")).join("\n")).toMatch(/certificate: +none: plain TCP/);
+  const status = { ...(await agent.status()), certificateValidToUnixMs: 1000n };
+  const expired = { ...agent, status: async () => ({ ...status, certificateFault: "it is over" }) };
+  expect((await linesOf(expired, "status")).join("\n")).toMatch(
+    /certificate: +valid to 1970-01-01T00:00:01Z: it is over/,
+  );
+});
+
 test("status says why the NVA is not there", async () => {
   expect((await lines("status")).join("\n")).toContain("lost, nva:7470 (connect ECONNREFUSED)");
 });
@@ -262,7 +273,7 @@ test("run takes the config and, if told, another link driver", async () => {
 
 test("A11: bind names port, VN, VLAN and what is there; the outcome is a line with the reason", async () => {
   const words = ["--vlan", "20", "--mac", "02:00:00:00:00:0A=10.0.0.1,10.0.0.8/31", "--strict"];
-  const printed = await lines("bind", "swp5", "--vn", "5002", ...words);
+  const printed = await lines("bind", "swp5", "--vn", "5002", ...words, "--no-wait");
   expect(bound).toEqual({
     port: "swp5",
     tag: 20,
@@ -277,9 +288,91 @@ test("A11: bind names port, VN, VLAN and what is there; the outcome is a line wi
   ]);
 });
 
+/** The agent's answers, one after another; the last one again and again. */
+function deciding(...states: readonly [state: string, reason?: string][]): AgentClient {
+  const left = [...states];
+  const next = (): StaticBinding => {
+    const [state, reason = ""] = (left.length > 1 ? left.shift() : left[0]) ?? ["gone"];
+    return { ...binding, origin: "api", state, reason };
+  };
+  return { ...agent, bind: async () => next(), bindings: async () => [next()] };
+}
+
+/** What is printed, said as an error, and the exit code. */
+async function outcomeOf(asked: AgentClient, ...argv: string[]) {
+  const errors = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  try {
+    const printed = await linesOf(asked, ...argv);
+    const said = errors.mock.calls.map(([text]) => String(text)).join("");
+    return { printed, said, code: process.exitCode ?? 0 };
+  } finally {
+    errors.mockRestore();
+  }
+}
+const bind = ["bind", "swp5", "--vn", "5001"];
+
+test("A11: bind waits for the decision, and its exit code tells it", async () => {
+  const late = deciding(["deciding"], ["waiting", "the NVA cannot be asked"], ["bound"]);
+  expect(await outcomeOf(late, ...bind, "--json")).toMatchObject({ said: "", code: 0 });
+  const refused = await outcomeOf(deciding(["deciding"], ["refused", "no VN 5001"]), ...bind);
+  expect(refused).toEqual({
+    printed: [
+      "PORT  VLAN      VN    STATE    BY   MACS  REASON",
+      "swp5  untagged  5001  refused  api  -     no VN 5001",
+    ],
+    said: "error: swp5, untagged: refused: no VN 5001. It is kept and asked for again, until `switch-agent unbind swp5`\n",
+    code: 1,
+  });
+  const unbound = { ...deciding(["deciding"]), bindings: async () => [] };
+  expect(await outcomeOf(unbound, ...bind)).toMatchObject({
+    said: expect.stringContaining("it was unbound meanwhile"),
+    code: 1,
+  });
+});
+
+test("A11: bind --no-wait asks once, and is done when the binding is kept", async () => {
+  const once = { ...deciding(["deciding"]), bindings: () => Promise.reject(new Error("asked")) };
+  expect(await outcomeOf(once, ...bind, "--no-wait")).toMatchObject({ said: "", code: 0 });
+  const refused = deciding(["refused", "no VN 5001"]);
+  expect(await outcomeOf(refused, ...bind, "--no-wait")).toMatchObject({ said: "", code: 0 });
+});
+
+test("A11: what is not decided is not waited for without end", async () => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  try {
+    const never = deciding(["waiting", "the NVA cannot be asked"]);
+    const { bindings } = never;
+    const timed: AgentClient = {
+      ...never,
+      bindings: () => {
+        vi.advanceTimersByTime(5_000);
+        return bindings();
+      },
+    };
+    expect(await outcomeOf(timed, ...bind)).toMatchObject({
+      said: expect.stringMatching(/not decided in 10 s: the NVA cannot be asked\. It is kept/),
+      code: 1,
+    });
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
+test("a port without protocol agrees on no times", async () => {
+  const [port] = await agent.ports();
+  if (port === undefined) throw new Error("no port");
+  const plain = { ...port, interface: "swp5", evb: false, groupId: false };
+  const ports = async () => [{ ...plain, r: 0, rte: 0, rwd: 0, rka: 0 }];
+  const [head = "", row = ""] = await linesOf({ ...agent, ports }, "show", "ports");
+  expect(head.split(/ +/).slice(4, 8)).toEqual(["R", "RTE", "RWD", "RKA"]);
+  expect(row.split(/ +/).slice(4, 8)).toEqual(["-", "-", "-", "-"]);
+  const [json = ""] = await linesOf({ ...agent, ports }, "show", "ports", "--json");
+  expect(JSON.parse(json)).toMatchObject([{ r: null, rte: null, rwd: null, rka: null }]);
+});
+
 test("A11: bind takes a VN Name, and without --vlan the untagged frames", async () => {
   const vn = "66571c6d-f315-4e20-ac2f-1c85d8413f03";
-  await lines("bind", "swp5", "--vn", vn);
+  await lines("bind", "swp5", "--vn", vn, "--no-wait");
   expect(bound).toMatchObject({ tag: 0, vnId: 0, vnName: vn, macs: [], strict: false });
 });
 
@@ -292,6 +385,9 @@ test.each([
   ["an IP that is none", "bind swp5 --vn 5001 --mac 02:00:00:00:00:0a=10.0.0"],
   ["strict, and nobody named", "bind swp5 --vn 5001 --strict"],
   ["unbind without a port", "unbind"],
+  ["a MAC of a group", "bind swp5 --vn 5001 --mac 01:00:00:00:00:0a"],
+  ["a control socket that is none", "bind swp5 --vn 5001 --socket foo"],
+  ["a control socket without a path", "bind swp5 --vn 5001 --socket unix:"],
 ])("%s is a usage error: `%s`", async (_, line) => {
   bound = undefined;
   await lines(...line.split(" "));

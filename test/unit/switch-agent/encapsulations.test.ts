@@ -2,6 +2,7 @@ import { parseConfig } from "@nve/program/config";
 import { IpAddress, ipOctets, Mac, macOctets, NveId, VnId, Vni } from "@nve/protocol-spec";
 import { configSchema } from "@nve/switch-agent/config";
 import { eventsOf, helloOf, type Self } from "@nve/switch-agent/nva-client/convert";
+import { Locations } from "@nve/switch-agent/nva-client/locations";
 import {
   carries,
   encapsulationFor,
@@ -75,7 +76,7 @@ test("A24: members and mappings say how to get there; kinds that nobody knows ye
     ],
   };
   const odd: string[] = [];
-  const [event] = eventsOf(delta, self, (reason) => odd.push(reason));
+  const [event] = eventsOf(delta, new Locations(self), (reason) => odd.push(reason));
   expect(odd).toEqual([]);
   expect(event).toMatchObject({
     change: {

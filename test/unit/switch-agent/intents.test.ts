@@ -1,5 +1,5 @@
 import { IpAddress, Mac, Vid, Vni } from "@nve/protocol-spec";
-import { type Intent, intentChange, intentKey, type Place } from "@nve/switch-agent/nve";
+import { type Intent, IntentTable, intentChange, type Place } from "@nve/switch-agent/nve";
 import { expect, test } from "vitest";
 
 const vni = Vni(7001);
@@ -8,8 +8,11 @@ const there: Place = { is: "remote", vtep: IpAddress("192.0.2.2") };
 const vn: Intent = { is: "vn", vni, flood: [here], floodUnknown: false };
 const access: Intent = { is: "access", port: "swp1", vid: Vid(2), vni };
 const mac: Intent = { is: "mac", vni, mac: Mac("02:00:00:00:00:0a"), at: here };
-const keyed = (...intents: Intent[]) =>
-  new Map(intents.map((intent) => [intentKey(intent), intent]));
+const keyed = (...intents: Intent[]): IntentTable<Intent> => {
+  const table = new IntentTable<Intent>();
+  for (const intent of intents) table.set(intent, intent);
+  return table;
+};
 
 test("the difference of equal intents is nothing", () => {
   const again: Intent[] = [structuredClone(vn), structuredClone(access), structuredClone(mac)];

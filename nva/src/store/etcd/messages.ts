@@ -23,6 +23,7 @@ const KeyValue = message({
   createRevision: int64(2),
   modRevision: int64(3),
   value: bytes(5),
+  lease: int64(6),
 });
 export type KeyValue = Message<typeof KeyValue>;
 
@@ -112,6 +113,10 @@ const LeaseGrantResponse = message({ id: int64(2), ttl: int64(3) });
 const LeaseIdRequest = message({ id: int64(1) });
 const LeaseKeepAliveResponse = message({ id: int64(2), ttl: int64(3) });
 
+const LeaseTimeToLiveRequest = message({ id: int64(1) });
+/** In whole seconds, cut off; -1: the lease is over. */
+const LeaseTimeToLiveResponse = message({ id: int64(2), ttl: int64(3), granted: int64(4) });
+
 const CompactionRequest = message({ revision: int64(1) });
 
 export type Method<Req, Res> = { path: string; request: Codec<Req>; response: Codec<Res> };
@@ -128,6 +133,7 @@ export const methods = {
   grant: method("Lease/LeaseGrant", LeaseGrantRequest, LeaseGrantResponse),
   revoke: method("Lease/LeaseRevoke", LeaseIdRequest, Nothing),
   keepAlive: method("Lease/LeaseKeepAlive", LeaseIdRequest, LeaseKeepAliveResponse),
+  timeToLive: method("Lease/LeaseTimeToLive", LeaseTimeToLiveRequest, LeaseTimeToLiveResponse),
   watch: method("Watch/Watch", WatchRequest, WatchResponse),
 };
 

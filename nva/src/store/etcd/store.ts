@@ -17,7 +17,7 @@ import {
 import { Watchers } from "../watchers.ts";
 import { Compacted, EtcdClient, EtcdRefused, NoAnswer } from "./client.ts";
 import { firstMeta, Keys, type Meta, metaOctets, readMeta, readRow } from "./keys.ts";
-import { type Compare, created, methods, modified } from "./messages.ts";
+import { type Compare, created, type KeyValue, methods, modified } from "./messages.ts";
 import { stagedAt, View } from "./reader.ts";
 import { type Changes, EtcdWatch } from "./watch.ts";
 import { stagedParts, Writer } from "./writer.ts";
@@ -35,7 +35,7 @@ export type EtcdOptions = {
 };
 
 /** Which replica decides, as etcd has it. */
-export type WriterKey = { value: string; createRevision: bigint };
+export type WriterKey = { value: string; createRevision: bigint; lease: bigint };
 
 type WriterListener = (writer: WriterKey | undefined, at: bigint) => void;
 
@@ -245,8 +245,7 @@ export class EtcdStore implements Store {
     try {
       for (const { type, kv } of changes.events)
         if (kv?.key.equals(this.keys.writer)) {
-          const { value, createRevision } = kv;
-          const writer = type === 0 ? { value: value.toString(), createRevision } : undefined;
+          const writer = type === 0 ? writerOf(kv) : undefined;
           for (const listener of this.#writerListeners) listener(writer, changes.at);
         }
       if (changes.at <= this.#metaAt) return; // our own
@@ -330,3 +329,9 @@ export class EtcdStore implements Store {
     });
   }
 }
+
+export const writerOf = ({ value, createRevision, lease }: KeyValue): WriterKey => ({
+  value: value.toString(),
+  createRevision,
+  lease,
+});

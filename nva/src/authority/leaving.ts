@@ -1,0 +1,75 @@
+import type { Instant, Mac, VnId } from "@nve/protocol-spec";
+import { withdrawClaim } from "./attach.ts";
+import { everyClaim, type NveState, unindexClaim } from "./nve-state.ts";
+import { type Effects, memberKey, nveSource } from "./records.ts";
+import { type Piece, piecesOf } from "./slices.ts";
+import type { VnState } from "./vn-state.ts";
+
+type Vns = ReadonlyMap<VnId, VnState>;
+
+/** Takes back what an NVE claims of an address. */
+export function withdraw(
+  vns: Vns,
+  nve: NveState,
+  vnId: VnId,
+  mac: Mac,
+  now: Instant,
+  effects: Effects,
+): void {
+  const vn = vns.get(vnId);
+  if (vn === undefined) unindexClaim(nve, vnId, mac);
+  else withdrawClaim(nve, vn, mac, `nve:${nve.row.location.nveId}`, now, effects);
+}
+
+/** The last member is gone there, and with it all that it had (H2, H7). */
+export function leave(vns: Vns, nve: NveState, vnId: VnId, now: Instant, effects: Effects): void {
+  for (const mac of [...(nve.macs.get(vnId) ?? [])]) withdraw(vns, nve, vnId, mac, now, effects);
+  const { nveId } = nve.row.location;
+  if (!nve.members.delete(vnId)) return;
+  vns.get(vnId)?.members.delete(nveId);
+  effects.changes.push({ table: "member", key: memberKey(vnId, nveId) });
+  effects.touch(vnId).members.add(nveId);
+}
+
+/** Drops what this session of an NVE has not named; with the next session it is over. */
+export function* sweep(vns: Vns, nve: NveState): Generator<Piece> {
+  const { generation } = nve;
+  const source = nveSource(nve.row.location.nveId);
+  const isNow = (): boolean => nve.generation === generation;
+  const isNamed = (vnId: VnId, mac: Mac): boolean =>
+    vns.get(vnId)?.heldBy(mac, source)?.generation === generation;
+  yield* piecesOf(everyClaim(nve), ([vnId, mac]) => {
+    if (!isNow() || isNamed(vnId, mac)) return undefined;
+    return (now, effects) => withdraw(vns, nve, vnId, mac, now, effects);
+  });
+  if (!isNow()) return;
+  for (const [vnId, said] of [...nve.members])
+    if (said !== generation && !nve.macs.has(vnId))
+      yield (now, effects) => {
+        if (isNow() && nve.members.get(vnId) !== generation && !nve.macs.has(vnId))
+          leave(vns, nve, vnId, now, effects);
+      };
+  if (isNow() && nve.row.connected) delete nve.deadline; // lost meanwhile, it has a new one
+}
+
+/** Marks what a lost NVE claims, which is served on. Many at a time: no row changes. */
+export function* age(vns: Vns, nve: NveState): Generator<Piece> {
+  const { generation } = nve;
+  const source = nveSource(nve.row.location.nveId);
+  let some: [VnId, Mac][] = [];
+  const piece = (): Piece => {
+    const these = some;
+    some = [];
+    return (_, effects) => {
+      if (nve.generation !== generation) return; // back meanwhile
+      for (const [vnId, mac] of these) vns.get(vnId)?.age(mac, source, effects);
+    };
+  };
+  for (const one of everyClaim(nve)) {
+    some.push(one);
+    if (some.length >= aged) yield piece();
+  }
+  yield piece();
+}
+
+const aged = 10;
