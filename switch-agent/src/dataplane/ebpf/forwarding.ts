@@ -227,7 +227,7 @@ export class Forwarding {
   ): void {
     const leases = this.#record.gleaning.has(vni) ? vnFlag.gleanLeases : 0;
     const flags = (this.#greFlag(vni) | leases | vnFlags(rules)) >>> 0;
-    this.#maps.vns.set(vni, { ...flood, flags, ...acl, mtu: 0 });
+    this.#maps.vns.set(vni, { ...flood, flags, ...acl, mtu: rules.mtu ?? 0 });
   }
 
   /** Of a VN whose flood list has places that take GRE. */
@@ -333,7 +333,7 @@ export class Forwarding {
   /** A new list beside the old one, then one update that puts it in force, then the old one away. */
   #writeFlood(vni: Vni): void {
     const vn = this.#record.vn(vni);
-    const { flood = [], rules = { floodUnknown: false } } = vn.intent ?? {};
+    const { flood = [], rules = noVnRules } = vn.intent ?? {};
     this.#generation = (this.#generation + 1) >>> 0;
     const generation = this.#generation;
     const places = flood.flatMap((id) => this.#kernelPlace(id) ?? []).sort(localFirst);
@@ -396,5 +396,7 @@ export class Forwarding {
     return place.is === "local" && place.port === port;
   }
 }
+
+const noVnRules: WholeRules = { floodUnknown: false };
 
 const fdbKey = ({ vni, mac }: { vni: Vni; mac: Mac }) => ({ vni, mac, zero: 0 });
