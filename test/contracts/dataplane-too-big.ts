@@ -151,6 +151,7 @@ export function tooBig(bench: Bench): void {
 
     test("RFC 1122 §3.2.2: nobody is told of packets without DF, later fragments, errors, and what goes to a group", async () => {
       const length = bench.rig.mtu + 1;
+      await bench.dataplane.ensure([vn100()]);
       const error4 = long4({ length, protocol: 1 });
       error4[38] = 11;
       const error6 = long6({ length, protocol: 58 });
