@@ -333,7 +333,7 @@ export class Forwarding {
   /** A new list beside the old one, then one update that puts it in force, then the old one away. */
   #writeFlood(vni: Vni): void {
     const vn = this.#record.vn(vni);
-    const { flood = [], rules = noVnRules } = vn.intent ?? {};
+    const { flood = [], rules = { floodUnknown: false } } = vn.intent ?? {};
     this.#generation = (this.#generation + 1) >>> 0;
     const generation = this.#generation;
     const places = flood.flatMap((id) => this.#kernelPlace(id) ?? []).sort(localFirst);
@@ -396,7 +396,5 @@ export class Forwarding {
     return place.is === "local" && place.port === port;
   }
 }
-
-const noVnRules: WholeRules = { floodUnknown: false };
 
 const fdbKey = ({ vni, mac }: { vni: Vni; mac: Mac }) => ({ vni, mac, zero: 0 });
