@@ -80,6 +80,17 @@ export function changes(bench: Bench): void {
       expect(await bench.dropped()).toEqual({ "stranger-vtep": 1 });
     });
 
+    test("A24: a VTEP whose encapsulation becomes another is believed as before", async () => {
+      const at = { ...remote(bench.rig.a), encapsulation: "nvgre" } as const;
+      await bench.dataplane.ensure([
+        mac(200, "0c", at),
+        vn(200, [local("p1", 20), local("p3", 10), at]),
+      ]);
+      bench.over(bench.rig.a, 200, "0c", "0a");
+      expect(await bench.rig.seen()).toEqual(["p1: 0c → 0a [20] hello"]);
+      expect(await bench.dropped()).toEqual({});
+    });
+
     test("a VTEP that only a MAC is behind is believed", async () => {
       await bench.dataplane.ensure([mac(200, "0f", remote(bench.rig.b))]);
       bench.over(bench.rig.b, 200, "0f", "0a");

@@ -92,6 +92,17 @@ export function encapsulation(bench: Bench): void {
       });
     }
 
+    test("V9: ARP that nobody has padded comes out as it was", async () => {
+      const { rig } = bench;
+      const arp = frameOctets({
+        ...{ source: station("0d"), destination: station("0b"), etherType: EtherType.arp },
+        payload: new Uint8Array(28),
+      });
+      rig.tunnel({ source: rig.b, destination: rig.vtep, vni: 100, frame: arp });
+      expect(await rig.received("p2")).toEqual([tagged(arp, 20)]);
+      expect(await bench.dropped()).toEqual({});
+    });
+
     test("V9: each flow has a port of its own, and keeps it", async () => {
       const ports = async (last: number) => {
         const address = IpAddress(`10.0.0.${last}`);

@@ -11,6 +11,7 @@ import { neighbours } from "./dataplane-neighbours.ts";
 import { pulling } from "./dataplane-pull.ts";
 import { profiles } from "./dataplane-rules.ts";
 import { sources } from "./dataplane-sources.ts";
+import { tooBig } from "./dataplane-too-big.ts";
 
 /** Of the contract what other headers in the underlay can make different. */
 export function tunnelContract(name: string, make: () => Promise<DataplaneRig>): void {
@@ -56,6 +57,7 @@ export function dataplaneContract(
     floodLimits(bench);
     if (without !== "profiles") profiles(bench);
     if (without !== "profiles") meters(bench);
+    tooBig(bench);
     gleaning(bench);
     pulling(bench);
     changes(bench);

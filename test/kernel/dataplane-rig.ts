@@ -35,6 +35,8 @@ export const vteps = {
 /** The switch is the process's own namespace, all far ends of its wires are in another. */
 export abstract class NamespaceRig implements DataplaneRig {
   readonly encapsulation: "vxlan" | Encapsulation;
+  /** What the driver takes from other NVEs. */
+  encapsulations: readonly ("vxlan" | Encapsulation)[];
   readonly vtep: IpAddress;
   readonly a: IpAddress;
   readonly b: IpAddress;
@@ -46,6 +48,7 @@ export abstract class NamespaceRig implements DataplaneRig {
   /** @param what in the namespaces' names */
   constructor(what: string, family: 4 | 6, encapsulation: "vxlan" | Encapsulation) {
     this.encapsulation = encapsulation;
+    this.encapsulations = [encapsulation];
     const { vtep, a, b, stranger } = vteps[family];
     this.vtep = IpAddress(vtep);
     this.a = IpAddress(a);
@@ -148,7 +151,7 @@ export class EbpfRig extends NamespaceRig {
 
   protected openDriver(): Promise<Dataplane> {
     const log = createLog("test", "error");
-    const encapsulations = [this.encapsulation];
+    const { encapsulations } = this;
     return openEbpfDataplane({ vtep: this.vtep, attach: this.#attach, encapsulations, log });
   }
 }
@@ -167,7 +170,7 @@ export class UserspaceRig extends NamespaceRig {
 
   protected openDriver(): Promise<Dataplane> {
     const log = createLog("test", "error");
-    const encapsulations = [this.encapsulation];
+    const { encapsulations } = this;
     const openPort = this.#watched;
     return openUserspaceDataplane({ vtep: this.vtep, encapsulations, openPort, log });
   }

@@ -228,8 +228,9 @@ export class NveCore {
     if (this.infos.isAnother(info))
       this.#disconnect(info.vn, `VN ${info.vn} was deleted: another VN has its ID now`);
     const clash = this.infos.learn(info);
-    const isOther = known?.vni !== info.vni || !sameProfile(known.profile, info.profile);
-    if (clash === undefined && isOther) this.#served.touchVn(info.vn);
+    const isOther = known?.vni !== info.vni || known.mtu !== info.mtu;
+    const isNews = isOther || !sameProfile(known.profile, info.profile);
+    if (clash === undefined && isNews) this.#served.touchVn(info.vn);
     return clash;
   }
 

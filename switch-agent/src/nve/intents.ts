@@ -25,7 +25,10 @@ export type VnRules = {
   group?: IpAddress;
   /** ARP and ND for an IP that exactly one MAC of the VN has (`ips`) are answered here and go no further (P12). */
   answer?: true;
-  /** Octets of the longest packet; absent: what the underlay leaves. Longer ones are answered with "too big" (A10). */
+  /**
+   * Octets of the longest packet that goes to another NVE, if that is less than what the underlay leaves. The senders of
+   * longer ones are told "too big" (A10).
+   */
   mtu?: number;
   /** Frames to all that one place may send: a token bucket. What is too much is counted as `flood-limit` (P12, V11). */
   floodLimit?: FloodLimit;

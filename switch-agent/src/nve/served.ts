@@ -242,8 +242,9 @@ export class Served {
     const silent = this.#silent > 0 || (pull === undefined && fdb.hasSilent(this.vn));
     const floodUnknown = !nva || !fdb.complete(this.vn) || silent || pull === "flood";
     const unknown = { floodUnknown, ...(pull !== undefined && { askUnknown: true as const }) };
-    const profile = rulesOf(this.#sources.infos.get(this.vn)?.profile);
-    const rules = { ...unknown, ...this.#sources.infos.rules, ...profile };
+    const { mtu, profile } = this.#sources.infos.get(this.vn) ?? {};
+    const own = { ...rulesOf(profile), ...(mtu !== undefined && { mtu }) };
+    const rules = { ...unknown, ...this.#sources.infos.rules, ...own };
     const is: VnIntent | undefined =
       vni === undefined ? undefined : { is: "vn", vni, flood: this.#flood, ...rules };
     this.#vnIntent = replaced(this.#vnIntent, is, out);

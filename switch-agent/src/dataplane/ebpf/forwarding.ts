@@ -227,7 +227,7 @@ export class Forwarding {
   ): void {
     const leases = this.#record.gleaning.has(vni) ? vnFlag.gleanLeases : 0;
     const flags = (this.#greFlag(vni) | leases | vnFlags(rules)) >>> 0;
-    this.#maps.vns.set(vni, { ...flood, flags, ...acl, mtu: 0 });
+    this.#maps.vns.set(vni, { ...flood, flags, ...acl, mtu: rules.mtu ?? 0 });
   }
 
   /** Of a VN whose flood list has places that take GRE. */

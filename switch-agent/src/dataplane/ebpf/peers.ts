@@ -42,12 +42,12 @@ export class Peers {
     const place = this.#record.place(id);
     if (place.is === "local") return;
     const { peers } = this.#record.vn(vni);
-    const count = (peers.get(id) ?? 0) + by;
+    const count = (peers.get(place.vtep) ?? 0) + by;
     const key = { vni, vtep: place.vtep };
     const meter = this.#meters.numberFor({ is: "peer", vtep: place.vtep });
     if (count === 1 && by === 1) this.#maps.peers.set(key, { places: 1, meter });
     if (count === 0) this.#maps.peers.delete(key);
-    if (count === 0) peers.delete(id);
-    else peers.set(id, count);
+    if (count === 0) peers.delete(place.vtep);
+    else peers.set(place.vtep, count);
   }
 }

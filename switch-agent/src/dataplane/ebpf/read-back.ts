@@ -39,6 +39,7 @@ export function readIntents(
       floodUnknown: (flags & vnFlag.floodUnknown) !== 0,
       ...((flags & vnFlag.askUnknown) !== 0 && { askUnknown: true }),
       ...((flags & vnFlag.answer) !== 0 && { answer: true }),
+      ...(list.mtu > 0 && { mtu: list.mtu }),
       ...limitIn(flags & vnFlag.floodLimit, limits.ofVn(Vni(vni))),
       ...(list.ruleCount > 0 && { acl: rules.read(Vni(vni), list) }),
       ...qosIn(flags, rules.readPolice(Vni(vni))),

@@ -98,8 +98,8 @@ export type VnRecord = {
   vnics: Map<number, Uuid>;
   /** Which ACL is in force. */
   acl: RulesInForce;
-  /** How many flood entries and MACs are at each remote place: frames from there are believed. */
-  peers: Map<PlaceId, number>;
+  /** How many flood entries and MACs are behind each VTEP, whatever the encapsulation: frames from there are believed. */
+  peers: Map<IpAddress, number>;
 };
 
 /** 48 bits fit a number exactly. */

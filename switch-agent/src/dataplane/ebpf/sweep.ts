@@ -34,13 +34,7 @@ export async function sweep(
   await drop(maps.polices, (vni) => {
     return record.vns.get(Vni(vni))?.intent?.rules.qos?.policeKbps === undefined;
   });
-  await drop(maps.peers, ({ vni, vtep }) => {
-    const peers = record.vns.get(Vni(vni))?.peers ?? new Map<number, number>();
-    return ![...peers.keys()].some((id) => {
-      const place = record.place(id);
-      return place.is === "remote" && place.vtep === vtep;
-    });
-  });
+  await drop(maps.peers, ({ vni, vtep }) => !record.vns.get(Vni(vni))?.peers.has(vtep));
 }
 
 /** The same of IPs. */

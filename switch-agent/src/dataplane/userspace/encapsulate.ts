@@ -3,11 +3,13 @@ import type { RemotePlace } from "../../nve/intents.ts";
 import type { Deciding, Decision } from "./decision.ts";
 import { checksumOf, ETHERNET, etherTypeOf, has, sumOf, typeOf, u8, u16 } from "./parse.ts";
 import type { Hop, Tables } from "./tables.ts";
+import { exceeded, tooBig } from "./too-big.ts";
 
 /** A bare frame to another NVE, in VXLAN or what the place says (A24). */
 export function encapsulate(t: Tables, d: Deciding, frame: Uint8Array, to: RemotePlace): Decision {
-  if (frame.length - ETHERNET > t.mtu) return d.drop("oversize");
   const hop = t.hops.get(to.vtep);
+  const room = exceeded(t, t.vn(d.from.vni), frame, hop);
+  if (room !== undefined) return tooBig(t, d, frame, room);
   if (hop === undefined) return d.drop("no-next-hop");
   const packet = outerPacket(t, d, frame, to);
   if (packet === undefined) return d.drop("tunnel-error");

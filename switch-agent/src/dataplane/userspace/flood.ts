@@ -4,14 +4,20 @@ import { encapsulate } from "./encapsulate.ts";
 import { withTag } from "./parse.ts";
 import type { Tables } from "./tables.ts";
 import { isAt } from "./tables.ts";
+import { exceeded, tooBig } from "./too-big.ts";
 
 /** One copy for each other place of the VN's list (A10), from a place no more than it may send (P12, V11). */
 export function flood(t: Tables, d: Deciding, vn: VnIntent, frame: Uint8Array): Decision {
   if (!mayFlood(t, d, vn)) return d.drop("flood-limit");
   d.count("flooded");
   const places = new Map(vn.flood.map((place) => [placeKey(place), place]));
-  for (const place of [...places.values()].sort(localFirst)) copy(t, d, frame, place);
-  return d.decision;
+  const room = d.from.at === undefined ? undefined : exceeded(t, vn, frame);
+  const sorted = [...places.values()].sort(localFirst);
+  for (const place of sorted) {
+    if (room === undefined || place.is === "local") copy(t, d, frame, place);
+  }
+  const isRefused = room !== undefined && sorted.some(({ is }) => is === "remote");
+  return isRefused ? tooBig(t, d, frame, room) : d.decision;
 }
 
 function copy(t: Tables, d: Deciding, frame: Uint8Array, to: Place): void {

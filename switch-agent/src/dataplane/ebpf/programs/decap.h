@@ -169,7 +169,8 @@ static __always_inline int strip(struct __sk_buff *skb, const struct outer *o)
 	if (bpf_skb_load_bytes(skb, o->octets, &inner, sizeof(inner))) return DROP(MALFORMED);
 	/* The kernel's own idea of the packet's protocol has to follow; before Linux 6.3 it cannot be told. */
 	if (o->inner_type != o->type && o->inner_type == bpf_htons(ETH_P_IPV6)) flags |= DECAP_L3_IPV6;
-	if (o->inner_type != o->type && o->inner_type == bpf_htons(ETH_P_IP)) flags |= DECAP_L3_IPV4;
+	/* What is no IP, too: of IPv6 at least 40 octets would have to be left, and ARP has 28. */
+	if (o->inner_type != o->type && o->type == bpf_htons(ETH_P_IPV6)) flags |= DECAP_L3_IPV4;
 	if (bpf_skb_adjust_room(skb, -(__s32)o->octets, BPF_ADJ_ROOM_MAC, flags) &&
 	    (skb->gso_size || flags == BPF_F_ADJ_ROOM_FIXED_GSO ||
 	     bpf_skb_adjust_room(skb, -(__s32)o->octets, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_FIXED_GSO)))

@@ -2,10 +2,11 @@
 /* The outer headers, built here: the way of what is sent most. What this does not understand goes to the tunnel
  * device, which does the same more slowly. */
 #pragma once
-#include "outer.h"
+#include "toobig.h"
 
-/* Not one of the TC_ACT_*: the frame is as it was, and for the tunnel device. */
+/* None of the TC_ACT_*: the frame is as it was, and for the tunnel device; or too long for the way to that NVE. */
 #define BY_DEVICE (-2)
+#define TOO_LONG (-3)
 
 /* Each bit of both changes half of the result's. */
 static __always_inline __u32 mixed(__u32 hash, __u32 word)
@@ -176,28 +177,33 @@ static __noinline int to_vxlan_v6(struct __sk_buff *skb, const struct config *c,
 	return bpf_redirect(hop->ifindex, 0);
 }
 
-/* Of the IP packet that a frame becomes when `more` octets are put before it. */
-static __always_inline int fits(struct __sk_buff *skb, const struct next_hop *hop, __u32 more)
+/* Of the IP packet that a frame becomes when `more` octets are put before it: TOO_LONG and how long the tenant's may be. */
+static __always_inline int fits(struct __sk_buff *skb, const struct next_hop *hop, __u32 more, __u32 *mtu)
 {
 	__u32 octets = skb->len + more;
 
-	return octets <= hop->mtu || (skb->gso_size && octets <= 0xffff);
+	if (octets <= hop->mtu) return 0;
+	*mtu = hop->mtu - more - ETH_HLEN;
+	if (longest(skb) > *mtu) return TOO_LONG;
+	return octets <= 0xffff ? 0 : BY_DEVICE;
 }
 
-/* VXLAN. @returns a verdict, or BY_DEVICE. Of super-packets the caller has seen that their segments fit. */
-static __always_inline int by_hand(struct __sk_buff *skb, const struct config *c, __u32 vni, const struct place *to)
+/* VXLAN. @returns a verdict, BY_DEVICE, or TOO_LONG and the longest packet that it may be */
+static __always_inline int by_hand(struct __sk_buff *skb, const struct config *c, __u32 vni, const struct place *to,
+				   __u32 *mtu)
 {
 	struct ethhdr *eth = ethernet(skb);
 	struct next_hop *hop;
+	int not;
 
 	if (!to->ifindex || !(c->flags & FAST_PATH)) return BY_DEVICE;
 	hop = bpf_map_lookup_elem(&next_hops, &to->ifindex);
 	if (!hop || !hop->ifindex || !eth) return BY_DEVICE;
 	if (eth->h_proto != bpf_htons(ETH_P_IP) && eth->h_proto != bpf_htons(ETH_P_IPV6)) return BY_DEVICE;
 	if (to->type == REMOTE_V4) {
-		if (!fits(skb, hop, sizeof(struct vxlan_v4) - ETH_HLEN)) return BY_DEVICE;
-		return to_vxlan_v4(skb, c, vni, to, hop);
+		not = fits(skb, hop, sizeof(struct vxlan_v4) - ETH_HLEN, mtu);
+		return not ?: to_vxlan_v4(skb, c, vni, to, hop);
 	}
-	if (!fits(skb, hop, sizeof(struct vxlan_v6) - ETH_HLEN)) return BY_DEVICE;
-	return to_vxlan_v6(skb, c, vni, to, hop);
+	not = fits(skb, hop, sizeof(struct vxlan_v6) - ETH_HLEN, mtu);
+	return not ?: to_vxlan_v6(skb, c, vni, to, hop);
 }

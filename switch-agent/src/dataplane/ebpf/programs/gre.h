@@ -91,13 +91,17 @@ static __always_inline int gre_fault(const struct place *to, const struct next_h
 	return 0;
 }
 
-/* A frame to one place. Of super-packets the caller has seen that their segments fit. */
-static __noinline int to_gre(struct __sk_buff *skb, const struct config *c, __u32 vni, const struct place *to)
+/* A frame to one place. @returns a verdict, or TOO_LONG and the longest packet that it may be */
+static __noinline int to_gre(struct __sk_buff *skb, const struct config *c, __u32 vni, const struct place *to, __u32 *mtu)
 {
 	struct carried it = carried_of(skb, vni);
 	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &to->ifindex);
 	int fault = gre_fault(to, hop, &it, skb->gso_size);
 
+	if (hop && hop->ifindex && mtu) {
+		*mtu = hop->mtu - (to->type == REMOTE_V6 ? sizeof(struct vxlan_v6) : sizeof(struct vxlan_v4));
+		if (longest(skb) > *mtu) return TOO_LONG;
+	}
 	if (fault || !hop) return DROP(fault);
 	if (make_room(skb, to->type == REMOTE_V6) || write_gre(skb, c, to, hop, &it)) return DROP(TUNNEL_ERROR);
 	return bpf_redirect(hop->ifindex, 0);

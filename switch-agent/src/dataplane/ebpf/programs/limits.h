@@ -4,7 +4,7 @@
 #pragma once
 #include "tor.h"
 
-enum limit_of { LIMIT_OF_VN, LIMIT_OF_PORT };
+enum limit_of { LIMIT_OF_VN, LIMIT_OF_PORT, LIMIT_OF_TELLING };
 struct limit_key { __u32 of, kind; };
 /* Nanoseconds: what one frame takes, and how far ahead of the time the bucket may be: (burst - 1) intervals. */
 struct limit { __u64 interval, ahead; };
@@ -23,30 +23,35 @@ struct {
 /* Of as many CPUs at one bucket at the same moment one passes without paying. */
 #define TRIES 4
 
-static __noinline int has_token(__u32 of, __u32 ifindex, __u32 vid, __u32 kind)
+static __noinline int spend(const struct bucket_key *key, __u64 interval, __u64 ahead)
 {
-	struct bucket_key key = { .ifindex = ifindex, .vid = vid, .kind = kind };
-	struct limit_key limit_key = { .of = of, .kind = kind };
-	struct limit *limit = bpf_map_lookup_elem(&flood_limits, &limit_key);
-	__u64 now, from, *spent;
+	__u64 now = bpf_ktime_get_ns(), from, *spent;
 	int i;
 
-	if (!limit) return 1;
-	now = bpf_ktime_get_ns();
-	spent = bpf_map_lookup_elem(&buckets, &key);
+	if (!key) return 0;
+	spent = bpf_map_lookup_elem(&buckets, key);
 	if (!spent) {
-		from = now + limit->interval;
-		bpf_map_update_elem(&buckets, &key, &from, BPF_ANY);
+		from = now + interval;
+		bpf_map_update_elem(&buckets, key, &from, BPF_ANY);
 		return 1;
 	}
 	for (i = 0; i < TRIES; i++) {
 		__u64 was = *(volatile __u64 *)spent;
 
 		from = was > now ? was : now;
-		if (from - now > limit->ahead) return 0;
-		if (__sync_val_compare_and_swap(spent, was, from + limit->interval) == was) return 1;
+		if (from - now > ahead) return 0;
+		if (__sync_val_compare_and_swap(spent, was, from + interval) == was) return 1;
 	}
 	return 1;
+}
+
+static __noinline int has_token(__u32 of, __u32 ifindex, __u32 vid, __u32 kind)
+{
+	struct bucket_key key = { .ifindex = ifindex, .vid = vid, .kind = kind };
+	struct limit_key limit_key = { .of = of, .kind = kind };
+	struct limit *limit = bpf_map_lookup_elem(&flood_limits, &limit_key);
+
+	return !limit || spend(&key, limit->interval, limit->ahead);
 }
 
 static __always_inline int may_flood(__u32 vni, __u32 ifindex, __u32 vid, __u32 vn_flags, __u32 access_flags)

@@ -13,8 +13,8 @@
 #include "rules.h"
 
 /* `flags`: of the access. `owner`, `port`: of whom it is counted; from the overlay `port` is the other NVE.
- * `denied`: RULE_TO_VNIC, if the ACL says so. */
-struct ingress { __u32 vni, ifindex, vid, overlay, flags, owner, port, denied; };
+ * `denied`: RULE_TO_VNIC, if the ACL says so. `mtu`: of the VN, 0: none. */
+struct ingress { __u32 vni, ifindex, vid, overlay, flags, owner, port, denied, mtu; };
 
 #define DROP_FROM(from, reason) drop_of((from)->owner, (from)->port, reason, SLOT_OF(reason))
 
@@ -47,25 +47,35 @@ static __always_inline int set_tunnel(struct __sk_buff *skb, const struct config
 	return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), flags);
 }
 
-/* The tunnel device's MTU is what the underlay leaves for the tenants' packets. */
-static __always_inline int is_oversize(struct __sk_buff *skb, const struct config *c)
-{
-	__u32 length = 0;
-
-	return bpf_check_mtu(skb, c->tunnel, &length, 0, BPF_MTU_CHK_SEGS) > 0;
-}
-
 /* A place without a tag has vid 0. */
 static __always_inline long tag_for(struct __sk_buff *skb, const struct place *to)
 {
 	return to->vid ? bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), to->vid) : 0;
 }
 
+/* The frame is an answer: back to the place that asked. */
+static __always_inline int send_back(struct __sk_buff *skb, const struct ingress *from, struct vn_counters *count)
+{
+	if (from->vid && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), from->vid)) return DROP(MALFORMED);
+	count->access_out += 1;
+	return bpf_redirect(from->ifindex, 0);
+}
+
+/* For the overlay it is longer than `mtu`: its sender is told, if that can be. */
+static __always_inline int too_big(struct __sk_buff *skb, const struct ingress *from, __u32 mtu,
+				   struct vn_counters *count)
+{
+	if (!tell_too_big(skb, from->vid, mtu)) return DROP_FROM(from, OVERSIZE);
+	(void)DROP_FROM(from, TOO_BIG_TOLD);
+	return send_back(skb, from, count);
+}
+
 struct flooding {
 	struct __sk_buff *skb;
 	const struct config *c;
 	struct ingress *from;
-	__u32 generation, oversize, has_room;
+	/* `room`: how long a packet for the overlay may be, and this is longer; 0: it is not. */
+	__u32 generation, room, refused, has_room;
 	__u64 local, remote;
 	struct carried carried;
 };
@@ -88,8 +98,8 @@ static long flood_one(__u32 at, struct flooding *f)
 		return to->vid && bpf_skb_vlan_pop(f->skb) ? 1 : 0;
 	}
 	if (f->from->overlay) return 0; /* split horizon */
-	if (f->oversize) {
-		(void)DROP_FROM(f->from, OVERSIZE);
+	if (f->room) {
+		f->refused = 1;
 		return 0;
 	}
 	if (f->c->flags & METERED) meter_out(to->owner, f->skb->len);
@@ -111,13 +121,13 @@ static __always_inline int flood_all(struct __sk_buff *skb, const struct config 
 {
 	struct flooding f = { .skb = skb, .c = c, .from = from, .generation = vn->generation };
 
-	f.oversize = !from->overlay && is_oversize(skb, c);
+	f.room = from->overlay ? 0 : exceeded(skb, c, from->mtu);
 	if (vn->flags & FLOOD_GRE) f.carried = carried_of(skb, from->vni);
 	bpf_loop(vn->n, flood_one, &f, 0);
 	count->flooded += 1;
 	count->access_out += f.local;
 	count->overlay_out += f.remote;
-	return TC_ACT_SHOT;
+	return f.refused ? too_big(skb, from, f.room, count) : TC_ACT_SHOT;
 }
 
 /* `octets`: without what it was put in. */
@@ -131,6 +141,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 				   const struct vn_value *vn, const struct place *to, struct vn_counters *count)
 {
 	__u32 octets = skb->len;
+	__u32 mtu;
 	int verdict;
 
 	if (to->type == NOWHERE) return DROP_FROM(from, PORT_ABSENT);
@@ -146,11 +157,14 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 		return bpf_redirect(to->ifindex, 0);
 	}
 	if (from->overlay) return DROP_FROM(from, SPLIT_HORIZON);
-	if (skb->gso_size && is_oversize(skb, c)) return DROP_FROM(from, OVERSIZE);
-	verdict = to->encapsulation == VXLAN ? by_hand(skb, c, from->vni, to) : to_gre(skb, c, from->vni, to);
+	mtu = from->mtu || skb->gso_size ? exceeded(skb, c, from->mtu) : 0;
+	if (mtu) return too_big(skb, from, mtu, count);
+	verdict = to->encapsulation == VXLAN ? by_hand(skb, c, from->vni, to, &mtu) : to_gre(skb, c, from->vni, to, &mtu);
 	if (verdict == TC_ACT_REDIRECT) sent_over(c, to, octets, count);
+	if (verdict == TOO_LONG) return too_big(skb, from, mtu, count);
 	if (verdict != BY_DEVICE) return verdict;
-	if (is_oversize(skb, c)) return DROP_FROM(from, OVERSIZE);
+	mtu = exceeded(skb, c, 0);
+	if (mtu) return too_big(skb, from, mtu, count);
 	if (set_tunnel(skb, c, from->vni, to)) return DROP(TUNNEL_ERROR);
 	sent_over(c, to, octets, count);
 	return bpf_redirect(c->tunnel, 0);
@@ -163,14 +177,6 @@ static __always_inline int flood_from(struct __sk_buff *skb, const struct config
 	if (!from->overlay && !may_flood(from->vni, from->ifindex, from->vid, vn->flags, from->flags))
 		return DROP_FROM(from, FLOOD_LIMITED);
 	return flood_all(skb, c, from, vn, count);
-}
-
-/* The frame is an answer: back to the place that asked. */
-static __always_inline int send_back(struct __sk_buff *skb, const struct ingress *from, struct vn_counters *count)
-{
-	if (from->vid && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), from->vid)) return DROP(MALFORMED);
-	count->access_out += 1;
-	return bpf_redirect(from->ifindex, 0);
 }
 
 /* A frame of a place, or of the overlay, to a group. */
@@ -281,6 +287,7 @@ int tor_access(struct __sk_buff *skb)
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
 	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
 	if (!vn || !count || !c) return DROP(NOT_READY);
+	from.mtu = vn->mtu;
 	count->access_in += 1;
 	if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return DROP(MALFORMED);
 	if ((from.flags & (CHECK_SOURCE | CHECK_IPS | GLEAN)) || (c->flags & METERED) || (vn->flags & POLICE)) {
