@@ -125,7 +125,7 @@ describe.each(hasTcx ? (["tcx", "clsact"] as const) : (["clsact"] as const))("by
     expect(await rig.seen()).toEqual([`vxlan 7001 to ${rig.a}: 0a → 0b [] unknown now`]);
     await second.prune([]);
     expect(await second.applied()).toEqual([]);
-    expect(second.tables?.().map(({ entries }) => entries)).toEqual([0, 0, 0, 0, 0]);
+    expect(second.tables?.().filter(({ entries }) => entries > 0)).toEqual([]);
   });
 
   test("ports stay promiscuous, and are no longer when nothing is to stay", async () => {
@@ -158,7 +158,8 @@ describe.each(hasTcx ? (["tcx", "clsact"] as const) : (["clsact"] as const))("by
     await end(await filled());
     const second = await run({ macs: 300_000, accesses: 100_000 });
     expect(asText(second.inherited ?? [])).toHaveLength(6);
-    expect(second.tables?.()).toMatchObject([{ size: 100_000 }, { size: 300_000 }, {}, {}, {}]);
+    const sizes = Object.fromEntries((second.tables?.() ?? []).map((one) => [one.name, one.size]));
+    expect(sizes).toMatchObject({ accesses: 100_000, macs: 300_000 });
     await passes();
     await end(second);
     await passes();
