@@ -101,6 +101,7 @@ export class SimWatcher {
     this.#client = client;
     this.#stream = stream;
     this.#bookmarked = 0n;
+    const again = new Set(this.#again);
     this.#again.clear();
     this.#heard = performance.now();
     stream.on("data", (event) => {
@@ -112,8 +113,8 @@ export class SimWatcher {
     stream.on("end", () => {
       if (this.#stream === stream) this.#drop("the NVA ended it");
     });
-    for (const view of this.views.values()) {
-      if (view.unnamed !== undefined) view.cursor = undefined; // a snapshot that broke off
+    for (const [vn, view] of this.views) {
+      if (view.unnamed !== undefined || again.has(vn)) view.cursor = undefined; // a snapshot that broke off
       if (view.cursor !== undefined) this.resumed += 1;
       view.unnamed = undefined;
       view.revision = 0n;
@@ -160,7 +161,8 @@ export class SimWatcher {
             throw this.#fault(`bookmark ${revision} after ${view.revision}`);
           if (view.cursor === undefined) continue;
           view.cursor = event.value;
-          this.#whole(vn, view, revision);
+          // Of one that is watched once more, what is here may be of when it was watched before.
+          if (!this.#again.has(vn)) this.#whole(vn, view, revision);
         }
         this.#bookmarked = revision;
       }

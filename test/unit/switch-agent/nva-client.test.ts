@@ -448,6 +448,22 @@ test("A17: a snapshot that broke off begins anew: there is no cursor for it", as
   expect(nva.watched[0]?.add).toEqual([{ vnId: 5001, cursor: undefined }]);
 });
 
+test("A17: a VN that was left and is watched again begins anew after a loss: what came last may be of before", async () => {
+  await connected();
+  client.watch([vn]);
+  await until("watched", () => nva.watched.some(({ add }) => add.length > 0));
+  client.unwatch([vn]);
+  client.watch([vn]);
+  await until("again", () => nva.watched.filter(({ add }) => add.length > 0).length === 2);
+  nva.say({ $case: "snapshotEnd", value: { vnId: 5001, cursor: cursor(3n) } }); // of the first time
+  nva.say({ $case: "bookmark", value: cursor(5n) });
+  await until("applied", () => client.state.applied === 5n);
+  nva.watched.length = 0;
+  nva.watch?.end();
+  await until("watched again", () => nva.watched.some(({ add }) => add.length > 0));
+  expect(nva.watched[0]?.add).toEqual([{ vnId: 5001, cursor: undefined }]);
+});
+
 test("V10: a slow NVA is not flooded with reports", async () => {
   await connected();
   await client.synced([]);
