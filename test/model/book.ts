@@ -94,6 +94,12 @@ export class Book {
     return values.some((value) => value?.endsWith(` @${nve}`));
   }
 
+  /** Whether the address may have been bound to anything since all was at rest. */
+  mayHaveBeenBound(key: string): boolean {
+    const values = this.binding(key).possible(0, this.#trace.now + 1);
+    return [...values].some((value) => value !== undefined);
+  }
+
   /** "denied" while a policy keeps all that is at this NVE out of the VN. */
   policy(nve: string, vn: number): Register {
     return got(this.#policies, `${nve} ${vn}`);

@@ -19,7 +19,13 @@ export type View = {
   revision: bigint;
 };
 /** The last that was told of an address. */
-type Last = { sequence: bigint; at: string; anycast: boolean; revision: bigint; gone: boolean };
+type Last = {
+  sequence: bigint;
+  at: string;
+  anycast: boolean;
+  revision: bigint;
+  gone: boolean;
+};
 type Stream = grpc.ClientDuplexStream<WatchRequest, WatchEvent>;
 
 /** Watches VNs as an NVE does, keeps what it is told, and holds the NVA to what nve.proto promises of a watch. */
@@ -280,7 +286,9 @@ export class SimWatcher {
     if (last === undefined || this.#world.book.mayHaveDied(mapping.vnId, last.revision)) return;
     const isSame = at === last.at && this.#world.book.mayBeBound(key, at);
     const isElsewhere = (last.gone && !isSame) || (at !== last.at && !last.anycast && !anycast);
-    if (sequence < last.sequence || (isElsewhere && sequence === last.sequence))
+    // A binding goes before claims and comes off them, whatever their sequences are: they stay what they were.
+    const mayStay = this.#world.book.mayHaveBeenBound(key);
+    if (sequence < last.sequence || (isElsewhere && !mayStay && sequence === last.sequence))
       throw this.#fault(
         `${key} went from ${last.at} with sequence ${last.sequence} to ${at} with ${sequence}`,
         key,
