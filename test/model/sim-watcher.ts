@@ -284,9 +284,8 @@ export class SimWatcher {
       anycast: anycast || (last?.anycast ?? false),
     });
     if (last === undefined || this.#world.book.mayHaveDied(mapping.vnId, last.revision)) return;
-    const isSame = at === last.at && this.#world.book.mayBeBound(key, at);
-    const isElsewhere = (last.gone && !isSame) || (at !== last.at && !last.anycast && !anycast);
-    // A binding goes before claims and comes off them, whatever their sequences are: they stay what they were.
+    const isElsewhere = last.gone || (at !== last.at && !last.anycast && !anycast);
+    // A binding goes before claims and comes off them, and goes and comes with its NVE: all sequences stay what they were.
     const mayStay = this.#world.book.mayHaveBeenBound(key);
     if (sequence < last.sequence || (isElsewhere && !mayStay && sequence === last.sequence))
       throw this.#fault(
