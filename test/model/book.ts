@@ -87,11 +87,10 @@ export class Book {
     return this.claim(staticSource, key);
   }
 
-  /** Whether the address may be bound to this NVE: its mapping then goes and comes with the NVE, and is the same. */
-  mayBeBound(key: string, nve: string): boolean {
-    const { now } = this.#trace;
-    const values = [...this.binding(key).possible(now, now + 1)];
-    return values.some((value) => value?.endsWith(` @${nve}`));
+  /** Whether the address may have been bound to anything since all was at rest. */
+  mayHaveBeenBound(key: string): boolean {
+    const values = this.binding(key).possible(0, this.#trace.now + 1);
+    return [...values].some((value) => value !== undefined);
   }
 
   /** "denied" while a policy keeps all that is at this NVE out of the VN. */

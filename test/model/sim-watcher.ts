@@ -19,7 +19,13 @@ export type View = {
   revision: bigint;
 };
 /** The last that was told of an address. */
-type Last = { sequence: bigint; at: string; anycast: boolean; revision: bigint; gone: boolean };
+type Last = {
+  sequence: bigint;
+  at: string;
+  anycast: boolean;
+  revision: bigint;
+  gone: boolean;
+};
 type Stream = grpc.ClientDuplexStream<WatchRequest, WatchEvent>;
 
 /** Watches VNs as an NVE does, keeps what it is told, and holds the NVA to what nve.proto promises of a watch. */
@@ -101,6 +107,7 @@ export class SimWatcher {
     this.#client = client;
     this.#stream = stream;
     this.#bookmarked = 0n;
+    const again = new Set(this.#again);
     this.#again.clear();
     this.#heard = performance.now();
     stream.on("data", (event) => {
@@ -112,8 +119,8 @@ export class SimWatcher {
     stream.on("end", () => {
       if (this.#stream === stream) this.#drop("the NVA ended it");
     });
-    for (const view of this.views.values()) {
-      if (view.unnamed !== undefined) view.cursor = undefined; // a snapshot that broke off
+    for (const [vn, view] of this.views) {
+      if (view.unnamed !== undefined || again.has(vn)) view.cursor = undefined; // a snapshot that broke off
       if (view.cursor !== undefined) this.resumed += 1;
       view.unnamed = undefined;
       view.revision = 0n;
@@ -160,7 +167,8 @@ export class SimWatcher {
             throw this.#fault(`bookmark ${revision} after ${view.revision}`);
           if (view.cursor === undefined) continue;
           view.cursor = event.value;
-          this.#whole(vn, view, revision);
+          // Of one that is watched once more, what is here may be of when it was watched before.
+          if (!this.#again.has(vn)) this.#whole(vn, view, revision);
         }
         this.#bookmarked = revision;
       }
@@ -276,9 +284,10 @@ export class SimWatcher {
       anycast: anycast || (last?.anycast ?? false),
     });
     if (last === undefined || this.#world.book.mayHaveDied(mapping.vnId, last.revision)) return;
-    const isSame = at === last.at && this.#world.book.mayBeBound(key, at);
-    const isElsewhere = (last.gone && !isSame) || (at !== last.at && !last.anycast && !anycast);
-    if (sequence < last.sequence || (isElsewhere && sequence === last.sequence))
+    const isElsewhere = last.gone || (at !== last.at && !last.anycast && !anycast);
+    // A binding goes before claims and comes off them, and goes and comes with its NVE: all sequences stay what they were.
+    const mayStay = this.#world.book.mayHaveBeenBound(key);
+    if (sequence < last.sequence || (isElsewhere && !mayStay && sequence === last.sequence))
       throw this.#fault(
         `${key} went from ${last.at} with sequence ${last.sequence} to ${at} with ${sequence}`,
         key,

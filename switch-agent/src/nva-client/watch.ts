@@ -27,6 +27,11 @@ export class Watcher {
   readonly #locations: Locations;
   readonly #vns = new Map<VnId, Cursor | undefined>();
   readonly #strangers = new Set<NveId>();
+  /**
+   * Left since the stream began: of such a VN that is watched again what was under way may be of before, so its cursor is of no
+   * use to another stream.
+   */
+  readonly #left = new Set<VnId>();
   /** Of VNs in pull: the MACs that are to be told (A18). */
   readonly #selected = new Map<VnId, Set<Mac>>();
   #stream: WatchStream | undefined;
@@ -69,6 +74,7 @@ export class Watcher {
     for (const vn of vns) {
       this.#vns.delete(vn);
       this.#selected.delete(vn);
+      this.#left.add(vn);
     }
     this.#write({ remove: vns });
     for (const vn of vns) this.#ready(vn);
@@ -95,6 +101,8 @@ export class Watcher {
   open(stream: WatchStream, heard: () => void, lost: (reason: string) => void): void {
     this.#stream = stream;
     this.#told = 0n;
+    for (const vn of this.#left) if (this.#vns.has(vn)) this.#vns.set(vn, undefined);
+    this.#left.clear();
     stream.on("data", (event) => {
       if (this.#stream !== stream) return;
       heard();

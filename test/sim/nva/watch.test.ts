@@ -19,6 +19,12 @@ const destroy = (vnId: number) =>
     force: true,
   });
 const vn = (vnId: number) => ({ vnId, cursor: undefined });
+/** 250 kB in a message. */
+const manyPrefixes = () =>
+  Array.from({ length: 10_000 }, (_, i) => ({
+    ip: Buffer.from([0xfd, 0, i >> 8, i & 255, ...new Array(12).fill(0)]),
+    length: 64,
+  }));
 
 describe("a watch", () => {
   test("A17: is a snapshot, then changes as they happen, of the VNs asked for and no others", async () => {
@@ -168,10 +174,7 @@ describe("a watch", () => {
   test("of a VN that is deleted while its snapshot is under way comes to the end of it", async () => {
     await started();
     const tor1 = await nva.nve("tor1", "10.0.0.1");
-    const prefixes = Array.from({ length: 10_000 }, (_, i) => ({
-      ip: Buffer.from([0xfd, 0, i >> 8, i & 255, ...new Array(12).fill(0)]),
-      length: 64,
-    }));
+    const prefixes = manyPrefixes();
     for (let n = 0; n < 6; n++) await tor1.told({ claims: [claim(n, { prefixes })] });
     const watch = nva.watch("tor2");
     watch.ask({ add: [vn(1)] });
@@ -187,10 +190,7 @@ describe("a watch", () => {
   test("of a VN that is watched anew, deleted and made again does not go back", async () => {
     await started();
     const tor1 = await nva.nve("tor1", "10.0.0.1");
-    const prefixes = Array.from({ length: 10_000 }, (_, i) => ({
-      ip: Buffer.from([0xfd, 0, i >> 8, i & 255, ...new Array(12).fill(0)]),
-      length: 64,
-    }));
+    const prefixes = manyPrefixes();
     const watch = nva.watch("tor2");
     watch.ask({ add: [vn(1), vn(2)] });
     await watch.until("snapshotEnd");

@@ -435,6 +435,14 @@ test("A17: after a loss the watch goes on from where it was, and the report is w
   expect(nva.reports[0]).toMatchObject({ serial: 1n, complete: true, joinedVns: [5001] });
 });
 
+/** The watch is lost: what the next one begins with. */
+async function addedAfterLoss() {
+  nva.watched.length = 0;
+  nva.watch?.end();
+  await until("watched again", () => nva.watched.some(({ add }) => add.length > 0));
+  return nva.watched[0]?.add;
+}
+
 test("A17: a snapshot that broke off begins anew: there is no cursor for it", async () => {
   await connected();
   client.watch([vn]);
@@ -442,10 +450,20 @@ test("A17: a snapshot that broke off begins anew: there is no cursor for it", as
   nva.say({ $case: "snapshotBegin", value: { vnId: 5001, cursor: cursor(3n) } });
   nva.say({ $case: "bookmark", value: cursor(5n) });
   await until("applied", () => client.state.applied === 5n);
-  nva.watched.length = 0;
-  nva.watch?.end();
-  await until("watched again", () => nva.watched.some(({ add }) => add.length > 0));
-  expect(nva.watched[0]?.add).toEqual([{ vnId: 5001, cursor: undefined }]);
+  expect(await addedAfterLoss()).toEqual([{ vnId: 5001, cursor: undefined }]);
+});
+
+test("A17: a VN that was left and is watched again begins anew after a loss: what came last may be of before", async () => {
+  await connected();
+  client.watch([vn]);
+  await until("watched", () => nva.watched.some(({ add }) => add.length > 0));
+  client.unwatch([vn]);
+  client.watch([vn]);
+  await until("again", () => nva.watched.filter(({ add }) => add.length > 0).length === 2);
+  nva.say({ $case: "snapshotEnd", value: { vnId: 5001, cursor: cursor(3n) } }); // of the first time
+  nva.say({ $case: "bookmark", value: cursor(5n) });
+  await until("applied", () => client.state.applied === 5n);
+  expect(await addedAfterLoss()).toEqual([{ vnId: 5001, cursor: undefined }]);
 });
 
 test("V10: a slow NVA is not flooded with reports", async () => {
