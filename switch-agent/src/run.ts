@@ -20,7 +20,7 @@ import { SwitchAgent } from "./agent.ts";
 import { type Config, readSwitchConfig } from "./config.ts";
 import { controlService } from "./control.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
-import { openEbpfDataplane } from "./dataplane/ebpf/driver.ts";
+import { openDataplane } from "./dataplane/open.ts";
 import { watchInterface } from "./local/interfaces.ts";
 import { NvaClient } from "./nva-client/client.ts";
 import { tlsOf } from "./nva-client/tls.ts";
@@ -34,8 +34,6 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const config = link === undefined ? read : { ...read, link };
   const log = createLog("switch-agent", config.log);
   checkRights();
-  const { answer: _, floodLimit: __, ...forwarding } = config.dataplane;
-  const { driver: ___, onStop, holdSeconds: ____, pins = true, ...how } = forwarding;
   const tls = tlsOf(config.nva, log);
   let tellStarted: (agent: SwitchAgent) => void = () => {};
   const started = new Promise<SwitchAgent>((resolve) => {
@@ -49,9 +47,9 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
   const serving = await serve(config.socket, [controlService(started, (how) => tellStop(how))]);
   let dataplane: Dataplane | undefined;
   let agent: SwitchAgent | undefined;
-  let keep = onStop === "keep";
+  let keep = config.dataplane.onStop === "keep";
   try {
-    dataplane = await openEbpfDataplane({ vtep: config.vtep, ...how, pins, log });
+    dataplane = await openDataplane(config.vtep, config.dataplane, log);
     await linkMonitor().ready; // until then every port would count as absent
     agent = openAgent(config, log, dataplane, tls);
     if (agent.inheritance.isOver) await agent.applier.prune();

@@ -3,6 +3,7 @@ import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
 import { IpAddress, isUnicast, OutOfRange } from "@nve/protocol-spec";
 import { encapsulations } from "@nve/switch-agent/nve";
 import { z } from "zod";
+import { beyondDriver, drivers } from "../dataplane/drivers.ts";
 
 // What every NVE's config says, on a switch or on a server.
 
@@ -76,19 +77,28 @@ const dataplane = {
 /** `dataplane: {driver, attach, fastPath, meters, encapsulations, answer, floodLimit, tables}`. */
 export const dataplaneConfig = z.strictObject(dataplane).prefault({});
 
-/** The same on a switch, where what forwards outlives the agent. */
+/** The same on a switch, where what forwards may outlive the agent, and other drivers may be chosen. */
 export const switchDataplaneConfig = z
   .strictObject({
     ...dataplane,
-    /** What becomes of forwarding when the agent is stopped. */
-    onStop: z.enum(["keep", "remove"]).default("keep"),
+    driver: z.enum(drivers).default("ebpf"),
+    /** What becomes of forwarding when the agent is stopped; if not said, what the driver can. */
+    onStop: z.enum(["keep", "remove"]).optional(),
     /** For stations to ask for what they had before the agent began. */
     holdSeconds: z.number().int().min(1).max(3600).default(60),
     /** A bpffs, in place of the one that is found. */
     pins: z.string().regex(/^\//, "pins is the full path of a bpffs").optional(),
   })
-  .prefault({});
+  .prefault({})
+  .transform((config, ctx) => {
+    for (const [key, message] of beyondDriver(config)) {
+      ctx.addIssue({ code: "custom", message, path: [key] });
+    }
+    const canKeep = config.driver === "ebpf";
+    return { ...config, onStop: config.onStop ?? (canKeep ? "keep" : "remove") };
+  });
 
+export type SwitchDataplaneConfig = z.output<typeof switchDataplaneConfig>;
 export type DataplaneConfig = z.output<typeof dataplaneConfig>;
 
 function entries(most: number) {

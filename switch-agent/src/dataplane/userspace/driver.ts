@@ -27,6 +27,8 @@ type UserspaceDataplaneOptions = {
   port?: number;
   /** What is taken from other NVEs; VXLAN always. */
   encapsulations?: readonly ("vxlan" | Encapsulation)[];
+  /** `off`: VNICs, ports and other NVEs are not counted one by one; default "on". */
+  meters?: "on" | "off";
   /** How frames go in and out; default: packet sockets. */
   openPort?: OpenFramePort;
   log: Log;
@@ -77,7 +79,8 @@ function permitted<T>(port: number, act: () => T): T {
   } catch (cause) {
     if (!(cause instanceof SystemError)) throw cause;
     if (cause.code === "EADDRINUSE") {
-      throw new Refused(`UDP port ${port} is taken by another program`, { cause });
+      const why = "by another program, or by what the driver ebpf left (`switch-agent cleanup`)";
+      throw new Refused(`UDP port ${port} is taken ${why}`, { cause });
     }
     if (cause.code !== "EPERM" && cause.code !== "EACCES") throw cause;
     throw new Refused("packet sockets are not permitted: run as root or with CAP_NET_RAW", {
