@@ -154,18 +154,27 @@ test("H6, H7: a VNIC has several VNs, MACs and IPs, added and removed at any tim
     return (macs.includes("02:00:00:00:00:63") && macs.includes("02:00:00:00:00:62")) || undefined;
   });
 
-  // Its second MAC is as good as the first, and its third is in the other VN.
-  const eth0 = async (mac: string) => {
-    for (const word of ["down", `address ${mac}`, "up"]) {
-      await ipIn("many", "link", "set", "eth0", ...word.split(" "));
+  // Its second MAC is as good as the first, each with the IP that it has, and its third is in the other VN.
+  const eth0 = async (mac: string, ip: string) => {
+    const address = ["link set eth0 down", `link set eth0 address ${mac}`, "addr flush dev eth0"];
+    for (const words of [...address, `addr add ${ip}/24 dev eth0`, "link set eth0 up"]) {
+      await ipIn("many", ...words.split(" "));
     }
   };
-  const wire = await lab.capture("blue2", "eth0", "arp and ether src 02:00:00:00:00:63");
-  await eth0("02:00:00:00:00:62");
-  expect(await pingFrom(`${lab.name}-many`, vm("red2").ip)).toBe(true);
-  await eth0("02:00:00:00:00:63");
-  expect(await pingFrom(`${lab.name}-many`, vm("blue2").ip)).toBe(true);
-  expect((await wire.lines()).length).toBeGreaterThan(0);
+  const own = `${lab.name}-many`;
+  await eth0("02:00:00:00:00:62", "10.0.1.63");
+  expect(await pingFrom(own, vm("red2").ip)).toBe(true);
+  const [asking, all] = [
+    await lab.capture("blue2", "eth0", "arp and ether broadcast and ether src 02:00:00:00:00:63"),
+    await lab.capture("blue2", "eth0", "icmp and ether src 02:00:00:00:00:63"),
+  ];
+  await eth0("02:00:00:00:00:63", "10.0.1.61");
+  expect(await pingFrom(own, vm("blue2").ip)).toBe(true);
+  await run("ip", `netns exec ${own} ping -n -b -W1 -c1 10.0.1.255`.split(" ")); // nobody answers
+  expect(await asking.lines()).toEqual([]); // the ToR has answered, as it knows blue2
+  const lines = await all.lines();
+  expect(lines.some((line) => line.includes(`> ${vm("blue2").mac}`))).toBe(true);
+  expect(lines.some((line) => line.includes("> ff:ff:ff:ff:ff:ff"))).toBe(true);
 
   await change("remove", "--vn", String(VN.red), "--mac", one.mac, "--ip", "10.0.1.62");
   expect(await inOrder()).toContain(`${VN.red} ${one.mac} 10.0.1.61 2001:db8::62`);
