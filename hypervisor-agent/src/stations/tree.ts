@@ -1,12 +1,6 @@
-import {
-  type IpPrefix,
-  isGroup,
-  type Mac,
-  OutOfRange,
-  type Uuid,
-  Vid,
-  type VnId,
-} from "@nve/protocol-spec";
+import { OutOfRange } from "@nve/protocol-spec/errors";
+import { isGroup, type Mac, type Uuid, Vid, type VnId } from "@nve/protocol-spec/ids";
+import type { IpPrefix } from "@nve/protocol-spec/ip";
 
 /** A VN by its VN ID, or by its VN Name until the NVE has told the VN ID (H4). */
 export type VnRef = VnId | Uuid;
