@@ -1,4 +1,5 @@
 import type { FloodLimit } from "../../nve/intents.ts";
+import type { Police } from "./profile.ts";
 
 const SECOND = 1e9;
 /** As many as the kernel's maps of the same kind. */
@@ -16,6 +17,7 @@ export class Clocks {
   readonly #sights = new Map<string, Sight>();
   readonly #gauges = new Map<string, { since: number; shown: number }>();
   readonly #spent = new Map<string, number>();
+  readonly #policed = new Map<string, number>();
 
   sight(key: string): Sight | undefined {
     return this.#sights.get(key);
@@ -44,6 +46,21 @@ export class Clocks {
     if (from - now > (burst - 1) * interval) return false;
     put(this.#spent, bucket, from + interval, BUCKETS);
     return true;
+  }
+
+  /** The same, by octets. What is longer than the burst passes when nothing is owed. */
+  mayPass(bucket: string, police: Police | undefined, octets: number, now: number): boolean {
+    if (police === undefined) return true;
+    const from = Math.max(this.#policed.get(bucket) ?? now, now);
+    const until = from + Math.floor(octets * police.cost);
+    if (from > now && until - now > police.burst) return false;
+    put(this.#policed, bucket, until, BUCKETS);
+    return true;
+  }
+
+  /** Who comes under that name anew owes nothing. */
+  forgive(bucket: string): void {
+    this.#policed.delete(bucket);
   }
 }
 

@@ -1,10 +1,10 @@
 import { type IpAddress, ipFrom, isIpv6, type Mac, Vni } from "@nve/protocol-spec";
 import {
-  checksumOf,
   destinationOf,
   ETHERNET,
   etherTypeOf,
   folded,
+  followChecksum,
   has,
   sumOf,
   typeOf,
@@ -102,12 +102,4 @@ function ecnAt(frame: Uint8Array): { octet: number; shift: number } | undefined 
   if (!has(frame, ETHERNET + 20)) return undefined;
   if (etherTypeOf(frame) === typeOf.ipv4) return { octet: 15, shift: 0 };
   return etherTypeOf(frame) === typeOf.ipv6 ? { octet: 15, shift: 4 } : undefined;
-}
-
-/** RFC 1624: a wrong one stays as wrong as it was. */
-function followChecksum(was: Uint8Array, is: Uint8Array): void {
-  const sum = (~u16(was, 24) & 0xffff) + (~u16(was, 14) & 0xffff) + u16(is, 14);
-  const checksum = checksumOf(sum);
-  is[24] = checksum >> 8;
-  is[25] = checksum & 0xff;
 }

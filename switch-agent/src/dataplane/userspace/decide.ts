@@ -21,6 +21,7 @@ import {
   untag,
   withTag,
 } from "./parse.ts";
+import { byProfile } from "./profile.ts";
 import { ownsWhatItSays } from "./sources.ts";
 import { isAt, type Tables } from "./tables.ts";
 
@@ -71,6 +72,8 @@ function mayEnter(t: Tables, d: Deciding, frame: Uint8Array): boolean {
   const { at, access, vni } = d.from;
   if (at === undefined || access === undefined) return true;
   const home = t.home(vni, sourceOf(frame), at.port, at.vid);
+  d.vnic = home?.vnic;
+  d.cameIn(frame);
   if (home === undefined && access.checkSource) {
     d.drop("unknown-source");
     return false;
@@ -97,18 +100,21 @@ function fromUnderlay(t: Tables, mac: Mac, octets: Uint8Array, now: number): Dec
   if (!has(tunnelled.frame, ETHERNET)) return dropped("malformed");
   const frame = withMark(tunnelled.frame, ds);
   if (frame === undefined) return dropped("congested");
-  const d = new Deciding({ vni }, now);
+  const d = new Deciding({ vni, vtep }, now);
   d.count("overlayIn");
+  d.cameIn(frame);
   return forward(t, d, vn, frame);
 }
 
 /** What both directions do once the VN is known and the frame is bare. */
-function forward(t: Tables, d: Deciding, vn: VnIntent, frame: Uint8Array): Decision {
+function forward(t: Tables, d: Deciding, vn: VnIntent, bare: Uint8Array): Decision {
   const isOverlay = d.from.at === undefined;
-  if (isTagged(frame)) return d.drop(isOverlay ? "inner-tag" : "double-tagged"); // RFC 7348 §6.1
-  if (isGroup(sourceOf(frame))) return d.drop("bad-source");
-  const to = destinationOf(frame);
+  if (isTagged(bare)) return d.drop(isOverlay ? "inner-tag" : "double-tagged"); // RFC 7348 §6.1
+  if (isGroup(sourceOf(bare))) return d.drop("bad-source");
+  const to = destinationOf(bare);
   if (isLinkLocal(to)) return d.drop("link-local");
+  const frame = byProfile(t, d, vn, bare);
+  if (frame === undefined) return d.decision;
   if (t.gleansLeases(vn.vni)) gleanLeases(t, d, frame);
   if (isGroup(to)) return toGroup(t, d, vn, frame);
   const known = t.mac(vn.vni, to);
@@ -130,13 +136,20 @@ function toGroup(t: Tables, d: Deciding, vn: VnIntent, frame: Uint8Array): Decis
   return flood(t, d, vn, frame);
 }
 
-function deliver(t: Tables, d: Deciding, frame: Uint8Array, { at: to }: MacIntent): Decision {
-  const { at } = d.from;
+function deliver(t: Tables, d: Deciding, frame: Uint8Array, { at: to, vnic }: MacIntent): Decision {
+  const { at, vni } = d.from;
   if (to.is === "remote") {
     if (at === undefined) return d.drop("split-horizon");
-    return encapsulate(t, d, frame, to);
+    const sent = d.decision.outputs.length;
+    encapsulate(t, d, frame, to);
+    const isSent = d.decision.outputs.slice(sent).some((output) => output.to === "underlay");
+    if (isSent) d.goesTo({ is: "peer", vtep: to.vtep }, frame);
+    return d.decision;
   }
   if (!t.portsThere.has(to.port)) return d.drop("port-absent");
   if (at !== undefined && isAt(to, at)) return d.drop("hairpin");
+  if (!d.mayReachVnics) return d.drop("acl");
+  if (vnic !== undefined) d.goesTo({ is: "vnic", vni, vnic }, frame);
+  d.goesTo({ is: "port", port: to.port }, frame);
   return d.send({ to: "port", port: to.port, frame: withTag(frame, to.vid) });
 }

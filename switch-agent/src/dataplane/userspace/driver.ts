@@ -9,6 +9,7 @@ import {
   type LocalPlace,
   type Place,
 } from "../../nve/intents.ts";
+import { MAX_ACL_RULES } from "../../nve/profile.ts";
 import type { Dataplane, DataplaneCounters } from "../dataplane.ts";
 import { dropReasons } from "../ebpf/maps.ts";
 import { DataplaneError } from "../error.ts";
@@ -16,6 +17,7 @@ import { decide, type Ingress } from "./decide.ts";
 import type { Direction, Output, Reason } from "./decision.ts";
 import { type FramePort, hold, type OpenFramePort, openFramePort } from "./frame-port.ts";
 import { sightKey } from "./glean.ts";
+import { Meters } from "./meters.ts";
 import { Shown } from "./shown.ts";
 import { Tables } from "./tables.ts";
 import { Underlay } from "./underlay.ts";
@@ -43,15 +45,14 @@ export async function openUserspaceDataplane(
   options: UserspaceDataplaneOptions,
 ): Promise<Dataplane> {
   const { vtep, port = 4789, encapsulations = [], openPort = openFramePort, log } = options;
+  const isMetered = options.meters !== "off";
   const takes = encapsulations.filter((one) => one !== "vxlan");
   const holding = permitted(port, () => holdAll(vtep, port, takes.length > 0));
   let dataplane: UserspaceDataplane | undefined;
   try {
     dataplane = new UserspaceDataplane({
       tables: new Tables(vtep, port, takes),
-      holding,
-      openPort,
-      log,
+      ...{ holding, openPort, isMetered, log },
     });
     await dataplane.begin();
     log.info({ vtep, port }, "dataplane is open: in userspace, not for traffic");
@@ -89,7 +90,13 @@ function permitted<T>(port: number, act: () => T): T {
   }
 }
 
-type Parts = { tables: Tables; holding: { close(): void }; openPort: OpenFramePort; log: Log };
+type Parts = {
+  tables: Tables;
+  holding: { close(): void };
+  openPort: OpenFramePort;
+  isMetered: boolean;
+  log: Log;
+};
 type Counts = DataplaneCounters["vns"][number];
 
 const zeroCounts = { accessIn: 0, accessOut: 0, overlayIn: 0, overlayOut: 0, flooded: 0 };
@@ -101,6 +108,7 @@ class UserspaceDataplane implements Dataplane {
   readonly #ports = new Map<string, FramePort>();
   readonly #counts = new Map<Vni, Counts>();
   readonly #drops = new Map<Reason, number>();
+  readonly #meters = new Meters();
   readonly #seen = new Shown();
   readonly #wanted = new Shown();
   #closed = false;
@@ -128,7 +136,8 @@ class UserspaceDataplane implements Dataplane {
     const failed: { intent: Intent; reason: string }[] = [];
     for (const intent of intents) {
       const places = placesOf(intent);
-      const reason = places.flatMap((place) => unreachable(place, tables.vtep) ?? [])[0];
+      const reason =
+        tooManyRules(intent) ?? places.flatMap((place) => unreachable(place, tables.vtep) ?? [])[0];
       if (reason !== undefined) {
         failed.push({ intent, reason });
         continue;
@@ -139,6 +148,7 @@ class UserspaceDataplane implements Dataplane {
       }
       for (const place of places) if (place.is === "remote") this.#underlay.want(place.vtep);
     }
+    this.#forgetMeters();
     await this.#underlay.settled();
     if (failed.length > 0) throw new DataplaneError(failed);
   }
@@ -149,6 +159,7 @@ class UserspaceDataplane implements Dataplane {
       tables.take(intent);
       if (intent.is === "vn") this.#counts.delete(intent.vni);
     }
+    this.#forgetMeters();
   }
 
   async prune(wanted: readonly Intent[]): Promise<void> {
@@ -197,7 +208,8 @@ class UserspaceDataplane implements Dataplane {
     const reasons: readonly Reason[] = [...dropReasons, "not-sent"];
     const drops = reasons.map((reason) => [reason, this.#drops.get(reason) ?? 0]);
     const vns = [...this.#counts.values()].map((counts) => ({ ...counts }));
-    return { vns, drops: Object.fromEntries(drops) };
+    const meters = this.#parts.isMetered && { meters: this.#meters.counts() };
+    return { vns, drops: Object.fromEntries(drops), ...meters };
   }
 
   /** What waits for an absent port is not among them. */
@@ -230,7 +242,7 @@ class UserspaceDataplane implements Dataplane {
   }
 
   #receive(ingress: Ingress, frame: Uint8Array): void {
-    const { outputs, drops, counts, seen, wanted } = decide(
+    const { outputs, drops, counts, metered, seen, wanted } = decide(
       this.#parts.tables,
       ingress,
       frame,
@@ -239,6 +251,7 @@ class UserspaceDataplane implements Dataplane {
     for (const output of outputs) this.#send(output);
     for (const reason of drops) this.#dropped(reason);
     for (const { vni, what } of counts) this.#count(vni, what);
+    for (const reading of metered) this.#meters.add(reading);
     for (let lost = this.#seen.add(seen); lost > 0; lost--) this.#dropped("glean-overrun");
     for (let lost = this.#wanted.add(wanted); lost > 0; lost--) this.#dropped("pull-overrun");
   }
@@ -246,6 +259,11 @@ class UserspaceDataplane implements Dataplane {
   #send(output: Output): void {
     if (output.to === "port") this.#ports.get(output.port)?.send(output.frame);
     else if (!this.#underlay.send(output.link, output.frame)) this.#dropped("not-sent");
+  }
+
+  #forgetMeters(): void {
+    const { tables } = this.#parts;
+    this.#meters.forget(({ vni, vnic }) => !tables.hasVnic(vni, vnic));
   }
 
   #dropped(reason: Reason): void {
@@ -266,6 +284,13 @@ class UserspaceDataplane implements Dataplane {
     if (this.#closed) throw new Error("the dataplane is closed");
     return this.#parts;
   }
+}
+
+function tooManyRules(intent: Intent): string | undefined {
+  const rules = intent.is === "vn" ? (intent.acl?.length ?? 0) : 0;
+  return rules > MAX_ACL_RULES
+    ? `an ACL has ${MAX_ACL_RULES} rules at most, not ${rules}`
+    : undefined;
 }
 
 const now = (): number => performance.now() * 1e6;

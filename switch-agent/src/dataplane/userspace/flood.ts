@@ -23,18 +23,25 @@ export function flood(t: Tables, d: Deciding, vn: VnIntent, frame: Uint8Array): 
 function copy(t: Tables, d: Deciding, frame: Uint8Array, to: Place): void {
   const { at } = d.from;
   if (to.is === "remote") {
-    if (at !== undefined) encapsulate(t, d, frame, to); // else split horizon
+    if (at === undefined) return; // split horizon
+    d.goesTo({ is: "peer", vtep: to.vtep }, frame);
+    encapsulate(t, d, frame, to);
     return;
   }
   if (!t.portsThere.has(to.port) || (at !== undefined && isAt(to, at))) return;
+  if (!d.mayReachVnics) {
+    d.drop("acl");
+    return;
+  }
+  d.goesTo({ is: "port", port: to.port }, frame);
   d.send({ to: "port", port: to.port, frame: withTag(frame, to.vid) });
 }
 
 /** Of the VN's limit each place has its own part, of a port's all its places together; both hold. */
-function mayFlood(t: Tables, d: Deciding, { vni, floodLimit: ofVn }: VnIntent): boolean {
+function mayFlood(t: Tables, d: Deciding, { floodLimit: ofVn }: VnIntent): boolean {
   const { at, access } = d.from;
   if (at === undefined) return true; // it was limited there
-  if (ofVn && !t.clocks.hasToken(`vn ${vni} ${at.port} ${at.vid}`, ofVn, d.now)) return false;
+  if (ofVn && !t.clocks.hasToken(`vn ${at.port} ${at.vid}`, ofVn, d.now)) return false;
   const ofPort = access?.floodLimit;
   return ofPort === undefined || t.clocks.hasToken(`port ${at.port}`, ofPort, d.now);
 }

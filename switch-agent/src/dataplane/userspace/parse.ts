@@ -1,4 +1,11 @@
-import { type Mac, macFrom } from "@nve/protocol-spec";
+import {
+  type IpPrefix,
+  ipOctets,
+  isIpv6,
+  type Mac,
+  macFrom,
+  prefixParts,
+} from "@nve/protocol-spec";
 
 /** Octets of an Ethernet header without a tag. */
 export const ETHERNET = 14;
@@ -69,6 +76,15 @@ function without(octets: Uint8Array, at: number, n: number): Uint8Array {
 export const ipKey = (octets: Uint8Array): string =>
   (octets.length === 4 ? `${"0".repeat(20)}ffff` : "") + Buffer.from(octets).toString("hex");
 
+/** @param key as `ipKey` has it */
+export function isWithin(key: string, prefix: IpPrefix): boolean {
+  const { ip: network, length } = prefixParts(prefix);
+  const bits = length + (isIpv6(network) ? 0 : 96);
+  return bitsOf(key, bits) === bitsOf(ipKey(ipOctets(network)), bits);
+}
+
+const bitsOf = (key: string, n: number): bigint => BigInt(`0x${key}`) >> BigInt(128 - n);
+
 /** RFC 1071, of octets from `from`, an odd one at the end filled up with 0. */
 export function sumOf(octets: Uint8Array, from = 0, to = octets.length): number {
   let sum = 0;
@@ -84,6 +100,14 @@ export function folded(sum: number): number {
 }
 
 export const checksumOf = (sum: number): number => ~folded(sum) & 0xffff;
+
+/** Of an IPv4 packet whose first two octets have changed (RFC 1624): a wrong one stays as wrong as it was. */
+export function followChecksum(was: Uint8Array, is: Uint8Array): void {
+  const sum = (~u16(was, 24) & 0xffff) + (~u16(was, 14) & 0xffff) + u16(is, 14);
+  const checksum = checksumOf(sum);
+  is[24] = checksum >> 8;
+  is[25] = checksum & 0xff;
+}
 
 /** The sender and target of ARP and RARP over Ethernet (RFC 826), in a bare frame; `at` of `octets` in the frame. */
 export type Arp = {

@@ -1,12 +1,4 @@
-import {
-  type IpPrefix,
-  ipOctets,
-  isIpv6,
-  isSingle,
-  type Mac,
-  macOctets,
-  prefixParts,
-} from "@nve/protocol-spec";
+import { type IpPrefix, ipOctets, isSingle, type Mac, macOctets } from "@nve/protocol-spec";
 import {
   ADVERTISEMENT,
   ETHERNET,
@@ -14,6 +6,7 @@ import {
   has,
   ICMPV6,
   ipKey,
+  isWithin,
   readArp,
   sourceOf,
   typeOf,
@@ -70,7 +63,7 @@ function owns(mac: Mac, ips: Ips, ip: Uint8Array): boolean {
   if (ip.every((octet) => octet === 0)) return true;
   const key = ipKey(ip);
   if (key === ipKey(linkLocalOf(mac)) || key === ipKey(new Uint8Array(4))) return true;
-  return ips.some((one) => (isSingle(one) ? ipKey(ipOctets(one)) === key : isWithin(ip, one)));
+  return ips.some((one) => (isSingle(one) ? ipKey(ipOctets(one)) === key : isWithin(key, one)));
 }
 
 /** RFC 4291 appendix A. */
@@ -78,11 +71,3 @@ function linkLocalOf(mac: Mac): Uint8Array {
   const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = macOctets(mac);
   return Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f);
 }
-
-function isWithin(ip: Uint8Array, prefix: IpPrefix): boolean {
-  const { ip: network, length } = prefixParts(prefix);
-  const bits = length + (isIpv6(network) ? 0 : 96);
-  return bitsOf(ipKey(ip), bits) === bitsOf(ipKey(ipOctets(network)), bits);
-}
-
-const bitsOf = (key: string, n: number): bigint => BigInt(`0x${key}`) >> BigInt(128 - n);

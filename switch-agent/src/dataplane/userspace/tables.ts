@@ -1,4 +1,11 @@
-import { type IpAddress, ipOctets, isSingle, type Mac, type Vni } from "@nve/protocol-spec";
+import {
+  type IpAddress,
+  ipOctets,
+  isSingle,
+  type Mac,
+  type Uuid,
+  type Vni,
+} from "@nve/protocol-spec";
 import {
   type AccessIntent,
   type Encapsulation,
@@ -41,6 +48,8 @@ export class Tables {
   readonly #intents = new Map<string, Intent>();
   readonly #macs = new Map<Vni, Map<Mac, MacIntent>>();
   readonly #indexes = new Map<Vni, VnIndex>();
+  /** MACs here of each VNIC in each VN. */
+  readonly #vnics = new Map<string, number>();
   #gleaning: ReadonlySet<Vni> | undefined;
 
   constructor(vtep: IpAddress, port: number, takes: Iterable<Encapsulation> = []) {
@@ -50,7 +59,11 @@ export class Tables {
   }
 
   put(intent: Intent): void {
-    this.#intents.set(intentKey(intent), intent);
+    const key = intentKey(intent);
+    const was = this.#intents.get(key);
+    this.#countVnic(intent, 1);
+    if (was !== undefined) this.#countVnic(was, -1);
+    this.#intents.set(key, intent);
     this.#changed(intent.vni);
     if (intent.is !== "mac") return;
     const macs = this.#macs.get(intent.vni) ?? new Map<Mac, MacIntent>();
@@ -58,6 +71,8 @@ export class Tables {
   }
 
   take(intent: Intent): void {
+    const was = this.#intents.get(intentKey(intent));
+    if (was !== undefined) this.#countVnic(was, -1);
     this.#intents.delete(intentKey(intent));
     this.#changed(intent.vni);
     if (intent.is === "mac") this.#macs.get(intent.vni)?.delete(intent.mac);
@@ -88,6 +103,11 @@ export class Tables {
     return isThere && this.portsThere.has(port) ? known : undefined;
   }
 
+  /** Some MAC here is of this VNIC. */
+  hasVnic(vni: Vni, vnic: Uuid): boolean {
+    return this.#vnics.has(`${vni} vnic ${vnic}`);
+  }
+
   isPeer(vni: Vni, vtep: IpAddress): boolean {
     return this.#index(vni).peers.has(vtep);
   }
@@ -105,6 +125,15 @@ export class Tables {
       ),
     );
     return this.#gleaning.has(vni);
+  }
+
+  #countVnic(intent: Intent, by: 1 | -1): void {
+    if (intent.is !== "mac" || intent.vnic === undefined || intent.at.is === "remote") return;
+    const key = `${intent.vni} vnic ${intent.vnic}`;
+    const count = (this.#vnics.get(key) ?? 0) + by;
+    if (count > 0) this.#vnics.set(key, count);
+    else this.#vnics.delete(key);
+    if (count === 0) this.clocks.forgive(key);
   }
 
   #changed(vni: Vni): void {
