@@ -23,6 +23,7 @@ import { readTunnel, type Tunnelled, tunnelOctets } from "../contracts/tunnels.t
 import { frameText, station, testFrame } from "../contracts/wires.ts";
 import { buildBpf, Namespace } from "./bpf-namespace.ts";
 import { Wires } from "./bpf-wires.ts";
+import { openSharedObject } from "./shared-object.ts";
 
 const underlayMtu = 1600;
 const mac = { tor: "02:ee:00:00:00:01", far: "02:ee:00:00:00:02" };
@@ -137,6 +138,8 @@ export abstract class NamespaceRig implements DataplaneRig {
 
 /** The driver `ebpf`. */
 export class EbpfRig extends NamespaceRig {
+  /** With the object of the time before, emptied; `openBpfObject` in its place as the agent does it. */
+  load = openSharedObject;
   readonly #attach: "tcx" | "clsact";
 
   constructor(
@@ -151,8 +154,8 @@ export class EbpfRig extends NamespaceRig {
 
   protected openDriver(): Promise<Dataplane> {
     const log = createLog("test", "error");
-    const { encapsulations } = this;
-    return openEbpfDataplane({ vtep: this.vtep, attach: this.#attach, encapsulations, log });
+    const { vtep, encapsulations, load } = this;
+    return openEbpfDataplane({ vtep, attach: this.#attach, encapsulations, load, log });
   }
 }
 

@@ -1,3 +1,4 @@
+import { openBpfObject } from "@nve/linux/bpf";
 import { createLog, type Log } from "@nve/program";
 import { decode, EtherType, IpAddress, readFrame, Vid, Vni } from "@nve/protocol-spec";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
@@ -28,6 +29,7 @@ describe("eBPF dataplane on this kernel", () => {
 
   beforeAll(() => {
     rig = new EbpfRig("clsact", 4);
+    rig.load = openBpfObject;
   });
   afterEach(async () => {
     await dataplane?.close();

@@ -6,6 +6,7 @@ import {
   BpfError,
   type BpfObject,
   IngressPorts,
+  openBpfObject,
 } from "@nve/linux/bpf";
 import { type Log, Refused } from "@nve/program";
 import { type IpAddress, isIpv6, type Mac, type Vni } from "@nve/protocol-spec";
@@ -20,7 +21,7 @@ import {
 } from "../../nve/intents.ts";
 import type { Dataplane, DataplaneCounters, DataplaneTable } from "../dataplane.ts";
 import { DataplaneError, type Failed } from "../error.ts";
-import { Estate, handle, type Pins } from "./estate.ts";
+import { Estate, handle, type LoadObject, type Pins } from "./estate.ts";
 import { type FastPath, openFastPath } from "./fast-path.ts";
 import { Forwarding } from "./forwarding.ts";
 import { configFlag, networkOrder, type TorMaps, torMaps } from "./maps.ts";
@@ -52,6 +53,8 @@ type EbpfDataplaneOptions = {
   tables?: TableSizes | undefined;
   /** `off`: VNICs, ports and other NVEs are not counted one by one; default "on". */
   meters?: "on" | "off" | undefined;
+  /** How the object file of the programs is loaded; default `openBpfObject`. */
+  load?: LoadObject | undefined;
   log: Log;
 };
 
@@ -67,9 +70,9 @@ const objectPath = fileURLToPath(new URL("../../../build/tor.bpf.o", import.meta
  */
 export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<Dataplane> {
   const { vtep, device = TUNNEL_DEVICE, port = 4789, attach = "auto", fastPath = "auto" } = options;
-  const { pins, encapsulations = [], log } = options;
+  const { pins, encapsulations = [], load = openBpfObject, log } = options;
   const isByHand = fastPath === "auto" || encapsulations.some((one) => one !== "vxlan");
-  const estate = permitted(() => new Estate({ pins, device, port, vtep, log }));
+  const estate = permitted(() => new Estate({ pins, device, port, vtep, load, log }));
   let object: BpfObject | undefined;
   let tunnel: TunnelDevice | undefined;
   let overlay: Attachment | undefined;

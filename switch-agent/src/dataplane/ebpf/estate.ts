@@ -3,6 +3,7 @@ import {
   BpfError,
   type BpfMap,
   type BpfObject,
+  type BpfObjectOptions,
   detachLeftover,
   detachLeftovers,
   interfaceIndex,
@@ -10,7 +11,6 @@ import {
   interfacesWith,
   ip,
   isBpffs,
-  openBpfObject,
   openPinFolder,
   type PinFolder,
   type PromiscuousBook,
@@ -35,11 +35,14 @@ export const handle = 0x4e5601;
 /** `true`: on the bpffs that is found or mounted; or the path of one. */
 export type Pins = true | string;
 
+export type LoadObject = (path: string, options: BpfObjectOptions) => BpfObject;
+
 type EstateOptions = {
   pins: Pins | undefined;
   device: string;
   port: number;
   vtep: IpAddress;
+  load: LoadObject;
   log: Log;
 };
 
@@ -73,13 +76,13 @@ export class Estate {
   open(path: string, maxEntries: Readonly<Record<string, number>>): BpfObject {
     const pins = this.folder && { pins: this.folder.path };
     try {
-      return openBpfObject(path, { maxEntries, ...pins });
+      return this.#options.load(path, { maxEntries, ...pins });
     } catch (error) {
       const isOfLayout = error instanceof BpfError && ["EINVAL", "E2BIG"].includes(error.errno);
       if (this.#tunnel === undefined || !isOfLayout) throw error;
       this.#tunnel = undefined;
       this.#clear(error.message);
-      return openBpfObject(path, { maxEntries, ...pins });
+      return this.#options.load(path, { maxEntries, ...pins });
     }
   }
 
