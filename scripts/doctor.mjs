@@ -71,6 +71,21 @@ export const needs = [
     without: "the baseline of `npm run bench -- nva`",
     services: ["frr.service"],
   },
+  {
+    debian: "openvswitch-switch",
+    has: () => onPath("ovs-vswitchd") && onPath("ovsdb-server"),
+    what: "Open vSwitch",
+    for: "test",
+    without: "Open vSwitch in `npm run bench -- dataplane`",
+    services: ["openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service"],
+  },
+  {
+    debian: "iperf3",
+    has: () => onPath("iperf3"),
+    what: "iperf3",
+    for: "test",
+    without: "TCP in `npm run bench -- dataplane`",
+  },
   ...[
     { debian: "libpcap-dev", has: () => header("pcap/pcap.h"), what: "libpcap's headers" },
     { debian: "g++", has: () => onPath("g++"), what: "a C++ compiler" },
