@@ -21,11 +21,11 @@ const MAX_TIMEOUT_MS = 24 * 3600 * 1000;
 
 /**
  * The agent as a gRPC service (proto/agent.proto).
- * @param running throws Refused while there is none yet
+ * @param running rejects with Refused while there is none yet
  * @param macBehind of the other end of an interface, where that is to be seen
  */
 export function controlService(
-  running: () => Agent,
+  running: () => Agent | Promise<Agent>,
   status: () => Promise<HypervisorStatus>,
   macBehind: (name: string) => Promise<Mac | undefined> = async () => undefined,
 ): Service {
@@ -41,21 +41,28 @@ export function controlService(
         interface: InterfaceName(of),
         tree: treeFrom(await withMacs(vns, of)),
       };
-      return vnicOf(await running().attach(request, limit));
+      return vnicOf(await (await waitedFor(limit)).attach(request, limit));
     }),
     changeVnic: limited(async ({ vnic, add, remove }, limit) => {
-      const agent = running();
+      const agent = await waitedFor(limit);
       const change = { add: treeFrom(add), remove: remove.map(pathFrom) };
       return vnicOf(await agent.change({ vnic: nameOf(agent, vnic), ...change }, limit));
     }),
     detachVnic: limited(async ({ vnic }) => {
-      const agent = running();
+      const agent = await running();
       await agent.detach(nameOf(agent, vnic));
       return {};
     }),
-    listVnics: limited(async () => ({ vnics: running().vnics().map(vnicOf) })),
+    listVnics: limited(async () => ({ vnics: (await running()).vnics().map(vnicOf) })),
     status: limited(async () => status()),
   };
+
+  /** @throws Refused when the caller has gone while the agent started */
+  async function waitedFor({ cancelled }: Limit): Promise<Agent> {
+    const agent = await running();
+    if (cancelled?.aborted) throw new Refused("nobody waits for it any more");
+    return agent;
+  }
 
   /** With the MAC of the interface's other end where none is named: an appliance's own (H15). @throws Refused */
   async function withMacs(vns: readonly VnAttachment[], of: string): Promise<VnAttachment[]> {
@@ -94,7 +101,13 @@ function limited<Req, Res>(
   return (call, done) => {
     const gone = new AbortController();
     call.on("cancelled", () => gone.abort());
-    handler(call.request, { timeoutMs: timeoutOf(call), cancelled: gone.signal }).then(
+    const limit: Limit = {
+      get timeoutMs() {
+        return timeoutOf(call); // of what is left when it begins
+      },
+      cancelled: gone.signal,
+    };
+    handler(call.request, limit).then(
       (response) => done(null, response),
       (error: unknown) => done(statusOf(error)),
     );

@@ -28,6 +28,7 @@ import { controlService } from "./control.ts";
 import { uplinkStatusOf } from "./convert.ts";
 import { runLocal } from "./local-nve/run.ts";
 import { checkRights } from "./rights.ts";
+import { Starting } from "./starting.ts";
 import { openUplink, type Uplink, type UplinkOptions } from "./uplink.ts";
 import { version } from "./version.ts";
 import { openEbpfVirtualSwitch } from "./vm-port/ebpf/driver.ts";
@@ -47,19 +48,17 @@ export async function run(configPath: string): Promise<void> {
     return runLocal(config, config.nve, log, { interfaceExists, macBehind });
   }
   let running: Running | undefined;
-  const ready = (): Running => {
-    if (running === undefined) throw new Refused("the agent is starting: try again");
-    return running;
-  };
+  const starting = new Starting<Running>();
   // First the socket: a second agent by mistake must not touch what the first has in the kernel.
   const service = controlService(
-    () => ready().agent,
-    () => statusOf(config, ready()),
+    async () => (await starting.ready()).agent,
+    async () => statusOf(config, await starting.ready()),
     macBehind,
   );
   const serving = await serve(config.socket, [service]);
   try {
     running = await start(config, log);
+    starting.isOver(running);
     log.info({ socket: serving.address, uplinks: namesOf(config) }, "running");
     giveMemoryBack(trimMalloc);
     const signal = await untilSignal();

@@ -1,6 +1,5 @@
 import { networkInterfaces } from "node:os";
 import { linkMonitor, systemClock } from "@nve/linux";
-import { Refused } from "@nve/program/errors";
 import type { Log } from "@nve/program/log";
 import { untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
@@ -16,6 +15,7 @@ import {
 } from "@nve/switch-agent/local";
 import type { Config } from "../config.ts";
 import { controlService } from "../control.ts";
+import { Starting } from "../starting.ts";
 import { version } from "../version.ts";
 import type { LocalNveConfig } from "./config.ts";
 import { LocalAgent } from "./local-agent.ts";
@@ -42,26 +42,19 @@ export async function runLocal(
   parts: Interfaces,
 ): Promise<void> {
   let running: Local | undefined;
-  let tellStarted: (local: Local) => void = () => {};
-  const started = new Promise<Local>((resolve) => {
-    tellStarted = resolve;
-  });
-  const ready = (): Local => {
-    if (running === undefined) throw new Refused("the agent is starting: try again");
-    return running;
-  };
-  const controlled = started.then(({ nve }) => ({ nve, ports: () => portsOf(nve) }));
+  const starting = new Starting<Local>();
+  const controlled = starting.started.then(({ nve }) => ({ nve, ports: () => portsOf(nve) }));
   const serving = await serve(config.socket, [
     controlService(
-      () => ready().agent,
-      () => statusOf(config, ready()),
+      async () => (await starting.ready()).agent,
+      async () => statusOf(config, await starting.ready()),
       parts.macBehind,
     ),
     nveService(controlled),
   ]);
   try {
     running = await open(config, own, log, parts);
-    tellStarted(running);
+    starting.isOver(running);
     const { nve, vtep } = running.nve.self;
     log.info({ socket: serving.address, nve, vtep }, "running");
     const signal = await untilSignal();

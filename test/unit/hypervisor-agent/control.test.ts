@@ -5,6 +5,7 @@ import type { Agent, Limit, VnicView } from "@nve/hypervisor-agent/agent";
 import { connectAgent } from "@nve/hypervisor-agent/cli/client";
 import type { AgentClient } from "@nve/hypervisor-agent/cli/world";
 import { controlService } from "@nve/hypervisor-agent/control";
+import { Starting } from "@nve/hypervisor-agent/starting";
 import { NotFound, Refused } from "@nve/program/errors";
 import { connect, type Serving, serve } from "@nve/program/rpc";
 import { IpAddress, Mac, Uuid, Vid, VnId } from "@nve/protocol-spec";
@@ -122,17 +123,56 @@ test("a caller that hangs up is noticed", async () => {
   raw.close();
 });
 
-test("an agent that is only starting says so", async () => {
+async function callStarting(patienceMs?: number) {
   const path = `unix:${join(folder, "starting.sock")}`;
-  const starting = (): never => {
-    throw new Refused("the agent is starting: try again");
+  const starting = new Starting<Agent>(patienceMs);
+  const ready = () => starting.ready();
+  const status = async () => {
+    await starting.ready();
+    throw new Error("not asked for");
   };
-  const early = await serve(path, [controlService(starting, starting)]);
+  const early = await serve(path, [controlService(ready, status)]);
   const caller = await connectAgent(path);
-  await expect(caller.vnics()).rejects.toThrow(/is starting/);
-  await expect(caller.status()).rejects.toThrow(/is starting/);
+  const close = async () => {
+    caller.close();
+    await early.close();
+  };
+  return { starting, caller, close };
+}
+
+test("who asks an agent that is starting waits for it", async () => {
+  const { starting, caller, close } = await callStarting();
+  const answer = caller.vnics();
+  setTimeout(() => starting.isOver(agent), 50);
+  expect(await answer).toEqual([shown]);
+  await close();
+});
+
+test("what nobody waits for any more when the agent has started is not done", async () => {
+  const path = `unix:${join(folder, "starting.sock")}`;
+  const starting = new Starting<Agent>();
+  const answers = [starting.ready()];
+  const early = await serve(path, [
+    controlService(
+      () => answers.shift() ?? agent,
+      () => Promise.reject(new Error("not asked for")),
+    ),
+  ]);
+  const caller = await connectAgent(path);
+  await expect(caller.attach(wanted, -400)).rejects.toThrow(); // waits 100 ms
+  await caller.vnics(); // then it has heard of that
+  starting.isOver(agent);
+  await caller.vnics();
+  expect(asked).toEqual([]);
   caller.close();
   await early.close();
+});
+
+test("an agent that takes long to start says so", async () => {
+  const { caller, close } = await callStarting(20);
+  await expect(caller.vnics()).rejects.toThrow(/is starting/);
+  await expect(caller.status()).rejects.toThrow(/is starting/);
+  await close();
 });
 
 test("the agent's reason is the caller's error", async () => {
