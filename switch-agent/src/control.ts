@@ -32,6 +32,7 @@ import type { Nve } from "./local/nve.ts";
 import type { AccessPort } from "./port/access-port.ts";
 import { bindingMethods } from "./static/control.ts";
 import type { StaticPorts } from "./static/static-ports.ts";
+import { trace } from "./trace-control.ts";
 
 /** The answer to `stop` goes first, milliseconds. */
 const ANSWER_MS = 100;
@@ -74,6 +75,7 @@ export function nveService(started: Promise<Controlled>): Service {
     listRefusals: about((nve) => ({ refusals: refusals(nve) })),
     counters: about(counters),
     listTables: about((nve) => ({ tables: tables(nve) })),
+    trace: about(trace),
     stop: unary(async ({ remove }: { remove: boolean }) => {
       const { stop } = await started;
       if (stop === undefined) throw new Refused("this agent is ended by a signal alone");

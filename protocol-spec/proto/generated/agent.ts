@@ -444,6 +444,64 @@ export interface DataplaneTable {
   refused: bigint;
 }
 
+/** At an access port: `port`, `tag`. From another NVE: `vtep`, `vni`, `encapsulation`, and the frame is the tenant's. */
+export interface TraceRequest {
+  port: string;
+  /** before what the frame has; absent: none; 0: a priority tag */
+  tag?: number | undefined;
+  vtep: string;
+  vni: number;
+  /** "vxlan" (if empty), "nvgre", "mpls-over-gre" */
+  encapsulation: string;
+  /** from its destination on, without that tag; up to 65,535 octets */
+  frame: Buffer;
+}
+
+export interface TraceResponse {
+  steps: TraceStep[];
+  /** "forwarded", "flooded", "answered", "told" (that it is too long), "dropped", "agent", "kernel" */
+  verdict: string;
+  /** of a drop, as in `CountersResponse.drops` */
+  reason: string;
+  outputs: TraceOutput[];
+}
+
+/** One decision. */
+export interface TraceStep {
+  /** "frame", "access", "source", "acl", "destination", ... */
+  at: string;
+  /** for people */
+  says: string;
+  facts: { [key: string]: string };
+}
+
+export interface TraceStep_FactsEntry {
+  key: string;
+  value: string;
+}
+
+/** Out of an access port; or, with `vtep`, to another NVE. */
+export interface TraceOutput {
+  port: string;
+  /** 0: none */
+  tag: number;
+  vtep: string;
+  vni: number;
+  encapsulation: string;
+  /** else by the kernel's tunnel device, which finds the way itself */
+  byHand: boolean;
+  /** by hand: the interface of the underlay, and the outer MACs */
+  link: string;
+  destinationMac: string;
+  sourceMac: string;
+  /** of the outer IP packet, as what follows */
+  source: string;
+  dscp: number;
+  ecn: number;
+  ttl: number;
+  octets: number;
+}
+
 export interface StopRequest {
   /** frames stop, too, whatever the config says of it */
   remove: boolean;
@@ -5083,6 +5141,595 @@ export const DataplaneTable: MessageFns<DataplaneTable> = {
   },
 };
 
+function createBaseTraceRequest(): TraceRequest {
+  return { port: "", tag: undefined, vtep: "", vni: 0, encapsulation: "", frame: Buffer.alloc(0) };
+}
+
+export const TraceRequest: MessageFns<TraceRequest> = {
+  encode(message: TraceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== "") {
+      writer.uint32(10).string(message.port);
+    }
+    if (message.tag !== undefined) {
+      writer.uint32(16).uint32(message.tag);
+    }
+    if (message.vtep !== "") {
+      writer.uint32(26).string(message.vtep);
+    }
+    if (message.vni !== 0) {
+      writer.uint32(32).uint32(message.vni);
+    }
+    if (message.encapsulation !== "") {
+      writer.uint32(42).string(message.encapsulation);
+    }
+    if (message.frame.length !== 0) {
+      writer.uint32(50).bytes(message.frame);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.tag = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.vtep = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.vni = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.encapsulation = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.frame = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceRequest>): TraceRequest {
+    return TraceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceRequest>): TraceRequest {
+    const message = createBaseTraceRequest();
+    message.port = object.port ?? "";
+    message.tag = object.tag ?? undefined;
+    message.vtep = object.vtep ?? "";
+    message.vni = object.vni ?? 0;
+    message.encapsulation = object.encapsulation ?? "";
+    message.frame = object.frame ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseTraceResponse(): TraceResponse {
+  return { steps: [], verdict: "", reason: "", outputs: [] };
+}
+
+export const TraceResponse: MessageFns<TraceResponse> = {
+  encode(message: TraceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.steps) {
+      TraceStep.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.verdict !== "") {
+      writer.uint32(18).string(message.verdict);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    for (const v of message.outputs) {
+      TraceOutput.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.steps.push(TraceStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.verdict = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.outputs.push(TraceOutput.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceResponse>): TraceResponse {
+    return TraceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceResponse>): TraceResponse {
+    const message = createBaseTraceResponse();
+    message.steps = object.steps?.map((e) => TraceStep.fromPartial(e)) || [];
+    message.verdict = object.verdict ?? "";
+    message.reason = object.reason ?? "";
+    message.outputs = object.outputs?.map((e) => TraceOutput.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseTraceStep(): TraceStep {
+  return { at: "", says: "", facts: {} };
+}
+
+export const TraceStep: MessageFns<TraceStep> = {
+  encode(message: TraceStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.at !== "") {
+      writer.uint32(10).string(message.at);
+    }
+    if (message.says !== "") {
+      writer.uint32(18).string(message.says);
+    }
+    globalThis.Object.entries(message.facts).forEach(([key, value]: [string, string]) => {
+      TraceStep_FactsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.at = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.says = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = TraceStep_FactsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.facts[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceStep>): TraceStep {
+    return TraceStep.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceStep>): TraceStep {
+    const message = createBaseTraceStep();
+    message.at = object.at ?? "";
+    message.says = object.says ?? "";
+    message.facts = (globalThis.Object.entries(object.facts ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseTraceStep_FactsEntry(): TraceStep_FactsEntry {
+  return { key: "", value: "" };
+}
+
+export const TraceStep_FactsEntry: MessageFns<TraceStep_FactsEntry> = {
+  encode(message: TraceStep_FactsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceStep_FactsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceStep_FactsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceStep_FactsEntry>): TraceStep_FactsEntry {
+    return TraceStep_FactsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceStep_FactsEntry>): TraceStep_FactsEntry {
+    const message = createBaseTraceStep_FactsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseTraceOutput(): TraceOutput {
+  return {
+    port: "",
+    tag: 0,
+    vtep: "",
+    vni: 0,
+    encapsulation: "",
+    byHand: false,
+    link: "",
+    destinationMac: "",
+    sourceMac: "",
+    source: "",
+    dscp: 0,
+    ecn: 0,
+    ttl: 0,
+    octets: 0,
+  };
+}
+
+export const TraceOutput: MessageFns<TraceOutput> = {
+  encode(message: TraceOutput, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== "") {
+      writer.uint32(10).string(message.port);
+    }
+    if (message.tag !== 0) {
+      writer.uint32(16).uint32(message.tag);
+    }
+    if (message.vtep !== "") {
+      writer.uint32(26).string(message.vtep);
+    }
+    if (message.vni !== 0) {
+      writer.uint32(32).uint32(message.vni);
+    }
+    if (message.encapsulation !== "") {
+      writer.uint32(42).string(message.encapsulation);
+    }
+    if (message.byHand !== false) {
+      writer.uint32(48).bool(message.byHand);
+    }
+    if (message.link !== "") {
+      writer.uint32(58).string(message.link);
+    }
+    if (message.destinationMac !== "") {
+      writer.uint32(66).string(message.destinationMac);
+    }
+    if (message.sourceMac !== "") {
+      writer.uint32(74).string(message.sourceMac);
+    }
+    if (message.source !== "") {
+      writer.uint32(82).string(message.source);
+    }
+    if (message.dscp !== 0) {
+      writer.uint32(88).uint32(message.dscp);
+    }
+    if (message.ecn !== 0) {
+      writer.uint32(96).uint32(message.ecn);
+    }
+    if (message.ttl !== 0) {
+      writer.uint32(104).uint32(message.ttl);
+    }
+    if (message.octets !== 0) {
+      writer.uint32(112).uint32(message.octets);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TraceOutput {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTraceOutput();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.tag = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.vtep = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.vni = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.encapsulation = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.byHand = reader.bool();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.link = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.destinationMac = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sourceMac = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.dscp = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.ecn = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.ttl = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.octets = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<TraceOutput>): TraceOutput {
+    return TraceOutput.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TraceOutput>): TraceOutput {
+    const message = createBaseTraceOutput();
+    message.port = object.port ?? "";
+    message.tag = object.tag ?? 0;
+    message.vtep = object.vtep ?? "";
+    message.vni = object.vni ?? 0;
+    message.encapsulation = object.encapsulation ?? "";
+    message.byHand = object.byHand ?? false;
+    message.link = object.link ?? "";
+    message.destinationMac = object.destinationMac ?? "";
+    message.sourceMac = object.sourceMac ?? "";
+    message.source = object.source ?? "";
+    message.dscp = object.dscp ?? 0;
+    message.ecn = object.ecn ?? 0;
+    message.ttl = object.ttl ?? 0;
+    message.octets = object.octets ?? 0;
+    return message;
+  },
+};
+
 function createBaseStopRequest(): StopRequest {
   return { remove: false };
 }
@@ -6091,6 +6738,16 @@ export const SwitchAgentService = {
     responseSerialize: (value: ListTablesResponse): Buffer => Buffer.from(ListTablesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListTablesResponse => ListTablesResponse.decode(value),
   },
+  /** What would become of a frame, decision by decision, as the dataplane's tables say now. Nothing is sent or changed. */
+  trace: {
+    path: "/split_nve.v1.SwitchAgent/Trace" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TraceRequest): Buffer => Buffer.from(TraceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TraceRequest => TraceRequest.decode(value),
+    responseSerialize: (value: TraceResponse): Buffer => Buffer.from(TraceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TraceResponse => TraceResponse.decode(value),
+  },
   /** Ends the agent. Answered before it does. */
   stop: {
     path: "/split_nve.v1.SwitchAgent/Stop" as const,
@@ -6141,6 +6798,8 @@ export interface SwitchAgentServer extends UntypedServiceImplementation {
   listRefusals: handleUnaryCall<ListRefusalsRequest, ListRefusalsResponse>;
   counters: handleUnaryCall<CountersRequest, CountersResponse>;
   listTables: handleUnaryCall<ListTablesRequest, ListTablesResponse>;
+  /** What would become of a frame, decision by decision, as the dataplane's tables say now. Nothing is sent or changed. */
+  trace: handleUnaryCall<TraceRequest, TraceResponse>;
   /** Ends the agent. Answered before it does. */
   stop: handleUnaryCall<StopRequest, StopResponse>;
   /** A port, or port and VLAN, bound to a VN by the administrator (A11). The port must be one without protocol. */
@@ -6269,6 +6928,22 @@ export interface SwitchAgentClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListTablesResponse) => void,
+  ): ClientUnaryCall;
+  /** What would become of a frame, decision by decision, as the dataplane's tables say now. Nothing is sent or changed. */
+  trace(
+    request: TraceRequest,
+    callback: (error: ServiceError | null, response: TraceResponse) => void,
+  ): ClientUnaryCall;
+  trace(
+    request: TraceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TraceResponse) => void,
+  ): ClientUnaryCall;
+  trace(
+    request: TraceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TraceResponse) => void,
   ): ClientUnaryCall;
   /** Ends the agent. Answered before it does. */
   stop(request: StopRequest, callback: (error: ServiceError | null, response: StopResponse) => void): ClientUnaryCall;

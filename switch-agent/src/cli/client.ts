@@ -18,6 +18,7 @@ export async function connectAgent(socket: string): Promise<AgentClient> {
     refusals: async () => (await call(client, client.listRefusals, {}, TIMEOUT_MS)).refusals,
     counters: () => call(client, client.counters, {}, TIMEOUT_MS),
     tables: async () => (await call(client, client.listTables, {}, TIMEOUT_MS)).tables,
+    trace: (request) => call(client, client.trace, request, TIMEOUT_MS),
     stop: async (remove) => {
       await call(client, client.stop, { remove }, TIMEOUT_MS);
     },

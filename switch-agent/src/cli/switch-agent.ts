@@ -9,6 +9,7 @@ import { bindCommand, unbindCommand } from "./bind.ts";
 import { showCommand } from "./show.ts";
 import { statusCommand } from "./status.ts";
 import { cleanupCommand, stopCommand } from "./stop.ts";
+import { traceCommand } from "./trace.ts";
 import type { World } from "./world.ts";
 
 /** The command line. What it talks to and where it prints come from outside, so that a test is: an argv, lines. */
@@ -41,6 +42,7 @@ export function switchAgent(world: World): Command {
     );
   program.addCommand(statusCommand(world));
   program.addCommand(showCommand(world));
+  program.addCommand(traceCommand(world));
   program.addCommand(bindCommand(world));
   program.addCommand(unbindCommand(world));
   program.addCommand(stopCommand(world));

@@ -10,6 +10,8 @@ import type {
   SwitchStatus,
   SwitchVn,
   SwitchVnic,
+  TraceRequest,
+  TraceResponse,
 } from "@nve/protocol-spec/proto/agent";
 import type { Command } from "commander";
 
@@ -24,6 +26,7 @@ export interface AgentClient {
   refusals(): Promise<readonly Refusal[]>;
   counters(): Promise<CountersResponse>;
   tables(): Promise<readonly DataplaneTable[]>;
+  trace(request: TraceRequest): Promise<TraceResponse>;
   stop(remove: boolean): Promise<void>;
   bind(request: BindPortRequest): Promise<StaticBinding>;
   /** @param tag 0: of the untagged frames */

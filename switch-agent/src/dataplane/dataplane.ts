@@ -1,6 +1,7 @@
 import type { IpAddress, Mac, Uuid, Vni } from "@nve/protocol-spec";
 import type { Sample } from "../nve/glean.ts";
 import type { Intent, LocalPlace } from "../nve/intents.ts";
+import type { Trace, TraceNames, TraceQuestion } from "./trace.ts";
 
 /** A forwarding plane. Every driver passes the same suite, test/contracts/dataplane.ts. */
 export interface Dataplane {
@@ -41,6 +42,11 @@ export interface Dataplane {
   readonly inherited?: readonly Intent[] | undefined;
   /** How full each table is; absent: it has no bounds of its own. */
   tables?(): readonly DataplaneTable[];
+  /**
+   * What would become of a frame, as the tables say now: nothing is sent, counted or learnt. Absent: the driver cannot tell.
+   * @throws NotFound of a port that is not there
+   */
+  trace?(question: TraceQuestion, names: TraceNames): Trace;
   /** With "keep" forwarding goes on without us, as far as the driver can; else nothing is left. */
   close(how?: "keep"): Promise<void>;
 }

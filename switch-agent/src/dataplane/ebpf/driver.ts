@@ -21,6 +21,7 @@ import {
 } from "../../nve/intents.ts";
 import type { Dataplane, DataplaneCounters, DataplaneTable } from "../dataplane.ts";
 import { DataplaneError, type Failed } from "../error.ts";
+import type { Trace, TraceNames, TraceQuestion } from "../trace.ts";
 import { Estate, handle, type LoadObject, type Pins } from "./estate.ts";
 import { type FastPath, openFastPath } from "./fast-path.ts";
 import { Forwarding } from "./forwarding.ts";
@@ -32,6 +33,8 @@ import { Samples } from "./samples.ts";
 import { sweep, sweepIps } from "./sweep.ts";
 import { fullIn, maxEntriesOf, type TableSizes, tablesOf } from "./tables.ts";
 import { takeOver } from "./take-over.ts";
+import { traceFrame } from "./trace/trace.ts";
+import { viewOf } from "./trace/view.ts";
 import { openTunnelDevice, type TunnelDevice } from "./tunnel.ts";
 
 type EbpfDataplaneOptions = {
@@ -293,6 +296,10 @@ class EbpfDataplane implements Dataplane {
   async applied(): Promise<readonly Intent[]> {
     const { maps, ports } = this.#parts;
     return this.#open(() => readIntents(maps, (ifindex) => ports.nameOf(ifindex)));
+  }
+
+  trace(question: TraceQuestion, names: TraceNames): Trace {
+    return this.#open(() => traceFrame(viewOf(this.#parts, names), question));
   }
 
   async close(how?: "keep"): Promise<void> {

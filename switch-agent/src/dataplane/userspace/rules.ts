@@ -5,7 +5,7 @@ import { ETHERNET, etherTypeOf, has, ipKey, isWithin, typeOf, u8, u16 } from "./
 export type Denied = { fromVnic: boolean; toVnic: boolean };
 
 /** What rules look at. IPs as 16 octets; what is absent is not known, or not there. */
-type Flow = {
+export type Flow = {
   etherType: number;
   source?: string;
   destination?: string;
@@ -25,7 +25,8 @@ export function deniedOf(frame: Uint8Array, acl: readonly AclRule[]): Denied {
   return { fromVnic: isDenied("to-vnic"), toVnic: isDenied("from-vnic") };
 }
 
-function matches(rule: AclRule, flow: Flow): boolean {
+/** Whether a rule is for such a frame, whatever its direction. */
+export function matches(rule: AclRule, flow: Flow): boolean {
   const { etherType, protocol, source, destination, sourcePorts, destinationPorts } = rule;
   if (etherType !== undefined && etherType !== flow.etherType) return false;
   if (protocol !== undefined && protocol !== flow.protocol) return false;
@@ -51,7 +52,7 @@ const isBetween = (port: number, [first, last]: readonly [number, number] = [0, 
   port >= first && port <= last;
 
 /** @returns undefined: no header of its EtherType, or it ends before its ports */
-function readFlow(frame: Uint8Array): Flow | undefined {
+export function readFlow(frame: Uint8Array): Flow | undefined {
   const etherType = etherTypeOf(frame);
   if (etherType === typeOf.ipv4) return readFlow4(frame);
   return etherType === typeOf.ipv6 ? readFlow6(frame) : { etherType };

@@ -1,0 +1,131 @@
+import { type IpAddress, isIpv6, Mac, Vni } from "@nve/protocol-spec";
+import type { Encapsulation } from "../../../nve/intents.ts";
+import type { TraceOutput } from "../../trace.ts";
+import { dsOf } from "../../userspace/encapsulate.ts";
+import { ETHERNET, etherTypeOf, has, typeOf, u8, u16 } from "../../userspace/parse.ts";
+import { configFlag, encapsulationOf, type KernelNextHop, type KernelPlace } from "../maps.ts";
+import { exceeded } from "./room.ts";
+import type { View } from "./story.ts";
+
+type Sent = { says: string; facts: Record<string, string | number>; output: TraceOutput };
+/** How it goes to another NVE; or how long it may be, as it is longer; or why it does not go. */
+export type Encapsulated =
+  | Sent
+  | { room: number }
+  | { reason: "no-next-hop" | "oversize" | "tunnel-error"; why: string };
+
+/** Octets of Ethernet, IP, UDP and VXLAN headers: the room that is kept for all encapsulations. */
+const headersOf = (vtep: IpAddress): number => (isIpv6(vtep) ? 70 : 50);
+/** Those of Ethernet, IP and GRE. */
+const greHeadersOf = (vtep: IpAddress): number => (isIpv6(vtep) ? 62 : 42);
+/** An MPLS label has 20 bits (RFC 3032 §2.1). */
+const LABELS = 1 << 20;
+
+/** One frame to another NVE, as programs/encap.h, gre.h and the tunnel device do it. */
+export function encapsulated(
+  view: View,
+  vni: number,
+  frame: Uint8Array,
+  to: KernelPlace,
+): Encapsulated {
+  const kind = encapsulationOf[to.encapsulation];
+  const hop = to.ifindex === 0 ? undefined : view.maps.nextHops.get(to.ifindex);
+  const way = hop?.ifindex ? hop : undefined;
+  if (kind !== undefined) return inGre(view, { vni, frame, to, kind }, way);
+  const why = whyByDevice(view, frame, to, way);
+  if (why === undefined && way !== undefined) {
+    const room = way.mtu - headersOf(to.vtep);
+    if (frame.length - ETHERNET > room) return { room };
+    return sent(view, { vni, frame, to }, way);
+  }
+  const room = exceeded(view, frame, 0);
+  return room === undefined ? sent(view, { vni, frame, to }, undefined, why) : { room };
+}
+
+type Asked = { vni: number; frame: Uint8Array; to: KernelPlace; kind?: Encapsulation };
+
+function inGre(view: View, asked: Asked, way: KernelNextHop | undefined): Encapsulated {
+  const { vni, frame, to, kind } = asked;
+  if (way === undefined) {
+    return { reason: "no-next-hop", why: `the way to ${to.vtep} is not known (yet)` };
+  }
+  const room = way.mtu - headersOf(to.vtep);
+  if (frame.length - ETHERNET > room) return { room };
+  if (kind === "mpls-over-gre" && vni >= LABELS) {
+    return { reason: "tunnel-error", why: `an MPLS label has no room for VNI ${vni}` };
+  }
+  return sent(view, asked, way);
+}
+
+/** @returns undefined: the headers are put on by hand */
+function whyByDevice(
+  { maps }: View,
+  frame: Uint8Array,
+  to: KernelPlace,
+  way: KernelNextHop | undefined,
+): string | undefined {
+  const type = etherTypeOf(frame);
+  if (((maps.config.get(0)?.flags ?? 0) & configFlag.fastPath) === 0) return "fastPath is off";
+  if (way === undefined) return "its next hop is not known (yet)";
+  if (type !== typeOf.ipv4 && type !== typeOf.ipv6) return "it is no IP";
+  if (isIpv6(to.vtep) && !hasKnownSum(frame))
+    return "it is no whole TCP or UDP packet with a checksum";
+  return undefined;
+}
+
+/** Over IPv6: its checksum follows from that of the packet (programs/encap.h). */
+function hasKnownSum(frame: Uint8Array): boolean {
+  const is4 = etherTypeOf(frame) === typeOf.ipv4;
+  const header = is4 ? 20 : 40;
+  const octets = frame.length - ETHERNET - header;
+  if (!has(frame, ETHERNET + header + 8)) return false;
+  if (is4 && (u8(frame, 14) !== 0x45 || (u16(frame, 20) & 0x3fff) !== 0)) return false;
+  if (u16(frame, is4 ? 16 : 18) !== (is4 ? octets + header : octets)) return false;
+  const protocol = u8(frame, is4 ? 23 : 20);
+  if (protocol === 6) return true;
+  const udp = ETHERNET + header;
+  return protocol === 17 && u16(frame, udp + 6) !== 0 && u16(frame, udp + 4) === octets;
+}
+
+/** @param why the tunnel device does it */
+function sent(view: View, asked: Asked, way: KernelNextHop | undefined, why?: string): Sent {
+  const { vni, frame, to, kind = "vxlan" } = asked;
+  const config = view.maps.config.get(0);
+  const ds = dsOf(frame);
+  const headers = kind === "vxlan" ? headersOf(to.vtep) : greHeadersOf(to.vtep);
+  const outer = {
+    source: config?.vtep ?? to.vtep,
+    dscp: ds >> 2,
+    ecn: ds & 3,
+    ttl: 64,
+    octets: frame.length + headers - ETHERNET,
+  };
+  const byHand = way && {
+    link: view.linkOf(way.ifindex),
+    destination: Mac(way.destination),
+    source: Mac(way.source),
+  };
+  const how = byHand
+    ? `by hand out of ${byHand.link} to ${byHand.destination}`
+    : `by the kernel's tunnel device, as ${why ?? "it is a copy"}`;
+  const says = `${kind}, VNI ${vni}, ${outer.source} to ${to.vtep}, DSCP ${outer.dscp}, ECN ${outer.ecn}, TTL 64, ${outer.octets} octets, ${how}`;
+  return {
+    says,
+    facts: {
+      ...outer,
+      encapsulation: kind,
+      vni,
+      destination: to.vtep,
+      by: byHand ? "hand" : "device",
+      ...(byHand && { link: byHand.link, nextHop: byHand.destination }),
+    },
+    output: {
+      to: "nve",
+      vtep: to.vtep,
+      vni: Vni(vni),
+      encapsulation: kind,
+      ...(byHand && { byHand }),
+      outer,
+    },
+  };
+}
