@@ -86,6 +86,20 @@ export const needs = [
     for: "test",
     without: "TCP in `npm run bench -- dataplane`",
   },
+  {
+    debian: "qemu-system-x86",
+    has: () => process.arch !== "x64" || onPath("qemu-system-x86_64"),
+    what: "QEMU",
+    for: "test",
+    without: "the tests in a guest with Debian's kernel",
+  },
+  {
+    debian: "busybox-static",
+    has: () => process.arch !== "x64" || existsSync("/bin/busybox"),
+    what: "busybox (starts that guest)",
+    for: "test",
+    without: "the tests in a guest with Debian's kernel",
+  },
   ...[
     { debian: "libpcap-dev", has: () => header("pcap/pcap.h"), what: "libpcap's headers" },
     { debian: "g++", has: () => onPath("g++"), what: "a C++ compiler" },

@@ -37,6 +37,7 @@ export async function setup(purpose) {
     await step("npm packages", npmPackages);
     if (all) await step("native socket", native);
     if (all) await step("BPF programs", bpf);
+    if (purpose === "test") await step("guest's kernel", guest);
     await step("programs", build);
   } finally {
     if (didSomething) giveToOwner();
@@ -45,6 +46,17 @@ export async function setup(purpose) {
 
 const native = async () => (await import("./native.mjs")).buildNative() === "built";
 const bpf = async () => (await import("./bpf.mjs")).buildBpf().length > 0;
+
+/** For the tests in a guest; without it they are skipped, and say so. */
+async function guest(tell) {
+  if (process.env.NVE_NO_APT === "1") return false;
+  try {
+    return (await import("./guest-kernel.mjs")).fetchGuestKernel();
+  } catch (error) {
+    tell(`left out: ${error.message}`);
+    return false;
+  }
+}
 
 let didSomething = false;
 

@@ -101,7 +101,18 @@ export abstract class NamespaceRig implements DataplaneRig {
   }
 
   seen(words: Words = frameText): Promise<string[]> {
-    return this.#wires.seen((wire, octets) => text(wire, octets, words));
+    return this.#wires.seen((wire, octets) => seenText(wire, octets, words));
+  }
+
+  /** All of it, as frames. */
+  async frames(): Promise<{ wire: string; frame: Uint8Array }[]> {
+    const all = await this.#wires.seen(
+      (wire, octets) => `${wire} ${Buffer.from(octets).toString("hex")}`,
+    );
+    return all.map((line) => {
+      const [wire = "", hex = ""] = line.split(" ");
+      return { wire, frame: new Uint8Array(Buffer.from(hex, "hex")) };
+    });
   }
 
   received(wire: string): Promise<Uint8Array[]> {
@@ -183,6 +194,11 @@ export class UserspaceRig extends NamespaceRig {
     return super.seen(words);
   }
 
+  override async frames(): Promise<{ wire: string; frame: Uint8Array }[]> {
+    await this.#through();
+    return super.frames();
+  }
+
   override async received(wire: string): Promise<Uint8Array[]> {
     await this.#through();
     return super.received(wire);
@@ -216,7 +232,7 @@ export class UserspaceRig extends NamespaceRig {
   };
 }
 
-type Words = (frame: Uint8Array) => string | undefined;
+export type Words = (frame: Uint8Array) => string | undefined;
 
 /** What a suite says without a word of encapsulations, with one for all. */
 function tunnelling(dataplane: Dataplane, encapsulation: Encapsulation): Dataplane {
@@ -241,7 +257,8 @@ function tunnelling(dataplane: Dataplane, encapsulation: Encapsulation): Datapla
   });
 }
 
-function text(wire: string, octets: Uint8Array, words: Words): string | undefined {
+/** How `seen` tells of one frame. */
+export function seenText(wire: string, octets: Uint8Array, words: Words): string | undefined {
   if (wire !== "ul") {
     const inside = words(octets);
     return inside && `${wire}: ${inside}`;
