@@ -1,6 +1,7 @@
 import type { SourcedClaim } from "@nve/protocol-spec/proto/northbound";
 import type { Claim, Mapping } from "@nve/protocol-spec/proto/types";
 import { claimText, keyOf, mappingText, partsOf, staticSource } from "./book.ts";
+import { type Duplicates, freezingVn } from "./freezes.ts";
 import type { Northbound } from "./northbound.ts";
 import { best, type Claimed, locations } from "./ranking.ts";
 import type { SimNve, World } from "./sim-nve.ts";
@@ -23,6 +24,7 @@ export class Audit {
   /** At any time: what must be listed is, what must not be is not, and of each address the best claim is the best. */
   async claims(): Promise<Listed[]> {
     const { trace, book } = this.#world;
+    const before = await this.#duplicates();
     const from = trace.say("a client lists the claims");
     const listed = (await this.#northbound.claims()).map((one) => this.#read(one));
     const to = trace.say(`${listed.length} claims are listed`);
@@ -33,6 +35,8 @@ export class Audit {
         const possible = new Set(
           [...book.claim(id, key).possible(from, to)].map((value) => value?.replace(/ @.*/, "")),
         );
+        if (found !== undefined && id !== staticSource && !book.admittedSince(key, found, from).may)
+          throw this.#fault(key, `${id}'s claim "${found}" is listed, and may not be let in`);
         if (possible.has(found)) continue;
         const values = [...possible].map((value) => value ?? "nothing").join(" or ");
         throw this.#fault(
@@ -40,9 +44,22 @@ export class Audit {
           `${id}'s claim is listed as ${found ?? "nothing"}, must be ${values}`,
         );
       }
-    for (const [key, claims] of byKey(listed))
-      if (claims.every(({ source }) => source !== staticSource)) this.#ranked(key, claims);
+    const claims = byKey(listed);
+    const free = (key: string): void => {
+      const all = claims.get(key) ?? [];
+      if (all.length > 0 && all.every(({ source }) => source !== staticSource))
+        this.#ranked(key, all, best(all));
+    };
+    for (const key of claims.keys()) if (partsOf(key).vn !== freezingVn) free(key);
+    this.#world.freezes.check(before, claims, await this.#duplicates(), free);
     return listed;
+  }
+
+  async #duplicates(): Promise<Duplicates> {
+    const { freezes } = this.#world;
+    const asked = freezes.now();
+    const all = await this.#northbound.duplicates(freezingVn);
+    return { all, asked, told: freezes.now() };
   }
 
   /** Who has an address, asked as NVEs that pull do. */
@@ -57,7 +74,7 @@ export class Audit {
   async mappings(listed: readonly Listed[]): Promise<Mapping[]> {
     const claims = byKey(await this.#withPlaces(listed));
     for (const [key, all] of claims) {
-      this.#ranked(key, all);
+      this.#ranked(key, all, this.#bestOf(key, all));
       const isPlaced = all.some(({ nve }) => nve !== "");
       if (!isPlaced) claims.delete(key);
     }
@@ -68,10 +85,10 @@ export class Audit {
     for (const [n, mapping] of mappings.entries()) {
       const key = keys[n] ?? "";
       const at = mapping.locations.map(({ nveId }) => nveId).sort();
-      const wanted = locations(claims.get(key) ?? []);
+      const first = this.#bestOf(key, claims.get(key) ?? []);
+      const wanted = locations(first, claims.get(key) ?? []);
       if (at.join() !== wanted.join())
         throw this.#fault(key, `its mapping is at ${at}, its best claim at ${wanted}`);
-      const first = best(claims.get(key) ?? []);
       if (first?.sequence !== mapping.sequence || first.stale !== mapping.stale)
         throw this.#fault(
           key,
@@ -95,9 +112,16 @@ export class Audit {
       });
   }
 
-  #ranked(key: string, claims: readonly Listed[]): void {
+  /** By the rules; of a frozen address, which is where it was, what the NVA says. */
+  #bestOf(key: string, claims: readonly Listed[]): Listed | undefined {
+    const isBound = claims.some(({ source, nve }) => source === staticSource && nve !== "");
+    if (isBound || !this.#world.freezes.isFrozen(key)) return best(claims);
+    return claims.find((one) => one.best);
+  }
+
+  #ranked(key: string, claims: readonly Listed[], first: Listed | undefined): void {
     const marked = claims.filter((one) => one.best).map(({ source }) => source);
-    const wanted = best(claims)?.source;
+    const wanted = first?.source;
     if (marked.length === 1 && marked[0] === wanted) return;
     const shown = claims.map((c) => `${c.source} #${c.sequence} ${c.text}`).join("; ");
     throw this.#fault(

@@ -1,4 +1,5 @@
 import type { Mapping } from "@nve/protocol-spec/proto/types";
+import { modalVn, verdict } from "./admission.ts";
 import { Register, type Write } from "./register.ts";
 import type { Trace } from "./trace.ts";
 
@@ -44,8 +45,21 @@ export const partsOf = (key: string): { vn: number; mac: string } => {
   return { vn: Number(vn), mac };
 };
 
+/**
+ * The VNIC that has an address; of some addresses in VN 3 another at each NVE.
+ * @param nve whose it is there
+ */
+export function vnicOf(key: string, nve = ""): string {
+  const { vn, mac } = partsOf(key);
+  const number = nve.replace(/\D/g, "");
+  return `${String(vn).padStart(8, "0")}${number.padStart(4, "0")}${mac.padStart(20, "0")}`;
+}
+
 /** What was told at one moment, to be held against the writes once their revisions are known. */
 type Told = { order: number; revision: bigint; check: () => string | undefined; key: string };
+
+/** An address of an NVE that is judged anew; the write is that it is let go of. */
+export type Judged = { nve: string; key: string; write: Write };
 
 /** All that was written, by whom and when: what may and what must be there follows from it. */
 export class Book {
@@ -54,6 +68,8 @@ export class Book {
   readonly #members = new Map<string, Register>();
   readonly #vns = new Map<number, Register>();
   readonly #policies = new Map<string, Register>();
+  readonly #shapes = new Map<number, Register>();
+  readonly #registrations = new Map<string, Register>();
   readonly nves: readonly string[];
   #deletes: { vn: number; write: Write }[] = [];
   #told: Told[] = [];
@@ -98,6 +114,16 @@ export class Book {
     return got(this.#policies, `${nve} ${vn}`);
   }
 
+  /** What else a VN is put with: who may attach, or what becomes of duplicates. */
+  shape(vn: number): Register {
+    return got(this.#shapes, vn);
+  }
+
+  /** With what the VNIC of this address is registered. */
+  registration(key: string): Register {
+    return got(this.#registrations, key);
+  }
+
   keys(): IterableIterator<string> {
     return this.#claims.keys();
   }
@@ -127,6 +153,47 @@ export class Book {
       if (partsOf(key).vn === vn)
         writes.push(this.begin(this.claim(nve, key), author, undefined, sent));
     return writes;
+  }
+
+  /** Whether the VN's admission may have let a claim in, and must have all the time, since `from`. */
+  admittedSince(key: string, claim: string, from: number): { may: boolean; must: boolean } {
+    const { vn } = partsOf(key);
+    if (vn !== modalVn) return { may: true, must: true };
+    const to = this.#trace.now + 1;
+    const [modes, known] = [this.shape(vn), this.registration(key)];
+    return verdict(modes.possible(from, to), known.possible(from, to), [claim]);
+  }
+
+  /** What is let go of when these addresses are judged anew. @returns the writes that this is */
+  beginJudging(keys: Iterable<string>, author: string, sent: number): Judged[] {
+    return [...keys].flatMap((key) =>
+      this.nves.map((nve) => {
+        const write = this.begin(this.claim(nve, key), author, undefined, sent);
+        return { nve, key, write };
+      }),
+    );
+  }
+
+  /** They were, by this admission or registration; what is not given may be all that it was since `sent`. */
+  judged(all: readonly Judged[], by: { mode?: string; registration?: string | undefined }): void {
+    const now = this.#trace.now;
+    for (const { nve, key, write } of all) {
+      const { sent } = write;
+      const claims = this.claim(nve, key).possible(sent, now + 1, write);
+      const modes = "mode" in by ? new Set([by.mode]) : this.shape(modalVn).possible(sent, now + 1);
+      const known =
+        "registration" in by
+          ? new Set([by.registration])
+          : this.registration(key).possible(sent, now + 1);
+      const { may, must } = verdict(
+        modes,
+        known,
+        [...claims].filter((one) => one !== undefined),
+      );
+      write.ended = now;
+      if (must) write.void = true;
+      else if (may) write.maybe = true;
+    }
   }
 
   /** Whether what was told at `revision` may be of an earlier life of the VN. */
@@ -163,6 +230,8 @@ export class Book {
           writes.push(this.begin(register, author, undefined, sent));
     for (const nve of this.nves)
       writes.push(this.begin(this.member(nve, vn), author, undefined, sent));
+    for (const [key, register] of this.#registrations)
+      if (partsOf(key).vn === vn) writes.push(this.begin(register, author, undefined, sent));
     return writes;
   }
 
@@ -212,8 +281,11 @@ export class Book {
   settle(revision: bigint): void {
     const order = this.#trace.tick();
     const all = [...this.#claims.values()].flatMap((ofKey) => [...ofKey.values()]);
-    const others = [this.#members, this.#vns, this.#policies].flatMap((map) => [...map.values()]);
-    for (const register of [...all, ...others]) {
+    const ofVns = [this.#vns, this.#shapes].flatMap((map) => [...map.values()]);
+    const others = [this.#members, this.#policies, this.#registrations].flatMap((map) => [
+      ...map.values(),
+    ]);
+    for (const register of [...all, ...ofVns, ...others]) {
       const certain = register.certain(order);
       if (certain !== "unsure") register.settle(certain.value, order, revision);
     }

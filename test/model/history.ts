@@ -1,7 +1,11 @@
+import { modalVn, modes, registrations } from "./admission.ts";
 import { Audit } from "./audit.ts";
 import type { Authorities, Fault } from "./authorities.ts";
 import { holdSeconds } from "./authorities.ts";
 import { Book, type Content, keyOf, partsOf } from "./book.ts";
+import { contentOf, ips, ownIp, vnicAt } from "./content.ts";
+import { Contest } from "./contest.ts";
+import { Freezes, freezingVn, rule } from "./freezes.ts";
 import { Northbound } from "./northbound.ts";
 import { after } from "./one-nva.ts";
 import { quiet } from "./quiet.ts";
@@ -28,11 +32,13 @@ export type Figures = {
   audits: number;
   snapshots: number;
   resumed: number;
+  /** Addresses that were seen to be frozen, duplicates and migrations that were made when all was at rest. */
+  frozen: number;
+  contests: number;
 };
 
 const vns = [1, 2, 3];
 const macs = Array.from({ length: 8 }, (_, n) => `02000000000${n}`);
-const ips = ["0a000001", "0a000002", "0a000003", "fd000000000000000000000000000001"];
 const operations = {
   claim: 30,
   withdraw: 12,
@@ -49,7 +55,11 @@ const operations = {
   "pause-watch": 3,
   create: 4,
   delete: 2,
-  put: 2,
+  put: 5,
+  contest: 5,
+  clear: 3,
+  register: 7,
+  unregister: 3,
   bind: 4,
   unbind: 4,
   deny: 2,
@@ -71,6 +81,7 @@ export class History {
   readonly #authorities: Authorities;
   readonly #northbound: Northbound;
   readonly #audit: Audit;
+  readonly #contest: Contest;
   readonly #nves: SimNve[];
   readonly #watchers: SimWatcher[];
   readonly #pending = new Set<Promise<unknown>>();
@@ -90,6 +101,7 @@ export class History {
     this.#world = {
       trace: this.#trace,
       book: this.#book,
+      freezes: new Freezes(this.#trace, this.#book),
       random: new Random(seed + 1), // which address, when: not part of what is done
       addresses: () => authorities.addresses(),
       holdMs: holdSeconds * 1000,
@@ -100,6 +112,7 @@ export class History {
     // As text 10.0.0.9 comes after 10.0.0.10, as a number before.
     this.#nves = ids.map((id, n) => new SimNve(id, `10.0.0.${11 - n}`, this.#world));
     this.#audit = new Audit(this.#world, this.#northbound, this.#nves);
+    this.#contest = new Contest(this.#world, this.#northbound);
     this.#watchers = [1, 2, 3, 4].map((n) => new SimWatcher(`watcher${n}`, this.#world));
   }
 
@@ -112,6 +125,8 @@ export class History {
       audits: this.#audit.done,
       snapshots: sum(({ snapshots }) => snapshots),
       resumed: sum(({ resumed }) => resumed),
+      frozen: this.#world.freezes.seen,
+      contests: this.#contest.done,
     };
   }
 
@@ -120,6 +135,7 @@ export class History {
     const end = performance.now() + ms;
     try {
       for (const vn of vns) await this.#northbound.create(vn);
+      for (const vn of vns) await this.#northbound.put(vn, 1400, shapeOf(vn, 1));
       for (const nve of this.#nves) nve.start(true);
       for (const watcher of this.#watchers) watcher.add(vns);
       while (performance.now() < end) {
@@ -138,6 +154,7 @@ export class History {
     const fault = this.#faults().finally(() => {
       isOver = true;
     });
+    fault.catch(() => {}); // of a history that has ended with a find nobody waits for it
     const steps = 60 + this.#rounds.below(140);
     for (let step = 0; step < steps || !isOver; step++) {
       if (step >= steps) await after(5);
@@ -165,6 +182,8 @@ export class History {
           vns,
           nves: this.#nves,
           watchers: this.#watchers,
+          contest: this.#rounds.chance(0.4) ? this.#contest : undefined,
+          random: this.#rounds,
           stays,
           failed: () => this.#failed,
         });
@@ -210,10 +229,19 @@ export class History {
     const vn = random.pick(vns);
     const key = keyOf(vn, random.pick(macs));
     const content = contentOf(random, key);
+    const third = random.below(3);
+    const registration = random.pick(registrations);
+    const [rareKey, strictKey] = [
+      keyOf(freezingVn, partsOf(key).mac),
+      keyOf(modalVn, partsOf(key).mac),
+    ];
     const sequence = random.pick([0, 0, 0, 0, 0, 1, 3, 9]);
     const coin = random.chance(0.5);
     const ms = random.below(25);
-    const claims = [{ key, content, sequence }];
+    const claimed = (of: Content, by: SimNve) => [
+      { key, content: { ...of, vnic: vnicAt(key, by) }, sequence },
+    ];
+    const claims = claimed(content, nve);
     const withdrawn = [key];
     switch (operation) {
       case "claim":
@@ -221,15 +249,21 @@ export class History {
       case "withdraw":
         return this.#tell(nve, { withdrawn });
       case "move": // the destination says so before the source lets go, or after
-        this.#tell(coin ? nve : other, { claims });
+        this.#tell(coin ? nve : other, { claims: claimed(content, coin ? nve : other) });
         return this.#tell(coin ? other : nve, { withdrawn });
       case "suspend":
-        return this.#tell(nve, {
-          claims: [{ key, content: { ...content, suspended: true }, sequence }],
-        });
+        return this.#tell(nve, { claims: claimed({ ...content, suspended: true }, nve) });
       case "flap":
         for (let n = 0; n < 4; n++) this.#tell(nve, n % 2 === 0 ? { claims } : { withdrawn });
         return;
+      case "contest":
+        return this.#contest.flap(other, nve, rareKey, rule.moves);
+      case "clear":
+        return this.#aside(this.#northbound.clear(rareKey));
+      case "register":
+        return this.#aside(this.#northbound.register(strictKey, registration));
+      case "unregister":
+        return this.#aside(this.#northbound.register(strictKey, undefined));
       case "leave":
         return this.#tell(nve, { left: [vn] });
       case "cut":
@@ -250,9 +284,9 @@ export class History {
       case "create":
         return this.#aside(this.#create(vn, coin));
       case "put":
-        return this.#aside(this.#northbound.put(vn, 1400 + ms));
+        return this.#aside(this.#northbound.put(vn, 1400 + ms, shapeOf(vn, third)));
       case "bind":
-        return this.#aside(this.#northbound.bind(key, random.pick(ips), nve.id));
+        return this.#aside(this.#northbound.bind(key, ownIp(key, random.pick(ips)), nve.id));
       case "unbind":
         return this.#aside(this.#northbound.unbind(key));
       case "deny":
@@ -323,25 +357,9 @@ export class History {
   }
 }
 
-/** Every fourth MAC may be anycast, so that the others show that a sequence rises with each move. */
-function contentOf(random: Random, key: string): Content {
-  const number = Number.parseInt(partsOf(key).mac.slice(-1), 16);
-  const anycast = random.chance(0.6);
-  return {
-    ips: ipsOf(random),
-    vnic: partsOf(key).mac.padStart(32, "0"),
-    sticky: random.chance(0.15),
-    anycast: anycast && number % 4 === 0,
-    suspended: false,
-    gleaned: random.chance(0.15),
-  };
-}
-
-/** None, one, or so many that a watcher that reads slowly makes the NVA wait. */
-function ipsOf(random: Random): readonly string[] {
-  const one = random.pick(ips);
-  const how = random.next();
-  if (how < 0.9) return how < 0.4 ? [] : [one];
-  const first = random.below(256).toString(16).padStart(2, "0");
-  return Array.from({ length: 600 }, (_, n) => `fd${first}${n.toString(16).padStart(28, "0")}`);
+/** What a VN is put with, one of three. */
+function shapeOf(vn: number, third: number): string {
+  if (vn === modalVn) return modes[third] ?? "open";
+  if (vn !== freezingVn) return "plain";
+  return third === 0 ? "freezes until cleared" : "freezes for a time";
 }

@@ -1,8 +1,11 @@
 import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
 import type { Audit } from "./audit.ts";
-import { partsOf } from "./book.ts";
+import { keyOf, partsOf } from "./book.ts";
+import type { Contest } from "./contest.ts";
+import { freezingVn } from "./freezes.ts";
 import type { Northbound } from "./northbound.ts";
 import { after } from "./one-nva.ts";
+import type { Random } from "./random.ts";
 import type { SimNve, World } from "./sim-nve.ts";
 import { type SimWatcher, type View, viewText, vnText } from "./sim-watcher.ts";
 
@@ -13,6 +16,8 @@ type Parts = {
   vns: readonly number[];
   nves: readonly SimNve[];
   watchers: readonly SimWatcher[];
+  contest: Contest | undefined;
+  random: Random;
   /** This one does not come back: what it has goes when its hold time is over. */
   stays: SimNve | undefined;
   failed: () => unknown;
@@ -31,6 +36,8 @@ export async function quiet(parts: Parts): Promise<void> {
   );
   if (stays !== undefined) await gone(parts, stays);
   await settle(parts);
+  if (parts.contest !== undefined) await contest(parts, parts.contest);
+  await thaw(parts);
   const listed = await audit.claims();
   const mappings = await audit.mappings(listed);
   const { northbound } = parts;
@@ -73,6 +80,34 @@ async function gone(parts: Parts, nve: SimNve): Promise<void> {
   nve.gone(true);
 }
 
+/** A duplicate, or a migration, in the VN that freezes duplicates. */
+async function contest(parts: Parts, rivals: Contest): Promise<void> {
+  const { world, northbound, nves, random } = parts;
+  const { book, trace } = world;
+  const freezes = () =>
+    known(book.shape(freezingVn).certain(trace.now)).value?.startsWith("freezes") === true;
+  if (known(book.vn(freezingVn).certain(trace.now)).value === undefined) return;
+  if (!freezes()) await northbound.put(freezingVn, 1400, "freezes until cleared");
+  if (!freezes()) return;
+  await rivals.decide(nves, random, (what, is) => until(parts, what, is));
+}
+
+/** What is frozen for a time is so no more: its time is over, or a client ends it. */
+async function thaw(parts: Parts): Promise<void> {
+  const { northbound, random } = parts;
+  const timed = async () =>
+    (await northbound.duplicates(freezingVn)).filter((one) => one.frozen && one.untilUnixMs > 0n);
+  if (random.chance(0.5))
+    for (const { vnId, mac } of await timed())
+      await northbound.clear(keyOf(vnId, mac.toString("hex")));
+  await until(parts, "what is frozen for a time is so no more", async () => {
+    return (await timed()).length === 0;
+  });
+}
+
+const known = (one: { value: string | undefined } | "unsure"): { value: string | undefined } =>
+  one === "unsure" ? { value: undefined } : one;
+
 /** Of what may be one thing or the other, NVEs say which it is. */
 async function settle(parts: Parts): Promise<void> {
   const { world, nves, vns } = parts;
@@ -87,6 +122,19 @@ async function settle(parts: Parts): Promise<void> {
     await until(parts, `it is known to what ${key} is bound`, async () => {
       if (book.binding(key).certain(trace.now) !== "unsure") return true;
       await parts.northbound.unbind(key);
+      return false;
+    });
+  for (const key of book.keys())
+    await until(parts, `it is known with what the VNIC of ${key} is registered`, async () => {
+      if (book.registration(key).certain(trace.now) !== "unsure") return true;
+      await parts.northbound.register(key, undefined);
+      return false;
+    });
+  for (const vn of vns)
+    await until(parts, `it is known what VN ${vn} is`, async () => {
+      const { value } = known(book.vn(vn).certain(trace.now));
+      if (value === undefined || book.shape(vn).certain(trace.now) !== "unsure") return true;
+      await parts.northbound.put(vn, 1400, "plain");
       return false;
     });
   for (const vn of vns)

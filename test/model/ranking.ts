@@ -16,9 +16,8 @@ export function best<C extends Claimed>(claims: readonly C[]): C | undefined {
   return [...claims].sort(compare)[0];
 }
 
-/** The NVEs to which frames for the address go. */
-export function locations(claims: readonly Claimed[]): string[] {
-  const first = best(claims);
+/** The NVEs to which frames for the address go, `first` being the best of its claims. */
+export function locations(first: Claimed | undefined, claims: readonly Claimed[]): string[] {
   if (first === undefined) return [];
   if (!first.anycast) return [first.nve];
   return claims

@@ -8,8 +8,9 @@ import {
   Report,
   type ReportAck,
 } from "@nve/protocol-spec/proto/nve";
-import { Claim } from "@nve/protocol-spec/proto/types";
 import { type Book, type Content, claimText, keyOf, partsOf } from "./book.ts";
+import { claimToWire } from "./claim-wire.ts";
+import type { Freezes } from "./freezes.ts";
 import type { Random } from "./random.ts";
 import type { Register, Write } from "./register.ts";
 import type { Trace } from "./trace.ts";
@@ -24,6 +25,7 @@ export type Change = {
 export type World = {
   trace: Trace;
   book: Book;
+  freezes: Freezes;
   random: Random;
   /** Where an NVA may answer now; empty: not to be connected. */
   addresses: () => readonly string[];
@@ -244,13 +246,14 @@ export class SimNve {
   }
 
   #report({ claims = [], withdrawn = [], left = [] }: Change, joined: number[], complete: boolean) {
-    const { book, trace } = this.#world;
+    const { book, freezes, trace } = this.#world;
     this.#serial += 1n;
     const order = trace.tick();
     const sent: Sent = { order, writes: [], complete };
     const put = (vn: number, key: string, value: string | undefined): void => {
       const write = book.begin(book.claim(this.id, key), this.id, value, order);
       sent.writes.push({ write, key, vn });
+      if (value !== undefined) freezes.claimed(key);
       trace.say(
         `${this.id} #${this.#serial} ${value === undefined ? "withdraws" : `claims "${value}"`}`,
         partsOf(key),
@@ -273,7 +276,7 @@ export class SimNve {
     this.#unacked.set(this.#serial, sent);
     const value = Report.create({
       serial: this.#serial,
-      claims: claims.map(({ key, content, sequence }) => toWire(key, content, sequence)),
+      claims: claims.map(({ key, content, sequence }) => claimToWire(key, content, sequence)),
       withdrawn: withdrawn.map((key) => {
         const { vn, mac } = partsOf(key);
         return { vnId: vn, mac: Buffer.from(mac, "hex") };
@@ -334,8 +337,11 @@ export class SimNve {
         write.void = true;
       } else if (key === undefined && !there.must) write.maybe = true;
       if (key === undefined) continue;
-      if (reason !== undefined && there.must && !denied.may)
+      const admitted = book.admittedSince(key, write.value, sent.order);
+      if (reason !== undefined && there.must && !denied.may && admitted.must)
         throw this.#fault(key, `refused (${reason}), VN ${vn} is there`);
+      if (reason === undefined && !admitted.may)
+        throw this.#fault(key, `taken, VN ${vn} does not let it in`);
       if (reason === undefined && !there.may)
         throw this.#fault(key, `taken, VN ${vn} is not there`);
       if (reason === undefined && denied.must)
@@ -388,18 +394,3 @@ export class SimNve {
 
 /** The NVA may have come to miss it before it knew. */
 const marginMs = 1500;
-
-function toWire(key: string, content: Content, sequence: number): Claim {
-  const { vn, mac } = partsOf(key);
-  return Claim.create({
-    vnId: vn,
-    mac: Buffer.from(mac, "hex"),
-    ips: content.ips.map((ip) => Buffer.from(ip, "hex")),
-    vnic: Buffer.from(content.vnic, "hex"),
-    sequence: BigInt(sequence),
-    sticky: content.sticky,
-    anycast: content.anycast,
-    suspended: content.suspended,
-    gleaned: content.gleaned,
-  });
-}

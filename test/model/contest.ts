@@ -1,0 +1,98 @@
+import type { Content } from "./book.ts";
+import { keyOf, partsOf } from "./book.ts";
+import { ownIp, vnicAt } from "./content.ts";
+import { freezingVn, migrates, rule } from "./freezes.ts";
+import type { Northbound } from "./northbound.ts";
+import type { Random } from "./random.ts";
+import type { SimNve, World } from "./sim-nve.ts";
+
+/** Two NVEs that both have an address: it moves, until it is frozen; unless it is a VM that migrates. */
+export class Contest {
+  readonly #world: World;
+  readonly #northbound: Northbound;
+  done = 0;
+
+  constructor(world: World, northbound: Northbound) {
+    this.#world = world;
+    this.#northbound = northbound;
+  }
+
+  /** One has it, the other comes and goes, and comes `moves` times in all. */
+  flap(holder: SimNve, rival: SimNve, key: string, moves: number): void {
+    if (holder.alive) holder.change({ claims: [this.#claim(holder, key)] });
+    if (rival === holder) return;
+    for (let n = 0; n < moves && rival.alive; n++) {
+      if (n > 0) rival.change({ withdrawn: [key] });
+      rival.change({ claims: [this.#claim(rival, key)] });
+    }
+  }
+
+  /** All is at rest, the VN is there and freezes duplicates: one is found and stays, a migration is none. */
+  async decide(
+    nves: readonly SimNve[],
+    random: Random,
+    until: (what: string, is: () => boolean) => Promise<void>,
+  ): Promise<void> {
+    const { book, freezes, trace } = this.#world;
+    const key = keyOf(freezingVn, `02000000000${random.below(8)}`);
+    const bound = book.binding(key).certain(trace.now);
+    const [holder, rival, ...others] = nves.filter((nve) => this.#mayAttach(nve));
+    if (bound === "unsure" || bound.value !== undefined) return;
+    if (holder === undefined || rival === undefined) return;
+    const settled = () =>
+      until(`${key} is claimed`, () => nves.every((one) => !one.alive || one.settled));
+    await this.#northbound.clear(key); // of before
+    for (const nve of [rival, ...others]) nve.change({ withdrawn: [key] });
+    await settled();
+    holder.change({ claims: [this.#claim(holder, key)] });
+    await settled();
+    const { last } = await this.#northbound.events(1n << 40n, "", "");
+    const began = Date.now();
+    this.flap(holder, rival, key, rule.moves);
+    await settled();
+    const isSlow = Date.now() - began > rule.windowMs - 200;
+    const all = await this.#northbound.duplicates(freezingVn);
+    const isFrozen = all.some(
+      ({ mac, frozen }) => frozen && mac.toString("hex") === partsOf(key).mac,
+    );
+    if (migrates(key)) {
+      const wanted = freezes.sent(key, rule.windowMs + 2000).length >= rule.migrations;
+      if (isFrozen && !wanted) throw this.#fault(key, "it is frozen, and has migrated only");
+    } else if (!isFrozen && !isSlow) throw this.#fault(key, "it is a duplicate, and not frozen");
+    if (isFrozen) await this.#told(key, last, "duplicate.found");
+    else if (migrates(key) || isSlow) return this.#over();
+    const { answer } = await this.#northbound.lookup(key);
+    const at = answer?.$case === "found" ? answer.value.locations.map(({ nveId }) => nveId) : [];
+    if (at.join() !== holder.id && !isSlow)
+      throw this.#fault(key, `it is frozen at ${at}, it was at ${holder.id}`);
+    this.#over();
+  }
+
+  /** Its alarm is among the events. */
+  async #told(key: string, after: bigint, action: string): Promise<void> {
+    const { vn, mac } = partsOf(key);
+    const object = `default/vn${vn}/${mac.replace(/..(?=.)/g, "$&:")}`;
+    const { events } = await this.#northbound.events(after, action, object);
+    if (events.length === 0) throw this.#fault(key, `no event ${action} of ${object}`);
+  }
+
+  #over(): void {
+    this.done += 1;
+  }
+
+  #mayAttach({ id, alive }: SimNve): boolean {
+    const { book, trace } = this.#world;
+    const policy = book.policy(id, freezingVn).certain(trace.now);
+    return alive && policy !== "unsure" && policy.value === undefined;
+  }
+
+  #claim(nve: SimNve, key: string): { key: string; content: Content; sequence: number } {
+    const flags = { sticky: false, anycast: false, suspended: false, gleaned: false };
+    const content = { ips: [ownIp(key, "0a000009")], vnic: vnicAt(key, nve), ...flags };
+    return { key, content, sequence: 0 };
+  }
+
+  #fault(key: string, fault: string): Error {
+    return this.#world.trace.violation(`${key}: ${fault}`, partsOf(key));
+  }
+}
