@@ -56,6 +56,7 @@ export {
   type VxlanExternal,
   vxlanExternalOctets,
 } from "./rtnetlink/link.ts";
+export type { VxlanGroup } from "./rtnetlink/multicast.ts";
 export type { Neighbour, Route } from "./rtnetlink/route.ts";
 export { openRouting, type Routing, type RoutingEvent } from "./rtnetlink/routes.ts";
 export { type LinkEvent, openRtnetlink, type Rtnetlink } from "./rtnetlink/rtnetlink.ts";

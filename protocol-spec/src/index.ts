@@ -59,6 +59,7 @@ export {
   ipFrom,
   ipOctets,
   isIpv6,
+  isMulticast,
   isSingle,
   isUnicast,
   networkOf,

@@ -49,6 +49,12 @@ export function isUnicast(ip: IpAddress): boolean {
   return octets[0] !== 0xff && !isLowest;
 }
 
+/** 224.0.0.0/4 (RFC 5771) and ff00::/8 (RFC 4291 §2.7). */
+export function isMulticast(ip: IpAddress): boolean {
+  const [first = 0] = ipOctets(ip);
+  return isIpv6(ip) ? first === 0xff : first >> 4 === 0xe;
+}
+
 /** An address that a host may have, or a prefix that is not wholly of others: 0.0.0.0/0 is not. */
 export function holdsHosts(prefix: IpPrefix): boolean {
   if (isSingle(prefix)) return isUnicast(prefix);

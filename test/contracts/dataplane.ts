@@ -5,6 +5,7 @@ import { changes, ports } from "./dataplane-changes.ts";
 import { encapsulation } from "./dataplane-encapsulation.ts";
 import { flooding, isolation, unicast } from "./dataplane-forwarding.ts";
 import { gleaning } from "./dataplane-glean.ts";
+import { inFlight } from "./dataplane-in-flight.ts";
 import { floodLimits } from "./dataplane-limits.ts";
 import { meters } from "./dataplane-meters.ts";
 import { neighbours } from "./dataplane-neighbours.ts";
@@ -26,6 +27,7 @@ export function tunnelContract(name: string, make: () => Promise<DataplaneRig>):
     flooding(bench);
     isolation(bench);
     encapsulation(bench);
+    inFlight(bench);
     changes(bench);
   });
 }
@@ -50,6 +52,7 @@ export function dataplaneContract(
     flooding(bench);
     isolation(bench);
     encapsulation(bench);
+    inFlight(bench);
     untagged(bench);
     sourceCheck(bench);
     sources(bench);

@@ -17,12 +17,13 @@ export type Tunnelled = {
   frame: Uint8Array;
   /** RFC 2474; default 0. */
   ds?: number;
+  /** Default 64. */
+  ttl?: number;
   encapsulation?: "vxlan" | "nvgre" | "mpls-over-gre";
 };
 
 /** Of the outer headers, what is not said by `Tunnelled`. */
 export type Seen = Required<Tunnelled> & {
-  ttl: number;
   dontFragment: boolean;
   /** UDP's; of NVGRE the FlowID. */
   flow: number;
@@ -32,12 +33,12 @@ export type Seen = Required<Tunnelled> & {
 
 /** The IP packet around a frame. UDP without checksum. */
 export function tunnelOctets(tunnelled: Tunnelled): Uint8Array {
-  const { source, destination, ds = 0, encapsulation = "vxlan" } = tunnelled;
+  const { source, destination, ds = 0, ttl = 64, encapsulation = "vxlan" } = tunnelled;
   const payload = concat(shim(tunnelled), tunnelled.frame);
   if (encapsulation !== "vxlan")
-    return ipPacket({ source, destination, ds, protocol: 47, payload });
+    return ipPacket({ source, destination, ds, ttl, protocol: 47, payload });
   const udp = concat(uint(2, 50000), uint(2, VXLAN_PORT), uint(2, payload.length + 8), uint(2, 0));
-  return ipPacket({ source, destination, ds, protocol: 17, payload: concat(udp, payload) });
+  return ipPacket({ source, destination, ds, ttl, protocol: 17, payload: concat(udp, payload) });
 }
 
 function shim({ vni, encapsulation }: Tunnelled): Uint8Array {
@@ -104,19 +105,28 @@ type Packet = {
   source: IpAddress;
   destination: IpAddress;
   ds: number;
+  /** Default 64. */
+  ttl?: number;
   protocol: number;
   payload: Uint8Array;
 };
 
-/** DF, TTL 64. */
-export function ipPacket({ source, destination, ds, protocol, payload }: Packet): Uint8Array {
+/** With DF. */
+export function ipPacket({
+  source,
+  destination,
+  ds,
+  ttl = 64,
+  protocol,
+  payload,
+}: Packet): Uint8Array {
   const ends = concat(ipOctets(source), ipOctets(destination));
   if (isIpv6(source)) {
     const start = concat(uint(4, 0x60000000 + (ds << 20)), uint(2, payload.length));
-    return concat(start, Uint8Array.of(protocol, 64), ends, payload);
+    return concat(start, Uint8Array.of(protocol, ttl), ends, payload);
   }
   const start = concat(Uint8Array.of(0x45, ds), uint(2, payload.length + 20), uint(2, 0));
-  const header = concat(start, uint(2, 0x4000), Uint8Array.of(64, protocol, 0, 0), ends);
+  const header = concat(start, uint(2, 0x4000), Uint8Array.of(ttl, protocol, 0, 0), ends);
   const sum = uint(2, checksum(header));
   return concat(header.subarray(0, 10), sum, header.subarray(12), payload);
 }

@@ -1,3 +1,4 @@
+import type { IpAddress } from "@nve/protocol-spec";
 import { type AddressInfo, addressDumpOctets, readAddress } from "./address.ts";
 import {
   type LinkChange,
@@ -9,6 +10,7 @@ import {
   type VxlanExternal,
   vxlanExternalOctets,
 } from "./link.ts";
+import { groupRouteOctets, type VxlanGroup, vxlanGroupOctets } from "./multicast.ts";
 import { type Heard, RtnetlinkSocket } from "./socket.ts";
 
 /** Interfaces and addresses of this network namespace. Every promise may be rejected with a NetlinkError. */
@@ -20,6 +22,12 @@ export interface Rtnetlink {
   setLink(index: number, change: LinkChange): Promise<void>;
   /** Made down, without a link-local address. @returns its index. Code EEXIST: the name is taken. */
   addVxlanExternal(vxlan: VxlanExternal): Promise<number>;
+  /** Made down, as above. */
+  addVxlanGroup(vxlan: VxlanGroup): Promise<number>;
+  /** Code EEXIST: there is one. */
+  addGroupRoute(group: IpAddress, link: number): Promise<void>;
+  /** Code ESRCH: there is none. */
+  deleteGroupRoute(group: IpAddress, link: number): Promise<void>;
   deleteLink(index: number): Promise<void>;
   close(): void;
 }
@@ -57,15 +65,10 @@ export function openRtnetlink(onEvent?: (event: LinkEvent) => void): Rtnetlink &
   const deleteLink = (index: number) =>
     socket.request(`delete interface ${index}`, RTM.delLink, 0, linkIndexOctets(index));
 
-  async function addVxlanExternal(vxlan: VxlanExternal): Promise<number> {
-    await socket.request(
-      `make ${vxlan.name}`,
-      RTM.newLink,
-      CREATE_ONLY,
-      vxlanExternalOctets(vxlan),
-    );
-    const made = await link(vxlan.name);
-    if (made === undefined) throw new Error(`${vxlan.name} was made and is gone again`);
+  async function make(name: string, body: Uint8Array): Promise<number> {
+    await socket.request(`make ${name}`, RTM.newLink, CREATE_ONLY, body);
+    const made = await link(name);
+    if (made === undefined) throw new Error(`${name} was made and is gone again`);
     try {
       // the kernel takes this of an interface that exists, not of one that is being made
       await setLink(made.index, { linkLocal: false });
@@ -86,7 +89,12 @@ export function openRtnetlink(onEvent?: (event: LinkEvent) => void): Rtnetlink &
     link,
     addresses,
     setLink,
-    addVxlanExternal,
+    addVxlanExternal: (vxlan) => make(vxlan.name, vxlanExternalOctets(vxlan)),
+    addVxlanGroup: (vxlan) => make(vxlan.name, vxlanGroupOctets(vxlan)),
+    addGroupRoute: (group, to) =>
+      socket.request(`route to ${group}`, RTM.newRoute, CREATE_ONLY, groupRouteOctets(group, to)),
+    deleteGroupRoute: (group, to) =>
+      socket.request(`no route to ${group}`, RTM.delRoute, 0, groupRouteOctets(group, to)),
     deleteLink,
     close: () => socket.close(),
     keepAlive: (on) => socket.keepAlive(on),
@@ -94,7 +102,15 @@ export function openRtnetlink(onEvent?: (event: LinkEvent) => void): Rtnetlink &
 }
 
 const RTNLGRP_LINK = 1;
-const RTM = { newLink: 16, delLink: 17, getLink: 18, setLink: 19, getAddress: 22 };
+const RTM = {
+  newLink: 16,
+  delLink: 17,
+  getLink: 18,
+  setLink: 19,
+  getAddress: 22,
+  newRoute: 24,
+  delRoute: 25,
+};
 const CREATE_ONLY = 0x400 | 0x200; // NLM_F_CREATE, NLM_F_EXCL
 const AF_BRIDGE = 7;
 

@@ -21,8 +21,10 @@ export type VnIntent = {
 
 /** What holds in the whole VN. All of it may be absent: then nothing of the kind is done. */
 export type VnRules = {
-  /** What goes to all other NVEs goes there once, to this group of the underlay, in place of one copy for each (A10). */
+  /** The VN's group of the underlay: what other NVEs of the VN send there is heard here (A10). */
   group?: IpAddress;
+  /** What goes to all other NVEs goes to `group` once, in place of one copy in VXLAN for each. */
+  sendToGroup?: true;
   /** ARP and ND for an IP that exactly one MAC of the VN has (`ips`) are answered here and go no further (P12). */
   answer?: true;
   /**
@@ -68,6 +70,8 @@ export type MacIntent = {
   ips?: readonly IpPrefix[];
   /** Of one that is here: whose frames are policed and counted together. */
   vnic?: Uuid;
+  /** Of one at another NVE: it was here, and what still comes for it from the overlay goes on to `at` (M5). */
+  moved?: true;
 };
 
 export type Place = LocalPlace | RemotePlace;
@@ -115,7 +119,7 @@ export function sameIntent(a: Intent, b: Intent): boolean {
     return a.port === b.port && a.vid === b.vid && a.vni === b.vni && sameAccessRules(a, b);
   }
   if (a.is === "mac" && b.is === "mac") {
-    const alike = a.vni === b.vni && a.mac === b.mac && a.vnic === b.vnic;
+    const alike = a.vni === b.vni && a.mac === b.mac && a.vnic === b.vnic && a.moved === b.moved;
     return alike && samePlace(a.at, b.at) && sameIps(a.ips, b.ips);
   }
   return false;
@@ -123,6 +127,7 @@ export function sameIntent(a: Intent, b: Intent): boolean {
 
 export const sameVnRules = (a: VnRules, b: VnRules): boolean =>
   a.group === b.group &&
+  a.sendToGroup === b.sendToGroup &&
   a.answer === b.answer &&
   a.mtu === b.mtu &&
   sameLimit(a.floodLimit, b.floodLimit) &&

@@ -25,6 +25,7 @@ import type { Trace, TraceNames, TraceQuestion } from "../trace.ts";
 import { Estate, handle, type LoadObject, type Pins } from "./estate.ts";
 import { type FastPath, openFastPath } from "./fast-path.ts";
 import { Forwarding } from "./forwarding.ts";
+import { type Groups, openGroups } from "./groups.ts";
 import { configFlag, networkOrder, type TorMaps, torMaps } from "./maps.ts";
 import { Meters } from "./meters.ts";
 import { readCounters, readIntents } from "./read-back.ts";
@@ -58,6 +59,8 @@ type EbpfDataplaneOptions = {
   meters?: "on" | "off" | undefined;
   /** How the object file of the programs is loaded; default `openBpfObject`. */
   load?: LoadObject | undefined;
+  /** How long other NVEs have to join a VN's group before it is sent to, milliseconds; default 3000. */
+  groupSettleMs?: number | undefined;
   log: Log;
 };
 
@@ -80,6 +83,7 @@ export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<
   let tunnel: TunnelDevice | undefined;
   let overlay: Attachment | undefined;
   let fast: FastPath | undefined;
+  let groups: Groups | undefined;
   try {
     object = permitted(() => estate.open(objectPath, maxEntriesOf(options.tables)));
     const inherited = estate.tunnel;
@@ -104,12 +108,15 @@ export async function openEbpfDataplane(options: EbpfDataplaneOptions): Promise<
       const isAccess = (ifindex: number) => ports.nameOf(ifindex) !== undefined;
       fast = await openFastPath({ program, how, table: maps.nextHops, vtep, isAccess, log });
     }
+    groups = await openGroups({ vtep, settleMs: options.groupSettleMs ?? 3000, log });
     const dataplane = new EbpfDataplane({
-      ...{ device, estate, object, maps, tunnel, overlay, fast, ports, vtep, log },
+      ...{ device, estate, object, maps, tunnel, overlay, fast, ports, groups, vtep, log },
     });
-    if (inherited !== undefined) dataplane.takeOver();
+    if (inherited === undefined) groups.begin();
+    else dataplane.takeOver();
     return dataplane;
   } catch (error) {
+    groups?.release();
     if (estate.tunnel === undefined) {
       fast?.close();
       overlay?.detach();
@@ -148,6 +155,7 @@ type Parts = {
   overlay: Attachment;
   fast: FastPath | undefined;
   ports: IngressPorts;
+  groups: Groups;
   vtep: IpAddress;
   log: Log;
 };
@@ -170,9 +178,12 @@ class EbpfDataplane implements Dataplane {
     this.#forwarding = new Forwarding(parts.maps, this.#record, this.#meters, {
       indexOf: (port) => parts.ports.indexOf(port),
       nextHop: (vtep) => parts.fast?.numberOf(vtep) ?? 0,
+      group: (vni, group) => parts.groups.set(vni, group),
+      maySend: (vni, group) => parts.groups.maySend(vni, group),
       unreachable: (place) => unreachable(place, parts),
       later: (task) => this.#later(task),
     });
+    parts.groups.onChange((vni) => this.#forwarding.floodAnew(vni));
     this.#samples = new Samples(parts.maps, {
       indexOf: (port) => parts.ports.indexOf(port),
       nameOf: (ifindex) => parts.ports.nameOf(ifindex),
@@ -201,6 +212,7 @@ class EbpfDataplane implements Dataplane {
     this.#inherited = readIntents(maps, (ifindex) => ports.nameOf(ifindex));
     const refused = takeOver(this.#forwarding, this.#inherited);
     for (const reason of refused.slice(0, 3)) log.warn({ reason }, "not taken over");
+    this.#parts.groups.begin();
     const counts = { entries: this.#inherited.length, refused: refused.length };
     log.info(counts, "taken over: frames go on as before until stations and the NVA are heard");
   }
@@ -238,6 +250,7 @@ class EbpfDataplane implements Dataplane {
     this.#meters.sweep();
     await sweep(maps, this.#record, (port) => ports.indexOf(port));
     await sweepIps(maps, this.#forwarding.addresses);
+    await this.#parts.groups.sweep();
     estate.detachOthers((ifindex) => this.#isAttached(ifindex));
   }
 
@@ -307,14 +320,16 @@ class EbpfDataplane implements Dataplane {
     this.#closed = true;
     this.#samples.close();
     for (const timer of this.#timers) clearTimeout(timer);
-    const { estate, ports, overlay, fast, tunnel, object } = this.#parts;
+    const { estate, ports, overlay, fast, groups, tunnel, object } = this.#parts;
     if (how === "keep" && estate.folder !== undefined) {
+      groups.release();
       ports.release();
       fast?.release();
       overlay.release();
       tunnel.release();
     } else {
       ports.keep(new Set());
+      await groups.close();
       fast?.close();
       overlay.detach();
       estate.renounce();

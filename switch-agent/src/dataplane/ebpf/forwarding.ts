@@ -11,12 +11,13 @@ import {
 import type { PortTag } from "../../nve/vsi.ts";
 import { Addresses, type IpsOf } from "./addresses.ts";
 import { accessFlags, vnFlags } from "./flags.ts";
+import { type FloodInForce, FloodLists } from "./flood-lists.ts";
 import { Limits } from "./limits.ts";
 import {
   type KernelPlace,
-  localFirst,
   localPlace,
   nowhere,
+  placeFlag,
   remotePlace,
   type TorMaps,
   vnFlag,
@@ -42,12 +43,16 @@ type Surroundings = {
   unreachable(place: RemotePlace): string | undefined;
   /** The number of the way to this VTEP in `nextHops`; 0: none. */
   nextHop(vtep: IpAddress): number;
+  /** The group that a VN has now, or none any more. */
+  group(vni: Vni, group: IpAddress | undefined): void;
+  /** Whether all who are to hear a VN's frames at its group do by now. */
+  maySend(vni: Vni, group: IpAddress): boolean;
   /** Runs it when no program in the kernel can be half-way any more. */
   later(task: () => void): void;
 };
 
 /** `n`: the MAC as a number. */
-type MacChange = IpsOf & { n: number; id: PlaceId; vnic: Uuid | undefined };
+type MacChange = IpsOf & { n: number; id: PlaceId; vnic: Uuid | undefined; moved: boolean };
 
 /**
  * Keeps the kernel's maps in step with the record. Always insert or overwrite first and delete last, so that no
@@ -62,8 +67,7 @@ export class Forwarding {
   readonly #meters: Meters;
   readonly #rules: Rules;
   readonly #peers: Peers;
-  /** Of the last flood list written; never one that a list still awaiting deletion has. */
-  #generation = 0;
+  readonly #floods: FloodLists;
   /** Places behind the overlay as the kernel has them: the way to a VTEP has its number for good. */
   readonly #remotes = new Map<PlaceId, KernelPlace>();
 
@@ -76,6 +80,7 @@ export class Forwarding {
     this.#meters = meters;
     this.#rules = new Rules(maps);
     this.#peers = new Peers(maps, record, meters);
+    this.#floods = new FloodLists(maps, record, (task) => around.later(task));
   }
 
   ensure(intent: Intent): void {
@@ -95,7 +100,7 @@ export class Forwarding {
   /** Lists that are in the maps from an earlier run are not written over. */
   beginAfterLeftovers(): void {
     for (const [, { generation, rules }] of this.#maps.vns.entries()) {
-      this.#generation = Math.max(this.#generation, generation);
+      this.#floods.beyond(generation);
       this.#rules.beyond(rules);
     }
   }
@@ -126,13 +131,15 @@ export class Forwarding {
     }
     this.addresses.settle(news);
     this.#peers.disbelieve(
-      news.flatMap(({ vni, n, id, vnic }) => {
-        const { macs, vnics } = this.#record.vn(vni);
+      news.flatMap(({ vni, n, id, vnic, moved }) => {
+        const { macs, vnics, moves } = this.#record.vn(vni);
         const was = macs.get(n);
         macs.set(n, id);
         this.#unmeter(vni, vnics.get(n));
         if (vnic !== undefined) vnics.set(n, vnic);
         else if (vnics.size > 0) vnics.delete(n);
+        if (moved) moves.add(n);
+        else if (moves.size > 0) moves.delete(n);
         return was === undefined ? [] : [{ vni, id: was }];
       }),
     );
@@ -163,7 +170,8 @@ export class Forwarding {
         const mac = macOfNumber(n);
         const ips = this.addresses.of(vni, mac);
         const vnic = vn.vnics.get(n);
-        this.#maps.fdb.set(fdbKey({ vni, mac }), this.#macPlace({ vni, id, ips, vnic }));
+        const change = { vni, id, ips, vnic, moved: vn.moves.has(n) };
+        this.#maps.fdb.set(fdbKey({ vni, mac }), this.#macPlace(change));
       }
       if (vn.intent?.flood.some((id) => this.#isAt(id, port))) this.#writeFlood(vni);
     }
@@ -216,15 +224,10 @@ export class Forwarding {
     else gleaning.set(vni, was + by);
     const vn = this.#record.vns.get(vni);
     if (vn?.intent === undefined || (was > 0 && was + by > 0)) return;
-    this.#writeVn(vni, vn, vn.intent.rules, { n: vn.written, generation: vn.generation });
+    this.#writeVn(vni, vn, vn.intent.rules, { n: vn.inForce, generation: vn.generation });
   }
 
-  #writeVn(
-    vni: Vni,
-    { acl }: VnRecord,
-    rules: WholeRules,
-    flood: { n: number; generation: number },
-  ): void {
+  #writeVn(vni: Vni, { acl }: VnRecord, rules: WholeRules, flood: FloodInForce): void {
     const leases = this.#record.gleaning.has(vni) ? vnFlag.gleanLeases : 0;
     const flags = (this.#greFlag(vni) | leases | vnFlags(rules)) >>> 0;
     this.#maps.vns.set(vni, { ...flood, flags, ...acl, mtu: rules.mtu ?? 0 });
@@ -245,14 +248,16 @@ export class Forwarding {
     vn.macs.delete(numberOfMac(mac));
     this.#unmeter(vni, vn.vnics.get(numberOfMac(mac)));
     vn.vnics.delete(numberOfMac(mac));
+    vn.moves.delete(numberOfMac(mac));
     this.addresses.settle([{ vni, mac, ips: [], here: false }]);
     this.#peers.with(vni, [], [id], () => {});
   }
 
-  #changeOf({ vni, mac, at, ips = [], vnic }: MacIntent): MacChange {
+  #changeOf({ vni, mac, at, ips = [], vnic, moved }: MacIntent): MacChange {
     const here = at.is === "local";
     const id = this.#id(at);
-    return { vni, mac, n: numberOfMac(mac), id, ips, here, vnic: here ? vnic : undefined };
+    const of = here ? { vnic, moved: false } : { vnic: undefined, moved: moved ?? false };
+    return { vni, mac, n: numberOfMac(mac), id, ips, here, ...of };
   }
 
   #unmeter(vni: Vni, vnic: Uuid | undefined): void {
@@ -260,13 +265,15 @@ export class Forwarding {
   }
 
   #isSo(change: MacChange): boolean {
-    const { vni, n, id, vnic } = change;
+    const { vni, n, id, vnic, moved } = change;
     const vn = this.#record.vns.get(vni);
-    return vn?.macs.get(n) === id && vn.vnics.get(n) === vnic && this.addresses.isSo(change);
+    const isThere = vn?.macs.get(n) === id && vn.vnics.get(n) === vnic;
+    return isThere && vn.moves.has(n) === moved && this.addresses.isSo(change);
   }
 
-  #macPlace({ vni, id, ips, vnic }: Pick<MacChange, "vni" | "id" | "ips" | "vnic">): KernelPlace {
+  #macPlace({ vni, id, ips, vnic, moved }: Omit<MacChange, "n" | "mac" | "here">): KernelPlace {
     const place = this.addresses.placeOf(this.#kernelPlace(id) ?? nowhere, ips);
+    if (moved) return { ...place, flags: place.flags | placeFlag.inFlight };
     if (vnic === undefined) return place;
     return { ...place, owner: this.#meters.numberOf({ is: "vnic", vni, vnic }) };
   }
@@ -305,6 +312,7 @@ export class Forwarding {
     });
     if (floodLimit === undefined && was?.rules.floodLimit) this.#limits.vn(vni, undefined);
     if (rules.qos?.policeKbps === undefined && was?.rules.qos) this.#rules.police(vni, undefined);
+    this.#around.group(vni, rules.group);
     if (askUnknown) this.#record.asking.add(vni);
     else this.#record.asking.delete(vni);
   }
@@ -321,41 +329,32 @@ export class Forwarding {
     if (rules.floodLimit !== undefined) this.#limits.vn(vni, undefined);
     this.#maps.vnCounts.delete(vni);
     if (rules.qos?.policeKbps !== undefined) this.#rules.police(vni, undefined);
-    this.#forgetFlood(vni, vn.generation, vn.written);
+    this.#floods.forget(vni, vn.generation, vn.written);
     this.#forgetRules(vni, vn.acl);
     vn.acl = noRules;
     delete vn.intent;
     this.#record.asking.delete(vni);
     vn.written = 0;
+    this.#around.group(vni, undefined);
     this.#peers.with(vni, [], flood, () => {});
   }
 
-  /** A new list beside the old one, then one update that puts it in force, then the old one away. */
+  floodAnew(vni: Vni): void {
+    if (this.#record.vns.get(vni)?.intent !== undefined) this.#writeFlood(vni);
+  }
+
   #writeFlood(vni: Vni): void {
     const vn = this.#record.vn(vni);
     const { flood = [], rules = { floodUnknown: false } } = vn.intent ?? {};
-    this.#generation = (this.#generation + 1) >>> 0;
-    const generation = this.#generation;
-    const places = flood.flatMap((id) => this.#kernelPlace(id) ?? []).sort(localFirst);
-    try {
-      this.#maps.flood.setAll(places.map((place, at) => [{ vni, generation, at }, place]));
-      this.#writeVn(vni, vn, rules, { n: places.length, generation });
-    } catch (error) {
-      this.#deleteFlood(vni, generation, places.length);
-      throw error;
-    }
-    this.#forgetFlood(vni, vn.generation, vn.written);
-    vn.generation = generation;
-    vn.written = places.length;
+    const places = flood.flatMap((id) => this.#kernelPlace(id) ?? []);
+    const group = this.#groupOf(vni, rules);
+    this.#floods.write(vni, places, group, (list) => this.#writeVn(vni, vn, rules, list));
   }
 
-  /** A frame may be on its way through the list still. */
-  #forgetFlood(vni: Vni, generation: number, n: number): void {
-    if (n > 0) this.#around.later(() => this.#deleteFlood(vni, generation, n));
-  }
-
-  #deleteFlood(vni: Vni, generation: number, n: number): void {
-    for (let at = 0; at < n; at++) this.#maps.flood.delete({ vni, generation, at });
+  /** Where frames to all other NVEs go, when it is not to each. */
+  #groupOf(vni: Vni, { group, sendToGroup }: WholeRules): KernelPlace | undefined {
+    if (group === undefined || !sendToGroup || !this.#around.maySend(vni, group)) return undefined;
+    return remotePlace({ vtep: group }, 0);
   }
 
   #ids(places: readonly Place[]): PlaceId[] {

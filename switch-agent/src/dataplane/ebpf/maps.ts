@@ -109,7 +109,7 @@ export const vnFlag = {
   floodGre: 128,
 } as const;
 export const configFlag = { fastPath: 1, nvgre: 2, "mpls-over-gre": 4, metered: 8 } as const;
-/** Of a MAC here. */
+/** Of a MAC here; `inFlight`: of one that was. */
 export const placeFlag = { hasIps: 1, inFlight: 2, hasNets: 4 } as const;
 export const encapsulationNumber = { vxlan: 0, nvgre: 1, "mpls-over-gre": 2 } as const;
 /** By `encapsulationNumber`; of VXLAN nothing is said. */
@@ -127,7 +127,8 @@ export const accessFlag = { checkSource: 1, glean: 2, checkIps: 4, floodLimit: 8
  * `spoofed-ip`: from an IP that its MAC does not have; `flood-limit`, `policed`: more than it may; `acl`: denied by the VN's
  * profile; `no-next-hop`: no neighbour of the underlay is known; `too-big-told`: too long, and its sender was told so;
  * `congested`: marked by the underlay, of a tenant's packet that may not be (RFC 6040 §4.2);
- * `split-horizon`: from the overlay to a MAC behind the overlay; `inner-tag`: tagged inside the tunnel.
+ * `split-horizon`: from the overlay to a MAC behind the overlay, unless that was here; or back to where it came from;
+ * `hop-limit`: on to where a MAC has moved, too often; `inner-tag`: tagged inside the tunnel.
  */
 export const dropReasons = [
   "untagged",
@@ -157,6 +158,7 @@ export const dropReasons = [
   "no-next-hop",
   "too-big-told",
   "congested",
+  "hop-limit",
 ] as const;
 
 const accessKey = struct({ ifindex: u32, vid: u16, zero: u16 });

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Vid, Vni } from "@nve/protocol-spec";
+import { type IpAddress, isMulticast, Vid, Vni } from "@nve/protocol-spec";
 import type { AccessRules, FloodLimit, Intent, Place, VnRules } from "../../nve/intents.ts";
 import type { Qos } from "../../nve/profile.ts";
 import type { PortTag } from "../../nve/vsi.ts";
@@ -12,6 +12,7 @@ import {
   dropReasons,
   encapsulationOf,
   type KernelPlace,
+  placeFlag,
   placeType,
   type TorMaps,
   type VnCounts,
@@ -31,11 +32,12 @@ export function readIntents(
   const ips = readIps(maps);
   const place = (kernel: KernelPlace) => placeOf(kernel, nameOf);
   const vns = [...maps.vns.entries()].map(([vni, { n, generation, flags, ...list }]): Intent => {
-    const flood = Array.from({ length: n }, (_, at) => maps.flood.get({ vni, generation, at }));
+    const { list: flood, group } = readFlood(maps, vni, generation, n);
     return {
       is: "vn",
       vni: Vni(vni),
-      flood: flood.flatMap((kernel) => (kernel && place(kernel)) ?? []),
+      flood: flood.flatMap((kernel) => place(kernel) ?? []),
+      ...(group && { group, sendToGroup: true }),
       floodUnknown: (flags & vnFlag.floodUnknown) !== 0,
       ...((flags & vnFlag.askUnknown) !== 0 && { askUnknown: true }),
       ...((flags & vnFlag.answer) !== 0 && { answer: true }),
@@ -61,10 +63,33 @@ export function readIntents(
     if (at === undefined) return [];
     const owner = at.is === "local" ? metered.get(kernel.owner) : undefined;
     const vnic = owner?.is === "vnic" ? { vnic: owner.vnic } : {};
-    return [{ is: "mac", vni: Vni(vni), mac, at, ...ips(Vni(vni), mac), ...vnic }];
+    const isMoved = at.is === "remote" && (kernel.flags & placeFlag.inFlight) !== 0;
+    const known = { ...ips(Vni(vni), mac), ...vnic, ...(isMoved && { moved: true as const }) };
+    return [{ is: "mac", vni: Vni(vni), mac, at, ...known }];
   });
   return [...vns, ...access, ...macs];
 }
+
+/** A group stands for those that follow the list that is in force. */
+function readFlood(
+  { flood }: TorMaps,
+  vni: number,
+  generation: number,
+  n: number,
+): { list: KernelPlace[]; group?: IpAddress } {
+  const list: KernelPlace[] = [];
+  let group: IpAddress | undefined;
+  for (let at = 0; at < n || group !== undefined; at++) {
+    const place = flood.get({ vni, generation, at });
+    if (place !== undefined && isGroup(place)) group = place.vtep;
+    else if (place !== undefined) list.push(place);
+    else if (at >= n) break;
+  }
+  return { list, ...(group && { group }) };
+}
+
+const isGroup = ({ type, vtep }: KernelPlace): boolean =>
+  (type === placeType.remoteV4 || type === placeType.remoteV6) && isMulticast(vtep);
 
 function placeOf(
   { type, encapsulation, vid, ifindex, vtep }: KernelPlace,

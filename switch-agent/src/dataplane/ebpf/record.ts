@@ -53,8 +53,8 @@ export class IntentRecord {
     const known = this.vns.get(vni);
     if (known !== undefined) return known;
     const fresh: VnRecord = {
-      ...{ generation: 0, written: 0, acl: noRules },
-      ...{ macs: new Map(), vnics: new Map(), peers: new Map() },
+      ...{ generation: 0, written: 0, inForce: 0, acl: noRules },
+      ...{ macs: new Map(), vnics: new Map(), moves: new Set(), peers: new Map() },
     };
     this.vns.set(vni, fresh);
     return fresh;
@@ -90,12 +90,15 @@ export type WholeRules = Omit<VnIntent, "is" | "vni" | "flood">;
 
 export type VnRecord = {
   intent?: { flood: readonly PlaceId[]; rules: WholeRules };
-  /** Of the flood list in force, and how many entries it has. */
+  /** Of the flood list in force: how many entries it has, and how many of them count now. */
   generation: number;
   written: number;
+  inForce: number;
   macs: Map<number, PlaceId>;
   /** Of MACs here, where it is known. */
   vnics: Map<number, Uuid>;
+  /** MACs that have moved away. */
+  moves: Set<number>;
   /** Which ACL is in force. */
   acl: RulesInForce;
   /** How many flood entries and MACs are behind each VTEP, whatever the encapsulation: frames from there are believed. */

@@ -20,18 +20,25 @@ const ECN = 3;
 const [NOT_ECT, ECT_1, ECT_0, CE] = [0, 1, 2, 3];
 
 /** A tenant's frame as it came from another NVE, and the DS field that the underlay left outside. */
-export type Tunnelled = { vni: Vni; vtep: IpAddress; ds: number; frame: Uint8Array };
+export type Tunnelled = { vni: Vni; vtep: IpAddress; ds: number; ttl: number; frame: Uint8Array };
 
-type Ip = { vtep: IpAddress; to: IpAddress; ds: number; protocol: number; payload: Uint8Array };
+type Ip = {
+  vtep: IpAddress;
+  to: IpAddress;
+  ds: number;
+  ttl: number;
+  protocol: number;
+  payload: Uint8Array;
+};
 
 /** @param mac of the interface. @returns undefined: no tunnel to us */
 export function decapsulate(t: Tables, octets: Uint8Array, mac: Mac): Tunnelled | undefined {
   if (!has(octets, ETHERNET) || destinationOf(octets) !== mac) return undefined;
   const ip = isIpv6(t.vtep) ? readIpv6(octets) : readIpv4(octets);
   if (ip === undefined || ip.to !== t.vtep) return undefined;
-  const { vtep, ds, protocol, payload } = ip;
+  const { vtep, ds, ttl, protocol, payload } = ip;
   const inside = protocol === UDP ? readVxlan(t, payload) : protocol === GRE && readGre(t, payload);
-  return inside ? { ...inside, vtep, ds } : undefined;
+  return inside ? { ...inside, vtep, ds, ttl } : undefined;
 }
 
 type Inside = Pick<Tunnelled, "vni" | "frame">;
@@ -63,6 +70,7 @@ function readIpv4(octets: Uint8Array): Ip | undefined {
     vtep: ipFrom(octets.subarray(26, 30)),
     to: ipFrom(octets.subarray(30, 34)),
     ds: u8(octets, 15),
+    ttl: u8(octets, 22),
     protocol: u8(octets, 23),
     payload: octets.subarray(ETHERNET + header, ETHERNET + length),
   };
@@ -77,6 +85,7 @@ function readIpv6(octets: Uint8Array): Ip | undefined {
     vtep: ipFrom(octets.subarray(22, 38)),
     to: ipFrom(octets.subarray(38, 54)),
     ds: (u16(octets, 14) >> 4) & 0xff,
+    ttl: u8(octets, 21),
     protocol: u8(octets, 20),
     payload: octets.subarray(ETHERNET + 40, ETHERNET + length),
   };

@@ -24,6 +24,7 @@ import {
 import { byProfile } from "./profile.ts";
 import { ownsWhatItSays } from "./sources.ts";
 import { isAt, type Tables } from "./tables.ts";
+import { exceeded } from "./too-big.ts";
 
 /** Where a frame came in: an access port, or an interface of the underlay with this MAC. */
 export type Ingress = { port: string } | { underlay: Mac };
@@ -93,14 +94,14 @@ const ownsIps = (frame: Uint8Array, { ips = [] }: MacIntent): boolean =>
 function fromUnderlay(t: Tables, mac: Mac, octets: Uint8Array, now: number): Decision {
   const tunnelled = decapsulate(t, octets, mac);
   if (tunnelled === undefined) return nothing();
-  const { vni, vtep, ds } = tunnelled;
+  const { vni, vtep, ds, ttl } = tunnelled;
   const vn = t.vn(vni);
   if (vn === undefined) return dropped("unknown-vni");
   if (!t.isPeer(vni, vtep)) return dropped("stranger-vtep"); // P11, M10
   if (!has(tunnelled.frame, ETHERNET)) return dropped("malformed");
   const frame = withMark(tunnelled.frame, ds);
   if (frame === undefined) return dropped("congested");
-  const d = new Deciding({ vni, vtep }, now);
+  const d = new Deciding({ vni, vtep, ttl }, now);
   d.count("overlayIn");
   d.cameIn(frame);
   return forward(t, d, vn, frame);
@@ -136,12 +137,15 @@ function toGroup(t: Tables, d: Deciding, vn: VnIntent, frame: Uint8Array): Decis
   return flood(t, d, vn, frame);
 }
 
-function deliver(t: Tables, d: Deciding, frame: Uint8Array, { at: to, vnic }: MacIntent): Decision {
+function deliver(t: Tables, d: Deciding, frame: Uint8Array, mac: MacIntent): Decision {
   const { at, vni } = d.from;
+  const { at: to, vnic } = mac;
   if (to.is === "remote") {
-    if (at === undefined) return d.drop("split-horizon");
+    const refused = at === undefined ? refusalToGoOn(t, d, frame, mac) : undefined;
+    if (refused !== undefined) return d.drop(refused);
     const sent = d.decision.outputs.length;
-    encapsulate(t, d, frame, to);
+    const { ttl } = d.from;
+    encapsulate(t, d, frame, to, ttl && ttl - 1);
     const isSent = d.decision.outputs.slice(sent).some((output) => output.to === "underlay");
     if (isSent) d.goesTo({ is: "peer", vtep: to.vtep }, frame);
     return d.decision;
@@ -152,4 +156,21 @@ function deliver(t: Tables, d: Deciding, frame: Uint8Array, { at: to, vnic }: Ma
   if (vnic !== undefined) d.goesTo({ is: "vnic", vni, vnic }, frame);
   d.goesTo({ is: "port", port: to.port }, frame);
   return d.send({ to: "port", port: to.port, frame: withTag(frame, to.vid) });
+}
+
+/**
+ * From the overlay to the overlay goes what is for a MAC that was here (M5): never back, and for as many hops as its packet
+ * had. @returns why not
+ */
+function refusalToGoOn(
+  t: Tables,
+  { from: { vtep, ttl = 0 } }: Deciding,
+  frame: Uint8Array,
+  { at: to, moved }: MacIntent,
+): Reason | undefined {
+  if (to.is === "local") return undefined;
+  if (!moved || vtep === to.vtep) return "split-horizon";
+  if (ttl < 2) return "hop-limit";
+  const room = exceeded(t, undefined, frame, t.hops.get(to.vtep));
+  return room === undefined ? undefined : "oversize";
 }

@@ -33,7 +33,13 @@ export const nothing = (): Decision => ({
 });
 
 /** Where a frame came in: at an access, or from another NVE. */
-export type From = { vni: Vni; at?: LocalPlace; access?: AccessIntent; vtep?: IpAddress };
+export type From = {
+  vni: Vni;
+  at?: LocalPlace;
+  access?: AccessIntent;
+  vtep?: IpAddress;
+  ttl?: number;
+};
 
 /** Of what came in, and where it is counted that it was dropped. What is no more than malformed is nobody's. */
 const slots: Partial<Record<Reason, MeterOf>> = {
@@ -43,6 +49,7 @@ const slots: Partial<Record<Reason, MeterOf>> = {
   "spoofed-ip": "spoofed",
   "flood-limit": "dropped",
   hairpin: "dropped",
+  "hop-limit": "dropped",
   oversize: "dropped",
   "port-absent": "dropped",
   "split-horizon": "dropped",

@@ -6,12 +6,18 @@ import type { Hop, Tables } from "./tables.ts";
 import { exceeded, tooBig } from "./too-big.ts";
 
 /** A bare frame to another NVE, in VXLAN or what the place says (A24). */
-export function encapsulate(t: Tables, d: Deciding, frame: Uint8Array, to: RemotePlace): Decision {
+export function encapsulate(
+  t: Tables,
+  d: Deciding,
+  frame: Uint8Array,
+  to: RemotePlace,
+  ttl = 64,
+): Decision {
   const hop = t.hops.get(to.vtep);
   const room = exceeded(t, t.vn(d.from.vni), frame, hop);
   if (room !== undefined) return tooBig(t, d, frame, room);
   if (hop === undefined) return d.drop("no-next-hop");
-  const packet = outerPacket(t, d, frame, to);
+  const packet = outerPacket(t, d, frame, to, ttl);
   if (packet === undefined) return d.drop("tunnel-error");
   if (packet.length > hop.mtu) return d.drop("not-sent");
   return d.send({ to: "underlay", link: hop.link, frame: concat(ethernet(t, hop), packet) });
@@ -35,6 +41,7 @@ function outerPacket(
   d: Deciding,
   frame: Uint8Array,
   { vtep, encapsulation }: RemotePlace,
+  ttl: number,
 ): Uint8Array | undefined {
   const { vni } = d.from;
   const ends = concat(ipOctets(t.vtep), ipOctets(vtep));
@@ -43,16 +50,16 @@ function outerPacket(
     case "nvgre": {
       // RFC 7637 §3.2: key present, Transparent Ethernet Bridging, VSID, FlowID
       const header = concat(uint(4, 0x20006558), uint(3, vni), uint(1, flowOf(frame) & 0xff));
-      return ipPacket(ds, GRE, ends, concat(header, frame));
+      return ipPacket({ ds, ttl, protocol: GRE }, ends, concat(header, frame));
     }
     case "mpls-over-gre": {
       if (vni >= LABELS) return undefined;
       // RFC 4023 §3, RFC 3032 §2.1: label, class 0, bottom of the stack, TTL
       const header = concat(uint(4, 0x00008847), uint(4, vni * 0x1000 + 0x100 + 64));
-      return ipPacket(ds, GRE, ends, concat(header, frame));
+      return ipPacket({ ds, ttl, protocol: GRE }, ends, concat(header, frame));
     }
     default:
-      return ipPacket(ds, UDP, ends, vxlan(t, vni, frame, ends));
+      return ipPacket({ ds, ttl, protocol: UDP }, ends, vxlan(t, vni, frame, ends));
   }
 }
 
@@ -71,15 +78,21 @@ function vxlan(t: Tables, vni: number, frame: Uint8Array, ends: Uint8Array): Uin
   return packet(checksumOf(sum) || 0xffff);
 }
 
-/** TTL 64. IPv4: DF (RFC 7348 §4.3), no identification (RFC 6864 §4.1). */
-function ipPacket(ds: number, protocol: number, ends: Uint8Array, payload: Uint8Array): Uint8Array {
+type Header = { ds: number; ttl: number; protocol: number };
+
+/** IPv4: DF (RFC 7348 §4.3), no identification (RFC 6864 §4.1). */
+function ipPacket(
+  { ds, ttl, protocol }: Header,
+  ends: Uint8Array,
+  payload: Uint8Array,
+): Uint8Array {
   if (ends.length > 8) {
     const start = concat(uint(4, 0x60000000 + ds * 0x100000), uint(2, payload.length));
-    return concat(start, Uint8Array.of(protocol, 64), ends, payload);
+    return concat(start, Uint8Array.of(protocol, ttl), ends, payload);
   }
   const start = concat(Uint8Array.of(0x45, ds), uint(2, payload.length + 20), uint(4, 0x4000));
   const header = (checksum: number): Uint8Array =>
-    concat(start, Uint8Array.of(64, protocol), uint(2, checksum), ends);
+    concat(start, Uint8Array.of(ttl, protocol), uint(2, checksum), ends);
   return concat(header(checksumOf(sumOf(header(0)))), payload);
 }
 

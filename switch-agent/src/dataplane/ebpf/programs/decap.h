@@ -8,7 +8,7 @@
 #define DECAP_L3_IPV6 (1ULL << 8)
 
 /* `octets`: from the start of the frame to the tenant's Ethernet header. */
-struct outer { struct peer_key peer; __u32 octets; __u16 type, inner_type; __u8 ds, gre; };
+struct outer { struct peer_key peer; __u32 octets; __u16 type, inner_type; __u8 ds, gre, ttl; };
 
 /* `udp` and what follows are the last `octets` of the frame. */
 static __always_inline int is_vxlan(const struct udphdr *udp, __u32 octets, const struct config *c)
@@ -69,6 +69,7 @@ static __always_inline int read_v4(struct __sk_buff *skb, const struct config *c
 	o->peer.vtep[2] = bpf_htonl(0xffff);
 	o->peer.vtep[3] = ip->saddr;
 	o->ds = ip->tos;
+	o->ttl = ip->ttl;
 	if (ip->protocol == IPPROTO_GRE)
 		return (c->flags & TAKES_GRE) && is_plain(ip, octets) && read_gre(skb, c, o, ETH_HLEN + sizeof(*ip));
 	if ((void *)(inner + 1) > end || ip->protocol != IPPROTO_UDP || !(c->flags & FAST_PATH)) return 0;
@@ -95,6 +96,7 @@ static __always_inline int read_v6(struct __sk_buff *skb, const struct config *c
 	if (bpf_ntohs(ip->payload_len) != octets) return 0;
 	memcpy(o->peer.vtep, &ip->saddr, 16);
 	o->ds = *(__u8 *)ip << 4 | ip->flow_lbl[0] >> 4;
+	o->ttl = ip->hop_limit;
 	if (ip->nexthdr == IPPROTO_GRE) return (c->flags & TAKES_GRE) && read_gre(skb, c, o, ETH_HLEN + sizeof(*ip));
 	if ((void *)(inner + 1) > end || ip->nexthdr != IPPROTO_UDP || !(c->flags & FAST_PATH)) return 0;
 	if (!is_vxlan((void *)(ip + 1), octets, c)) return 0;

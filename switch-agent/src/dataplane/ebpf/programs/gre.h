@@ -15,11 +15,11 @@ struct gre_v6 { struct ethhdr eth; struct ipv6hdr ip; struct gre gre; } __attrib
 #define MPLS_LABELS (1 << 20)
 
 /* What all copies of a frame have in common. `octets`: of the bare frame. */
-struct carried { __u32 vni, flow, octets; __u8 ds; };
+struct carried { __u32 vni, flow, octets; __u8 ds, ttl; };
 
-static __always_inline struct carried carried_of(struct __sk_buff *skb, __u32 vni)
+static __always_inline struct carried carried_of(struct __sk_buff *skb, __u32 vni, __u32 ttl)
 {
-	struct carried it = { .vni = vni, .flow = flow_of(skb), .octets = skb->len, .ds = ds_of(skb) };
+	struct carried it = { .vni = vni, .flow = flow_of(skb), .octets = skb->len, .ds = ds_of(skb), .ttl = ttl };
 
 	return it;
 }
@@ -60,14 +60,14 @@ static __noinline int write_gre(struct __sk_buff *skb, const struct config *c, c
 		memcpy(&out.ip, &start, 4);
 		out.ip.payload_len = bpf_htons(it->octets + sizeof(gre));
 		out.ip.nexthdr = IPPROTO_GRE;
-		out.ip.hop_limit = 64;
+		out.ip.hop_limit = it->ttl;
 		memcpy(&out.ip.saddr, c->vtep, 16);
 		memcpy(&out.ip.daddr, to->vtep, 16);
 		return bpf_skb_store_bytes(skb, 0, &out, sizeof(out), 0);
 	}
 	struct gre_v4 out = { .eth.h_proto = bpf_htons(ETH_P_IP), .gre = gre };
 	struct iphdr ip = {
-		.version = 4, .ihl = 5, .tos = it->ds, .frag_off = DF, .ttl = 64, .protocol = IPPROTO_GRE,
+		.version = 4, .ihl = 5, .tos = it->ds, .frag_off = DF, .ttl = it->ttl, .protocol = IPPROTO_GRE,
 		.tot_len = bpf_htons(it->octets + sizeof(ip) + sizeof(gre)), .saddr = c->vtep[3], .daddr = to->vtep[3],
 	};
 
@@ -91,10 +91,10 @@ static __always_inline int gre_fault(const struct place *to, const struct next_h
 	return 0;
 }
 
-/* A frame to one place. @returns a verdict, or TOO_LONG and the longest packet that it may be */
-static __noinline int to_gre(struct __sk_buff *skb, const struct config *c, __u32 vni, const struct place *to, __u32 *mtu)
+/* A frame to one place. `ttl_vni`: in 8 and in 24 bits. @returns a verdict, or TOO_LONG and the longest packet that it may be */
+static __noinline int to_gre(struct __sk_buff *skb, const struct config *c, __u32 ttl_vni, const struct place *to, __u32 *mtu)
 {
-	struct carried it = carried_of(skb, vni);
+	struct carried it = carried_of(skb, ttl_vni & 0xffffff, ttl_vni >> 24);
 	struct next_hop *hop = bpf_map_lookup_elem(&next_hops, &to->ifindex);
 	int fault = gre_fault(to, hop, &it, skb->gso_size);
 

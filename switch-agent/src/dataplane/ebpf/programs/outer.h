@@ -11,6 +11,7 @@
 #define ECN 3			      /* RFC 3168 5: the last two bits of the DS field */
 #define ECN_CE 3
 #define DF bpf_htons(0x4000)
+#define TTL 64 /* of packets that begin here */
 
 struct vxlan { __u32 flags, vni; };
 

@@ -10,11 +10,13 @@
 #include "pull.h"
 #include "gre.h"
 #include "decap.h"
+#include "device.h"
 #include "rules.h"
 
 /* `flags`: of the access. `owner`, `port`: of whom it is counted; from the overlay `port` is the other NVE.
- * `denied`: RULE_TO_VNIC, if the ACL says so. `mtu`: of the VN, 0: none. */
-struct ingress { __u32 vni, ifindex, vid, overlay, flags, owner, port, denied, mtu; };
+ * `denied`: RULE_TO_VNIC, if the ACL says so. `mtu`: of the VN, 0: none. From the overlay, `came` is the other NVE's
+ * address, and `ttl` what was left of its packet's. */
+struct ingress { __u32 vni, ifindex, vid, overlay, flags, owner, port, denied, mtu, ttl; const __u32 *came; };
 
 #define DROP_FROM(from, reason) drop_of((from)->owner, (from)->port, reason, SLOT_OF(reason))
 
@@ -23,28 +25,6 @@ static __always_inline struct config *configuration(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&config, &zero);
-}
-
-/* The metadata for the tunnel device is per CPU and used up by a send: set it before each. */
-static __always_inline int set_tunnel(struct __sk_buff *skb, const struct config *c, __u32 vni, const struct place *to)
-{
-	struct bpf_tunnel_key key;
-	__u64 flags = BPF_F_DONT_FRAGMENT; /* RFC 7348 4.3 */
-
-	memset(&key, 0, sizeof(key));
-	key.tunnel_id = vni;
-	key.tunnel_ttl = 64;
-	key.tunnel_tos = ds_of(skb); /* RFC 6040 */
-	if (to->type == REMOTE_V6) {
-		memcpy(key.remote_ipv6, to->vtep, 16);
-		memcpy(key.local_ipv6, c->vtep, 16);
-		flags |= BPF_F_TUNINFO_IPV6;
-	} else {
-		key.remote_ipv4 = bpf_ntohl(to->vtep[3]); /* host order here, network order in the IPv6 fields */
-		key.local_ipv4 = bpf_ntohl(c->vtep[3]);
-		flags |= BPF_F_ZERO_CSUM_TX;
-	}
-	return bpf_skb_set_tunnel_key(skb, &key, sizeof(key), flags);
 }
 
 /* A place without a tag has vid 0. */
@@ -65,7 +45,7 @@ static __always_inline int send_back(struct __sk_buff *skb, const struct ingress
 static __always_inline int too_big(struct __sk_buff *skb, const struct ingress *from, __u32 mtu,
 				   struct vn_counters *count)
 {
-	if (!tell_too_big(skb, from->vid, mtu)) return DROP_FROM(from, OVERSIZE);
+	if (from->overlay || !tell_too_big(skb, from->vid, mtu)) return DROP_FROM(from, OVERSIZE);
 	(void)DROP_FROM(from, TOO_BIG_TOLD);
 	return send_back(skb, from, count);
 }
@@ -107,7 +87,7 @@ static long flood_one(__u32 at, struct flooding *f)
 		f->remote += copy_in_gre(f->skb, f->c, to, &f->carried, &f->has_room);
 		return 0;
 	}
-	if (set_tunnel(f->skb, f->c, f->from->vni, to)) {
+	if (set_tunnel(f->skb, f->c, f->from->vni, to, TTL)) {
 		(void)DROP(TUNNEL_ERROR);
 		return 0;
 	}
@@ -122,7 +102,7 @@ static __always_inline int flood_all(struct __sk_buff *skb, const struct config 
 	struct flooding f = { .skb = skb, .c = c, .from = from, .generation = vn->generation };
 
 	f.room = from->overlay ? 0 : exceeded(skb, c, from->mtu);
-	if (vn->flags & FLOOD_GRE) f.carried = carried_of(skb, from->vni);
+	if (vn->flags & FLOOD_GRE) f.carried = carried_of(skb, from->vni, TTL);
 	bpf_loop(vn->n, flood_one, &f, 0);
 	count->flooded += 1;
 	count->access_out += f.local;
@@ -137,10 +117,22 @@ static __always_inline void sent_over(const struct config *c, const struct place
 	if (c->flags & METERED) meter_out(to->owner, octets);
 }
 
+/* From the overlay, to a MAC that was here and has moved away (M5): on to where it is, in a packet that lives as much shorter
+ * as each router makes it. So what a ring of NVEs sends round comes to an end, and between two nothing goes back.
+ * @returns 0, or why not */
+static __always_inline int may_go_on(const struct ingress *from, const struct place *to)
+{
+	const __u32 *a = from->came, *b = to->vtep;
+
+	if (!(to->flags & IN_FLIGHT) || !a) return SPLIT_HORIZON;
+	if (!((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]))) return SPLIT_HORIZON;
+	return from->ttl < 2 ? HOP_LIMIT : 0;
+}
+
 static __always_inline int deliver(struct __sk_buff *skb, const struct config *c, struct ingress *from,
 				   const struct vn_value *vn, const struct place *to, struct vn_counters *count)
 {
-	__u32 octets = skb->len;
+	__u32 octets = skb->len, ttl = TTL;
 	__u32 mtu;
 	int verdict;
 
@@ -156,16 +148,21 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 		count->access_out += 1;
 		return bpf_redirect(to->ifindex, 0);
 	}
-	if (from->overlay) return DROP_FROM(from, SPLIT_HORIZON);
+	if (from->overlay) {
+		verdict = may_go_on(from, to);
+		if (verdict) return DROP_FROM(from, verdict);
+		ttl = from->ttl - 1;
+	}
 	mtu = from->mtu || skb->gso_size ? exceeded(skb, c, from->mtu) : 0;
 	if (mtu) return too_big(skb, from, mtu, count);
-	verdict = to->encapsulation == VXLAN ? by_hand(skb, c, from->vni, to, &mtu) : to_gre(skb, c, from->vni, to, &mtu);
+	if (to->encapsulation != VXLAN) verdict = to_gre(skb, c, ttl << 24 | from->vni, to, &mtu);
+	else verdict = from->overlay ? BY_DEVICE : by_hand(skb, c, from->vni, to, &mtu);
 	if (verdict == TC_ACT_REDIRECT) sent_over(c, to, octets, count);
 	if (verdict == TOO_LONG) return too_big(skb, from, mtu, count);
 	if (verdict != BY_DEVICE) return verdict;
 	mtu = exceeded(skb, c, 0);
 	if (mtu) return too_big(skb, from, mtu, count);
-	if (set_tunnel(skb, c, from->vni, to)) return DROP(TUNNEL_ERROR);
+	if (set_tunnel(skb, c, from->vni, to, ttl)) return DROP(TUNNEL_ERROR);
 	sent_over(c, to, octets, count);
 	return bpf_redirect(c->tunnel, 0);
 }
@@ -311,35 +308,17 @@ int tor_access(struct __sk_buff *skb)
 	return forward(skb, c, &from, vn, count);
 }
 
-/* VNI and source VTEP of a decapsulated frame. @returns 0, or not when it came without them. */
-static __always_inline int tunnel_source(struct __sk_buff *skb, struct peer_key *peer)
-{
-	struct bpf_tunnel_key key;
-
-	memset(&key, 0, sizeof(key));
-	if (!bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0)) {
-		peer->vtep[2] = bpf_htonl(0xffff);
-		peer->vtep[3] = bpf_htonl(key.remote_ipv4);
-	} else if (!bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6)) {
-		memcpy(peer->vtep, key.remote_ipv6, 16);
-	} else {
-		return -1;
-	}
-	peer->vni = key.tunnel_id;
-	return 0;
-}
-
 SEC("tc")
 int tor_overlay(struct __sk_buff *skb)
 {
 	struct config *c = configuration();
 	struct peer_key peer = {};
-	struct ingress from = { .overlay = 1 };
+	struct ingress from = { .overlay = 1, .came = peer.vtep };
 	struct peer_value *from_peer;
 	struct vn_value *vn;
 	struct vn_counters *count;
 
-	if (tunnel_source(skb, &peer)) return DROP(TUNNEL_ERROR);
+	if (tunnel_source(skb, &peer, &from.ttl)) return DROP(TUNNEL_ERROR);
 	from.vni = peer.vni;
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
 	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
@@ -358,8 +337,8 @@ SEC("tc")
 int tor_underlay(struct __sk_buff *skb)
 {
 	struct config *c = configuration();
-	struct ingress from = { .overlay = 1 };
 	struct outer outer = {};
+	struct ingress from = { .overlay = 1, .came = outer.peer.vtep };
 	struct peer_value *from_peer;
 	struct vn_value *vn;
 	struct vn_counters *count;
@@ -367,6 +346,7 @@ int tor_underlay(struct __sk_buff *skb)
 
 	if (!c || !is_at_hand(skb) || !read_outer(skb, c, &outer)) return TC_ACT_OK;
 	from.vni = outer.peer.vni;
+	from.ttl = outer.ttl;
 	vn = bpf_map_lookup_elem(&vns, &from.vni);
 	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
 	if (!vn || !count) return DROP(UNKNOWN_VNI);

@@ -56,7 +56,7 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 #define HAS_IPS 1
 /* Some of them are prefixes. */
 #define HAS_NETS 4
-/* Of a MAC that has moved away: what comes for it over the overlay goes on to where it is now (M5). */
+/* Of a MAC that was here and is behind the overlay now: what comes for it over the overlay goes on to where it is now (M5). */
 #define IN_FLIGHT 2
 
 /* Of the config: VXLAN is put on and taken off by hand where that can be. */
@@ -94,7 +94,8 @@ struct {
 enum reason {
 	UNTAGGED, PRIORITY_TAGGED, NO_SUCH_TAG, DOUBLE_TAGGED, LINK_LOCAL, BAD_SOURCE, MALFORMED, HAIRPIN, PORT_ABSENT,
 	UNKNOWN_VNI, UNKNOWN_MAC, STRANGER_VTEP, SPLIT_HORIZON, INNER_TAG, OVERSIZE, TUNNEL_ERROR, NOT_READY, UNKNOWN_SOURCE,
-	GLEAN_OVERRUN, PULL_OVERRUN, SPOOFED_IP, FLOOD_LIMITED, ACL_DENIED, POLICED, NO_NEXT_HOP, TOO_BIG_TOLD, CONGESTED, REASONS
+	GLEAN_OVERRUN, PULL_OVERRUN, SPOOFED_IP, FLOOD_LIMITED, ACL_DENIED, POLICED, NO_NEXT_HOP, TOO_BIG_TOLD, CONGESTED,
+	HOP_LIMIT, REASONS
 };
 
 struct {
