@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLog, type Log } from "@nve/program";
@@ -173,6 +173,29 @@ describe.each(hasTcx ? (["tcx", "clsact"] as const) : (["clsact"] as const))("by
     const second = await run({ macs: 1, log });
     expect(second.inherited).toBeUndefined();
     expect(lines).toEqual([{ why: expect.stringContaining("fdb") }]);
+  });
+
+  test("what is pinned of a namespace that is gone is taken away by the next one, elsewhere; not while it is there", async () => {
+    const folders = () => readdirSync(join(pins, "split-nve"));
+    const gone = new EbpfRig(attach, 6); // this process is in it now
+    const log = createLog("test", "error");
+    const there = await openEbpfDataplane({ vtep: gone.vtep, attach, pins, log });
+    await there.portUp("p1");
+    await there.close("keep");
+    const [theirs = "none"] = folders();
+    rig.tor.enter();
+    await (await run()).close();
+    expect(folders()).toEqual([theirs]);
+    gone.tor.ip("link del nve-vxlan");
+    await (await run()).close();
+    expect(folders(), "its port is promiscuous still").toEqual([theirs]);
+    gone.close();
+    await expect
+      .poll(async () => {
+        await (await run()).close();
+        return folders();
+      })
+      .toEqual([]);
   });
 
   test("a tunnel device that is gone is made anew, and that nothing could be taken over is said", async () => {

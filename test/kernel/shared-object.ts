@@ -5,7 +5,7 @@ import { type BpfObject, type BpfObjectOptions, openBpfObject } from "@nve/linux
 /** Types of `enum bpf_map_type`, by how they are emptied. */
 const arrays: readonly number[] = [2, 6]; // also per CPU
 const queues: readonly number[] = [22, 23];
-const hashes: readonly number[] = [1, 5, 9, 10, 11]; // also LRU, per CPU, and LPM tries
+const hashes: readonly number[] = [1, 5, 9, 10, 11, 25]; // also LRU, per CPU, LPM tries, and of devices
 
 type Shared = { key: string; object: BpfObject; maps: readonly OpenMap[]; isOpen: boolean };
 

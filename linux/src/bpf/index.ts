@@ -15,7 +15,13 @@ export { type IngressOptions, IngressPorts } from "./ingress-ports.ts";
 export { ip, type Layout, mac, octets, struct, u8, u16, u32, u64 } from "./layout.ts";
 export type { BpfMap, BpfQueue, PerCpuMap } from "./map.ts";
 export { type BpfObject, type BpfObjectOptions, type BpfProgram, openBpfObject } from "./object.ts";
-export { isBpffs, openPinFolder, type PinFolder, pinnedEntries } from "./pins.ts";
+export {
+  isBpffs,
+  openPinFolder,
+  type PinFolder,
+  pinnedEntries,
+  sweepPinFolders,
+} from "./pins.ts";
 export {
   lastingPromiscuous,
   type PromiscuousBook,

@@ -12,9 +12,13 @@ const type = {
   lruPerCpuHash: 10,
   queue: 22,
   stack: 23,
+  devHash: 25,
 };
 const perCpu: readonly number[] = [type.perCpuHash, type.perCpuArray, type.lruPerCpuHash];
 const keyless: readonly number[] = [type.queue, type.stack];
+
+/** The kernel's own addition to the flags of a map of devices (BPF_F_RDONLY_PROG). */
+const READ_ONLY = 0x80;
 
 type Kept = { map: Pointer; path: string; old?: { fd: number; shape: MapShape } };
 
@@ -74,7 +78,8 @@ export class PinnedMaps {
       throw new BpfError(`take over BPF map ${lib.mapName(map)}`, "EINVAL", log);
     }
     const same = is.valueSize === shall.valueSize && is.maxEntries === shall.maxEntries;
-    if (!same || is.flags !== shall.flags) return { map, path, old: { fd, shape: is } };
+    const flags = is.type === type.devHash ? is.flags & ~READ_ONLY : is.flags;
+    if (!same || flags !== shall.flags) return { map, path, old: { fd, shape: is } };
     const code = lib.reuseFd(map, fd);
     lib.closeFd(fd);
     if (code < 0) throw new BpfError(`reuse ${path}`, errnoName(code), lastLog());

@@ -1,14 +1,17 @@
 import {
   closeSync,
   constants,
+  fstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readlinkSync,
+  rmdirSync,
   statfsSync,
+  statSync,
   unlinkSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { BpfError, errnoName } from "./error.ts";
 import type { Layout } from "./layout.ts";
 import { libbpf } from "./libbpf.ts";
@@ -27,7 +30,7 @@ export type PinFolder = {
   clear(): void;
   /** Takes links away, and their programs off these interfaces. */
   detach(isGone: (ifindex: number) => boolean): void;
-  /** Lets others have it. Again is nothing. */
+  /** Lets others have it; empty, it is taken away. Again is nothing. */
   close(): void;
 };
 
@@ -51,18 +54,73 @@ export function openPinFolder(roots: readonly string[], name: string): PinFolder
   const found = roots.find(isBpffs);
   const root = found ?? mounted(roots.at(-1) ?? "");
   const path = join(root, name, `net-${namespaceCookie()}`);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  for (;;) {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const fd = lock(path);
+    if (fd === undefined) continue; // another's that it took away when it closed
+    return folderAt(path, fd, found === undefined && hasOwnMounts());
+  }
+}
+
+/**
+ * Takes away what is pinned in folders of other network namespaces, if no process has them. @returns how many
+ * @param isDead asked without the lock, and again with it
+ */
+export function sweepPinFolders(ours: PinFolder, isDead: (path: string) => boolean): number {
+  const parent = dirname(ours.path);
+  return readdirSync(parent).filter((name) => {
+    const path = join(parent, name);
+    return path !== ours.path && isDead(path) && clearIfDead(path, isDead);
+  }).length;
+}
+
+function clearIfDead(path: string, isDead: (path: string) => boolean): boolean {
+  const fd = lockOfNobody(path);
+  if (fd === undefined) return false;
+  const folder = folderAt(path, fd, false);
+  const dead = isDead(path);
+  if (dead) folder.clear();
+  folder.close();
+  return dead;
+}
+
+function opened(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function lockOfNobody(path: string): number | undefined {
+  try {
+    return lock(path);
+  } catch {
+    return undefined; // somebody has it
+  }
+}
+
+/** @returns undefined: it was taken away meanwhile @throws BpfError: EWOULDBLOCK when another process has it */
+function lock(path: string): number | undefined {
+  const fd = opened(path);
+  if (fd === undefined) return undefined;
   const [exclusive, nonBlocking] = [2, 4];
   if (libbpf().lockFile(fd, exclusive | nonBlocking) < 0) {
     const errno = errnoName(libbpf().lastErrno());
     closeSync(fd);
     throw new BpfError(`lock ${path}`, errno === "EAGAIN" ? "EWOULDBLOCK" : errno);
   }
+  if (statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(fd).ino) return fd;
+  closeSync(fd);
+  return undefined;
+}
+
+function folderAt(path: string, fd: number, isFleeting: boolean): PinFolder {
   let open = true;
   return {
     path,
-    isFleeting: found === undefined && hasOwnMounts(),
+    isFleeting,
     names: () => readdirSync(path),
     clear: () => {
       for (const pin of readdirSync(path)) remove(join(path, pin));
@@ -74,8 +132,14 @@ export function openPinFolder(roots: readonly string[], name: string): PinFolder
       }
     },
     close: () => {
-      if (open) closeSync(fd);
+      if (!open) return;
       open = false;
+      try {
+        rmdirSync(path);
+      } catch {
+        // something is pinned in it
+      }
+      closeSync(fd);
     },
   };
 }

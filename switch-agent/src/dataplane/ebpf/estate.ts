@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import {
   BpfError,
@@ -17,6 +18,7 @@ import {
   pinnedEntries,
   setPromiscuous,
   struct,
+  sweepPinFolders,
   u32,
 } from "@nve/linux/bpf";
 import { type Log, Refused } from "@nve/program";
@@ -90,6 +92,7 @@ export class Estate {
   bequeath(object: BpfObject, tunnel: number): void {
     const { port, vtep } = this.#options;
     object.map("kept", u32, kept).set(0, { layout: LAYOUT, tunnel, port, zero: 0, vtep });
+    if (this.folder !== undefined) devicesMap(object).set(tunnel, tunnel);
   }
 
   /** The access ports that are attached without us. */
@@ -100,7 +103,7 @@ export class Estate {
 
   /** undefined: a port is promiscuous while this process is. */
   book(object: BpfObject): PromiscuousBook | undefined {
-    return this.folder && bookOf(portsMap(object));
+    return this.folder && bookOf(portsMap(object), devicesMap(object));
   }
 
   /** Takes programs of an earlier run off interfaces where they are not wanted any more. */
@@ -149,14 +152,21 @@ export class Estate {
 
 const portsMap = (object: BpfObject): BpfMap<number, number> => object.map("kept_ports", u32, u32);
 
-const bookOf = (map: BpfMap<number, number>): PromiscuousBook => ({
+const devicesMap = (object: BpfObject): BpfMap<number, number> =>
+  object.map("kept_devices", u32, u32);
+
+const bookOf = (map: BpfMap<number, number>, devices: BpfMap<number, number>): PromiscuousBook => ({
   isOurs: (ifindex) => {
     const ours = map.get(ifindex);
     return ours === undefined ? undefined : ours === 1;
   },
-  set: (ifindex, isOurs) => map.set(ifindex, isOurs ? 1 : 0),
+  set: (ifindex, isOurs) => {
+    map.set(ifindex, isOurs ? 1 : 0);
+    devices.set(ifindex, ifindex);
+  },
   delete: (ifindex) => {
     map.delete(ifindex);
+    devices.delete(ifindex);
   },
 });
 
@@ -168,6 +178,12 @@ function discard(folder: PinFolder): void {
   folder.clear();
 }
 
+/** Whether none of the interfaces that an agent had is there any more, its namespace gone most likely. */
+function isDead(path: string): boolean {
+  const pin = join(path, "kept_devices");
+  return existsSync(pin) && pinnedEntries(pin, u32, u32).length === 0;
+}
+
 /**
  * Takes programs, maps and promiscuous flags away that an agent left in this network namespace. @returns what there was
  * @throws Refused when one runs
@@ -177,12 +193,14 @@ export function removeLeftovers(pins: string | undefined): string[] {
   const folder = roots.length === 0 ? undefined : locked(() => openPinFolder(roots, FOLDER));
   const names = folder?.names() ?? [];
   const filtered = interfacesWith(handle).flatMap((at) => interfaceName(at) ?? []);
+  const dead = folder === undefined ? 0 : sweepPinFolders(folder, isDead);
   if (folder !== undefined) discard(folder);
   detachLeftovers(handle);
   folder?.close();
   return [
     ...names.map((name) => `pin ${name}`),
     ...filtered.map((name) => `filter of interface ${name}`),
+    ...(dead === 0 ? [] : [`pins of ${dead} network namespace(s) that are gone`]),
   ];
 }
 
@@ -202,6 +220,9 @@ function folderOf(pins: Pins, log: Log): PinFolder | undefined {
   const roots = pins === true ? ROOTS : [pins];
   try {
     const folder = locked(() => openPinFolder(roots, FOLDER));
+    const dead = sweepPinFolders(folder, isDead);
+    if (dead > 0)
+      log.info({ dead }, "taken away: what was pinned of network namespaces that are gone");
     if (folder.isFleeting) {
       log.warn(
         { path: folder.path },

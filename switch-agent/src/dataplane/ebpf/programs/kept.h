@@ -15,3 +15,11 @@ struct {
 
 /* The access ports, by interface; 1: it was not promiscuous before. */
 HASH(kept_ports, __u32, __u32, 4096);
+
+/* The tunnel device and the access ports, by interface: the kernel takes an interface out that is deleted. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, 4097);
+	__type(key, __u32);
+	__type(value, __u32);
+} kept_devices SEC(".maps");
