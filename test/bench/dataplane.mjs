@@ -5,6 +5,7 @@ import { cpus, loadavg, release } from "node:os";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { onPath } from "../../scripts/doctor.mjs";
+import { each } from "./dataplane/each.mjs";
 import { macs } from "./dataplane/macs.mjs";
 import { hasOvs } from "./dataplane/ovs.mjs";
 import { packets } from "./dataplane/packets.mjs";
@@ -19,7 +20,7 @@ import { file } from "./nva/rig.mjs";
 
 /** Those that the rigs of all sides serve, and those that have rigs of their own. */
 const shared = { packets, rtt, tcp, quic };
-const own = { macs, updates };
+const own = { each, macs, updates };
 const parts = [...Object.keys(shared), ...Object.keys(own)];
 const kept = file("../../build/bench-dataplane.json");
 

@@ -1,6 +1,6 @@
 import { blast, openRig } from "./rig.mjs";
 import { byTurns, medianOf, ratioOf } from "./rounds.mjs";
-import { FLOOR, ours, sideOf } from "./sides.mjs";
+import { FLOOR, ours, PROTECTIONS, sideOf } from "./sides.mjs";
 
 const BUDGET_MS = 60_000;
 const counts = [1, 1000, 64_000, 256_000];
@@ -11,7 +11,7 @@ export async function macs(programs, rounds) {
   try {
     rigs.set(FLOOR, await openRig(programs, sideOf(FLOOR)));
     for (const n of counts)
-      rigs.set(n, await openRig(programs, ours(4, "auto", true, { macs: n })));
+      rigs.set(n, await openRig(programs, ours(4, "auto", PROTECTIONS, { macs: n })));
     const keys = counts.flatMap((n) => [`${FLOOR} ${n}`, `ours ${n}`]);
     const all = await byTurns(keys, rounds, BUDGET_MS, (key) => {
       const [side, n] = key.split(" ");

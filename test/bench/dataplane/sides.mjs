@@ -9,6 +9,9 @@ import { ipBatch, vmMacs, vteps, write } from "./rig.mjs";
 export const FLOOR = "redirect";
 export const TUNED = "bridge";
 
+/** All of what may be asked of ours for each frame (tor.mjs). */
+export const PROTECTIONS = ["counters", "source", "ips", "acl", "police", "flood", "answer"];
+
 const sides = [
   { name: FLOOR, what: "each ToR is one `bpf_redirect`: the floor", tagged: true, tors: redirect },
   {
@@ -34,7 +37,7 @@ const sides = [
   },
   ...[4, 6].flatMap((family) =>
     ["auto", "off"].flatMap((fastPath) =>
-      [true, false].map((isProtected) => ours(family, fastPath, isProtected)),
+      [PROTECTIONS, []].map((protections) => ours(family, fastPath, protections)),
     ),
   ),
 ];
@@ -43,10 +46,14 @@ export const sideNames = sides.map(({ name }) => name);
 export const sideOf = (name) => sides.find((side) => side.name === name);
 
 /** Ours; `more.macs`: how many MACs are at each end. */
-export function ours(family, fastPath, isProtected, { macs = 1 } = {}) {
-  const words = [family === 6 && "v6", fastPath === "off" && "device", !isProtected && "bare"];
+export function ours(family, fastPath, protections, { macs = 1 } = {}) {
+  const words = [
+    family === 6 && "v6",
+    fastPath === "off" && "device",
+    protections.length === 0 && "bare",
+  ];
   const said = [
-    isProtected ? "all protections" : "no protections",
+    protectionText(protections),
     ...(fastPath === "off" ? ["`fastPath: off`"] : []),
     ...(family === 6 ? ["over IPv6"] : []),
   ];
@@ -55,14 +62,14 @@ export function ours(family, fastPath, isProtected, { macs = 1 } = {}) {
     what: `ours, ${said.join(", ")}`,
     tagged: true,
     family,
-    tors: (rig, { closing }) => oursTors(rig, closing, { family, fastPath, isProtected, macs }),
+    tors: (rig, { closing }) => oursTors(rig, closing, { family, fastPath, protections, macs }),
   };
 }
 
-async function oursTors(rig, closing, { family, fastPath, isProtected, macs }) {
+async function oursTors(rig, closing, { family, fastPath, protections, macs }) {
   const open = (own) =>
     startTor(rig, closing, `tor${own + 1}`, {
-      ...{ own, fastPath, isProtected },
+      ...{ own, fastPath, protections },
       ...{ vtep: vteps[family][own], peer: vteps[family][1 - own] },
       ...(own === 0 ? { port: "left", vid: 10 } : { port: "right", vid: 30 }),
       ...(own === 0 ? { macs: 1, farMacs: macs } : { macs, farMacs: 1 }),
@@ -131,4 +138,9 @@ function bridge(netfilter) {
         write(namespace, `net/bridge/bridge-nf-call-${table}`, netfilter);
     }
   };
+}
+
+function protectionText(protections) {
+  if (protections.length === PROTECTIONS.length) return "all protections";
+  return protections.join(", ") || "no protections";
 }

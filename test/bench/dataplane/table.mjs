@@ -17,6 +17,7 @@ const titles = {
   rtt: "Round trip",
   tcp: "TCP, one connection",
   quic: "UDP super-packets",
+  each: "Where the time goes",
   macs: "MACs in the table",
   updates: "Changes of the table while frames pass",
 };
@@ -57,6 +58,12 @@ const columns = {
     ["received", ({ received }) => received],
     ["corrupt", ({ corrupt }) => corrupt],
     ["twice", ({ twice }) => twice],
+  ],
+  each: [
+    ["", ({ name }) => name],
+    ["CPU µs each", ({ cpuUs }) => fixed(2)(cpuUs)],
+    ["over the floor", ({ overFloor }) => fixed(2)(overFloor)],
+    ["over none", ({ overNone }) => fixed(2)(overNone)],
   ],
   macs: [
     ["MACs", ({ macs }) => macs.toLocaleString("en")],

@@ -20,11 +20,11 @@ process.on("disconnect", () => process.exit(0));
 const acts = {
   async open(message) {
     told = message;
-    const { vtep, port, fastPath, isProtected } = told;
+    const { vtep, port, fastPath, protections } = told;
     dataplane = await openEbpfDataplane({
       vtep: IpAddress(vtep),
       fastPath,
-      meters: isProtected ? "on" : "off",
+      meters: protections.includes("counters") ? "on" : "off",
       log: createLog("bench", "error"),
     });
     await dataplane.portUp(port);
@@ -42,27 +42,26 @@ const acts = {
   counters: () => dataplane.counters(),
 };
 
-/** `macs` of the other side's, the first of them the VM's own. */
-function intents({ port, vid, own, peer, isProtected, macs, farMacs }) {
+/** `macs` are here, `farMacs` there; the first of each is the VM's own, with an IP. */
+function intents({ port, vid, own, peer, protections, macs, farMacs }) {
   const here = { is: "local", port, vid: Vid(vid) };
   const there = { is: "remote", vtep: IpAddress(peer) };
   const [group, far] = own === 0 ? [2, 1] : [1, 2];
-  const macIntents = (n, byte, at, host) =>
+  const all = (n, byte, at, more) =>
     Array.from({ length: n }, (_, i) => ({
       ...{ is: "mac", vni, mac: macOf(byte, i), at },
-      ...(isProtected && i === 0 && { ips: [IpAddress(`10.0.0.${host}`)] }),
-      ...(isProtected &&
-        i === 0 &&
-        at.is === "local" && { vnic: Uuid("00000000-0000-4000-8000-000000000007") }),
+      ...(i === 0 && more),
     }));
+  const rules = (of) => Object.assign({}, ...protections.map((name) => of[name]));
   return [
-    { is: "vn", vni, flood: [here, there], floodUnknown: false, ...(isProtected && vnRules) },
-    { is: "access", port, vid: Vid(vid), vni, ...(isProtected && accessRules) },
-    ...macIntents(macs, group, here, own + 1),
-    ...macIntents(farMacs, far, there, 2 - own),
+    { is: "vn", vni, flood: [here, there], floodUnknown: false, ...rules(vnRules) },
+    { is: "access", port, vid: Vid(vid), vni, ...rules(accessRules) },
+    ...all(macs, group, here, { ips: [IpAddress(`10.0.0.${own + 1}`)], vnic }),
+    ...all(farMacs, far, there, { ips: [IpAddress(`10.0.0.${2 - own}`)] }),
   ];
 }
 
+const vnic = Uuid("00000000-0000-4000-8000-000000000007");
 const rule = (more) => ({ action: "deny", direction: "both", ...more });
 /** None of them matches what the bench sends, so all eight are looked at for each frame. */
 const acl = [
@@ -76,8 +75,18 @@ const acl = [
   rule({ etherType: 0x88f7 }),
 ];
 const floodLimit = { perSecond: 1000, burst: 1000 };
-const vnRules = { answer: true, floodLimit, acl, qos: { policeKbps: 100_000_000 } };
-const accessRules = { checkSource: true, checkIps: true, floodLimit };
+/** By the name of a protection (sides.mjs). */
+const vnRules = {
+  acl: { acl },
+  police: { qos: { policeKbps: 100_000_000 } },
+  flood: { floodLimit },
+  answer: { answer: true },
+};
+const accessRules = {
+  source: { checkSource: true },
+  ips: { checkIps: true },
+  flood: { floodLimit },
+};
 
 function macOf(group, n) {
   const hex = (value) => (value & 255).toString(16).padStart(2, "0");

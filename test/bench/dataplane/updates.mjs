@@ -1,14 +1,14 @@
 import { after } from "../nva/rig.mjs";
 import { blast, openRig, vteps } from "./rig.mjs";
 import { median } from "./rounds.mjs";
-import { ours } from "./sides.mjs";
+import { ours, PROTECTIONS } from "./sides.mjs";
 
 const [MACS, RATE, MS] = [100_000, 20_000, 2000];
 const OTHER = "192.0.2.9";
 
 /** 100,000 MACs said at once, all new and then all moved to another NVE, while frames pass to one that stays. */
 export async function updates(programs, rounds) {
-  const rig = await openRig(programs, ours(4, "auto", true));
+  const rig = await openRig(programs, ours(4, "auto", PROTECTIONS));
   try {
     const [tor1] = rig.agents;
     const seen = [];
