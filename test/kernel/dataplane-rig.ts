@@ -87,15 +87,17 @@ export abstract class NamespaceRig implements DataplaneRig {
     });
   }
 
-  tunnel(tunnelled: Tunnelled): void {
+  tunnel(tunnelled: Tunnelled, change = (frame: Uint8Array) => frame): void {
     const type = isIpv6(this.vtep) ? EtherType.ipv6 : EtherType.ipv4;
     const ends = concat(macOctets(station(mac.tor)), macOctets(station(mac.far)));
     this.#wires.send(
       "ul",
-      concat(
-        ends,
-        uint(2, type),
-        tunnelOctets({ encapsulation: this.encapsulation, ...tunnelled }),
+      change(
+        concat(
+          ends,
+          uint(2, type),
+          tunnelOctets({ encapsulation: this.encapsulation, ...tunnelled }),
+        ),
       ),
     );
   }
