@@ -52,6 +52,16 @@ export function meters(bench: Bench): void {
       expect(await arrived(1, { from: "78" })).toBe(0);
     });
 
+    test("H25: a VNIC that comes has spent nothing, whoever went before it", async () => {
+      const { dataplane } = bench;
+      await dataplane.ensure([vn100(slow), ...vnics()]);
+      expect(await arrived(12)).toBe(10);
+      await dataplane.remove([here("0a", "p1", 10, 1)]);
+      await dataplane.ensure([here("0a", "p1", 10, 4)]);
+      expect(await arrived(12)).toBe(10);
+      expect(await policed()).toBe(4);
+    });
+
     test("H25: time fills the bucket again, at the rate of the profile", async () => {
       await bench.dataplane.ensure([
         vn100({ qos: { policeKbps: 80_000, burstOctets: 20_000 } }),
@@ -122,6 +132,19 @@ export function meters(bench: Bench): void {
         p2: { out: 1 },
         [rig.a]: { out: 1 },
       });
+    });
+
+    test("V11: each copy of a flood has the octets of the frame, however many went before it", async () => {
+      const { rig, dataplane } = bench;
+      const flood = [remote(rig.a), remote(rig.b), local("p2", 20)];
+      await dataplane.ensure([{ is: "vn", vni: Vni(100), flood, floodUnknown: false }, ...vnics()]);
+      bench.at("p1", "10", "0a", "ff");
+      await rig.seen();
+      const all = await counted();
+      const { inOctets = 0 } = all[vnic(1)] ?? {};
+      expect(inOctets).toBeGreaterThan(0);
+      for (const of of ["p2", rig.a, rig.b])
+        expect(all[of]).toEqual({ out: 1, outOctets: inOctets });
     });
 
     test("V11: why a VNIC's frames were dropped", async () => {

@@ -8,11 +8,11 @@ import { type Arrival, changed } from "./dataplane-arrivals.ts";
 import { type Round, roundsOf } from "./dataplane-cases.ts";
 import { EbpfRig, type NamespaceRig, UserspaceRig } from "./dataplane-rig.ts";
 
-const runs = Number(process.env["RUNS"] ?? 100);
+const runs = Number(process.env["RUNS"] ?? 150);
 /** The same each time, and others each time. A failing run is repeated with the seed that it printed. */
 const seeds = process.env["SEED"]?.split(",").map(Number) ?? [1, Date.now() % 1_000_000];
 
-const limitMs = Number(process.env["LIMIT_MS"] ?? 25_000);
+const limitMs = Number(process.env["LIMIT_MS"] ?? 9000);
 const ports = ["p1", "p2", "p3"] as const;
 const wires = [...ports, "ul"] as const;
 
@@ -23,6 +23,8 @@ type Outcome = { out: Record<string, string[]>; counts: Record<string, number> }
 class Side {
   readonly rig: NamespaceRig;
   dataplane: Dataplane | undefined;
+  /** A round was not gone through to its end. */
+  #isDirty = false;
 
   constructor(rig: NamespaceRig) {
     this.rig = rig;
@@ -44,11 +46,14 @@ class Side {
     }
     await dataplane.prune(intents);
     await dataplane.ensure(intents);
+    for (const wire of this.#isDirty ? wires : []) await rig.received(wire);
+    this.#isDirty = true;
     const before = await this.#counts(dataplane);
     for (const frame of frames) this.#send(frame);
     const out: Record<string, string[]> = {};
     for (const wire of wires)
       out[wire] = (await rig.received(wire)).flatMap((f) => inWords(wire, f)).sort();
+    this.#isDirty = false;
     const after = await this.#counts(dataplane);
     const counts = Object.entries(after).map(
       ([what, n]) => [what, n - (before[what] ?? 0)] as const,
@@ -99,9 +104,12 @@ function inWords(wire: string, frame: Uint8Array): string[] {
   if (etherType !== EtherType.ipv4 && etherType !== EtherType.ipv6) return [];
   const tunnel = readTunnel(payload);
   if (tunnel === undefined) return [];
-  const { frame: inner, flow: _, checksum, ...outer } = tunnel;
+  const { frame: inner, flow: _, checksum, ds: marked, ...outer } = tunnel;
   const sum = checksum === "none" ? "no checksum" : "checksum";
-  return [`${source} → ${destination} ${JSON.stringify(outer)} ${sum} ${hex(inner)}`];
+  // Of a packet that is marked inside the kernel's tunnel device says ECT(0): docs/dataplane.md.
+  const ds = (marked & 3) === 3 ? marked - 1 : marked;
+  const words = JSON.stringify({ ds, ...outer });
+  return [`${source} → ${destination} ${words} ${sum} ${hex(inner)}`];
 }
 
 const hex = (octets: Uint8Array): string => Buffer.from(octets).toString("hex");
@@ -138,14 +146,16 @@ for (const family of [4, 6] as const) {
               b: { is: "remote", vtep: b, ...(kind !== "vxlan" && { encapsulation: kind }) },
             }),
           );
+        const late = performance.now() + limitMs;
         await fc.assert(
           fc.asyncProperty(world, async (rounds) => {
+            if (performance.now() > late) return; // what was begun is gone through to its end
             for (const round of rounds) {
               const is = await ebpf.run(round);
               expect(is).toEqual(await userspace.run(round));
             }
           }),
-          { seed, numRuns: runs, interruptAfterTimeLimit: limitMs, endOnFailure: false },
+          { seed, numRuns: runs },
         );
       },
       2 * limitMs + 60_000,

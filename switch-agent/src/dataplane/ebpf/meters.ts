@@ -14,6 +14,8 @@ import type { MeterCounts, Metered } from "../dataplane.ts";
 export type MeterMaps = {
   meters: PerCpuMap<number, KernelMeter>;
   meterNumbers: BpfMap<MeterName, number>;
+  /** Nanoseconds until which each has spent what it may (programs/rules.h). */
+  policed: BpfMap<number, number>;
 };
 
 type KernelMeter = MeterCounts;
@@ -33,6 +35,7 @@ const layout = struct({
 export const meterMaps = (object: BpfObject): MeterMaps => ({
   meters: object.perCpuMap("meters", u32, layout),
   meterNumbers: object.map("meter_numbers", struct({ kind: u32, vni: u32, name: octets(16) }), u32),
+  policed: object.map("policed", u32, u64),
 });
 
 const kind = { vnic: 1, port: 2, peer: 3 } as const;
@@ -116,6 +119,7 @@ export class Meters {
     const number = this.#free.pop() ?? (this.#last < LAST ? this.#last + 1 : undefined);
     if (number === undefined) return undefined;
     this.#maps.meters.set(number, nothing);
+    this.#maps.policed.set(number, 0); // who had it before may have spent more than it had
     this.#maps.meterNumbers.set(nameOf(of), number);
     this.#last = Math.max(this.#last, number);
     return { of, number, uses: 0 };

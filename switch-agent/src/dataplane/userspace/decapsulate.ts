@@ -22,6 +22,7 @@ const [NOT_ECT, ECT_1, ECT_0, CE] = [0, 1, 2, 3];
 /** A tenant's frame as it came from another NVE, and the DS field that the underlay left outside. */
 export type Tunnelled = { vni: Vni; vtep: IpAddress; ds: number; ttl: number; frame: Uint8Array };
 
+/** `isPlain`: a header without options, and nothing behind the packet. */
 type Ip = {
   vtep: IpAddress;
   to: IpAddress;
@@ -29,6 +30,7 @@ type Ip = {
   ttl: number;
   protocol: number;
   payload: Uint8Array;
+  isPlain: boolean;
 };
 
 /** @param mac of the interface. @returns undefined: no tunnel to us */
@@ -36,8 +38,9 @@ export function decapsulate(t: Tables, octets: Uint8Array, mac: Mac): Tunnelled 
   if (!has(octets, ETHERNET) || destinationOf(octets) !== mac) return undefined;
   const ip = isIpv6(t.vtep) ? readIpv6(octets) : readIpv4(octets);
   if (ip === undefined || ip.to !== t.vtep) return undefined;
-  const { vtep, ds, ttl, protocol, payload } = ip;
-  const inside = protocol === UDP ? readVxlan(t, payload) : protocol === GRE && readGre(t, payload);
+  const { vtep, ds, ttl, protocol, payload, isPlain } = ip;
+  const isGre = protocol === GRE && isPlain; // other NVEs send no others, and there is no device for them
+  const inside = protocol === UDP ? readVxlan(t, payload) : isGre && readGre(t, payload);
   return inside ? { ...inside, vtep, ds, ttl } : undefined;
 }
 
@@ -73,6 +76,7 @@ function readIpv4(octets: Uint8Array): Ip | undefined {
     ttl: u8(octets, 22),
     protocol: u8(octets, 23),
     payload: octets.subarray(ETHERNET + header, ETHERNET + length),
+    isPlain: header === 20 && octets.length === ETHERNET + length,
   };
 }
 
@@ -88,6 +92,7 @@ function readIpv6(octets: Uint8Array): Ip | undefined {
     ttl: u8(octets, 21),
     protocol: u8(octets, 20),
     payload: octets.subarray(ETHERNET + 40, ETHERNET + length),
+    isPlain: octets.length === ETHERNET + length,
   };
 }
 

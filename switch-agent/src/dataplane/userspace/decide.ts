@@ -56,6 +56,7 @@ function fromPort(t: Tables, port: string, octets: Uint8Array, now: number): Dec
   const from: From = { vni: vn.vni, at: { is: "local", port, vid }, access };
   const d = new Deciding(from, now);
   d.count("accessIn");
+  if (untag(frame) === undefined) return d.drop("malformed"); // cut off in a second tag
   return mayEnter(t, d, frame) ? forward(t, d, vn, frame) : d.decision;
 }
 
@@ -79,7 +80,8 @@ function mayEnter(t: Tables, d: Deciding, frame: Uint8Array): boolean {
     d.drop("unknown-source");
     return false;
   }
-  if (access.checkIps && home !== undefined && !ownsIps(frame, home)) {
+  const { frame: behind } = untag(frame) ?? { frame }; // a second tag hides nothing
+  if (access.checkIps && home !== undefined && !ownsIps(behind, home)) {
     d.drop("spoofed-ip");
     return false;
   }
@@ -143,10 +145,9 @@ function deliver(t: Tables, d: Deciding, frame: Uint8Array, mac: MacIntent): Dec
   if (to.is === "remote") {
     const refused = at === undefined ? refusalToGoOn(t, d, frame, mac) : undefined;
     if (refused !== undefined) return d.drop(refused);
-    const sent = d.decision.outputs.length;
     const { ttl } = d.from;
     encapsulate(t, d, frame, to, ttl && ttl - 1);
-    const isSent = d.decision.outputs.slice(sent).some((output) => output.to === "underlay");
+    const isSent = d.decision.counts.some(({ what }) => what === "overlayOut");
     if (isSent) d.goesTo({ is: "peer", vtep: to.vtep }, frame);
     return d.decision;
   }

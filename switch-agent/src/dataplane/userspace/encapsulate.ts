@@ -17,10 +17,21 @@ export function encapsulate(
   const room = exceeded(t, t.vn(d.from.vni), frame, hop);
   if (room !== undefined) return tooBig(t, d, frame, room);
   if (hop === undefined) return d.drop("no-next-hop");
+  if (to.encapsulation === undefined && isCut(frame)) {
+    d.count("overlayOut");
+    return d.drop("not-sent"); // as the kernel's device has it
+  }
   const packet = outerPacket(t, d, frame, to, ttl);
   if (packet === undefined) return d.drop("tunnel-error");
   if (packet.length > hop.mtu) return d.drop("not-sent");
   return d.send({ to: "underlay", link: hop.link, frame: concat(ethernet(t, hop), packet) });
+}
+
+/** Off in its IP header. No Ethernet carries so short a frame, but a tap may. */
+function isCut(frame: Uint8Array): boolean {
+  const type = etherTypeOf(frame);
+  if (type === typeOf.ipv4) return !has(frame, ETHERNET + 20);
+  return type === typeOf.ipv6 && !has(frame, ETHERNET + 40);
 }
 
 const ethernet = (t: Tables, { destination, source }: Hop): Uint8Array =>

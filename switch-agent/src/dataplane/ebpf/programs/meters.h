@@ -27,6 +27,12 @@ HASH(meter_numbers, struct meter_of, __u32, METERS);
 /* Of an access and of a place here: the number of its port. */
 #define PORT_METER(flags) ((flags) >> 16)
 
+/* Of a bare frame; the kernel has put a second tag beside it. */
+static __always_inline __u32 octets_of(const struct __sk_buff *skb)
+{
+	return skb->len + (skb->vlan_present ? 4 : 0);
+}
+
 static __always_inline void meter_in(__u32 number, __u32 octets)
 {
 	struct meter *m = bpf_map_lookup_elem(&meters, &number);

@@ -55,7 +55,7 @@ struct flooding {
 	const struct config *c;
 	struct ingress *from;
 	/* `room`: how long a packet for the overlay may be, and this is longer; 0: it is not. */
-	__u32 generation, room, refused, has_room;
+	__u32 generation, room, refused, has_room, octets;
 	__u64 local, remote;
 	struct carried carried;
 };
@@ -72,7 +72,7 @@ static long flood_one(__u32 at, struct flooding *f)
 			(void)DROP_FROM(f->from, ACL_DENIED);
 			return 0;
 		}
-		if (f->c->flags & METERED) meter_out(PORT_METER(to->flags), f->skb->len);
+		if (f->c->flags & METERED) meter_out(PORT_METER(to->flags), f->octets);
 		if (tag_for(f->skb, to)) return 0;
 		if (!bpf_clone_redirect(f->skb, to->ifindex, 0)) f->local += 1;
 		return to->vid && bpf_skb_vlan_pop(f->skb) ? 1 : 0;
@@ -82,7 +82,7 @@ static long flood_one(__u32 at, struct flooding *f)
 		f->refused = 1;
 		return 0;
 	}
-	if (f->c->flags & METERED) meter_out(to->owner, f->skb->len);
+	if (f->c->flags & METERED) meter_out(to->owner, f->octets);
 	if (to->encapsulation != VXLAN) {
 		f->remote += copy_in_gre(f->skb, f->c, to, &f->carried, &f->has_room);
 		return 0;
@@ -99,7 +99,7 @@ static long flood_one(__u32 at, struct flooding *f)
 static __always_inline int flood_all(struct __sk_buff *skb, const struct config *c, struct ingress *from,
 				     const struct vn_value *vn, struct vn_counters *count)
 {
-	struct flooding f = { .skb = skb, .c = c, .from = from, .generation = vn->generation };
+	struct flooding f = { .skb = skb, .c = c, .from = from, .generation = vn->generation, .octets = skb->len };
 
 	f.room = from->overlay ? 0 : exceeded(skb, c, from->mtu);
 	if (vn->flags & FLOOD_GRE) f.carried = carried_of(skb, from->vni, TTL);
@@ -296,8 +296,8 @@ int tor_access(struct __sk_buff *skb)
 		/* 0 of a MAC that is not at home; in words that the verifier cannot reckon with, or it tries all that follows twice. */
 		from.owner = home ? home->owner : vn->n >> 31;
 		if (c->flags & METERED) {
-			meter_in(from.owner, skb->len);
-			meter_in(from.port, skb->len);
+			meter_in(from.owner, octets_of(skb));
+			meter_in(from.port, octets_of(skb));
 		}
 		if (!home && (from.flags & CHECK_SOURCE)) return DROP_FROM(&from, UNKNOWN_SOURCE);
 		if (home && (from.flags & CHECK_IPS) && (home->flags & HAS_IPS) && !is_first_ip(skb, eth, home) &&
@@ -328,7 +328,7 @@ int tor_overlay(struct __sk_buff *skb)
 	if (!c) return DROP(NOT_READY);
 	count->overlay_in += 1;
 	from.port = from_peer->meter;
-	if (c->flags & METERED) meter_in(from.port, skb->len);
+	if (c->flags & METERED) meter_in(from.port, octets_of(skb));
 	return forward(skb, c, &from, vn, count);
 }
 
@@ -357,7 +357,7 @@ int tor_underlay(struct __sk_buff *skb)
 	if (verdict != TC_ACT_UNSPEC) return verdict;
 	count->overlay_in += 1;
 	from.port = from_peer->meter;
-	if (c->flags & METERED) meter_in(from.port, skb->len);
+	if (c->flags & METERED) meter_in(from.port, octets_of(skb));
 	return forward(skb, c, &from, vn, count);
 }
 
