@@ -118,7 +118,7 @@ const macOf = (vni: number, name: string, others: Others, salt: number): fc.Arbi
 const ports = ["p1", "p2", "p3"] as const;
 
 /** Nearly all of the small world, each in one of its forms. */
-const intentsOf = (others: Others, salt: number): fc.Arbitrary<Intent[]> =>
+export const intentsOf = (others: Others, salt = 0): fc.Arbitrary<Intent[]> =>
   fc
     .record(Object.fromEntries(ports.map((port) => [port, seldom(5, floodLimit)])))
     .chain((limits) =>

@@ -9,7 +9,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { access, local, mac, remote, vn } from "../contracts/dataplane-bench.ts";
 import { readTunnel } from "../contracts/tunnels.ts";
 import { station, testFrame } from "../contracts/wires.ts";
-import { type Arrival, arrivals, intentsOf } from "./dataplane-cases.ts";
+import { type Arrival, arrivals } from "./dataplane-arrivals.ts";
+import { intentsOf } from "./dataplane-cases.ts";
 import { EbpfRig } from "./dataplane-rig.ts";
 
 /** A failing run is repeated with the seed that it printed. */
