@@ -18,7 +18,7 @@ import { Refused } from "@nve/program/errors";
 import { readKeyFile } from "@nve/program/key-file";
 import { createLog, type Log } from "@nve/program/log";
 import { giveMemoryBack } from "@nve/program/memory";
-import { untilSignal } from "@nve/program/program";
+import { leave, untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
 import type { Mac } from "@nve/protocol-spec";
 import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
@@ -68,6 +68,7 @@ export async function run(configPath: string): Promise<void> {
     await running?.agent.stop(FAREWELL_MS);
     for (const uplink of running?.uplinks ?? []) uplink.close();
     await running?.virtualSwitch.close();
+    leave();
   }
 }
 

@@ -3,7 +3,7 @@ import { readConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
 import { createLog } from "@nve/program/log";
 import { giveMemoryBack } from "@nve/program/memory";
-import { untilSignal } from "@nve/program/program";
+import { leave, untilSignal } from "@nve/program/program";
 import { NvaConfig } from "./config.ts";
 import { startNva } from "./nva.ts";
 
@@ -18,6 +18,7 @@ export async function run(path: string): Promise<void> {
   if (end instanceof Error) log.fatal({ err: end }, "the store has failed");
   else log.info({ signal: end }, "stopping");
   await nva.stop();
+  leave();
   if (end instanceof Error)
     throw new Refused(
       `the store has failed: ${end.message}. Look after its disk, then start again`,

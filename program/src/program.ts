@@ -77,6 +77,17 @@ export function untilSignal(): Promise<"SIGINT" | "SIGTERM"> {
   });
 }
 
+/** Time for what is under way to end by itself, ms. */
+const LEAVE_MS = 200;
+
+/**
+ * At an agent's end, when all is closed: what nobody can call off (gRPC's attempts to connect to an address that does
+ * not answer take two minutes) keeps the process no longer.
+ */
+export function leave(): void {
+  setTimeout(() => process.exit(), LEAVE_MS).unref();
+}
+
 /** That a flag is not set when it is not given goes without saying. */
 function optionDescription(option: Option): string {
   const { defaultValue, mandatory } = option;

@@ -13,7 +13,7 @@ import { trimMalloc } from "@nve/linux/malloc";
 import { Refused } from "@nve/program/errors";
 import { createLog, type Log } from "@nve/program/log";
 import { giveMemoryBack } from "@nve/program/memory";
-import { untilSignal } from "@nve/program/program";
+import { leave, untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
 import type { Tls } from "@nve/program/tls";
 import { SwitchAgent } from "./agent.ts";
@@ -64,6 +64,7 @@ export async function run(configPath: string, link?: Config["link"]): Promise<vo
     await serving.close();
     await (agent ?? dataplane)?.close(keep ? "keep" : undefined);
     tls?.close();
+    leave();
   }
 }
 

@@ -2,6 +2,7 @@ import { nodeState } from "@nve/lab/labs";
 import { end } from "@nve/lab/processes";
 import { expect, test } from "vitest";
 import { until, useLab } from "../support/lab.ts";
+import { labPrograms } from "../support/programs.ts";
 import { describeWith } from "../support/stranger.ts";
 
 // One lab for the file; the tests build on each other, in this order.
@@ -78,10 +79,8 @@ describeWith(["lldpd", "lldpcli"], "lldpd", () => {
     ]);
   });
 
-  test("an agent that ends is gone from lldpd at once, and lldpd from the agents when it ends", async () => {
-    const { process: agent } = nodeState(lab.name, "tor");
-    if (agent === undefined) throw new Error("no switch-agent");
-    await end([agent], 5000);
+  test("an agent that ends for good is gone from lldpd at once, and lldpd from the agents when it ends", async () => {
+    await labPrograms(lab).end("tor", "switch-agent", "stop", "--remove");
     await until(
       "lldpd to forget the switch",
       async () => (await seenByLldpd()).every(({ system }) => system !== "tor") || undefined,

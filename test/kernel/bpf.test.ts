@@ -85,9 +85,9 @@ describe("BPF through libbpf", () => {
   });
 
   test("keys that have the same value, in a row or not, and over the end of a batch", () => {
-    const vns = open().map("vns", u32, struct({ n: u32, generation: u32, flags: u32 }));
-    const one = { n: 7, generation: 7, flags: 7 };
-    const other = { n: 8, generation: 8, flags: 8 };
+    const vns = open().map("vns", u32, vn);
+    const one = { n: 7, generation: 7, flags: 7, rules: 0, limits: 0 };
+    const other = { ...one, n: 8, generation: 8, flags: 8 };
     const of = (key: number) => (Math.floor(key / 500) % 2 === 0 ? one : other);
     vns.setAll(Array.from({ length: 2500 }, (_, key) => [key, of(key)] as const));
     const wrong = [...vns.entries()].filter(([key, { n, flags }]) => {

@@ -1,7 +1,7 @@
 import { networkInterfaces } from "node:os";
 import { linkMonitor, systemClock } from "@nve/linux";
 import type { Log } from "@nve/program/log";
-import { untilSignal } from "@nve/program/program";
+import { leave, untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
 import { type IpAddress, type Mac, NveId } from "@nve/protocol-spec";
 import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
@@ -63,6 +63,7 @@ export async function runLocal(
     await serving.close();
     await running?.agent.stop(FAREWELL_MS);
     await running?.nve.close();
+    leave();
   }
 }
 
