@@ -112,7 +112,7 @@ describe("the native socket", () => {
       };
       openSocket({ ...UNIX, address: address("limit"), intake }, (messages) => {
         times.push(...messages.map(() => performance.now()));
-        if (times.length === 30) resolve();
+        if (times.length >= 30) resolve(); // several may come at once
       });
     });
     const teller = openSocket(UNIX);
