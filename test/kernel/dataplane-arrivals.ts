@@ -230,6 +230,7 @@ const overlay: fc.Arbitrary<Arrival> = fc
     from: one("a", "a", "b", "stranger"),
     vni: one(100, 100, 200, 300),
     ds: one(0, 0, 1, 2, 3, 0xb8),
+    ttl: one(64, 64, 255, 3, 2, 1),
     encapsulation: one("vxlan", "vxlan", "nvgre", "mpls-over-gre"),
     bare: wellFormed,
     tags: fc.oneof(

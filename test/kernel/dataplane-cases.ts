@@ -108,7 +108,12 @@ const vnic = (salt: number, n: number) =>
 
 const macOf = (vni: number, name: string, others: Others, salt: number): fc.Arbitrary<MacIntent> =>
   merged<MacIntent>(
-    one(...places(others)).map((at) => mac(vni, name, at)),
+    fc
+      .tuple(one(...places(others)), fc.boolean())
+      .map(([at, moved]) => ({
+        ...mac(vni, name, at),
+        ...(at.is === "remote" && moved && { moved }),
+      })),
     fc
       .subarray([...ips, ...prefixes])
       .map((some) => (some.length === 0 ? {} : { ips: some.map((ip) => IpPrefix(ip)).sort() })),
