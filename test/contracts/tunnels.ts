@@ -142,6 +142,20 @@ export function udpPacket(packet: Omit<Packet, "protocol">): { type: number; oct
   return { type, octets: ipPacket({ ...packet, protocol: 17, payload }) };
 }
 
+/** A whole TCP or UDP packet with no options or headers between, in a bare frame. */
+export function hasRightChecksum(frame: Uint8Array): boolean {
+  const packet = frame.subarray(14);
+  const v6 = (packet[0] ?? 0) >>> 4 === 6;
+  const at = v6 ? 40 : 20;
+  if (packet.length < at + 8 || (!v6 && packet[0] !== 0x45)) return false;
+  const view = viewOf(packet);
+  const length = v6 ? view.getUint16(4) + 40 : view.getUint16(2);
+  if (length !== packet.length || (!v6 && (view.getUint16(6) & 0x3fff) !== 0)) return false;
+  const protocol = packet[v6 ? 6 : 9] ?? 0;
+  if (protocol !== 6 && (protocol !== 17 || view.getUint16(at + 6) === 0)) return false;
+  return checksum(concat(pseudoHeader(packet, protocol), packet.subarray(at))) === 0;
+}
+
 /** RFC 768, RFC 8200 §8.1. */
 function pseudoHeader(packet: Uint8Array, protocol: number): Uint8Array {
   const v6 = (packet[0] ?? 0) >>> 4 === 6;

@@ -1,4 +1,4 @@
-import { concat, frameOctets, uint } from "@nve/protocol-spec";
+import { concat, frameOctets, IpAddress, uint } from "@nve/protocol-spec";
 import fc from "fast-check";
 import {
   advertisement,
@@ -9,7 +9,7 @@ import {
   solicitation,
 } from "../contracts/neighbour-frames.ts";
 import { fragment6, ipv4, ipv6, options } from "../contracts/rule-frames.ts";
-import { checksum, type Tunnelled } from "../contracts/tunnels.ts";
+import { checksum, type Tunnelled, udpPacket } from "../contracts/tunnels.ts";
 import { station, testFrame } from "../contracts/wires.ts";
 
 // Frames that two drivers are compared with.
@@ -29,7 +29,7 @@ const one = <const T>(...of: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(.
 export const stations = ["0a", "0b", "0c", "0d"] as const;
 const someone = one(...stations, "77");
 const groups = ["01:80:c2:00:00:0e", "33:33:ff:00:00:01", "01:00:5e:00:00:05"] as const;
-const anyone = one(...stations, "77", "ff", "ff", ...groups);
+const anyone = one(...stations, ...stations, "77", "ff", "ff", ...groups);
 const from = fc.oneof({ weight: 12, arbitrary: someone }, { weight: 1, arbitrary: one("ff") });
 const ip4 = one("10.0.0.1", "10.0.0.2", "10.0.0.3", "10.1.2.3", "0.0.0.0", "10.9.9.9");
 const ip6 = one("fd00::1", "fd00::2", "fe80::ff:fe00:a", "fd01::9", "::", "fd09::9");
@@ -92,6 +92,28 @@ const withPorts6 = fc
   })
   .map(({ of, words, ...more }) => ipv6({ ...of, ...words, ...more }));
 
+/** UDP with a checksum of its own, or with none. */
+const whole = fc
+  .record({
+    of: ends,
+    family: one(4, 6),
+    octets: one(0, 1, 18, 100, 1400, 1508),
+    ds: one(0, 1, 2, 3, 0xb8),
+    isSummed: fc.boolean(),
+  })
+  .map(({ of, family, octets, ds, isSummed }) => {
+    const [source, destination] = family === 4 ? ["10.0.0.1", "10.0.0.2"] : ["fd00::1", "fd00::2"];
+    const { type, octets: payload } = udpPacket({
+      source: IpAddress(source ?? ""),
+      destination: IpAddress(destination ?? ""),
+      ds,
+      payload: new Uint8Array(octets).fill(7),
+    });
+    if (!isSummed) payload.set([0, 0], family === 4 ? 26 : 46);
+    const ends = { destination: station(of.to), source: station(of.from) };
+    return frameOctets({ ...ends, etherType: type, payload });
+  });
+
 const arpOf = fc
   .record({
     from,
@@ -128,6 +150,7 @@ const wellFormed: fc.Arbitrary<Uint8Array> = fc.oneof(
   fc.tuple(ends, ip6, ip6).map(([e, s, d]) => packet6(e, s, d)),
   { weight: 3, arbitrary: withPorts4 },
   { weight: 3, arbitrary: withPorts6 },
+  { weight: 3, arbitrary: whole },
   arpOf,
   fc.tuple(someone, ip4, ip4).map(([f, ip, asks]) => arp({ from: f, tags: "", ip, asks })),
   someone.map((f) => arp({ from: f, tags: "", op: 3, ip: "0.0.0.0", asks: "0.0.0.0", of: f })),

@@ -109,7 +109,7 @@ const vnic = (salt: number, n: number) =>
 const macOf = (vni: number, name: string, others: Others, salt: number): fc.Arbitrary<MacIntent> =>
   merged<MacIntent>(
     fc
-      .tuple(one(...places(others)), fc.boolean())
+      .tuple(fc.oneof(one(...places(others)), one(others.a, others.b)), fc.boolean())
       .map(([at, moved]) => ({
         ...mac(vni, name, at),
         ...(at.is === "remote" && moved && { moved }),

@@ -121,6 +121,11 @@ export abstract class NamespaceRig implements DataplaneRig {
     return this.#wires.received(wire);
   }
 
+  /** The same of some, in their order. */
+  receivedAt(wires: readonly string[]): Promise<Uint8Array[][]> {
+    return Promise.all(wires.map((wire) => this.#wires.received(wire)));
+  }
+
   deletePort(port: string): void {
     this.#wires.delete(port);
   }
@@ -204,6 +209,11 @@ export class UserspaceRig extends NamespaceRig {
   override async received(wire: string): Promise<Uint8Array[]> {
     await this.#through();
     return super.received(wire);
+  }
+
+  override async receivedAt(wires: readonly string[]): Promise<Uint8Array[][]> {
+    await this.#through();
+    return super.receivedAt(wires);
   }
 
   async #through(): Promise<void> {
