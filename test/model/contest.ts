@@ -34,7 +34,8 @@ export class Contest {
     until: (what: string, is: () => boolean) => Promise<void>,
   ): Promise<void> {
     const { book, freezes, trace } = this.#world;
-    const key = keyOf(freezingVn, `02000000000${random.below(8)}`);
+    const n = random.below(12);
+    const key = keyOf(freezingVn, `02000000000${n < 8 ? n : (n - 8) * 2}`); // a duplicate in two of three
     const bound = book.binding(key).certain(trace.now);
     const [holder, rival, ...others] = nves.filter((nve) => this.#mayAttach(nve));
     if (bound === "unsure" || bound.value !== undefined) return;

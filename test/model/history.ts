@@ -182,7 +182,7 @@ export class History {
           vns,
           nves: this.#nves,
           watchers: this.#watchers,
-          contest: this.#rounds.chance(0.4) ? this.#contest : undefined,
+          contest: this.#rounds.chance(0.6) ? this.#contest : undefined,
           random: this.#rounds,
           stays,
           failed: () => this.#failed,

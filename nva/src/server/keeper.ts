@@ -31,6 +31,8 @@ type Pending = {
   disconnect: Disconnect[];
   events: Noted[];
   settle: ((revision: number) => void)[];
+  /** Of a duplicate too, which lasts until its own deadline. */
+  isNearer: boolean;
 };
 
 /** Another replica decides now: what this one has decided and not stored is void. */
@@ -117,7 +119,10 @@ export class Keeper {
   }
 
   #take({ changes, touched, disconnect, events = [] }: Step<unknown>, into: Pending) {
-    for (const change of changes) into.changes.push(rowChange(change));
+    for (const change of changes) {
+      into.changes.push(rowChange(change));
+      if (change.table === "duplicate") into.isNearer = true;
+    }
     for (const [vnId, touch] of touched) mergeTouch(touchOf(into.touched, vnId), touch);
     for (const one of disconnect ?? []) into.disconnect.push(one);
     for (const one of events) into.events.push(one);
@@ -198,6 +203,7 @@ export class Keeper {
       disconnect: [],
       events: [],
       settle: [],
+      isNearer: false,
     };
     const now = this.#clock.now();
     this.#authority.events.epochMs = Date.now() - now;
@@ -218,6 +224,7 @@ export class Keeper {
       for (const tell of this.#listeners)
         tell(this.#authority, pending.touched, this.#store.revision, pending);
     for (const settle of pending.settle) settle(this.#store.revision);
+    if (pending.isNearer) this.rewind();
   }
 }
 

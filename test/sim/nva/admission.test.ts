@@ -14,7 +14,7 @@ import {
 } from "@nve/protocol-spec/proto/northbound";
 import { AdmitRequest, DenialCode } from "@nve/protocol-spec/proto/nve";
 import { Admission, DuplicateAction } from "@nve/protocol-spec/proto/types";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { claim, macOf, type Rig, rig, uuid } from "./rig.ts";
 
 // Who may attach, addresses that several have, and what is remembered of it, through gRPC.
@@ -107,15 +107,8 @@ test("H26: a registered VN lets in who is registered; one that is registered no 
   expect((await disconnected(again)).reason).toMatch(/is not registered$/);
 });
 
-test("A19: two NVEs that take an address from each other are found out, listed, and cleared", async () => {
-  await putVn({
-    duplicates: {
-      moves: 3,
-      windowMs: 60_000,
-      action: DuplicateAction.DUPLICATE_ACTION_FREEZE,
-      freezeMs: 0,
-    },
-  });
+/** Three moves between two NVEs. */
+async function contest(): Promise<void> {
   const [tor1, tor2] = [await nva.nve("tor1", "10.0.0.1"), await nva.nve("tor2", "10.0.0.2")];
   const take = (nve: typeof tor1, vnic: string, sequence: bigint) =>
     nve.told({ claims: [claim(1, { vnic: uuid(vnic), sequence })] });
@@ -123,14 +116,44 @@ test("A19: two NVEs that take an address from each other are found out, listed, 
     await take(tor1, first, sequence);
     await take(tor2, second, sequence + 1n);
   }
-  const { listDuplicates, clearDuplicate } = nva.northbound;
-  const list = async () =>
-    (await call(nva.northbound, listDuplicates, { vn: undefined })).duplicates;
-  expect(await list()).toMatchObject([
+}
+
+const freezing = (freezeMs: number): Partial<VnSpec> => ({
+  duplicates: {
+    moves: 3,
+    windowMs: 60_000,
+    action: DuplicateAction.DUPLICATE_ACTION_FREEZE,
+    freezeMs,
+  },
+});
+const duplicates = async () =>
+  (await call(nva.northbound, nva.northbound.listDuplicates, { vn: undefined })).duplicates;
+
+test("A19: what is frozen for a second is free after a second, though nothing else happens", async () => {
+  await putVn(freezing(1000));
+  await contest();
+  expect(await duplicates()).toMatchObject([{ frozen: true, mac: macOf(1) }]);
+  const isFree = async (): Promise<boolean> => {
+    if (nva.clock.now() > 1900) throw new Error("it is frozen still"); // before sessions end for silence
+    nva.clock.advance(20); // its timers; the time that is told is the machine's
+    return (await duplicates()).length === 0;
+  };
+  await vi.waitUntil(isFree, { timeout: 4000, interval: 20 });
+  expect(await said("duplicate.")).toEqual([
+    "nva duplicate.found default/blue/02:00:00:00:00:01",
+    "nva duplicate.cleared default/blue/02:00:00:00:00:01",
+  ]);
+});
+
+test("A19: two NVEs that take an address from each other are found out, listed, and cleared", async () => {
+  await putVn(freezing(0));
+  await contest();
+  const { clearDuplicate } = nva.northbound;
+  expect(await duplicates()).toMatchObject([
     { vnId: 1, mac: macOf(1), frozen: true, moves: 3, sources: ["nve:tor1", "nve:tor2"] },
   ]);
   await nva.restart();
-  expect(await list()).toHaveLength(1);
+  expect(await duplicates()).toHaveLength(1);
   const clear = (n: number) =>
     call(nva.northbound, clearDuplicate, {
       vn: { ref: { $case: "alias", value: "blue" } },
@@ -138,7 +161,7 @@ test("A19: two NVEs that take an address from each other are found out, listed, 
     });
   await expect(clear(2)).rejects.toThrow("02:00:00:00:00:02 is no duplicate in VN default/blue");
   await clear(1);
-  expect(await list()).toEqual([]);
+  expect(await duplicates()).toEqual([]);
   expect(await said("duplicate.")).toEqual([
     "nva duplicate.found default/blue/02:00:00:00:00:01",
     "local duplicate.cleared default/blue/02:00:00:00:00:01",
