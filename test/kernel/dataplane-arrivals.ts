@@ -222,6 +222,7 @@ export type Outer =
   | { is: "right" }
   | { is: "other MAC" }
   | { is: "other VTEP" }
+  | { is: "other family" }
   | { is: "wrong IP checksum" }
   | { is: "IP options" }
   | { is: "fragment" }
@@ -236,6 +237,7 @@ const outer: fc.Arbitrary<Outer> = fc.oneof(
   one<Outer>(
     { is: "other MAC" },
     { is: "other VTEP" },
+    { is: "other family" },
     { is: "wrong IP checksum" },
     { is: "IP options" },
     { is: "fragment" },
@@ -291,6 +293,7 @@ export function changed(frame: Uint8Array, how: Outer): Uint8Array {
   const copy = frame.slice();
   switch (how.is) {
     case "right":
+    case "other family": // other addresses, not other octets
       return copy;
     case "other MAC":
       copy[5] = 0x77;

@@ -1,4 +1,4 @@
-import { decode, EtherType, readFrame } from "@nve/protocol-spec";
+import { decode, EtherType, IpAddress, isIpv6, readFrame } from "@nve/protocol-spec";
 import type { Dataplane, DataplaneCounters } from "@nve/switch-agent/dataplane/dataplane";
 import type { Encapsulation } from "@nve/switch-agent/nve";
 import fc from "fast-check";
@@ -7,7 +7,7 @@ import { hasRightChecksum, readTunnel } from "../contracts/tunnels.ts";
 import { type Arrival, changed } from "./dataplane-arrivals.ts";
 import { type Round, roundsOf } from "./dataplane-cases.ts";
 import { fillInChecksums } from "./dataplane-checksums.ts";
-import { EbpfRig, type NamespaceRig, UserspaceRig } from "./dataplane-rig.ts";
+import { EbpfRig, type NamespaceRig, UserspaceRig, vteps } from "./dataplane-rig.ts";
 
 const runs = Number(process.env["RUNS"] ?? 150);
 /** The same each time, and others each time. A failing run is repeated with the seed that it printed. */
@@ -61,7 +61,11 @@ class Side {
     const counts = Object.entries(after).map(
       ([what, n]) => [what, n - (before[what] ?? 0)] as const,
     );
-    return { out, counts: Object.fromEntries(counts.filter(([, n]) => n !== 0)) };
+    // The kernel's tunnel device hears both families, and the drop is counted; in userspace it is nobody's.
+    const isStrange = frames.some((one) => one.wire === "ul" && one.outer.is === "other family");
+    const uncounted = isStrange ? ["unknown-vni", "stranger-vtep"] : [];
+    const compared = counts.filter(([what, n]) => n !== 0 && !uncounted.includes(what));
+    return { out, counts: Object.fromEntries(compared) };
   }
 
   #send(arrival: Arrival): void {
@@ -71,7 +75,9 @@ class Side {
       return;
     }
     const { tunnelled, from, outer } = arrival;
-    rig.tunnel({ ...tunnelled, source: rig[from], destination: rig.vtep }, (frame) =>
+    const ends = outer.is === "other family" ? vteps[isIpv6(rig.vtep) ? 4 : 6] : rig;
+    const source = IpAddress(ends[from]);
+    rig.tunnel({ ...tunnelled, source, destination: IpAddress(ends.vtep) }, (frame) =>
       changed(frame, outer),
     );
   }

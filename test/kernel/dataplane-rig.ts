@@ -88,7 +88,7 @@ export abstract class NamespaceRig implements DataplaneRig {
   }
 
   tunnel(tunnelled: Tunnelled, change = (frame: Uint8Array) => frame): void {
-    const type = isIpv6(this.vtep) ? EtherType.ipv6 : EtherType.ipv4;
+    const type = isIpv6(tunnelled.destination) ? EtherType.ipv6 : EtherType.ipv4;
     const ends = concat(macOctets(station(mac.tor)), macOctets(station(mac.far)));
     this.#wires.send(
       "ul",
