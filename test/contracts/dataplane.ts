@@ -16,13 +16,7 @@ import { tooBig } from "./dataplane-too-big.ts";
 
 /** Of the contract what other headers in the underlay can make different. */
 export function tunnelContract(name: string, make: () => Promise<DataplaneRig>): void {
-  describe(name, () => {
-    const bench = new Bench();
-    beforeAll(() => bench.setUp(make));
-    afterAll(() => bench.tearDown());
-    beforeEach(() => bench.open());
-    afterEach(() => bench.close());
-
+  benchSuite(name, make, (bench) => {
     unicast(bench);
     flooding(bench);
     isolation(bench);
@@ -41,13 +35,7 @@ export function dataplaneContract(
   make: () => Promise<DataplaneRig>,
   without?: Without,
 ): void {
-  describe(name, () => {
-    const bench = new Bench();
-    beforeAll(() => bench.setUp(make));
-    afterAll(() => bench.tearDown());
-    beforeEach(() => bench.open());
-    afterEach(() => bench.close());
-
+  benchSuite(name, make, (bench) => {
     unicast(bench);
     flooding(bench);
     isolation(bench);
@@ -86,5 +74,21 @@ export function dataplaneContract(
       expect(await bench.rig.seen()).toEqual([]);
       await expect(bench.dataplane.ensure([])).rejects.toThrow("closed");
     });
+  });
+}
+
+/** A rig for all tests, a driver that is opened for each. */
+function benchSuite(
+  name: string,
+  make: () => Promise<DataplaneRig>,
+  tests: (bench: Bench) => void,
+): void {
+  describe(name, () => {
+    const bench = new Bench();
+    beforeAll(() => bench.setUp(make));
+    afterAll(() => bench.tearDown());
+    beforeEach(() => bench.open());
+    afterEach(() => bench.close());
+    tests(bench);
   });
 }

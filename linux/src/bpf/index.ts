@@ -11,6 +11,7 @@ export {
   interfacesWith,
 } from "./attach.ts";
 export { BpfError } from "./error.ts";
+export { Grace } from "./grace.ts";
 export { type IngressOptions, IngressPorts } from "./ingress-ports.ts";
 export { ip, type Layout, mac, octets, struct, u8, u16, u32, u64 } from "./layout.ts";
 export type { BpfMap, BpfQueue, PerCpuMap } from "./map.ts";

@@ -1,10 +1,11 @@
 import { NotFound } from "@nve/program/errors";
-import { few, show, showOne } from "@nve/program/output";
+import { type Column, few, show, showOne } from "@nve/program/output";
 import { textArgument } from "@nve/program/program";
 import { call } from "@nve/program/rpc";
 import { OutOfRange } from "@nve/protocol-spec/errors";
 import { Mac, macOctets } from "@nve/protocol-spec/ids";
 import { ipOctets } from "@nve/protocol-spec/ip";
+import type { NorthboundClient, VnRef } from "@nve/protocol-spec/proto/northbound";
 import type { LookupRequest } from "@nve/protocol-spec/proto/nve";
 import { Command } from "commander";
 import {
@@ -41,44 +42,53 @@ export function nveCommand(outside: Outside): Command {
   );
 }
 
-type OfVn = Common & { vn?: string };
-
 export function mappingCommand(outside: Outside): Command {
   const mapping = new Command("mapping").description("where the addresses of VNs are");
-  asking(mapping.command("list"))
-    .description("all mappings, or those of one VN")
-    .option("--vn <vn>", "VN ID, alias or UUID")
-    .action(async (options: OfVn) => {
-      const vn = options.vn === undefined ? undefined : vnRef(options.vn);
-      const all = await ask(outside, options, (nva) =>
-        everyPage(async (pageToken) => {
-          const request = { vn, pageSize: 1000, pageToken };
-          const { mappings, nextPageToken } = await call(nva, nva.listMappings, request);
-          return { rows: mappings.map(mappingRecord), nextPageToken };
-        }),
-      );
-      show(all, mappingTable, outputOf(outside, options), "no mappings");
-    });
+  const says = { description: "all mappings, or those of one VN", none: "no mappings" };
+  listCommand(mapping, outside, mappingTable, says, async (nva, request) => {
+    const { mappings, nextPageToken } = await call(nva, nva.listMappings, request);
+    return { rows: mappings.map(mappingRecord), nextPageToken };
+  });
   return mapping.addHelpText("after", "\nExample:\n  nva mapping list --vn blue --json");
 }
 
 export function claimCommand(outside: Outside): Command {
   const claim = new Command("claim").description("who says where addresses are");
-  asking(claim.command("list"))
-    .description("all claims, or those of one VN; the best of an address makes its mapping")
+  const description = "all claims, or those of one VN; the best of an address makes its mapping";
+  listCommand(
+    claim,
+    outside,
+    claimTable,
+    { description, none: "no claims" },
+    async (nva, request) => {
+      const { claims, nextPageToken } = await call(nva, nva.listClaims, request);
+      return { rows: claims.flatMap((one) => claimRecord(one) ?? []), nextPageToken };
+    },
+  );
+  return claim.addHelpText("after", "\nExample:\n  nva claim list --vn blue");
+}
+
+/** `list`, of all VNs or of one. */
+function listCommand<Row extends object>(
+  parent: Command,
+  outside: Outside,
+  table: Column<Row>[],
+  { description, none }: { description: string; none: string },
+  page: (
+    nva: NorthboundClient,
+    request: { vn: VnRef | undefined; pageSize: number; pageToken: string },
+  ) => Promise<{ rows: Row[]; nextPageToken: string }>,
+): void {
+  asking(parent.command("list"))
+    .description(description)
     .option("--vn <vn>", "VN ID, alias or UUID")
-    .action(async (options: OfVn) => {
+    .action(async (options: Common & { vn?: string }) => {
       const vn = options.vn === undefined ? undefined : vnRef(options.vn);
       const all = await ask(outside, options, (nva) =>
-        everyPage(async (pageToken) => {
-          const request = { vn, pageSize: 1000, pageToken };
-          const { claims, nextPageToken } = await call(nva, nva.listClaims, request);
-          return { rows: claims.flatMap((one) => claimRecord(one) ?? []), nextPageToken };
-        }),
+        everyPage((pageToken) => page(nva, { vn, pageSize: 1000, pageToken })),
       );
-      show(all, claimTable, outputOf(outside, options), "no claims");
+      show(all, table, outputOf(outside, options), none);
     });
-  return claim.addHelpText("after", "\nExample:\n  nva claim list --vn blue");
 }
 
 export function lookupCommand(outside: Outside): Command {

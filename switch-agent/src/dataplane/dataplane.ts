@@ -88,6 +88,18 @@ export type MeterCounts = {
   dropped: number;
 };
 
+/** Of one that was just seen. */
+export const noCounts: MeterCounts = {
+  in: 0,
+  inOctets: 0,
+  out: 0,
+  outOctets: 0,
+  acl: 0,
+  policed: 0,
+  spoofed: 0,
+  dropped: 0,
+};
+
 /**
  * `entries` of `size` at the most; `octets`: of memory that one takes; `memory`: octets of all, where that is known;
  * `refused`: how many there was no room for.

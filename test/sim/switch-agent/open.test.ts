@@ -1,14 +1,12 @@
-import { parseConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
 import { createLog } from "@nve/program/log";
 import { SwitchAgent } from "@nve/switch-agent/agent";
-import { configSchema } from "@nve/switch-agent/config";
 import { expect, test } from "vitest";
 import { cable } from "../../support/cable.ts";
 import { fakeClock } from "../../support/fake-clock.ts";
 import { MemoryDataplane } from "./memory-dataplane.ts";
 import { ScriptedNva } from "./scripted-nva.ts";
-import { MemoryBindings, MemoryInterfaces } from "./tor.ts";
+import { MemoryBindings, MemoryInterfaces, torConfig } from "./tor.ts";
 
 test("an access port that cannot be opened: what was opened before it is closed, and the program can end", () => {
   const clock = fakeClock();
@@ -20,17 +18,9 @@ test("an access port that cannot be opened: what was opened before it is closed,
     close.call(first);
   };
   let nva: ScriptedNva | undefined;
-  const text = `
-nve: tor1
-vtep: 192.0.2.1
-nva: { addresses: ["nva:7470"], insecure: true }
-ports: [{ name: swp1 }, { name: swp2 }]`;
   const open = (): SwitchAgent =>
     new SwitchAgent({
-      config: parseConfig(
-        text,
-        configSchema(() => []),
-      ),
+      config: torConfig("[{ name: swp1 }, { name: swp2 }]"),
       version: "0.0.0",
       clock,
       log: createLog("switch-agent", "silent"),

@@ -3,7 +3,7 @@ import { parseConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
 import { createLog } from "@nve/program/log";
 import { SwitchAgent } from "@nve/switch-agent/agent";
-import { configSchema } from "@nve/switch-agent/config";
+import { type Config, configSchema } from "@nve/switch-agent/config";
 import type { WatchInterface } from "@nve/switch-agent/local/interfaces";
 import type { Intent } from "@nve/switch-agent/nve";
 import type { Binding } from "@nve/switch-agent/static/binding";
@@ -37,16 +37,8 @@ export function tor(
   const dataplane = new MemoryDataplane(inherited);
   const interfaces = new MemoryInterfaces();
   let nva: ScriptedNva | undefined;
-  const text = `
-nve: tor1
-vtep: 192.0.2.1
-nva: { addresses: ["nva:7470"], insecure: true }
-ports: ${ports}`;
   const agent = new SwitchAgent({
-    config: parseConfig(
-      text,
-      configSchema(() => []),
-    ),
+    config: torConfig(ports),
     version: "0.0.0",
     clock,
     log: createLog("switch-agent", "silent"),
@@ -63,6 +55,19 @@ ports: ${ports}`;
   if (nva === undefined) throw new Error("no NVA was opened");
   const stations = [new Station(cables[0].a), new Station(cables[1].a)] as const;
   return { clock, cables, stations, agent, dataplane, nva, interfaces };
+}
+
+/** Of a switch with these ports, all else by default. */
+export function torConfig(ports: string): Config {
+  const text = `
+nve: tor1
+vtep: 192.0.2.1
+nva: { addresses: ["nva:7470"], insecure: true }
+ports: ${ports}`;
+  return parseConfig(
+    text,
+    configSchema(() => []),
+  );
 }
 
 /** Bindings that outlive an agent, in memory. */

@@ -5,6 +5,7 @@ import {
   BpfError,
   type BpfObject,
   detachLeftovers,
+  Grace,
   IngressPorts,
   interfaceIndex,
   openBpfObject,
@@ -69,14 +70,14 @@ class EbpfVirtualSwitch implements VirtualSwitch {
   readonly #log: Log;
   readonly #watches = new Map<string, () => void>();
   readonly #counted = new Map<string, Counted>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #grace = new Grace();
   #bindings: readonly Binding[] = [];
   #closed = false;
 
   constructor(object: BpfObject, { uplinks, attach = "auto", log }: EbpfVirtualSwitchOptions) {
     this.#object = object;
     this.#maps = switchMaps(object);
-    this.#tables = new Tables(this.#maps, (task) => this.#later(task));
+    this.#tables = new Tables(this.#maps, (task) => this.#grace.after(task));
     const how = { kind: attach, handle };
     this.#vms = new IngressPorts(object.program("vm_port"), { ...how, promiscuous: false });
     this.#uplinks = new IngressPorts(object.program("vm_uplink"), { ...how, promiscuous: true });
@@ -119,7 +120,7 @@ class EbpfVirtualSwitch implements VirtualSwitch {
 
   #release(): void {
     for (const unwatch of this.#watches.values()) unwatch();
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#grace.close();
     this.#vms.keep(new Set());
     this.#uplinks.keep(new Set());
   }
@@ -196,16 +197,6 @@ class EbpfVirtualSwitch implements VirtualSwitch {
   #total({ ifindex, before }: Counted): PortCounts {
     const now = ifindex === undefined ? undefined : this.#maps.portCounts.get(ifindex);
     return [before, ...(now ?? [])].reduce((a, b) => ({ in: a.in + b.in, out: a.out + b.out }));
-  }
-
-  /** A program runs for microseconds: after 50 ms none sees the old list. */
-  #later(task: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      task();
-    }, 50);
-    timer.unref();
-    this.#timers.add(timer);
   }
 }
 

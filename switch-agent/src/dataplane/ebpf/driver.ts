@@ -5,6 +5,7 @@ import {
   attachIngress,
   BpfError,
   type BpfObject,
+  Grace,
   IngressPorts,
   openBpfObject,
 } from "@nve/linux/bpf";
@@ -166,7 +167,7 @@ class EbpfDataplane implements Dataplane {
   readonly #forwarding: Forwarding;
   readonly #meters: Meters;
   readonly #samples: Samples;
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #grace = new Grace();
   /** Those that somebody has said are there. */
   readonly #wantedPorts = new Set<string>();
   #inherited: readonly Intent[] | undefined;
@@ -181,7 +182,7 @@ class EbpfDataplane implements Dataplane {
       group: (vni, group) => parts.groups.set(vni, group),
       maySend: (vni, group) => parts.groups.maySend(vni, group),
       unreachable: (place) => unreachable(place, parts),
-      later: (task) => this.#later(task),
+      later: (task) => this.#grace.after(task),
     });
     parts.groups.onChange((vni) => this.#forwarding.floodAnew(vni));
     this.#samples = new Samples(parts.maps, {
@@ -319,7 +320,7 @@ class EbpfDataplane implements Dataplane {
     if (this.#closed) return;
     this.#closed = true;
     this.#samples.close();
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#grace.close();
     const { estate, ports, overlay, fast, groups, tunnel, object } = this.#parts;
     if (how === "keep" && estate.folder !== undefined) {
       groups.release();
@@ -361,16 +362,6 @@ class EbpfDataplane implements Dataplane {
   #open<T>(act: () => T): T {
     if (this.#closed) throw new Error("the dataplane is closed");
     return act();
-  }
-
-  /** A program runs for microseconds: after 50 ms none sees the old list. */
-  #later(task: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      task();
-    }, 50);
-    timer.unref();
-    this.#timers.add(timer);
   }
 }
 

@@ -8,7 +8,7 @@ import {
   u64,
 } from "@nve/linux/bpf";
 import { ipFrom, ipOctets, Uuid, Vni } from "@nve/protocol-spec";
-import type { MeterCounts, Metered } from "../dataplane.ts";
+import { type MeterCounts, type Metered, noCounts } from "../dataplane.ts";
 
 /** The maps of programs/meters.h. */
 export type MeterMaps = {
@@ -118,7 +118,7 @@ export class Meters {
   #new(of: Metered): Held | undefined {
     const number = this.#free.pop() ?? (this.#last < LAST ? this.#last + 1 : undefined);
     if (number === undefined) return undefined;
-    this.#maps.meters.set(number, nothing);
+    this.#maps.meters.set(number, noCounts);
     this.#maps.policed.set(number, 0); // who had it before may have spent more than it had
     this.#maps.meterNumbers.set(nameOf(of), number);
     this.#last = Math.max(this.#last, number);
@@ -159,17 +159,6 @@ const uuidFrom = (octets: Uint8Array): Uuid =>
       .toString("hex")
       .replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"),
   );
-
-const nothing: MeterCounts = {
-  in: 0,
-  inOctets: 0,
-  out: 0,
-  outOctets: 0,
-  acl: 0,
-  policed: 0,
-  spoofed: 0,
-  dropped: 0,
-};
 
 const sum = (a: MeterCounts, b: MeterCounts): MeterCounts => ({
   in: a.in + b.in,

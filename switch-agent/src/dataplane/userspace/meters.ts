@@ -1,4 +1,4 @@
-import type { MeterCounts, Metered } from "../dataplane.ts";
+import { type MeterCounts, type Metered, noCounts } from "../dataplane.ts";
 
 /** One count: of whom, what, and octets with `in` and `out`. */
 export type Reading = { of: Metered; what: MeterOf; octets: number };
@@ -10,7 +10,7 @@ export class Meters {
 
   add({ of, what, octets }: Reading): void {
     const key = keyOf(of);
-    const meter = this.#held.get(key) ?? { ...of, ...nothing };
+    const meter = this.#held.get(key) ?? { ...of, ...noCounts };
     this.#held.set(key, meter);
     meter[what] += 1;
     if (what === "in") meter.inOctets += octets;
@@ -31,14 +31,3 @@ export class Meters {
 
 const keyOf = (of: Metered): string =>
   of.is === "vnic" ? `${of.vni} ${of.vnic}` : of.is === "port" ? `port ${of.port}` : of.vtep;
-
-const nothing: MeterCounts = {
-  in: 0,
-  inOctets: 0,
-  out: 0,
-  outOctets: 0,
-  acl: 0,
-  policed: 0,
-  spoofed: 0,
-  dropped: 0,
-};
