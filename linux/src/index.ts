@@ -21,6 +21,7 @@ export {
 export { SystemError, Unavailable } from "./errors.ts";
 export { type Finding, type Machine, probeFeatures } from "./features.ts";
 export { followingLink, type OpenPort, type Port } from "./following-link.ts";
+export { type EchoReply, type IcmpEcho, openIcmpEcho } from "./icmp-echo.ts";
 export type { Link, LinkOptions, LinkState, Losses } from "./link.ts";
 export {
   type LinkChanged,

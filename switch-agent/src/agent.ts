@@ -13,6 +13,7 @@ import type { Nva, NvaWiring } from "./nva-client/client.ts";
 import { AccessPort } from "./port/access-port.ts";
 import type { PortAuth } from "./port/authentic.ts";
 import { type Names, withVnIds } from "./port/vn-names.ts";
+import type { ProbeOptions } from "./probe/probing.ts";
 import { StaticPorts } from "./static/static-ports.ts";
 import type { BindingStore } from "./static/store.ts";
 
@@ -27,6 +28,8 @@ export type AgentOptions = {
   openLink(port: string): Link;
   /** Of ports without protocol. */
   watchInterface: WatchInterface;
+  /** Absent: ways to other NVEs are not probed. */
+  probe?: ProbeOptions | undefined;
   bindings: BindingStore;
   openNva(wiring: NvaWiring): Nva;
 };

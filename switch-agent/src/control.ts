@@ -23,6 +23,7 @@ import {
   ruleText,
   type Unknown,
   type VnProfile,
+  type VnRules,
   type Vsi,
 } from "@nve/switch-agent/nve";
 import type { SwitchAgent } from "./agent.ts";
@@ -30,6 +31,7 @@ import type { MeterCounts, Metered } from "./dataplane/dataplane.ts";
 import { fdbEntries, localMacs } from "./fdb-entries.ts";
 import type { Nve } from "./local/nve.ts";
 import type { AccessPort } from "./port/access-port.ts";
+import { peersOf } from "./probe/shown.ts";
 import { bindingMethods } from "./static/control.ts";
 import type { StaticPorts } from "./static/static-ports.ts";
 import { trace } from "./trace-control.ts";
@@ -74,6 +76,7 @@ export function nveService(started: Promise<Controlled>): Service {
     listFdb: about((nve, { vnId }: { vnId: number }) => ({ entries: fdb(nve, vnId) })),
     listRefusals: about((nve) => ({ refusals: refusals(nve) })),
     counters: about(counters),
+    listPeers: about((nve) => ({ peers: peersOf(nve) })),
     listTables: about((nve) => ({ tables: tables(nve) })),
     trace: about(trace),
     stop: unary(async ({ remove }: { remove: boolean }) => {
@@ -108,6 +111,7 @@ export function statusOf({ nve, ports }: Controlled): SwitchStatus {
     localMacs: count((vn) => localMacs(nve, vn)),
     remoteMacs: count((vn) => core.fdb.remotes(vn).size),
     certificateValidToUnixMs: BigInt(nva.state.certificate?.validToUnixMs ?? 0),
+    warnings: [...(nve.dataplane.warnings ?? []), ...nve.probing.warnings],
     certificateFault: nva.state.certificate?.fault ?? "",
   };
 }
@@ -222,9 +226,14 @@ function switchVn(nve: Nve, vn: VnId): SwitchVn {
     localMacs: localMacs(nve, vn),
     remoteMacs: core.fdb.remotes(vn).size,
     ...learningOf(core.infos.pull(vn)),
+    ...(info?.flooding?.unknown && { unknown: info.flooding.unknown }),
+    flood: floodText(core.infos.group(vn)),
     ...(info?.profile && { profile: shownProfile(info.profile) }),
   };
 }
+
+const floodText = ({ group, sendToGroup }: Pick<VnRules, "group" | "sendToGroup">): string =>
+  sendToGroup ? `group ${group}` : "head-end";
 
 const learningOf = (pull: Unknown | undefined) =>
   pull === undefined ? { learning: "push" } : { learning: "pull", unknown: pull };

@@ -21,6 +21,7 @@ import { type Config, readSwitchConfig } from "./config.ts";
 import { controlService } from "./control.ts";
 import type { Dataplane } from "./dataplane/dataplane.ts";
 import { openDataplane } from "./dataplane/open.ts";
+import { probeOf } from "./local/config.ts";
 import { watchInterface } from "./local/interfaces.ts";
 import { NvaClient } from "./nva-client/client.ts";
 import { tlsOf } from "./nva-client/tls.ts";
@@ -87,6 +88,7 @@ function openAgent(
     random: Math.random,
     openLink: (name) => openLink(name, config.link),
     watchInterface,
+    probe: probeOf(config.vtep, config.dataplane, Math.random),
     bindings: bindingFile(config.stateDir, config.nve),
     openNva: (wiring) => {
       const incarnation = randomBytes(16);

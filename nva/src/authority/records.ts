@@ -31,6 +31,10 @@ export type Vn = {
   /** Octets of a tenant's frame without its Ethernet header; 0: not set. */
   mtu: number;
   flood: "head-end" | "multicast";
+  /** Of the underlay, one of each address family at the most. */
+  groups?: readonly IpAddress[];
+  /** Frames to MACs that an NVE does not know; absent: as it needs to be. */
+  unknown?: "flood" | "drop";
   /** Who may attach (H26). */
   admission?: Admission;
   /** Of a profile that there is. */

@@ -1,4 +1,13 @@
-import { holdsHosts, type IpPrefix, isGroup, isIpv6, type Mac } from "@nve/protocol-spec";
+import {
+  holdsHosts,
+  type IpAddress,
+  type IpPrefix,
+  ipOctets,
+  isGroup,
+  isIpv6,
+  isMulticast,
+  type Mac,
+} from "@nve/protocol-spec";
 import type {
   AclRule,
   DuplicateRule,
@@ -114,7 +123,7 @@ function patternFaults(field: string, patterns: readonly string[], allowed: RegE
 }
 
 function vnFaults(wish: VnWish): string[] {
-  const { alias, mtu, profile, duplicates, description } = wish;
+  const { alias, mtu, profile, duplicates, description, groups = [] } = wish;
   const faults = [...textFaults(description)];
   if (alias.trim() === "") faults.push("alias: a VN needs one");
   else if (alias.length > limits.textLength || !anyText.test(alias))
@@ -123,7 +132,25 @@ function vnFaults(wish: VnWish): string[] {
     faults.push(`alias: "${alias}" would be taken for a VN ID, a Name or tenant/alias`);
   if (mtu !== 0) faults.push(...rangeFaults("mtu", mtu, 68, 65_535)); // RFC 791: IPv4 needs 68
   if (profile !== undefined) faults.push(...nameFaults("profile", profile));
+  faults.push(...groupFaults(groups));
   return duplicates === undefined ? faults : [...faults, ...duplicateFaults(duplicates)];
+}
+
+/** One of each address family, and such that routers pass on: a link's own are its protocols' (RFC 5771 §4, RFC 4291 §2.7). */
+function groupFaults(groups: readonly IpAddress[]): string[] {
+  const unfit = groups.filter((group) => !isMulticast(group) || isOfLink(group));
+  const twice = [true, false].some((v6) => groups.filter((one) => isIpv6(one) === v6).length > 1);
+  return [
+    ...unfit.map((group) => `groups: ${group} is no group of more than one link`),
+    ...(twice ? ["groups: one of IPv4 and one of IPv6 at the most"] : []),
+  ];
+}
+
+function isOfLink(group: IpAddress): boolean {
+  const [first, second = 0, third] = ipOctets(group);
+  return isIpv6(group)
+    ? first === 0xff && (second & 15) < 3
+    : first === 224 && second === 0 && third === 0;
 }
 
 const duplicateFaults = ({ moves, windowMs, freezeMs }: DuplicateRule): string[] => [

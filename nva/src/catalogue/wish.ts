@@ -1,4 +1,4 @@
-import type { Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import type { IpAddress, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import type { Kind } from "../authority/catalogue.ts";
 import type {
   Admission,
@@ -24,6 +24,8 @@ export type VnWish = {
   /** Octets; 0: not set. */
   mtu: number;
   flood: "head-end" | "multicast";
+  groups?: readonly IpAddress[];
+  unknown?: "flood" | "drop";
   admission?: Admission;
   profile?: string;
   duplicates?: DuplicateRule;

@@ -13,11 +13,12 @@ import {
   type Location,
   type Mapping,
   Service,
+  type UnknownMode,
   type Vn,
 } from "@nve/protocol-spec/proto/types";
 
 import { plainDuplicates } from "../domain/plain.ts";
-import { admissions, fromDuplicates } from "./wire.ts";
+import { admissions, fromDuplicates, unknowns } from "./wire.ts";
 
 // What the CLI prints: addresses as people write them, names for numbers. --json prints exactly these.
 
@@ -30,6 +31,8 @@ export const vnRecord = (vn: Vn) => ({
   service: vn.service === Service.SERVICE_L3 ? "l3" : "l2",
   mtu: vn.mtu === 0 ? null : vn.mtu,
   flood: vn.flood === FloodMode.FLOOD_MODE_MULTICAST ? "multicast" : "head-end",
+  ...(vn.groups.length > 0 && { groups: vn.groups.map(ipFrom) }),
+  ...(vn.unknown !== undefined && unknownOf(vn.unknown)),
   ...(vn.profileName !== undefined && vn.profileName !== "" && { profile: vn.profileName }),
   ...(vn.admission !== undefined && admissionOf(vn.admission)),
   ...(vn.duplicates !== undefined && {
@@ -38,6 +41,11 @@ export const vnRecord = (vn: Vn) => ({
   revision: Number(vn.revision),
 });
 export type VnRecord = ReturnType<typeof vnRecord>;
+
+const unknownOf = (unknown: UnknownMode) => {
+  const mode = unknowns[unknown - 1];
+  return mode === undefined ? {} : { unknown: mode };
+};
 
 const admissionOf = (admission: Admission) => {
   const mode = admissions[admission - 1];

@@ -56,7 +56,21 @@ const settings: readonly Setting[] = [
     field: ["duplicates", "for"],
   },
   { flag: "--service <kind>", says: "l2 or l3", field: ["service"] },
-  { flag: "--flood <mode>", says: "head-end or multicast", field: ["flood"] },
+  {
+    flag: "--flood <mode>",
+    says: "what goes to all: head-end (a copy for each NVE) or multicast (to --group)",
+    field: ["flood"],
+  },
+  {
+    flag: "--group <ip...>",
+    says: "of the underlay, one of IPv4, one of IPv6, or both",
+    field: ["groups"],
+  },
+  {
+    flag: "--unknown <mode>",
+    says: "frames to MACs that nobody knows: flood or drop; else as it needs to be",
+    field: ["unknown"],
+  },
   description,
 ];
 const mtuSetting: Setting = {

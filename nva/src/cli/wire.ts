@@ -120,7 +120,7 @@ function copies(policy: Extract<Declared, { kind: "policy" }>["value"]) {
 
 function toVnSpec(vn: DeclaredVn): VnSpec {
   const [tenant, alias] = parts(vn.vn);
-  const { name, service, flood, admission, duplicates } = vn;
+  const { name, service, flood, groups = [], unknown, admission, duplicates } = vn;
   return {
     tenant,
     alias,
@@ -135,6 +135,8 @@ function toVnSpec(vn: DeclaredVn): VnSpec {
     duplicates:
       duplicates === undefined ? undefined : { ...duplicates, action: action(duplicates) },
     description: vn.description ?? "",
+    groups: groups.map((group) => Buffer.from(ipOctets(group))),
+    unknown: unknown === undefined ? 0 : unknowns.indexOf(unknown) + 1,
   };
 }
 
@@ -151,6 +153,8 @@ function fromVnSpec(vn: VnSpec): DeclaredVn {
     mtu: vn.mtu || undefined,
     service: services[vn.service - 1],
     flood: floods[vn.flood - 1],
+    groups: vn.groups.length === 0 ? undefined : vn.groups.map(ipFrom),
+    unknown: unknowns[vn.unknown - 1],
     admission: admissions[vn.admission - 1],
     profile: vn.profile || undefined,
     duplicates: duplicates === undefined ? undefined : fromDuplicates(duplicates),
@@ -212,4 +216,5 @@ const parts = (vn: string): [tenant: string, alias: string] => {
 // In the order of the enums, from 1.
 const services = ["l2", "l3"] as const;
 const floods = ["head-end", "multicast"] as const;
+export const unknowns = ["flood", "drop"] as const;
 export const admissions = ["open", "registered", "strict"] as const;

@@ -1,4 +1,4 @@
-import type { IpPrefix, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import type { IpAddress, IpPrefix, Mac, NveId, Uuid, VnId, Vni } from "@nve/protocol-spec";
 import type {
   Admission,
   DuplicateRule,
@@ -23,6 +23,8 @@ export type DeclaredVn = {
   mtu?: number;
   service?: "l2" | "l3";
   flood?: "head-end" | "multicast";
+  groups?: readonly IpAddress[];
+  unknown?: "flood" | "drop";
   admission?: Admission;
   profile?: string;
   duplicates?: DuplicateRule;

@@ -68,7 +68,8 @@ function plainPolicy(policy: Policy): PlainMap {
 }
 
 function plainVn({ vn: _, duplicates, ...fields }: DeclaredVn): PlainMap {
-  const { id, vni, name, mtu, service, flood, admission, profile, description } = fields;
+  const { id, vni, name, mtu, service, flood, groups, unknown } = fields;
+  const { admission, profile, description } = fields;
   return given({
     description,
     id,
@@ -77,6 +78,8 @@ function plainVn({ vn: _, duplicates, ...fields }: DeclaredVn): PlainMap {
     mtu,
     service,
     flood,
+    groups: groups && [...groups],
+    unknown,
     admission,
     profile,
     duplicates: duplicates === undefined ? undefined : plainDuplicates(duplicates),

@@ -1,4 +1,14 @@
-import { IpPrefix, isGroup, Mac, NveId, OutOfRange, Uuid, VnId, Vni } from "@nve/protocol-spec";
+import {
+  IpAddress,
+  IpPrefix,
+  isGroup,
+  Mac,
+  NveId,
+  OutOfRange,
+  Uuid,
+  VnId,
+  Vni,
+} from "@nve/protocol-spec";
 import {
   type DuplicateRule,
   duplicateRule,
@@ -124,6 +134,8 @@ export function readVn(vn: VnPath, input: Input): DeclaredVn {
       mtu: optional("mtu", number(68, 65_535)), // RFC 791: IPv4 needs 68
       service: optional("service", (one) => one.value(oneOf("l2", "l3"))),
       flood: optional("flood", (one) => one.value(oneOf("head-end", "multicast"))),
+      groups: optional("groups", (list) => list.list((one) => one.value(IpAddress))),
+      unknown: optional("unknown", (one) => one.value(oneOf("flood", "drop"))),
       admission: optional("admission", (one) => one.value(oneOf("open", "registered", "strict"))),
       profile: optional("profile", (one) => one.value(nameText)),
       duplicates: optional("duplicates", readDuplicates),

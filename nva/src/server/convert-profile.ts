@@ -17,6 +17,7 @@ import type { Faults } from "./faults.ts";
 export const admissions = ["open", "registered", "strict"] as const;
 export const services = ["l2", "l3"] as const;
 export const floods = ["head-end", "multicast"] as const;
+export const unknowns = ["flood", "drop"] as const;
 const actions = ["allow", "deny"] as const;
 const directions = ["from-vnic", "to-vnic"] as const;
 const duplicateActions = ["warn", "freeze"] as const;

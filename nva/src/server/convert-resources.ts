@@ -17,7 +17,7 @@ import { called, type Vn } from "../authority/records.ts";
 import { faultsIn } from "../catalogue/check.ts";
 import { labelOf, nameOf } from "../catalogue/find.ts";
 import type { VnWish, Wish } from "../catalogue/wish.ts";
-import { fromIp, fromMac, fromPrefix, fromUuid, toIps, toMac, toUuid } from "./convert.ts";
+import { fromIp, fromMac, fromPrefix, fromUuid, toIp, toIps, toMac, toUuid } from "./convert.ts";
 import {
   admissions,
   floods,
@@ -27,6 +27,7 @@ import {
   services,
   toDuplicates,
   toProfile,
+  unknowns,
 } from "./convert-profile.ts";
 import { Faults } from "./faults.ts";
 
@@ -121,6 +122,8 @@ function fromVn(spec: wire.VnSpec, fresh: Uuid, faults: Faults): VnWish {
   const id = faults.take("vn_id", () => (vnId === 0 ? undefined : VnId(vnId)));
   const context = faults.take("vni", () => (vni === undefined ? undefined : Vni(vni)));
   const admission = faults.take("admission", () => one(admissions, spec.admission));
+  const groups = faults.take("groups", () => spec.groups.map(fromIp)) ?? [];
+  const unknown = faults.take("unknown", () => one(unknowns, spec.unknown));
   const rule =
     duplicates === undefined
       ? undefined
@@ -135,6 +138,8 @@ function fromVn(spec: wire.VnSpec, fresh: Uuid, faults: Faults): VnWish {
     service: faults.take("service", () => one(services, spec.service)) ?? "l2",
     mtu: spec.mtu,
     flood: faults.take("flood", () => one(floods, spec.flood)) ?? "head-end",
+    ...(groups.length > 0 && { groups }),
+    ...(unknown !== undefined && { unknown }),
     // "open" is what it is without.
     ...(admission !== undefined && admission !== "open" && { admission }),
     ...(profile !== "" && { profile }),
@@ -261,6 +266,8 @@ const toVnSpec = (vn: Vn): wire.VnSpec => ({
   profile: vn.profile ?? "",
   duplicates: vn.duplicates && toDuplicates(vn.duplicates),
   description: vn.description ?? "",
+  groups: (vn.groups ?? []).map(toIp),
+  unknown: vn.unknown === undefined ? 0 : unknowns.indexOf(vn.unknown) + 1,
 });
 
 const toVnic = (vns: Vns, row: ExpectedVnic): wire.VnicSpec => ({

@@ -1,8 +1,8 @@
 import * as wire from "@nve/protocol-spec/proto/types";
 import type { Profile } from "../authority/declared.ts";
 import type { Vn } from "../authority/records.ts";
-import { toUuid } from "./convert.ts";
-import { admissions, toDuplicates, toProfile } from "./convert-profile.ts";
+import { toIp, toUuid } from "./convert.ts";
+import { admissions, toDuplicates, toProfile, unknowns } from "./convert-profile.ts";
 
 /** As NVEs are told. @param profile the one that the VN names */
 export function toVn(vn: Vn, revision: number, profile: Profile | undefined): wire.Vn {
@@ -23,6 +23,8 @@ export function toVn(vn: Vn, revision: number, profile: Profile | undefined): wi
     profileName: vn.profile,
     admission: vn.admission && admissions.indexOf(vn.admission) + 1,
     duplicates: vn.duplicates && toDuplicates(vn.duplicates),
+    groups: (vn.groups ?? []).map(toIp),
+    unknown: vn.unknown && unknowns.indexOf(vn.unknown) + 1,
   };
 }
 

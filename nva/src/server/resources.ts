@@ -232,10 +232,12 @@ function noteOf(authority: Authority, { kind, after }: DeclaredChange): string {
   return `no NVE "${nveId}" has connected yet: it counts as soon as one does`;
 }
 
-/** @TODO multicast in the underlay (P8) and VNs that are routed (H13) */
-const notYet = ({ flood, service }: Vn): string =>
+/** @TODO VNs that are routed (H13) */
+const notYet = ({ flood, groups, service }: Vn): string =>
   [
-    ...(flood === "multicast" ? ["no NVE floods by multicast yet: it goes to each NVE"] : []),
+    ...(flood === "multicast" && groups === undefined
+      ? ["it has no group of the underlay: what is flooded goes to each NVE"]
+      : []),
     ...(service === "l3" ? ["no NVE routes yet: it is served as L2"] : []),
   ].join("; ");
 

@@ -34,6 +34,8 @@ const vn = z.strictObject({
   service: z.enum(["l2", "l3"]),
   mtu: count,
   flood: z.enum(["head-end", "multicast"]),
+  groups: z.array(ip).optional(),
+  unknown: z.enum(["flood", "drop"]).optional(),
   admission: z.enum(["open", "registered", "strict"]).optional(),
   profile: z.string().optional(),
   duplicates: z

@@ -272,6 +272,8 @@ export interface SwitchStatus {
   remoteMacs: number;
   /** Of the certificate that it shows to the NVA; 0: it talks to it in plain TCP. */
   certificateValidToUnixMs: bigint;
+  /** what has to be seen to in the underlay */
+  warnings: string[];
   /** what has to be seen to: it has expired or is about to, or new files cannot be used */
   certificateFault: string;
 }
@@ -335,7 +337,11 @@ export interface SwitchVn {
     | string
     | undefined;
   /** absent: the VN has none */
-  profile?: SwitchVnProfile | undefined;
+  profile?:
+    | SwitchVnProfile
+    | undefined;
+  /** how frames to all go to other NVEs: "head-end", or "group 239.1.1.7" */
+  flood?: string | undefined;
 }
 
 /** What the NVA wants enforced in a VN (H25). */
@@ -500,6 +506,28 @@ export interface TraceOutput {
   ecn: number;
   ttl: number;
   octets: number;
+}
+
+export interface ListPeersRequest {
+}
+
+export interface ListPeersResponse {
+  peers: Peer[];
+}
+
+/** Another NVE that VNs here have members at, and what the probe found on the way there. Octets of IP packets of the underlay. */
+export interface Peer {
+  vtep: string;
+  nves: string[];
+  vnIds: number[];
+  /** the longest that these VNs send; 0: not known */
+  need: number;
+  /** the longest that arrives, as far as it was looked for; 0: not known */
+  pathMtu: number;
+  /** "ok", "black-hole", "silent" (it answers no echo), "probing", "off" */
+  state: string;
+  /** of the state */
+  sinceUnixMs: bigint;
 }
 
 export interface StopRequest {
@@ -3039,6 +3067,7 @@ function createBaseSwitchStatus(): SwitchStatus {
     localMacs: 0,
     remoteMacs: 0,
     certificateValidToUnixMs: 0n,
+    warnings: [],
     certificateFault: "",
   };
 }
@@ -3103,6 +3132,9 @@ export const SwitchStatus: MessageFns<SwitchStatus> = {
         );
       }
       writer.uint32(128).uint64(message.certificateValidToUnixMs);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(146).string(v!);
     }
     if (message.certificateFault !== "") {
       writer.uint32(138).string(message.certificateFault);
@@ -3251,6 +3283,14 @@ export const SwitchStatus: MessageFns<SwitchStatus> = {
             message.certificateValidToUnixMs = reader.uint64() as bigint;
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
           case 17: {
             if (tag !== 138) {
               break;
@@ -3299,6 +3339,7 @@ export const SwitchStatus: MessageFns<SwitchStatus> = {
       (object.certificateValidToUnixMs !== undefined && object.certificateValidToUnixMs !== null)
         ? BigInt(object.certificateValidToUnixMs)
         : 0n;
+    message.warnings = object.warnings?.map((e) => e) || [];
     message.certificateFault = object.certificateFault ?? "";
     return message;
   },
@@ -3790,6 +3831,7 @@ function createBaseSwitchVn(): SwitchVn {
     learning: undefined,
     unknown: undefined,
     profile: undefined,
+    flood: undefined,
   };
 }
 
@@ -3827,6 +3869,9 @@ export const SwitchVn: MessageFns<SwitchVn> = {
     }
     if (message.profile !== undefined) {
       SwitchVnProfile.encode(message.profile, writer.uint32(90).fork()).join();
+    }
+    if (message.flood !== undefined) {
+      writer.uint32(98).string(message.flood);
     }
     return writer;
   },
@@ -3932,6 +3977,14 @@ export const SwitchVn: MessageFns<SwitchVn> = {
             message.profile = SwitchVnProfile.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.flood = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3962,6 +4015,7 @@ export const SwitchVn: MessageFns<SwitchVn> = {
     message.profile = (object.profile !== undefined && object.profile !== null)
       ? SwitchVnProfile.fromPartial(object.profile)
       : undefined;
+    message.flood = object.flood ?? undefined;
     return message;
   },
 };
@@ -5730,6 +5784,250 @@ export const TraceOutput: MessageFns<TraceOutput> = {
   },
 };
 
+function createBaseListPeersRequest(): ListPeersRequest {
+  return {};
+}
+
+export const ListPeersRequest: MessageFns<ListPeersRequest> = {
+  encode(_: ListPeersRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPeersRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPeersRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPeersRequest>): ListPeersRequest {
+    return ListPeersRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListPeersRequest>): ListPeersRequest {
+    const message = createBaseListPeersRequest();
+    return message;
+  },
+};
+
+function createBaseListPeersResponse(): ListPeersResponse {
+  return { peers: [] };
+}
+
+export const ListPeersResponse: MessageFns<ListPeersResponse> = {
+  encode(message: ListPeersResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.peers) {
+      Peer.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPeersResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPeersResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.peers.push(Peer.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListPeersResponse>): ListPeersResponse {
+    return ListPeersResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPeersResponse>): ListPeersResponse {
+    const message = createBaseListPeersResponse();
+    message.peers = object.peers?.map((e) => Peer.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePeer(): Peer {
+  return { vtep: "", nves: [], vnIds: [], need: 0, pathMtu: 0, state: "", sinceUnixMs: 0n };
+}
+
+export const Peer: MessageFns<Peer> = {
+  encode(message: Peer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vtep !== "") {
+      writer.uint32(10).string(message.vtep);
+    }
+    for (const v of message.nves) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.vnIds.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.vnIds) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.need !== 0) {
+      writer.uint32(32).uint32(message.need);
+    }
+    if (message.pathMtu !== 0) {
+      writer.uint32(40).uint32(message.pathMtu);
+    }
+    if (message.state !== "") {
+      writer.uint32(50).string(message.state);
+    }
+    if (message.sinceUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceUnixMs) !== message.sinceUnixMs) {
+        throw new globalThis.Error("value provided for field message.sinceUnixMs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.sinceUnixMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Peer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vtep = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nves.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.vnIds.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.vnIds.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.need = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.pathMtu = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.sinceUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Peer>): Peer {
+    return Peer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Peer>): Peer {
+    const message = createBasePeer();
+    message.vtep = object.vtep ?? "";
+    message.nves = object.nves?.map((e) => e) || [];
+    message.vnIds = object.vnIds?.map((e) => e) || [];
+    message.need = object.need ?? 0;
+    message.pathMtu = object.pathMtu ?? 0;
+    message.state = object.state ?? "";
+    message.sinceUnixMs = (object.sinceUnixMs !== undefined && object.sinceUnixMs !== null)
+      ? BigInt(object.sinceUnixMs)
+      : 0n;
+    return message;
+  },
+};
+
 function createBaseStopRequest(): StopRequest {
   return { remove: false };
 }
@@ -6738,6 +7036,15 @@ export const SwitchAgentService = {
     responseSerialize: (value: ListTablesResponse): Buffer => Buffer.from(ListTablesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListTablesResponse => ListTablesResponse.decode(value),
   },
+  listPeers: {
+    path: "/split_nve.v1.SwitchAgent/ListPeers" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListPeersRequest): Buffer => Buffer.from(ListPeersRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListPeersRequest => ListPeersRequest.decode(value),
+    responseSerialize: (value: ListPeersResponse): Buffer => Buffer.from(ListPeersResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListPeersResponse => ListPeersResponse.decode(value),
+  },
   /** What would become of a frame, decision by decision, as the dataplane's tables say now. Nothing is sent or changed. */
   trace: {
     path: "/split_nve.v1.SwitchAgent/Trace" as const,
@@ -6798,6 +7105,7 @@ export interface SwitchAgentServer extends UntypedServiceImplementation {
   listRefusals: handleUnaryCall<ListRefusalsRequest, ListRefusalsResponse>;
   counters: handleUnaryCall<CountersRequest, CountersResponse>;
   listTables: handleUnaryCall<ListTablesRequest, ListTablesResponse>;
+  listPeers: handleUnaryCall<ListPeersRequest, ListPeersResponse>;
   /** What would become of a frame, decision by decision, as the dataplane's tables say now. Nothing is sent or changed. */
   trace: handleUnaryCall<TraceRequest, TraceResponse>;
   /** Ends the agent. Answered before it does. */
@@ -6928,6 +7236,21 @@ export interface SwitchAgentClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListTablesResponse) => void,
+  ): ClientUnaryCall;
+  listPeers(
+    request: ListPeersRequest,
+    callback: (error: ServiceError | null, response: ListPeersResponse) => void,
+  ): ClientUnaryCall;
+  listPeers(
+    request: ListPeersRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListPeersResponse) => void,
+  ): ClientUnaryCall;
+  listPeers(
+    request: ListPeersRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListPeersResponse) => void,
   ): ClientUnaryCall;
   /** What would become of a frame, decision by decision, as the dataplane's tables say now. Nothing is sent or changed. */
   trace(

@@ -29,6 +29,7 @@ import {
   Mapping,
   Prefix,
   Service,
+  UnknownMode,
   Vn,
   VnProfile,
 } from "./types.ts";
@@ -137,6 +138,9 @@ export interface VnSpec {
   profile: string;
   duplicates: DuplicatePolicy | undefined;
   description: string;
+  /** 4 or 16 octets, one of each at the most */
+  groups: Buffer[];
+  unknown: UnknownMode;
 }
 
 /** A VNIC that orchestration expects. */
@@ -1041,6 +1045,8 @@ function createBaseVnSpec(): VnSpec {
     profile: "",
     duplicates: undefined,
     description: "",
+    groups: [],
+    unknown: 0,
   };
 }
 
@@ -1081,6 +1087,12 @@ export const VnSpec: MessageFns<VnSpec> = {
     }
     if (message.description !== "") {
       writer.uint32(98).string(message.description);
+    }
+    for (const v of message.groups) {
+      writer.uint32(106).bytes(v!);
+    }
+    if (message.unknown !== 0) {
+      writer.uint32(112).int32(message.unknown);
     }
     return writer;
   },
@@ -1194,6 +1206,22 @@ export const VnSpec: MessageFns<VnSpec> = {
             message.description = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.groups.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.unknown = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1225,6 +1253,8 @@ export const VnSpec: MessageFns<VnSpec> = {
       ? DuplicatePolicy.fromPartial(object.duplicates)
       : undefined;
     message.description = object.description ?? "";
+    message.groups = object.groups?.map((e) => e) || [];
+    message.unknown = object.unknown ?? 0;
     return message;
   },
 };

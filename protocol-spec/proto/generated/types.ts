@@ -18,6 +18,14 @@ export const protobufFileName = "types.proto";
  * a receiver ignores fields it does not know (A16).
  */
 
+/** Frames to a MAC that an NVE does not know. */
+export enum UnknownMode {
+  /** UNKNOWN_MODE_UNSPECIFIED - flooded while not all members' MACs are known, else dropped */
+  UNKNOWN_MODE_UNSPECIFIED = 0,
+  UNKNOWN_MODE_FLOOD = 1,
+  UNKNOWN_MODE_DROP = 2,
+}
+
 /** Who may attach to a VN (H26, A19). */
 export enum Admission {
   /** ADMISSION_UNSPECIFIED - open */
@@ -61,7 +69,7 @@ export enum FloodMode {
   FLOOD_MODE_UNSPECIFIED = 0,
   /** FLOOD_MODE_HEAD_END - serial unicast to every NVE with members (A10) */
   FLOOD_MODE_HEAD_END = 1,
-  /** FLOOD_MODE_MULTICAST - underlay multicast */
+  /** FLOOD_MODE_MULTICAST - once, to the group in `groups` */
   FLOOD_MODE_MULTICAST = 2,
 }
 
@@ -99,7 +107,16 @@ export interface Vn {
     | undefined;
   /** northbound only: which profile `profile` is */
   profileName?: string | undefined;
-  duplicates?: DuplicatePolicy | undefined;
+  duplicates?:
+    | DuplicatePolicy
+    | undefined;
+  /**
+   * Groups of the underlay, one of each address family at the most: an NVE with members listens to that of its VTEP's family,
+   * whatever `flood` says, so that `flood` can be changed without a lost frame.
+   */
+  groups: Buffer[];
+  /** absent: as it needs to be */
+  unknown?: UnknownMode | undefined;
 }
 
 /** A MAC or IP address of a VN that moves too often is a duplicate: `moves` within `window_ms`. 0 of either: 5 in 180 s. */
@@ -231,6 +248,8 @@ function createBaseVn(): Vn {
     admission: undefined,
     profileName: undefined,
     duplicates: undefined,
+    groups: [],
+    unknown: undefined,
   };
 }
 
@@ -277,6 +296,12 @@ export const Vn: MessageFns<Vn> = {
     }
     if (message.duplicates !== undefined) {
       DuplicatePolicy.encode(message.duplicates, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.groups) {
+      writer.uint32(114).bytes(v!);
+    }
+    if (message.unknown !== undefined) {
+      writer.uint32(120).int32(message.unknown);
     }
     return writer;
   },
@@ -398,6 +423,22 @@ export const Vn: MessageFns<Vn> = {
             message.duplicates = DuplicatePolicy.decode(reader, reader.uint32());
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.groups.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.unknown = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -432,6 +473,8 @@ export const Vn: MessageFns<Vn> = {
     message.duplicates = (object.duplicates !== undefined && object.duplicates !== null)
       ? DuplicatePolicy.fromPartial(object.duplicates)
       : undefined;
+    message.groups = object.groups?.map((e) => e) || [];
+    message.unknown = object.unknown ?? undefined;
     return message;
   },
 };

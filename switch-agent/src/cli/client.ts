@@ -17,6 +17,7 @@ export async function connectAgent(socket: string): Promise<AgentClient> {
     fdb: async (vnId) => (await call(client, client.listFdb, { vnId }, TIMEOUT_MS)).entries,
     refusals: async () => (await call(client, client.listRefusals, {}, TIMEOUT_MS)).refusals,
     counters: () => call(client, client.counters, {}, TIMEOUT_MS),
+    peers: async () => (await call(client, client.listPeers, {}, TIMEOUT_MS)).peers,
     tables: async () => (await call(client, client.listTables, {}, TIMEOUT_MS)).tables,
     trace: (request) => call(client, client.trace, request, TIMEOUT_MS),
     stop: async (remove) => {

@@ -6,6 +6,7 @@ import type {
   DataplaneTable,
   FdbEntry,
   Neighbor,
+  Peer,
   PortStatus,
   Refusal,
   SwitchVn,
@@ -61,6 +62,12 @@ export function showCommand(world: World): Command {
     "bindings",
     "ports without protocol, and the VNs that they are bound to",
     async (agent, out) => showBindings(await agent.bindings(), out),
+  );
+  table(
+    "peers",
+    "other NVEs, and how long packets may be on the way there: found by probes",
+    async (agent, out) =>
+      show(await agent.peers(), PEER, out, "no other NVE has members of VNs here"),
   );
   table("refusals", "the last 100 requests that were refused, and why", async (agent, out) =>
     show(await agent.refusals(), REFUSAL, out, "nothing was refused"),
@@ -188,12 +195,26 @@ const VNIC: readonly Column<VnicRow>[] = [
   { head: "SINCE", of: ({ sinceUnixMs }) => time(sinceUnixMs) },
 ];
 
+const PEER: readonly Column<Peer>[] = [
+  { head: "VTEP", of: ({ vtep }) => vtep },
+  { head: "NVE", of: ({ nves }) => few(nves) },
+  { head: "VNS", of: ({ vnIds }) => few(vnIds.map(String)) },
+  { head: "NEED", of: ({ need }) => (need === 0 ? "" : need) },
+  { head: "PATH-MTU", of: ({ pathMtu }) => (pathMtu === 0 ? "" : pathMtu) },
+  { head: "STATE", of: ({ state }) => state },
+  {
+    head: "SINCE",
+    of: ({ sinceUnixMs: since }) => (since === 0n ? "" : new Date(Number(since)).toISOString()),
+  },
+];
+
 const VN: readonly Column<SwitchVn>[] = [
   { head: "VN", of: ({ vnId }) => vnId },
   { head: "ALIAS", of: ({ alias }) => alias },
   { head: "VNI", of: ({ vni }) => vni },
   { head: "TAGS", of: ({ tags }) => tags.map(({ port, tag }) => `${port}:${tag}`).join(" ") },
   { head: "LEARNING", of: ({ learning }) => learning },
+  { head: "FLOOD", of: ({ flood }) => flood },
   { head: "PROFILE", of: ({ profile }) => profile && profileText(profile) },
   { head: "LOCAL-MACS", of: ({ localMacs }) => localMacs },
   { head: "REMOTE-MACS", of: ({ remoteMacs }) => remoteMacs },

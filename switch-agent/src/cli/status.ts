@@ -22,6 +22,7 @@ export function statusCommand(world: World): Command {
             certificate: certificateText(status.certificateValidToUnixMs, status.certificateFault),
             "nva revision": String(status.nvaRevision),
             dataplane: `${status.dataplane}, ${status.dataplaneState}`,
+            ...(status.warnings.length > 0 && { warnings: status.warnings.join("; ") }),
             ports: String(status.ports),
             vns: String(status.vns),
             vnics: String(status.vnics),

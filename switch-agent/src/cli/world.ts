@@ -4,6 +4,7 @@ import type {
   CountersResponse,
   DataplaneTable,
   FdbEntry,
+  Peer,
   PortStatus,
   Refusal,
   StaticBinding,
@@ -25,6 +26,7 @@ export interface AgentClient {
   fdb(vnId: number): Promise<readonly FdbEntry[]>;
   refusals(): Promise<readonly Refusal[]>;
   counters(): Promise<CountersResponse>;
+  peers(): Promise<readonly Peer[]>;
   tables(): Promise<readonly DataplaneTable[]>;
   trace(request: TraceRequest): Promise<TraceResponse>;
   stop(remove: boolean): Promise<void>;

@@ -40,6 +40,8 @@ export interface Dataplane {
    * or pruned.
    */
   readonly inherited?: readonly Intent[] | undefined;
+  /** What has to be seen to in the underlay, in words. */
+  readonly warnings?: readonly string[] | undefined;
   /** How full each table is; absent: it has no bounds of its own. */
   tables?(): readonly DataplaneTable[];
   /**

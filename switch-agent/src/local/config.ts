@@ -1,9 +1,11 @@
+import { openIcmpEcho } from "@nve/linux";
 import { checked } from "@nve/program/config";
 import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
-import { IpAddress, isUnicast, OutOfRange } from "@nve/protocol-spec";
+import { IpAddress, isIpv6, isUnicast, OutOfRange } from "@nve/protocol-spec";
 import { encapsulations } from "@nve/switch-agent/nve";
 import { z } from "zod";
 import { beyondDriver, drivers } from "../dataplane/drivers.ts";
+import type { ProbeOptions } from "../probe/probing.ts";
 
 // What every NVE's config says, on a switch or on a server.
 
@@ -59,6 +61,19 @@ const dataplane = {
   answer: z.boolean().default(true),
   /** Frames to all that each place of a VN may send (V11). */
   floodLimit: floodLimitConfig.default({ perSecond: 1000, burst: 2000 }),
+  /** Echoes to other NVEs, as long as what the VNs send them: black holes are found (A10). */
+  probe: z
+    .union(
+      [
+        z.literal("off"),
+        z.strictObject({
+          intervalSeconds: z.number().int().min(1).max(86_400).default(60),
+          perSecond: z.number().int().min(1).max(1000).default(20),
+        }),
+      ],
+      "is neither off nor { intervalSeconds, perSecond }",
+    )
+    .prefault({}),
   /** Entries at most. */
   tables: z
     .strictObject({
@@ -74,7 +89,7 @@ const dataplane = {
     .optional(),
 };
 
-/** `dataplane: {driver, attach, fastPath, meters, encapsulations, answer, floodLimit, tables}`. */
+/** `dataplane: {driver, attach, fastPath, meters, encapsulations, answer, floodLimit, probe, tables}`. */
 export const dataplaneConfig = z.strictObject(dataplane).prefault({});
 
 /** The same on a switch, where what forwards may outlive the agent, and other drivers may be chosen. */
@@ -113,6 +128,21 @@ export const vnRulesOf = ({
   ...(answer && { answer: true as const }),
   ...(floodLimit !== "off" && { floodLimit }),
 });
+
+/** How other NVEs are probed from here. */
+export const probeOf = (
+  vtep: IpAddress,
+  { probe }: Pick<DataplaneConfig, "probe">,
+  random: () => number,
+): ProbeOptions | undefined =>
+  probe === "off"
+    ? undefined
+    : {
+        intervalMs: probe.intervalSeconds * 1000,
+        perSecond: probe.perSecond,
+        random,
+        open: (hear) => openIcmpEcho(isIpv6(vtep) ? 6 : 4, Math.floor(random() * 0x10000), hear),
+      };
 
 /** What is checked though something else is wrong, so that all faults are named at once; `value` may be anything. */
 export function anyway({ value }: { value: unknown }): boolean {

@@ -1,6 +1,6 @@
 import type { Clock, LinkState } from "@nve/linux";
 import type { Log } from "@nve/program/log";
-import { type Filters, Instant, type Uuid, type VnId } from "@nve/protocol-spec";
+import { type Filters, Instant, isIpv6, type Uuid, type VnId } from "@nve/protocol-spec";
 import {
   type Ask,
   type Fixed,
@@ -22,6 +22,8 @@ import { DataplaneError, saidOfFull } from "../dataplane/error.ts";
 import { Gleaning } from "../gleaning.ts";
 import type { Nva, NvaWiring } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
+import { peerNeeds } from "../probe/needs.ts";
+import { type ProbeOptions, Probing } from "../probe/probing.ts";
 import { Pulling } from "../pulling.ts";
 import { groupsOf, Refusals } from "../refusals.ts";
 import { Admissions } from "./admissions.ts";
@@ -54,6 +56,8 @@ export type NveOptions = {
   pullOf?: (info: VnInfo) => Unknown | undefined;
   /** How long what the dataplane had from an earlier run stays without being asked for, milliseconds; default a minute. */
   inheritMs?: number;
+  /** Absent: ways to other NVEs are not probed. */
+  probe?: ProbeOptions | undefined;
   /** What holds in every VN. */
   vnRules?: Pick<VnRules, "answer" | "floodLimit">;
   clock: Clock;
@@ -83,6 +87,7 @@ export class Nve {
   readonly nva: Nva;
   readonly gleaning: Gleaning;
   readonly pulling: Pulling;
+  readonly probing: Probing;
   readonly refusals = new Refusals();
   readonly self: Self;
   readonly version: string;
@@ -121,6 +126,7 @@ export class Nve {
     const known = ports.map((port) => ({ ...port, keptTags: this.inheritance.tagsOf(port.name) }));
     this.core = new NveCore(known, glean);
     if (pullOf !== undefined) this.core.infos.pullOf = pullOf;
+    this.core.infos.isOverIpv6 = isIpv6(self.vtep);
     if (vnRules !== undefined) this.core.infos.rules = vnRules;
     const feed = (event: NveEvent): void => this.feed(event);
     this.gleaning = new Gleaning({ core: this.core, dataplane, clock, feed });
@@ -139,6 +145,9 @@ export class Nve {
       told: (vn, most) => this.core.fdb.told(vn, most),
     });
     this.#admissions = new Admissions(this, clock);
+    const peers = () => peerNeeds(this.core, (vn) => this.mtuOf(vn));
+    const isOverIpv6 = isIpv6(self.vtep);
+    this.probing = new Probing({ peers, isOverIpv6, clock, log }, options.probe);
   }
 
   get closed(): boolean {
@@ -172,6 +181,7 @@ export class Nve {
     this.#callOffSettle?.();
     this.reconciling.close();
     this.gleaning.close();
+    this.probing.close();
     this.pulling.close();
     this.nva.close();
     await this.applier.close();

@@ -5,7 +5,7 @@ import { openEbpfDataplane } from "../dataplane/ebpf/driver.ts";
 import { NvaClient } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
 import { tlsOf } from "../nva-client/tls.ts";
-import { type DataplaneConfig, type NvaConfig, vnRulesOf } from "./config.ts";
+import { type DataplaneConfig, type NvaConfig, probeOf, vnRulesOf } from "./config.ts";
 import { Nve } from "./nve.ts";
 
 export type OpenNveOptions = {
@@ -42,7 +42,8 @@ export async function openNve({
     const openNva: ConstructorParameters<typeof Nve>[0]["openNva"] = (wiring) =>
       new NvaClient({ ...wiring, ...ours, addresses, tls, incarnation, clock, log, random });
     const kernel = { clock, log, dataplane: opened };
-    return new Nve({ self, version, driver, ports: [], vnRules, ...kernel, openNva });
+    const probe = probeOf(self.vtep, dataplane, random);
+    return new Nve({ self, version, probe, driver, ports: [], vnRules, ...kernel, openNva });
   } catch (error) {
     tls?.close();
     await opened.close();

@@ -4,6 +4,7 @@ import {
   type IpPrefix,
   ipFrom,
   ipOctets,
+  isMulticast,
   isSingle,
   type Mac,
   macFrom,
@@ -33,13 +34,23 @@ import {
   type VnicAddress,
   type WatchRequest,
 } from "@nve/protocol-spec/proto/nve";
-import type { Claim, Cursor, Location, Mapping, Prefix, Vn } from "@nve/protocol-spec/proto/types";
+import {
+  type Claim,
+  type Cursor,
+  FloodMode,
+  type Location,
+  type Mapping,
+  type Prefix,
+  UnknownMode,
+  type Vn,
+} from "@nve/protocol-spec/proto/types";
 import type {
   LocalClaim,
   Member,
   NveEvent,
   Remote,
   RemoteChange,
+  Unknown,
   Verdict,
   VnInfo,
   VnicContent,
@@ -273,8 +284,23 @@ export function infoOf(vn: Vn): VnInfo {
     ...known,
     ...(isMtu && { mtu }),
     ...(profile && { profile }),
+    ...floodingOf(vn),
   };
 }
+
+/** What an older NVA does not say is empty. */
+function floodingOf({ groups, flood, unknown }: Vn): Pick<VnInfo, "flooding"> {
+  const known = groups.map(ipFrom).filter(isMulticast);
+  const mode = unknown === undefined ? undefined : UNKNOWN[unknown];
+  if (known.length === 0 && mode === undefined) return {};
+  const byGroup = flood === FloodMode.FLOOD_MODE_MULTICAST;
+  return { flooding: { groups: known, byGroup, ...(mode && { unknown: mode }) } };
+}
+
+const UNKNOWN: Partial<Record<UnknownMode, Unknown>> = {
+  [UnknownMode.UNKNOWN_MODE_FLOOD]: "flood",
+  [UnknownMode.UNKNOWN_MODE_DROP]: "drop",
+};
 
 /**
  * What one delta tells the core. What cannot be read is left out and handed to `odd`: one bad entry does not

@@ -10,7 +10,7 @@ import { Port } from "./ports.ts";
 import { contentOf, isList, named, reasons, withVids } from "./request.ts";
 import { ServedVns } from "./served-vns.ts";
 import { Tree } from "./tree.ts";
-import { refusalIn, sameProfile, VnInfos } from "./vn-infos.ts";
+import { refusalIn, sameContent, VnInfos } from "./vn-infos.ts";
 import { type LocalVnic, localVnic } from "./vnic.ts";
 import type { Ask, Entry, Granted, Pending, Refusal, VnInfo, Vsi } from "./vsi.ts";
 
@@ -228,9 +228,7 @@ export class NveCore {
     if (this.infos.isAnother(info))
       this.#disconnect(info.vn, `VN ${info.vn} was deleted: another VN has its ID now`);
     const clash = this.infos.learn(info);
-    const isOther = known?.vni !== info.vni || known.mtu !== info.mtu;
-    const isNews = isOther || !sameProfile(known.profile, info.profile);
-    if (clash === undefined && isNews) this.#served.touchVn(info.vn);
+    if (clash === undefined && !sameContent(known, info)) this.#served.touchVn(info.vn);
     return clash;
   }
 

@@ -240,10 +240,12 @@ export class Served {
     const pull = this.#sources.infos.pull(this.vn);
     // In pull nearly all members are silent.
     const silent = this.#silent > 0 || (pull === undefined && fdb.hasSilent(this.vn));
-    const floodUnknown = !nva || !fdb.complete(this.vn) || silent || pull === "flood";
+    const { mtu, profile, flooding } = this.#sources.infos.get(this.vn) ?? {};
+    const isNeeded = !nva || !fdb.complete(this.vn) || silent || pull === "flood";
+    const floodUnknown = flooding?.unknown === undefined ? isNeeded : flooding.unknown === "flood";
     const unknown = { floodUnknown, ...(pull !== undefined && { askUnknown: true as const }) };
-    const { mtu, profile } = this.#sources.infos.get(this.vn) ?? {};
-    const own = { ...rulesOf(profile), ...(mtu !== undefined && { mtu }) };
+    const group = this.#sources.infos.group(this.vn);
+    const own = { ...rulesOf(profile), ...group, ...(mtu !== undefined && { mtu }) };
     const rules = { ...unknown, ...this.#sources.infos.rules, ...own };
     const is: VnIntent | undefined =
       vni === undefined ? undefined : { is: "vn", vni, flood: this.#flood, ...rules };

@@ -1,6 +1,6 @@
-import { VdpError, type VnId, type Vni } from "@nve/protocol-spec";
+import { isIpv6, VdpError, type VnId, type Vni } from "@nve/protocol-spec";
 import type { VnRules } from "./intents.ts";
-import { MAX_ACL_RULES, type VnProfile } from "./profile.ts";
+import { MAX_ACL_RULES } from "./profile.ts";
 import type { Refusal, Verdict, VnInfo } from "./vsi.ts";
 
 /** Until it is known where a MAC is: its frames are flooded, or dropped. */
@@ -12,12 +12,22 @@ export class VnInfos extends Map<VnId, VnInfo> {
   pullOf: (info: VnInfo) => Unknown | undefined = () => undefined;
   /** What holds in every VN. */
   rules: Pick<VnRules, "answer" | "floodLimit"> = {};
+  /** The underlay is IPv6: groups of the other family are none for us. */
+  isOverIpv6 = false;
   readonly #vns = new Map<Vni, VnId>();
   readonly #pulled = new Map<VnId, Unknown | undefined>();
 
   /** As was found when it became known, for as long as it is; undefined: its mappings are told without being asked for. */
   pull(vn: VnId): Unknown | undefined {
     return this.#pulled.get(vn);
+  }
+
+  /** The group that a VN has in the underlay, and whether frames to all go there. */
+  group(vn: VnId): Pick<VnRules, "group" | "sendToGroup"> {
+    const { groups = [], byGroup = false } = this.get(vn)?.flooding ?? {};
+    const group = groups.find((one) => isIpv6(one) === this.isOverIpv6);
+    if (group === undefined) return {};
+    return { group, ...(byGroup && { sendToGroup: true }) };
   }
 
   vnOf(vni: Vni): VnId | undefined {
@@ -62,7 +72,15 @@ export class VnInfos extends Map<VnId, VnInfo> {
   }
 }
 
-export const sameProfile = (a: VnProfile | undefined, b: VnProfile | undefined): boolean =>
+/** What there is of a VN beside its names. */
+export const sameContent = (a: VnInfo | undefined, b: VnInfo): boolean =>
+  a !== undefined &&
+  a.vni === b.vni &&
+  a.mtu === b.mtu &&
+  isAlike(a.profile, b.profile) &&
+  isAlike(a.flooding, b.flooding);
+
+const isAlike = (a: object | undefined, b: object | undefined): boolean =>
   a === b || JSON.stringify(a) === JSON.stringify(b);
 
 /**

@@ -1,6 +1,7 @@
 import type {
   Filters,
   Instant,
+  IpAddress,
   IpPrefix,
   Mac,
   Uuid,
@@ -65,6 +66,17 @@ export type VnInfo = {
   alias: string;
   mtu?: number;
   profile?: VnProfile;
+  flooding?: VnFlooding;
+};
+
+/** What the NVA wants of frames to all, and to MACs that are not known (A10, A18). */
+export type VnFlooding = {
+  /** Of the underlay, of one address family or both. */
+  groups: readonly IpAddress[];
+  /** Frames to all go to a group, and not to each NVE. */
+  byGroup: boolean;
+  /** Absent: flooded where somebody may have the MAC that nobody was told. */
+  unknown?: "flood" | "drop";
 };
 
 /** May this VNIC join this VN (A7, H26)? */

@@ -84,6 +84,7 @@ export function tor(
         holdSeconds: 60,
         answer: true,
         floodLimit: "off",
+        probe: "off",
       },
       glean: { macSeconds: 300, ipSeconds: 300, maxPerVn: 8192 },
       learning: "push",

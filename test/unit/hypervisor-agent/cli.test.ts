@@ -461,6 +461,7 @@ describe("status and show", () => {
       vnics: 2,
       localMacs: 2,
       remoteMacs: 0,
+      warnings: [],
     };
     const own = { status: async () => ({ ...status, uplinks: [], localNve }) };
     const { text } = await cli("status", own);

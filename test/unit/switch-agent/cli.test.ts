@@ -24,6 +24,7 @@ const agent: AgentClient = {
     vnics: 1,
     localMacs: 1,
     remoteMacs: 0,
+    warnings: [],
   }),
   ports: async () => [
     {
@@ -93,6 +94,12 @@ const agent: AgentClient = {
     },
   ],
   counters: async () => ({ vns: [], drops: { "no-such-tag": 3n }, nva: {}, meters: [] }),
+  peers: async () => [
+    {
+      ...{ vtep: "192.0.2.2", nves: ["tor2"], vnIds: [10001, 10002] },
+      ...{ need: 1550, pathMtu: 1400, state: "black-hole", sinceUnixMs: 0n },
+    },
+  ],
   tables: async () => [
     { name: "macs", entries: 3n, size: 524288n, octets: 128, memory: 8_389_000n, refused: 0n },
     { name: "vns", entries: 1n, size: 2n, octets: 224, memory: 0n, refused: 7n },
@@ -412,6 +419,13 @@ test("show bindings says who bound what, and what became of it", async () => {
   ]);
   const [json = ""] = await lines("show", "bindings", "--json");
   expect(JSON.parse(json)).toEqual([binding]);
+});
+
+test("A10: how long packets may be on the way to each other NVE", async () => {
+  expect(await lines("show", "peers")).toEqual([
+    "VTEP       NVE   VNS          NEED  PATH-MTU  STATE       SINCE",
+    "192.0.2.2  tor2  10001,10002  1550  1400      black-hole  -",
+  ]);
 });
 
 test("V10: how full tables are, and what there was no room for", async () => {

@@ -140,6 +140,7 @@ const wireVn = {
   flood: 1,
   revision: 1n,
   profile: undefined,
+  groups: [],
 };
 const location = (nveId: string, vtep: string) => ({
   nveId,

@@ -197,6 +197,10 @@ class EbpfDataplane implements Dataplane {
     return this.#parts.tunnel.mtu;
   }
 
+  get warnings(): readonly string[] {
+    return this.#parts.groups.warnings;
+  }
+
   get inherited(): readonly Intent[] | undefined {
     return this.#inherited;
   }

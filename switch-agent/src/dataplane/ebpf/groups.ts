@@ -63,6 +63,10 @@ export class Groups {
     this.#inherited = new Set(links.map(({ name }) => name).filter((name) => isOurs(name)));
   }
 
+  get warnings(): readonly string[] {
+    return this.#fault === undefined ? [] : [`${NOT_JOINED}: ${this.#fault}`];
+  }
+
   /** @param change called when a VN may send to its group, or may no more */
   onChange(change: (vni: Vni) => void): void {
     this.#change = change;
@@ -246,12 +250,12 @@ export class Groups {
     this.#soon(LOOK_MS);
     if (reason === this.#fault) return;
     this.#fault = reason;
-    this.#options.log.warn(
-      { reason },
-      "a group of the underlay is not joined: each NVE gets its own copy, and what others send to it is not heard",
-    );
+    this.#options.log.warn({ reason }, NOT_JOINED);
   }
 }
+
+const NOT_JOINED =
+  "a group of the underlay is not joined: each NVE gets its own copy, and what others send to it is not heard";
 
 const ALREADY: ReadonlySet<unknown> = new Set(["EEXIST", "ESRCH", "ENODEV"]);
 
