@@ -14,6 +14,7 @@ if (what === "send") {
   const [address, port, perSecond] = args;
   const begun = performance.now();
   let sent = 0;
+  socket.bind(0, () => socket.setBroadcast(true));
   const timer = setInterval(() => {
     const due = Math.floor(((performance.now() - begun) / 1000) * Number(perSecond));
     for (; sent < due; sent++) {

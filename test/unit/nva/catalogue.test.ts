@@ -1,4 +1,5 @@
 import { Authority } from "@nve/nva/authority/authority";
+import { faultsIn } from "@nve/nva/catalogue/check";
 import { apply, put, remove } from "@nve/nva/catalogue/decide";
 import type { Wish } from "@nve/nva/catalogue/wish";
 import { Instant, IpAddress, NveId, VnId, Vni } from "@nve/protocol-spec";
@@ -131,6 +132,18 @@ describe("P1: a VN is changed", () => {
       /the key is "default\/gone", and there is no VN/,
     );
     expect(all.vnCount).toBe(2);
+  });
+});
+
+describe("A10: groups of the underlay", () => {
+  test.each([
+    [["239.1.1.7", "ff05::107"], "done"],
+    [["10.0.0.1"], "10.0.0.1 is no group of more than one link"],
+    [["224.0.0.5"], "224.0.0.5 is no group of more than one link"],
+    [["ff02::5"], "ff02::5 is no group of more than one link"],
+    [["239.1.1.7", "239.1.1.8"], "one of IPv4 and one of IPv6 at the most"],
+  ])("of %s: %s", (groups, said) => {
+    expect(faultsIn(vn("blue", { groups: groups.map(IpAddress) })).join() || "done").toContain(said);
   });
 });
 

@@ -389,7 +389,7 @@ describe("what is declared", () => {
 
   test("what NVEs cannot do yet is said", async () => {
     const made = await ask.put(vn("shop", { flood: 2, service: 2 }));
-    expect(made.note).toMatch(/by multicast yet.*no NVE routes yet/);
+    expect(made.note).toMatch(/no group of the underlay.*no NVE routes yet/);
   });
 
   test("a binding to an NVE that never connected says so until it does", async () => {
