@@ -148,6 +148,15 @@ export function isolation(bench: Bench): void {
       expect(await bench.dropped()).toEqual({ "no-such-tag": 2 });
     });
 
+    test("P11: a tag that nobody can be lent means nothing either", async () => {
+      bench.at("p1", "4095", "0a", "0b");
+      bench.at("p1", "1", "0a", "0b");
+      expect(await bench.rig.seen()).toEqual([]);
+      expect(await bench.dropped()).toEqual({ "no-such-tag": 2 });
+      bench.at("p1", "10", "0a", "0b");
+      expect(await bench.rig.seen()).toEqual(["p2: 0a → 0b [20] hello"]);
+    });
+
     test("P11: a second tag, a priority tag and no tag are dropped", async () => {
       bench.at("p1", "10.20", "0a", "0b");
       bench.at("p1", "10.10", "0a", "ff");

@@ -196,7 +196,7 @@ const tagged = (frame: Uint8Array, tags: readonly Tag[]): Uint8Array =>
 
 const tag: fc.Arbitrary<Tag> = fc.tuple(
   fc.oneof({ weight: 9, arbitrary: one(0x8100) }, { weight: 1, arbitrary: one(0x88a8) }),
-  one(0, 10, 10, 12, 20, 0x300a, 0xe014, 99),
+  one(0, 10, 10, 12, 20, 0x300a, 0xe014, 99, 0xffff),
 );
 
 const outerTags: fc.Arbitrary<readonly Tag[]> = fc.oneof(

@@ -1,6 +1,5 @@
-import { type Mac, Vid } from "@nve/protocol-spec";
+import type { Mac } from "@nve/protocol-spec";
 import type { MacIntent, VnIntent } from "../../nve/intents.ts";
-import type { PortTag } from "../../nve/vsi.ts";
 import { decapsulate, withMark } from "./decapsulate.ts";
 import { Deciding, type Decision, type From, nothing, type Reason } from "./decision.ts";
 import { encapsulate } from "./encapsulate.ts";
@@ -47,13 +46,12 @@ function fromPort(t: Tables, port: string, octets: Uint8Array, now: number): Dec
   const { tag, frame } = parsed;
   // LLDP and ECP of the link are the agent's own.
   if (tag === undefined && isLinkLocal(destinationOf(frame))) return nothing();
-  const vid: PortTag = tag === undefined || tag.vid === 0 ? 0 : Vid(tag.vid & 0xfff);
-  const access = t.access(port, vid);
-  if (access === undefined) return noAccess(parsed, vid);
+  const access = t.access(port, tag?.vid ?? 0);
+  if (access === undefined) return noAccess(parsed);
   if (tag !== undefined && tag.type !== typeOf.cTag) return dropped("no-such-tag");
   const vn = t.vn(access.vni);
   if (vn === undefined) return dropped("no-vn");
-  const from: From = { vni: vn.vni, at: { is: "local", port, vid }, access };
+  const from: From = { vni: vn.vni, at: { is: "local", port, vid: access.vid }, access };
   const d = new Deciding(from, now);
   d.count("accessIn");
   if (untag(frame) === undefined) return d.drop("malformed"); // cut off in a second tag
@@ -61,8 +59,8 @@ function fromPort(t: Tables, port: string, octets: Uint8Array, now: number): Dec
 }
 
 /** Frames with no tag, and those with a priority tag (802.1Q §9.6), are of the VN that has tag 0 on the port. */
-function noAccess({ tag, frame }: Parsed, vid: PortTag): Decision {
-  if (vid !== 0) return dropped("no-such-tag");
+function noAccess({ tag, frame }: Parsed): Decision {
+  if (tag !== undefined && tag.vid !== 0) return dropped("no-such-tag");
   const type = etherTypeOf(frame);
   // On an access network stations speak to the port's own address.
   if (type === typeOf.lldp || type === typeOf.ecp) return nothing();
