@@ -15,10 +15,19 @@ const say = (line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 /** In a VN are the VNICs of every `vns`-th NVE. */
 const inVn = (n) => Math.ceil((nves - (n % vns)) / vns) * vnicsPerNve;
 
-await Promise.all(Array.from({ length: nves }, (_, n) => nve(n)));
+/** So many at a time shake hands: of all at once the first would be silent for seconds on a busy machine. */
+const SLICE = 20;
+
+const told = [];
+for (let n = 0; n < nves; n += SLICE) {
+  const slice = Array.from({ length: Math.min(SLICE, nves - n) }, (_, i) => nve(n + i));
+  told.push(...slice.map((one) => one.told));
+  await Promise.all(slice.map(({ acknowledged }) => acknowledged));
+}
+await Promise.all(told);
 say({ ready: nves, vnics: nves * vnicsPerNve, ms: Math.round(performance.now() - begin) });
 
-/** Resolves when it has claimed its VNICs and holds all mappings of its VN. */
+/** `acknowledged`: its VNICs are claimed; `told`: it holds all mappings of its VN, too. */
 function nve(n) {
   const id = `crowd${n}`;
   const file = (name) => join(pki, "nve", id, `${name}.pem`);
@@ -33,8 +42,8 @@ function nve(n) {
   const location = { nveId, vteps, encapsulations: [1] };
   send("hello", { versionMin: 1, versionMax: 1, location, incarnation });
   setInterval(() => send("alive", {}), 1000);
-  return new Promise((resolve) => {
-    const over = (reason) => say({ nve: id, reason });
+  const over = (reason) => say({ nve: id, reason });
+  const acknowledged = new Promise((resolve) => {
     stream.on("error", ({ details }) => over(details));
     stream.on("end", () => over("ended"));
     stream.on("data", ({ message }) => {
@@ -42,9 +51,11 @@ function nve(n) {
       if (message?.$case !== "ack") return;
       const [refused] = message.value.refused;
       if (refused !== undefined) over(refused.reason);
-      else watch(client, id, vnId, inVn(n), over).then(resolve);
+      else resolve();
     });
   });
+  const told = acknowledged.then(() => watch(client, id, vnId, inVn(n), over));
+  return { acknowledged, told };
 }
 
 function whole(n, vnId) {
