@@ -13,6 +13,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,13 +27,24 @@ export const guestKernel = join(cache, "guest-kernel");
 const MODULES = [
   ...["virtio_pci", "virtio_console", "9pnet_virtio", "9p", "overlay"],
   ...["veth", "bridge", "vxlan", "8021q"],
-  ...["sch_ingress", "cls_flower", "cls_matchall", "cls_bpf", "act_gact", "act_vlan", "act_mirred"],
+  ...[
+    "sch_ingress",
+    "cls_flower",
+    "cls_u32",
+    "cls_matchall",
+    "cls_bpf",
+    "act_gact",
+    "act_vlan",
+    "act_mirred",
+  ],
   ...["virtio_net", "gre", "ip_gre", "ip6_gre", "mpls_router", "mpls_iptunnel"],
 ];
 
 /** Takes the kernel from the package server, unless it is here. @returns whether there was anything to do. Throws why it cannot be had */
 export function fetchGuestKernel() {
-  if (existsSync(guestKernel)) return false;
+  const wanted = MODULES.join("\n");
+  const list = join(guestKernel, "wanted");
+  if (existsSync(list) && readFileSync(list, "utf8") === wanted) return false;
   if (process.arch !== "x64") throw new Error("the guest is an x86-64 machine, this one is not");
   mkdirSync(cache, { recursive: true });
   const work = mkdtempSync(join(cache, "kernel-"));
@@ -40,6 +52,8 @@ export function fetchGuestKernel() {
     unpack(download(work), work);
     const made = join(work, "made");
     collect(join(work, "root"), made);
+    writeFileSync(join(made, "wanted"), wanted);
+    rmSync(guestKernel, { recursive: true, force: true });
     renameSync(made, guestKernel);
   } finally {
     rmSync(work, { recursive: true, force: true });

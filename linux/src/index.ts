@@ -37,6 +37,8 @@ export { openPcapLink } from "./pcap-link.ts";
 export { type Drops, receive } from "./receive.ts";
 export { missingRights } from "./rights.ts";
 export { type AddressInfo, readAddress } from "./rtnetlink/address.ts";
+export type { BridgePort, BridgePortFlags, FdbEntry, LinkCounts } from "./rtnetlink/bridge.ts";
+export { type Bridging, openBridging } from "./rtnetlink/bridging.ts";
 export {
   attribute,
   cString,
@@ -48,6 +50,7 @@ export {
   readHostUint,
   readMessages,
 } from "./rtnetlink/codec.ts";
+export type { Filter, FilterInfo } from "./rtnetlink/filter.ts";
 export {
   isUp,
   type LinkChange,

@@ -4,6 +4,7 @@ import { evbConfig, InterfaceName, lldpConfig } from "@nve/program/edge-config";
 import { type IpAddress, NveId, Vid } from "@nve/protocol-spec";
 import { allTags, gleanDefaults, MAX_GLEANED } from "@nve/switch-agent/nve";
 import { z } from "zod";
+import { portBeyondDriver } from "./dataplane/drivers.ts";
 import { anyway, nvaConfig, switchDataplaneConfig, twice, vtepConfig } from "./local/config.ts";
 import { learningConfig } from "./local/learning.ts";
 import {
@@ -139,15 +140,26 @@ export const configSchema = (interfacesOf: (ip: IpAddress) => readonly string[])
       path: ["ports"],
       when: anyway,
     })
-    .transform(({ ports, policies, ...rest }, ctx) => ({
-      ...rest,
-      ports: ports.flatMap((port, at) => {
-        const whole = withPolicy(port, policies);
-        if (typeof whole !== "string") return [whole];
-        ctx.addIssue({ code: "custom", message: whole, path: ["ports", at, "policy"] });
-        return [];
-      }),
-    }));
+    .transform(({ ports, policies, ...rest }, ctx) => {
+      const { driver } = rest.dataplane;
+      const fault = (message: string, path: PropertyKey[]): void =>
+        ctx.addIssue({ code: "custom", message, path });
+      if (driver === "bridge" && [rest, ...rest.vns].some(({ learning }) => learning === "pull")) {
+        fault("not with driver bridge: it does not tell for whom frames are", ["learning"]);
+      }
+      return {
+        ...rest,
+        ports: ports.flatMap((port, at) => {
+          const whole = withPolicy(port, policies);
+          if (typeof whole === "string") {
+            fault(whole, ["ports", at, "policy"]);
+            return [];
+          }
+          for (const [key, why] of portBeyondDriver(driver, whole)) fault(why, ["ports", at, key]);
+          return [driver === "bridge" ? { ...whole, checkIps: false } : whole];
+        }),
+      };
+    });
 
 export type Config = z.output<ReturnType<typeof configSchema>>;
 

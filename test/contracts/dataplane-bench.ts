@@ -12,6 +12,22 @@ import type {
 import type { Tunnelled } from "./tunnels.ts";
 import { station, testFrame } from "./wires.ts";
 
+/** A part of the contract that a driver may be without, if docs/dataplane.md says so. */
+export type Part =
+  | "CE outside"
+  | "encapsulations"
+  | "flood lists replaced at once"
+  | "flood counters"
+  | "flood limits"
+  | "gleaning"
+  | "in flight"
+  | "IPs of sources"
+  | "meters"
+  | "neighbours"
+  | "profiles"
+  | "pull"
+  | "too big";
+
 /** A switch with access ports p1, p2, p3 and an underlay, and what a dataplane driver does in it. */
 export type DataplaneRig = {
   /** Opens the driver; no port is up yet. */
@@ -42,6 +58,8 @@ export type DataplaneRig = {
   stranger: IpAddress;
   /** The longest tenant packet (without Ethernet header) that the underlay carries. */
   mtu: number;
+  /** The reasons for drops that the driver tells, where it does not tell all. */
+  tells?: readonly string[];
   close(): void;
 };
 
@@ -99,8 +117,14 @@ export const standard = ({ a, b }: DataplaneRig): Intent[] => [
 
 /** What the tests of the contract work with: a driver that is open, its ports up, `standard` applied. */
 export class Bench {
+  /** What the driver does not do. */
+  readonly without: ReadonlySet<Part>;
   #rig: DataplaneRig | undefined;
   #dataplane: Dataplane | undefined;
+
+  constructor(without: readonly Part[] = []) {
+    this.without = new Set(without);
+  }
 
   get rig(): DataplaneRig {
     if (this.#rig === undefined) throw new Error("no rig");
@@ -146,6 +170,13 @@ export class Bench {
   /** How a frame in a tunnel is told by `seen`. */
   tunnelTo(vtep: IpAddress, vni: number, what: string): string {
     return `${this.rig.encapsulation} ${vni} to ${vtep}: ${what}`;
+  }
+
+  /** Of these reasons those that the driver tells. */
+  told(reasons: Record<string, number>): Record<string, number> {
+    const { tells } = this.rig;
+    if (tells === undefined) return reasons;
+    return Object.fromEntries(Object.entries(reasons).filter(([reason]) => tells.includes(reason)));
   }
 
   /** The reasons for which something was dropped, and how many. */

@@ -50,7 +50,10 @@ export function changes(bench: Bench): void {
       expect(changes).toBeGreaterThan(10);
       expect(times("p2: ")).toBe(frames);
       expect(times(bench.tunnelTo(bench.rig.b, 100, ""))).toBe(frames);
-      expect(times("p1: ") + times(bench.tunnelTo(bench.rig.a, 100, ""))).toBe(frames);
+      const either = times("p1: ") + times(bench.tunnelTo(bench.rig.a, 100, ""));
+      if (bench.without.has("flood lists replaced at once")) {
+        expect(either).toBeGreaterThanOrEqual(frames);
+      } else expect(either).toBe(frames);
     });
 
     test("what is asked for again is so still", async () => {
@@ -67,7 +70,7 @@ export function changes(bench: Bench): void {
       await bench.dataplane.remove([access("p1", 10, 100), access("p1", 10, 100)]);
       bench.at("p1", "10", "0a", "0b");
       expect(await bench.rig.seen()).toEqual([]);
-      expect(await bench.dropped()).toEqual({ "no-such-tag": 1 });
+      expect(await bench.dropped()).toEqual(bench.told({ "no-such-tag": 1 }));
     });
 
     test("A7: a VTEP with no MAC and no flooding left is a stranger", async () => {
@@ -77,19 +80,23 @@ export function changes(bench: Bench): void {
       await bench.dataplane.ensure([vn(200, [local("p1", 20), local("p3", 10)])]);
       bench.over(bench.rig.a, 200, "0c", "0a");
       expect(await bench.rig.seen()).toEqual([]);
-      expect(await bench.dropped()).toEqual({ "stranger-vtep": 1 });
+      expect(await bench.dropped()).toEqual(bench.told({ "stranger-vtep": 1 }));
     });
 
-    test("A24: a VTEP whose encapsulation becomes another is believed as before", async () => {
-      const at = { ...remote(bench.rig.a), encapsulation: "nvgre" } as const;
-      await bench.dataplane.ensure([
-        mac(200, "0c", at),
-        vn(200, [local("p1", 20), local("p3", 10), at]),
-      ]);
-      bench.over(bench.rig.a, 200, "0c", "0a");
-      expect(await bench.rig.seen()).toEqual(["p1: 0c → 0a [20] hello"]);
-      expect(await bench.dropped()).toEqual({});
-    });
+    const isAlone = bench.without.has("encapsulations");
+    test.skipIf(isAlone)(
+      "A24: a VTEP whose encapsulation becomes another is believed as before",
+      async () => {
+        const at = { ...remote(bench.rig.a), encapsulation: "nvgre" } as const;
+        await bench.dataplane.ensure([
+          mac(200, "0c", at),
+          vn(200, [local("p1", 20), local("p3", 10), at]),
+        ]);
+        bench.over(bench.rig.a, 200, "0c", "0a");
+        expect(await bench.rig.seen()).toEqual(["p1: 0c → 0a [20] hello"]);
+        expect(await bench.dropped()).toEqual({});
+      },
+    );
 
     test("a VTEP that only a MAC is behind is believed", async () => {
       await bench.dataplane.ensure([mac(200, "0f", remote(bench.rig.b))]);
@@ -102,7 +109,7 @@ export function changes(bench: Bench): void {
       await bench.dataplane.remove(gone);
       bench.over(bench.rig.a, 200, "0c", "ff");
       expect(await bench.rig.seen()).toEqual([]);
-      expect(await bench.dropped()).toEqual({ "unknown-vni": 1 });
+      expect(await bench.dropped()).toEqual(bench.told({ "unknown-vni": 1 }));
       expect((await bench.dataplane.counters()).vns.map(({ vni }) => vni)).toEqual([100]);
     });
 
@@ -154,7 +161,7 @@ export function ports(bench: Bench): void {
           bench.tunnelTo(bench.rig.b, 100, "0e → ff [] hello"),
         ].sort(),
       );
-      expect(await bench.dropped()).toEqual({ "port-absent": 1 });
+      expect(await bench.dropped()).toEqual(bench.told({ "port-absent": 1 }));
       bench.rig.addPort("p2");
       await bench.dataplane.portUp("p2");
       bench.at("p1", "10", "0a", "0b");

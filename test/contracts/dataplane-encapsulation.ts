@@ -62,7 +62,8 @@ export function encapsulation(bench: Bench): void {
       test(`RFC 6040 §4.1: what an IPv${family} packet says of congestion is said outside, too`, async () => {
         const all = [0, 1, 2, 3].map((ecn) => 0x28 | ecn);
         for (const ds of all) bench.rig.send("p1", tagged(tenantFrame("0a", "0c", family, ds), 10));
-        expect((await tunnels(bench)).map(({ ds }) => ds)).toEqual(all);
+        const outside = bench.without.has("CE outside") ? [0x28, 0x29, 0x2a, 0x2a] : all;
+        expect((await tunnels(bench)).map(({ ds }) => ds)).toEqual(outside);
       });
 
       test(`RFC 6040 §4.2: an IPv${family} packet gets the marks of the underlay, and no other DSCP`, async () => {
@@ -88,7 +89,7 @@ export function encapsulation(bench: Bench): void {
           ...["2 in 0: 2", "2 in 1: 1", "2 in 2: 2", "2 in 3: 3"],
           ...["3 in 0: 3", "3 in 1: 3", "3 in 2: 3", "3 in 3: 3"],
         ]);
-        expect(await bench.dropped()).toEqual({ congested: 1 });
+        expect(await bench.dropped()).toEqual(bench.told({ congested: 1 }));
       });
     }
 

@@ -1,21 +1,23 @@
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import type { Intent } from "@nve/switch-agent/nve";
+import type { DataplaneRig } from "../contracts/dataplane-bench.ts";
 import type { Tunnelled } from "../contracts/tunnels.ts";
 import { serve } from "../support/qemu/serve.ts";
-import { type NamespaceRig, UserspaceRig } from "./dataplane-rig.ts";
+import { BridgeRig, type NamespaceRig, UserspaceRig } from "./dataplane-rig.ts";
 
 // Runs in the guest: one rig, driven from outside (dataplane-guest.ts).
 
-const drivers: Record<string, (family: 4 | 6) => NamespaceRig> = {
+const drivers: Record<string, (family: 4 | 6) => NonNullable<typeof made>> = {
+  bridge: (family) => new BridgeRig(family),
   userspace: (family) => new UserspaceRig(family),
 };
 
-let made: NamespaceRig | undefined;
+let made: (NamespaceRig & Pick<DataplaneRig, "tells">) | undefined;
 let open: Dataplane | undefined;
 let sending: Promise<void> | undefined;
 let sent = true;
 
-const rig = (): NamespaceRig => made ?? missing("rig");
+const rig = (): NonNullable<typeof made> => made ?? missing("rig");
 const dataplane = (): Dataplane => open ?? missing("dataplane");
 const missing = (what: string): never => {
   throw new Error(`there is no ${what}`);
@@ -24,8 +26,8 @@ const missing = (what: string): never => {
 serve({
   make: (driver: string, family: 4 | 6) => {
     made = drivers[driver]?.(family);
-    const { encapsulation, vtep, a, b, stranger, mtu } = rig();
-    return { encapsulation, vtep, a, b, stranger, mtu };
+    const { encapsulation, vtep, a, b, stranger, mtu, tells } = rig();
+    return { encapsulation, vtep, a, b, stranger, mtu, tells };
   },
   open: async () => {
     open = await rig().open();

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
+import { dropReasons } from "@nve/switch-agent/dataplane/ebpf/maps";
 import type { DataplaneRig } from "../contracts/dataplane-bench.ts";
 import type { Tunnelled } from "../contracts/tunnels.ts";
 import { frameText } from "../contracts/wires.ts";
@@ -7,7 +8,10 @@ import { Guest } from "../support/qemu/guest.ts";
 import { seenText, type Words } from "./dataplane-rig.ts";
 
 /** Of the rig in the guest, what does not change. */
-export type Facts = Pick<DataplaneRig, "encapsulation" | "vtep" | "a" | "b" | "stranger" | "mtu">;
+type Facts = Pick<
+  DataplaneRig,
+  "encapsulation" | "vtep" | "a" | "b" | "stranger" | "mtu" | "tells"
+>;
 
 /** A rig in a guest with Debian's kernel: the far side of `dataplane-guest-program.ts`. */
 export class GuestRig implements DataplaneRig {
@@ -50,6 +54,10 @@ export class GuestRig implements DataplaneRig {
   }
   get mtu(): number {
     return this.#facts.mtu;
+  }
+
+  get tells(): readonly string[] {
+    return this.#facts.tells ?? dropReasons;
   }
 
   async open(): Promise<Dataplane> {

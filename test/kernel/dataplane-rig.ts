@@ -10,6 +10,8 @@ import {
   readFrame,
   uint,
 } from "@nve/protocol-spec";
+import { bridgeTells } from "@nve/switch-agent/dataplane/bridge/counters";
+import { openBridgeDataplane } from "@nve/switch-agent/dataplane/bridge/driver";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import { openEbpfDataplane } from "@nve/switch-agent/dataplane/ebpf/driver";
 import { openUserspaceDataplane } from "@nve/switch-agent/dataplane/userspace/driver";
@@ -174,6 +176,19 @@ export class EbpfRig extends NamespaceRig {
     const log = createLog("test", "error");
     const { vtep, encapsulations, load } = this;
     return openEbpfDataplane({ vtep, attach: this.#attach, encapsulations, load, log });
+  }
+}
+
+/** The driver `bridge`; on this machine's kernel, or in a guest. */
+export class BridgeRig extends NamespaceRig {
+  readonly tells = bridgeTells;
+
+  constructor(family: 4 | 6) {
+    super("bridge", family, "vxlan");
+  }
+
+  protected openDriver(): Promise<Dataplane> {
+    return openBridgeDataplane({ vtep: this.vtep, log: createLog("test", "error") });
   }
 }
 

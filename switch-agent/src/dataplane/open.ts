@@ -1,6 +1,7 @@
 import type { Log } from "@nve/program";
 import type { IpAddress } from "@nve/protocol-spec";
 import type { SwitchDataplaneConfig } from "../local/config.ts";
+import { openBridgeDataplane } from "./bridge/driver.ts";
 import type { Dataplane } from "./dataplane.ts";
 import { openEbpfDataplane } from "./ebpf/driver.ts";
 import { openUserspaceDataplane } from "./userspace/driver.ts";
@@ -19,5 +20,7 @@ export function openDataplane(
     case "userspace":
       log.warn("frames go through userspace: to try out and to compare with, not for traffic");
       return openUserspaceDataplane(common);
+    case "bridge":
+      return openBridgeDataplane({ vtep, log });
   }
 }

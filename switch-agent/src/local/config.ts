@@ -4,7 +4,7 @@ import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
 import { IpAddress, isIpv6, isUnicast, OutOfRange } from "@nve/protocol-spec";
 import { encapsulations } from "@nve/switch-agent/nve";
 import { z } from "zod";
-import { beyondDriver, drivers } from "../dataplane/drivers.ts";
+import { beyondDriver, defaultsOf, drivers } from "../dataplane/drivers.ts";
 import type { ProbeOptions } from "../probe/probing.ts";
 
 // What every NVE's config says, on a switch or on a server.
@@ -97,6 +97,8 @@ export const switchDataplaneConfig = z
   .strictObject({
     ...dataplane,
     driver: z.enum(drivers).default("ebpf"),
+    answer: z.boolean().optional(),
+    floodLimit: floodLimitConfig.optional(),
     /** What becomes of forwarding when the agent is stopped; if not said, what the driver can. */
     onStop: z.enum(["keep", "remove"]).optional(),
     /** For stations to ask for what they had before the agent began. */
@@ -109,8 +111,13 @@ export const switchDataplaneConfig = z
     for (const [key, message] of beyondDriver(config)) {
       ctx.addIssue({ code: "custom", message, path: [key] });
     }
-    const canKeep = config.driver === "ebpf";
-    return { ...config, onStop: config.onStop ?? (canKeep ? "keep" : "remove") };
+    const { onStop, answer, floodLimit } = defaultsOf(config.driver);
+    return {
+      ...config,
+      onStop: config.onStop ?? onStop,
+      answer: config.answer ?? answer,
+      floodLimit: config.floodLimit ?? floodLimit,
+    };
   });
 
 export type SwitchDataplaneConfig = z.output<typeof switchDataplaneConfig>;

@@ -1,0 +1,57 @@
+import { createLog, Refused } from "@nve/program";
+import { openBridgeDataplane } from "@nve/switch-agent/dataplane/bridge/driver";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { dataplaneContract } from "../contracts/dataplane.ts";
+import type { Part } from "../contracts/dataplane-bench.ts";
+import { noGuest } from "../support/qemu/guest.ts";
+import { GuestRig } from "./dataplane-guest.ts";
+import { BridgeRig } from "./dataplane-rig.ts";
+
+/** As docs/dataplane.md says. */
+const without: readonly Part[] = [
+  ...(["CE outside", "encapsulations", "flood counters", "flood limits"] as const),
+  ...(["flood lists replaced at once", "gleaning", "in flight", "IPs of sources"] as const),
+  ...(["meters", "neighbours", "profiles", "pull", "too big"] as const),
+];
+
+const absent = noGuest();
+if (absent !== undefined) {
+  describe.skip(`bridge dataplane in a guest: ${absent}`, () => {
+    test("the contract", () => {});
+  });
+} else {
+  for (const family of [4, 6] as const) {
+    const rig = await GuestRig.make("bridge", family); // before the tests, whose time is bounded
+    const name = `bridge dataplane on Debian's kernel, IPv${family} underlay`;
+    dataplaneContract(family === 6 ? `M1: ${name}` : name, async () => rig, without);
+  }
+}
+
+describe("bridge dataplane on this kernel", () => {
+  let rig: BridgeRig;
+  beforeAll(() => {
+    rig = new BridgeRig(4);
+  });
+  afterAll(() => rig?.close());
+
+  test("what the kernel lacks is named at the start, and nothing is left", async () => {
+    const log = createLog("test", "error");
+    const opening = openBridgeDataplane({ vtep: rig.vtep, log });
+    const error = await opening.then(
+      async (dataplane) => dataplane.close(),
+      (cause: unknown) => cause,
+    );
+    if (error !== undefined) {
+      expect(error).toBeInstanceOf(Refused);
+      expect(String(error)).toMatch(/this kernel('s bridge)? (has no|does not)/);
+    }
+    expect(rig.tor.run("ip", "-brief", "link")).not.toContain("nve");
+  });
+
+  test("an interface of the bridge's name that is none is left alone", async () => {
+    rig.tor.ip("link add nve-bridge type veth peer name other");
+    const opening = openBridgeDataplane({ vtep: rig.vtep, log: createLog("test", "error") });
+    await expect(opening).rejects.toThrow("nve-bridge is there already and is no bridge");
+    rig.tor.ip("link del nve-bridge");
+  });
+});
