@@ -24,6 +24,7 @@ export type Part =
   | "IPs of sources"
   | "meters"
   | "neighbours"
+  | "places without an access"
   | "profiles"
   | "pull"
   | "too big";
