@@ -100,6 +100,7 @@ function refusal(
         cause: error,
       });
     case "EOPNOTSUPP":
+    case "ENOTSUP": // the same number, as Node calls it
       return new Refused("this kernel has no vxlan: load the module with modprobe vxlan", {
         cause: error,
       });
