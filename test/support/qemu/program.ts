@@ -3,6 +3,8 @@ import { basename, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { build } from "vite";
 
+let bundles = 0;
+
 /**
  * A module and all of ours that it imports as one file, since reading many is slow in the guest. npm packages are
  * taken from where they are. @returns the file's path, in .cache, from where node finds them
@@ -22,7 +24,7 @@ export async function bundled(entry: string): Promise<string> {
   if (chunks.length !== 1) throw new Error(`${entry}: ${chunks.length} files were built, not one`);
   const folder = fileURLToPath(new URL("../../../.cache/guest-programs", import.meta.url));
   mkdirSync(folder, { recursive: true });
-  const path = join(folder, `${process.pid}-${basename(entry, ".ts")}.mjs`);
+  const path = join(folder, `${process.pid}-${++bundles}-${basename(entry, ".ts")}.mjs`);
   writeFileSync(path, chunks[0] ?? "");
   return path;
 }
