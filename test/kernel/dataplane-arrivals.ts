@@ -1,4 +1,4 @@
-import { concat, frameOctets, IpAddress, uint } from "@nve/protocol-spec";
+import { concat, frameOctets, IpAddress, type Mac, macOctets, uint } from "@nve/protocol-spec";
 import fc from "fast-check";
 import {
   advertisement,
@@ -285,6 +285,16 @@ export const arrivals: fc.Arbitrary<Arrival[]> = fc.array(
   fc.oneof({ weight: 3, arbitrary: atPort }, { weight: 1, arbitrary: overlay }),
   { minLength: 1, maxLength: 40 },
 );
+
+/** The same frame from another MAC, with the tag of its place; what follows a first tag stays. */
+export function sentFrom(mac: Mac, vid: number, frame: Uint8Array): Uint8Array {
+  const isTagged = frame[12] === 0x81 && frame[13] === 0 && frame.length > 18;
+  const bare = isTagged ? concat(frame.subarray(0, 12), frame.subarray(16)) : frame.slice();
+  bare.set(macOctets(mac), 6);
+  const isArp = (bare[12] === 8 && bare[13] === 6) || (bare[12] === 0x80 && bare[13] === 0x35);
+  if (isArp && bare.length >= 28) bare.set(macOctets(mac), 22);
+  return vid === 0 ? bare : tagged(bare, [[0x8100, vid]]);
+}
 
 /** The frame of the underlay with that done to it. */
 export function changed(frame: Uint8Array, how: Outer): Uint8Array {

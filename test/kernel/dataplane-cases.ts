@@ -10,7 +10,7 @@ import type {
 } from "@nve/switch-agent/nve";
 import fc from "fast-check";
 import { access, local, mac } from "../contracts/dataplane-bench.ts";
-import { type Arrival, arrivals, stations } from "./dataplane-arrivals.ts";
+import { type Arrival, arrivals, sentFrom, stations } from "./dataplane-arrivals.ts";
 
 // Intents that two drivers are compared with: all of a small world, so that they and the frames meet.
 
@@ -115,7 +115,7 @@ const macOf = (vni: number, name: string, others: Others, salt: number): fc.Arbi
         ...(at.is === "remote" && moved && { moved }),
       })),
     fc
-      .subarray([...ips, ...prefixes])
+      .subarray([...ips, ...prefixes], { maxLength: 3 })
       .map((some) => (some.length === 0 ? {} : { ips: some.map((ip) => IpPrefix(ip)).sort() })),
     one<object>({}, ...[1, 2, 3].map((n) => ({ vnic: vnic(salt, n) }))),
   );
@@ -149,11 +149,31 @@ const absent = fc.oneof(
   { weight: 1, arbitrary: fc.subarray([...ports]) },
 );
 
+/**
+ * Every other frame comes from a MAC where it is at home, so that what holds for members is met as often as what holds for
+ * others. `picks`: which of them.
+ */
+function atHome(intents: readonly Intent[], frames: readonly Arrival[], picks: readonly number[]) {
+  const homes = intents.flatMap((one) =>
+    one.is === "mac" && one.at.is === "local" ? [{ mac: one.mac, at: one.at }] : [],
+  );
+  return frames.map((arrival, i) => {
+    const pick = picks[i % picks.length] ?? 0;
+    const home = homes[(pick >> 1) % homes.length];
+    if (arrival.wire === "ul" || home === undefined || pick % 2 === 0) return arrival;
+    return { wire: home.at.port as "p1", frame: sentFrom(home.mac, home.at.vid, arrival.frame) };
+  });
+}
+
 /** Some rounds, in each of which anything may have changed. `salt`: VNICs are new in each run, so that they owe nothing. */
 export const roundsOf = (others: Others): fc.Arbitrary<Round[]> =>
-  fc.integer({ min: 0, max: 2 ** 40 }).chain((salt) =>
-    fc.array(fc.record({ intents: intentsOf(others, salt), absent, frames: arrivals }), {
-      minLength: 1,
-      maxLength: 3,
-    }),
-  );
+  fc.integer({ min: 0, max: 2 ** 40 }).chain((salt) => {
+    const picks = fc.array(fc.nat(63), { minLength: 1, maxLength: 40 });
+    const round = fc
+      .record({ intents: intentsOf(others, salt), absent, frames: arrivals, picks })
+      .map(({ picks: which, ...rest }) => ({
+        ...rest,
+        frames: atHome(rest.intents, rest.frames, which),
+      }));
+    return fc.array(round, { minLength: 1, maxLength: 3 });
+  });
