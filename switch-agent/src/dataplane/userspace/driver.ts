@@ -109,6 +109,8 @@ class UserspaceDataplane implements Dataplane {
   readonly #counts = new Map<Vni, Counts>();
   readonly #drops = new Map<Reason, number>();
   readonly #meters = new Meters();
+  /** VNs whose group was warned of. */
+  readonly #grouped = new Set<Vni>();
   readonly #seen = new Shown();
   readonly #wanted = new Shown();
   #closed = false;
@@ -142,6 +144,7 @@ class UserspaceDataplane implements Dataplane {
         failed.push({ intent, reason });
         continue;
       }
+      this.#warnOfGroup(intent);
       tables.put(intent);
       if (intent.is === "vn" && !this.#counts.has(intent.vni)) {
         this.#counts.set(intent.vni, { vni: intent.vni, ...zeroCounts });
@@ -259,6 +262,15 @@ class UserspaceDataplane implements Dataplane {
   #send(output: Output): void {
     if (output.to === "port") this.#ports.get(output.port)?.send(output.frame);
     else if (!this.#underlay.send(output.link, output.frame)) this.#dropped("not-sent");
+  }
+
+  /** Said once: what others send to a group of the underlay would be missed in silence. */
+  #warnOfGroup(intent: Intent): void {
+    if (intent.is !== "vn" || intent.group === undefined || this.#grouped.has(intent.vni)) return;
+    this.#grouped.add(intent.vni);
+    const { vni, group } = intent;
+    const how = "one copy goes to each NVE, and what others send to the group is not heard";
+    this.#parts.log.warn({ vni, group }, `no groups of the underlay in userspace: ${how}`);
   }
 
   #forgetMeters(): void {
