@@ -22,7 +22,7 @@ export async function bundled(entry: string): Promise<string> {
   if (output === undefined || !("output" in output)) throw new Error(`${entry}: nothing was built`);
   const chunks = output.output.flatMap((one) => (one.type === "chunk" ? [one.code] : []));
   if (chunks.length !== 1) throw new Error(`${entry}: ${chunks.length} files were built, not one`);
-  const folder = fileURLToPath(new URL("../../../.cache/guest-programs", import.meta.url));
+  const folder = fileURLToPath(new URL("../../../.cache/build", import.meta.url));
   mkdirSync(folder, { recursive: true });
   const path = join(folder, `${process.pid}-${++bundles}-${basename(entry, ".ts")}.mjs`);
   writeFileSync(path, chunks[0] ?? "");

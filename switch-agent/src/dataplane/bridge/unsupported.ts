@@ -1,6 +1,9 @@
 import { type Intent, intentKey } from "../../nve/intents.ts";
 
-/** What of an intent this driver cannot make so. "refused": without it the intent would let through what it must not. */
+/**
+ * What of an intent this driver cannot make so. "refused": without it more would pass than may, or what others send to
+ * all would never come here.
+ */
 export type Unsupported = { refused: readonly string[]; ignored: readonly string[] };
 
 export function unsupported(intent: Intent): Unsupported {
@@ -8,8 +11,8 @@ export function unsupported(intent: Intent): Unsupported {
     case "vn": {
       const { acl, qos, answer, floodLimit, group, askUnknown } = intent;
       return {
-        refused: named({ acl: acl !== undefined && acl.length > 0, qos: qos !== undefined }),
-        ignored: named({ answer, floodLimit, group, askUnknown }),
+        refused: named({ acl: acl !== undefined && acl.length > 0, qos, group }),
+        ignored: named({ answer, floodLimit, askUnknown }),
       };
     }
     case "access": {
