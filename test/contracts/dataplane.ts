@@ -7,6 +7,7 @@ import { flooding, isolation, unicast } from "./dataplane-forwarding.ts";
 import { gleaning } from "./dataplane-glean.ts";
 import { inFlight } from "./dataplane-in-flight.ts";
 import { floodLimits } from "./dataplane-limits.ts";
+import { malformed } from "./dataplane-malformed.ts";
 import { meters } from "./dataplane-meters.ts";
 import { neighbours } from "./dataplane-neighbours.ts";
 import { pulling } from "./dataplane-pull.ts";
@@ -20,6 +21,7 @@ export function tunnelContract(name: string, make: () => Promise<DataplaneRig>):
     unicast(bench);
     flooding(bench);
     isolation(bench);
+    malformed(bench);
     encapsulation(bench);
     inFlight(bench);
     changes(bench);
@@ -46,6 +48,7 @@ export function dataplaneContract(
     unicast(bench);
     flooding(bench);
     isolation(bench);
+    malformed(bench);
     encapsulation(bench);
     unless("in flight", inFlight);
     untagged(bench);

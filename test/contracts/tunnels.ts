@@ -19,11 +19,15 @@ export type Tunnelled = {
   ds?: number;
   /** Default 64. */
   ttl?: number;
+  /** Cut off after so many octets from VXLAN's or GRE's header on; what stands before says so. */
+  cut?: number;
+  /** All bits of VXLAN's header are set that mean nothing (RFC 7348 §5). */
+  reserved?: boolean;
   encapsulation?: "vxlan" | "nvgre" | "mpls-over-gre";
 };
 
 /** Of the outer headers, what is not said by `Tunnelled`. */
-export type Seen = Required<Tunnelled> & {
+export type Seen = Required<Omit<Tunnelled, "cut" | "reserved">> & {
   dontFragment: boolean;
   /** UDP's; of NVGRE the FlowID. */
   flow: number;
@@ -34,20 +38,21 @@ export type Seen = Required<Tunnelled> & {
 /** The IP packet around a frame. UDP without checksum. */
 export function tunnelOctets(tunnelled: Tunnelled): Uint8Array {
   const { source, destination, ds = 0, ttl = 64, encapsulation = "vxlan" } = tunnelled;
-  const payload = concat(shim(tunnelled), tunnelled.frame);
+  const payload = concat(shim(tunnelled), tunnelled.frame).subarray(0, tunnelled.cut);
   if (encapsulation !== "vxlan")
     return ipPacket({ source, destination, ds, ttl, protocol: 47, payload });
   const udp = concat(uint(2, 50000), uint(2, VXLAN_PORT), uint(2, payload.length + 8), uint(2, 0));
   return ipPacket({ source, destination, ds, ttl, protocol: 17, payload: concat(udp, payload) });
 }
 
-function shim({ vni, encapsulation }: Tunnelled): Uint8Array {
+function shim({ vni, encapsulation, reserved }: Tunnelled): Uint8Array {
   switch (encapsulation) {
     case "nvgre": // RFC 7637: key present, Transparent Ethernet Bridging, VSID, FlowID
       return concat(uint(2, 0x2000), uint(2, 0x6558), uint(3, vni), uint(1, 7));
     case "mpls-over-gre": // RFC 4023 §4, RFC 3032: label, bottom of the stack, TTL
       return concat(uint(2, 0), uint(2, 0x8847), uint(3, (vni << 4) | 1), uint(1, 64));
     default:
+      if (reserved) return concat(uint(4, 0xffffffff), uint(3, vni), uint(1, 0xff));
       return concat(uint(1, 8), uint(3, 0), uint(3, vni), uint(1, 0));
   }
 }

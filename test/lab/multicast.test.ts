@@ -53,10 +53,7 @@ test("A10: a VN floods to each NVE, or once to its group, as the NVA says, and a
   for (const name of ["red1", "red2", "red3"]) await lab.attach(name);
   expect(await lab.ping("red1", vm("red3").ip)).toBe(true);
   await goesTo("10.0.2.12");
-  const streams = [
-    await startStream(lab.name, "red1", { node: "red3", ip: toAll }, 200),
-    await startStream(lab.name, "red3", { node: "red1", ip: toAll }, 200),
-  ];
+  const stream = await startStream(lab.name, "red1", { node: "red3", ip: toAll }, 200);
   await update("--group", GROUP, "--flood", "multicast");
   await floods(`group ${GROUP}`);
   await goesTo(GROUP);
@@ -65,11 +62,9 @@ test("A10: a VN floods to each NVE, or once to its group, as the NVA says, and a
   await goesTo("10.0.2.12");
   await update("--flood", "multicast"); // all are in the group
   await goesTo(GROUP);
-  for (const stream of streams) {
-    const { sent, received, twice } = await stream.end();
-    expect({ received, twice }).toEqual({ received: sent, twice: 0 });
-    expect(sent).toBeGreaterThan(200);
-  }
+  const { sent, received, twice } = await stream.end();
+  expect({ received, twice }).toEqual({ received: sent, twice: 0 });
+  expect(sent).toBeGreaterThan(200);
 }, 120_000);
 
 test("A10: an NVE that joins a VN later hears its group from then on; one that has left is out of it", async () => {
