@@ -134,7 +134,8 @@ function fitting(reason: string): string {
     .replace(/\uFFFD+$/, "")}… (cut off)`;
 }
 
-function refusal(error: grpc.ServiceError, target: string): Refused {
+/** What `call` throws of an answer that is an error. */
+export function refusal(error: grpc.ServiceError, target: string): Refused {
   const where = target.replace(/^dns:/, "");
   switch (error.code) {
     case grpc.status.UNAVAILABLE:

@@ -27,6 +27,7 @@ import {
   type Vsi,
 } from "@nve/switch-agent/nve";
 import type { SwitchAgent } from "./agent.ts";
+import { captureMethod } from "./capture-control.ts";
 import type { MeterCounts, Metered } from "./dataplane/dataplane.ts";
 import { fdbEntries, localMacs } from "./fdb-entries.ts";
 import type { Nve } from "./local/nve.ts";
@@ -79,6 +80,7 @@ export function nveService(started: Promise<Controlled>): Service {
     listPeers: about((nve) => ({ peers: peersOf(nve) })),
     listTables: about((nve) => ({ tables: tables(nve) })),
     trace: about(trace),
+    capture: captureMethod(async () => (await started).nve),
     stop: unary(async ({ remove }: { remove: boolean }) => {
       const { stop } = await started;
       if (stop === undefined) throw new Refused("this agent is ended by a signal alone");

@@ -113,6 +113,22 @@ describe("BPF through libbpf", () => {
     expect(new Set(values)).toEqual(new Set([5]));
   });
 
+  test("values per CPU read in bulk, of a hash and of an array, are those read one by one", () => {
+    const object = open();
+    const counts = struct({ a: u64, b: u64, c: u64, d: u64, e: u64 });
+    const hash = object.perCpuMap("vn_counts", u32, counts);
+    const keys = Array.from({ length: 3000 }, (_, n) => 7 * n);
+    for (const n of keys) hash.set(n, { a: n, b: n + 1, c: n + 2, d: n + 3, e: n + 4 });
+    const all = new Map(hash.all(Number.POSITIVE_INFINITY));
+    expect(all.size).toBe(3000);
+    expect(keys.filter((n) => !sameCounts(all.get(n), hash.get(n)))).toEqual([]);
+    const drops = object.perCpuMap("drops", u32, u64);
+    for (let n = 0; n < 20; n++) drops.set(n, n * n);
+    const bulk = [...drops.all(20)];
+    expect(bulk.map(([n]) => n)).toEqual(Array.from({ length: 20 }, (_, n) => n));
+    for (const [n, values] of bulk) expect(values).toEqual(drops.get(n));
+  });
+
   test.each([
     ["a map that is not there", () => open().map("nothing", u32, u32), "map nothing: ENOENT"],
     [
@@ -190,3 +206,5 @@ describe("BPF through libbpf", () => {
 });
 
 const openFiles = () => readdirSync("/proc/self/fd").length;
+
+const sameCounts = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);

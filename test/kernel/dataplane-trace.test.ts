@@ -220,7 +220,7 @@ describe("what would become of a frame, told from the kernel's maps", () => {
     const before = (await dataplane.counters()).drops;
     const trace = ask(question);
     if (arrival.wire === "ul") {
-      const tunnelled = { ...arrival.tunnelled, ds: 0 };
+      const tunnelled = { ...arrival.tunnelled, ds: 0, ttl: 64 };
       rig.tunnel({ ...tunnelled, source: rig[arrival.from], destination: rig.vtep });
     } else {
       rig.send(arrival.wire, arrival.frame);

@@ -5,6 +5,8 @@ import { type BpfObject, type BpfObjectOptions, openBpfObject } from "@nve/linux
 /** Types of `enum bpf_map_type`, by how they are emptied. */
 const arrays: readonly number[] = [2, 6]; // also per CPU
 const queues: readonly number[] = [22, 23];
+/** Whoever reads one begins by taking out what is there. */
+const rings: readonly number[] = [27];
 const hashes: readonly number[] = [1, 5, 9, 10, 11, 25]; // also LRU, per CPU, LPM tries, and of devices
 
 type Shared = { key: string; object: BpfObject; maps: readonly OpenMap[]; isOpen: boolean };
@@ -44,6 +46,7 @@ function lent(one: Shared): BpfObject {
     map: (...which) => ifOpen(() => object.map(...which)),
     perCpuMap: (...which) => ifOpen(() => object.perCpuMap(...which)),
     queue: (...which) => ifOpen(() => object.queue(...which)),
+    ring: (name) => ifOpen(() => object.ring(name)),
     program: (name) => ifOpen(() => object.program(name)),
     close: () => {
       if (open) one.isOpen = false;
@@ -82,13 +85,13 @@ function openMap(fd: number): OpenMap {
 /** A constant of the programs would be an array that has a value from the start. */
 function canBeEmptied(map: OpenMap): boolean {
   if (arrays.includes(map.type)) return contents(map).every((octet) => octet === 0);
-  return queues.includes(map.type) || hashes.includes(map.type);
+  return [...queues, ...hashes, ...rings].includes(map.type);
 }
 
 function empty(map: OpenMap): void {
   if (arrays.includes(map.type)) clear(map);
   else if (queues.includes(map.type)) takeAll(map);
-  else deleteAll(map);
+  else if (hashes.includes(map.type)) deleteAll(map);
 }
 
 function takeAll({ fd, value }: OpenMap): void {

@@ -29,3 +29,4 @@ export {
   promiscuous,
   setPromiscuous,
 } from "./promiscuous.ts";
+export type { BpfRing } from "./ring.ts";

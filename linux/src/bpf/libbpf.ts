@@ -40,6 +40,11 @@ export type Libbpf = {
     n: Uint32Array,
     options: null,
   ): number;
+  newRing(fd: number, hear: unknown, context: null, options: null): Pointer;
+  consumeRing(ring: Pointer): number;
+  freeRing(ring: Pointer): void;
+  /** Memory that is not ours into octets that are. */
+  copy(to: Uint8Array, from: Pointer, size: number): Pointer;
   cpus(): number;
   createLink(program: number, ifindex: number, type: number, options: null): number;
   updateLink(link: number, program: number, options: null): number;
@@ -74,6 +79,7 @@ export type Libbpf = {
 };
 
 type FromLibc =
+  | "copy"
   | "closeFd"
   | "interfaceIndex"
   | "interfaceName"
@@ -107,6 +113,9 @@ const signatures: Record<Exclude<keyof Libbpf, FromLibc>, string> = {
     "int bpf_map_update_batch(int fd, const void *keys, const void *values, void *n, const void *options)",
   lookupBatch:
     "int bpf_map_lookup_batch(int fd, void *from, void *to, void *keys, void *values, void *n, const void *options)",
+  newRing: "void *ring_buffer__new(int fd, void *hear, void *context, const void *options)",
+  consumeRing: "int ring_buffer__consume(void *ring)",
+  freeRing: "void ring_buffer__free(void *ring)",
   cpus: "int libbpf_num_possible_cpus()",
   createLink: "int bpf_link_create(int program, int ifindex, int type, const void *options)",
   updateLink: "int bpf_link_update(int link, int program, const void *options)",
@@ -143,6 +152,7 @@ function load(): Libbpf {
   );
   return {
     ...functions,
+    copy: libc.func("void *memcpy(void *to, const void *from, size_t size)"),
     closeFd: libc.func("int close(int fd)"),
     interfaceIndex: libc.func("unsigned int if_nametoindex(const char *name)"),
     socket: libc.func("int socket(int family, int type, int protocol)"),

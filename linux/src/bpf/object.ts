@@ -5,6 +5,7 @@ import { PinnedMaps } from "./inherit.ts";
 import type { Layout } from "./layout.ts";
 import { clearLog, type Libbpf, lastLog, libbpf, type Pointer } from "./libbpf.ts";
 import { type BpfMap, type BpfQueue, FdMap, FdPerCpuMap, FdQueue, type PerCpuMap } from "./map.ts";
+import { type BpfRing, FdRing } from "./ring.ts";
 
 /** A BPF object file, loaded: its maps and programs live until `close` (and a program as long as it is attached). */
 export interface BpfObject {
@@ -12,6 +13,8 @@ export interface BpfObject {
   map<K, V>(name: string, key: Layout<K>, value: Layout<V>): BpfMap<K, V>;
   perCpuMap<K, V>(name: string, key: Layout<K>, value: Layout<V>): PerCpuMap<K, V>;
   queue<V>(name: string, value: Layout<V>): BpfQueue<V>;
+  /** To be closed by whoever asked for it, before the object is. */
+  ring(name: string): BpfRing;
   program(name: string): BpfProgram;
   /** Lets go of all maps and programs. Again is nothing. */
   close(): void;
@@ -111,6 +114,10 @@ function loadedObject(lib: Libbpf, object: Pointer): BpfObject {
     queue: (name, value) => {
       const [lib, fd, , n] = found(name, nothing, value);
       return new FdQueue(lib, fd, name, n, value);
+    },
+    ring: (name) => {
+      const [lib, fd] = found(name, nothing, nothing);
+      return new FdRing(lib, fd, name);
     },
     program: (name) => {
       const program = open ? lib.findProgram(object, name) : null;

@@ -11,7 +11,9 @@ import {
   type ChannelCredentials,
   Client,
   type ClientOptions,
+  type ClientReadableStream,
   type ClientUnaryCall,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -528,6 +530,60 @@ export interface Peer {
   state: string;
   /** of the state */
   sinceUnixMs: bigint;
+}
+
+/** Empty: all. */
+export interface CaptureRequest {
+  /** what comes in there, or goes out there alone */
+  port: string;
+  vnId: number;
+  /** what is dropped, or told that it is too long */
+  drops: boolean;
+  /** of each frame, 14 .. 2048; 0: 256 */
+  octets: number;
+}
+
+export interface CaptureResponse {
+  frames: CapturedFrame[];
+  /** frames since the last answer that there was no room for */
+  lost: bigint;
+}
+
+export interface CapturedFrame {
+  atUnixNs: bigint;
+  /** where it came in */
+  link: string;
+  /** "port"; "overlay": out of the tunnel device; "underlay": with the headers of the tunnel */
+  from: string;
+  /** at a port */
+  tag?:
+    | number
+    | undefined;
+  /** the other NVE, where it came in a tunnel */
+  vtep: string;
+  /** 0: not known, as are the next two */
+  vni: number;
+  vnId: number;
+  alias: string;
+  /** whose it is, where that is known */
+  vnic: string;
+  /** as in TraceResponse */
+  verdict: string;
+  reason: string;
+  /** the one place that it was for: with its tag, or another NVE */
+  toPort: string;
+  toTag: number;
+  toVtep: string;
+  encapsulation: string;
+  /** of a flood */
+  copiesToPorts: number;
+  copiesToNves: number;
+  /** as it came in, with its tag */
+  octets: Buffer;
+  /** that it had */
+  length: number;
+  /** the tenant's frame in words */
+  says: string;
 }
 
 export interface StopRequest {
@@ -6028,6 +6084,474 @@ export const Peer: MessageFns<Peer> = {
   },
 };
 
+function createBaseCaptureRequest(): CaptureRequest {
+  return { port: "", vnId: 0, drops: false, octets: 0 };
+}
+
+export const CaptureRequest: MessageFns<CaptureRequest> = {
+  encode(message: CaptureRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.port !== "") {
+      writer.uint32(10).string(message.port);
+    }
+    if (message.vnId !== 0) {
+      writer.uint32(16).uint32(message.vnId);
+    }
+    if (message.drops !== false) {
+      writer.uint32(24).bool(message.drops);
+    }
+    if (message.octets !== 0) {
+      writer.uint32(32).uint32(message.octets);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CaptureRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCaptureRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.drops = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.octets = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CaptureRequest>): CaptureRequest {
+    return CaptureRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CaptureRequest>): CaptureRequest {
+    const message = createBaseCaptureRequest();
+    message.port = object.port ?? "";
+    message.vnId = object.vnId ?? 0;
+    message.drops = object.drops ?? false;
+    message.octets = object.octets ?? 0;
+    return message;
+  },
+};
+
+function createBaseCaptureResponse(): CaptureResponse {
+  return { frames: [], lost: 0n };
+}
+
+export const CaptureResponse: MessageFns<CaptureResponse> = {
+  encode(message: CaptureResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.frames) {
+      CapturedFrame.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.lost !== 0n) {
+      if (BigInt.asUintN(64, message.lost) !== message.lost) {
+        throw new globalThis.Error("value provided for field message.lost of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.lost);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CaptureResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCaptureResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.frames.push(CapturedFrame.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.lost = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CaptureResponse>): CaptureResponse {
+    return CaptureResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CaptureResponse>): CaptureResponse {
+    const message = createBaseCaptureResponse();
+    message.frames = object.frames?.map((e) => CapturedFrame.fromPartial(e)) || [];
+    message.lost = (object.lost !== undefined && object.lost !== null) ? BigInt(object.lost) : 0n;
+    return message;
+  },
+};
+
+function createBaseCapturedFrame(): CapturedFrame {
+  return {
+    atUnixNs: 0n,
+    link: "",
+    from: "",
+    tag: undefined,
+    vtep: "",
+    vni: 0,
+    vnId: 0,
+    alias: "",
+    vnic: "",
+    verdict: "",
+    reason: "",
+    toPort: "",
+    toTag: 0,
+    toVtep: "",
+    encapsulation: "",
+    copiesToPorts: 0,
+    copiesToNves: 0,
+    octets: Buffer.alloc(0),
+    length: 0,
+    says: "",
+  };
+}
+
+export const CapturedFrame: MessageFns<CapturedFrame> = {
+  encode(message: CapturedFrame, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atUnixNs !== 0n) {
+      if (BigInt.asUintN(64, message.atUnixNs) !== message.atUnixNs) {
+        throw new globalThis.Error("value provided for field message.atUnixNs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.atUnixNs);
+    }
+    if (message.link !== "") {
+      writer.uint32(18).string(message.link);
+    }
+    if (message.from !== "") {
+      writer.uint32(26).string(message.from);
+    }
+    if (message.tag !== undefined) {
+      writer.uint32(32).uint32(message.tag);
+    }
+    if (message.vtep !== "") {
+      writer.uint32(42).string(message.vtep);
+    }
+    if (message.vni !== 0) {
+      writer.uint32(48).uint32(message.vni);
+    }
+    if (message.vnId !== 0) {
+      writer.uint32(56).uint32(message.vnId);
+    }
+    if (message.alias !== "") {
+      writer.uint32(66).string(message.alias);
+    }
+    if (message.vnic !== "") {
+      writer.uint32(74).string(message.vnic);
+    }
+    if (message.verdict !== "") {
+      writer.uint32(82).string(message.verdict);
+    }
+    if (message.reason !== "") {
+      writer.uint32(90).string(message.reason);
+    }
+    if (message.toPort !== "") {
+      writer.uint32(98).string(message.toPort);
+    }
+    if (message.toTag !== 0) {
+      writer.uint32(104).uint32(message.toTag);
+    }
+    if (message.toVtep !== "") {
+      writer.uint32(114).string(message.toVtep);
+    }
+    if (message.encapsulation !== "") {
+      writer.uint32(122).string(message.encapsulation);
+    }
+    if (message.copiesToPorts !== 0) {
+      writer.uint32(128).uint32(message.copiesToPorts);
+    }
+    if (message.copiesToNves !== 0) {
+      writer.uint32(136).uint32(message.copiesToNves);
+    }
+    if (message.octets.length !== 0) {
+      writer.uint32(146).bytes(message.octets);
+    }
+    if (message.length !== 0) {
+      writer.uint32(152).uint32(message.length);
+    }
+    if (message.says !== "") {
+      writer.uint32(162).string(message.says);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CapturedFrame {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCapturedFrame();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atUnixNs = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.link = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.from = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tag = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.vtep = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.vni = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.alias = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.vnic = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.verdict = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.toPort = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.toTag = reader.uint32();
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.toVtep = reader.string();
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.encapsulation = reader.string();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.copiesToPorts = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.copiesToNves = reader.uint32();
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.octets = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.length = reader.uint32();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.says = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<CapturedFrame>): CapturedFrame {
+    return CapturedFrame.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CapturedFrame>): CapturedFrame {
+    const message = createBaseCapturedFrame();
+    message.atUnixNs = (object.atUnixNs !== undefined && object.atUnixNs !== null) ? BigInt(object.atUnixNs) : 0n;
+    message.link = object.link ?? "";
+    message.from = object.from ?? "";
+    message.tag = object.tag ?? undefined;
+    message.vtep = object.vtep ?? "";
+    message.vni = object.vni ?? 0;
+    message.vnId = object.vnId ?? 0;
+    message.alias = object.alias ?? "";
+    message.vnic = object.vnic ?? "";
+    message.verdict = object.verdict ?? "";
+    message.reason = object.reason ?? "";
+    message.toPort = object.toPort ?? "";
+    message.toTag = object.toTag ?? 0;
+    message.toVtep = object.toVtep ?? "";
+    message.encapsulation = object.encapsulation ?? "";
+    message.copiesToPorts = object.copiesToPorts ?? 0;
+    message.copiesToNves = object.copiesToNves ?? 0;
+    message.octets = object.octets ?? Buffer.alloc(0);
+    message.length = object.length ?? 0;
+    message.says = object.says ?? "";
+    return message;
+  },
+};
+
 function createBaseStopRequest(): StopRequest {
   return { remove: false };
 }
@@ -7055,6 +7579,16 @@ export const SwitchAgentService = {
     responseSerialize: (value: TraceResponse): Buffer => Buffer.from(TraceResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): TraceResponse => TraceResponse.decode(value),
   },
+  /** Frames with what became of them, from now on until the caller goes. The first answer, with no frame, says that it has begun. */
+  capture: {
+    path: "/split_nve.v1.SwitchAgent/Capture" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: CaptureRequest): Buffer => Buffer.from(CaptureRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CaptureRequest => CaptureRequest.decode(value),
+    responseSerialize: (value: CaptureResponse): Buffer => Buffer.from(CaptureResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CaptureResponse => CaptureResponse.decode(value),
+  },
   /** Ends the agent. Answered before it does. */
   stop: {
     path: "/split_nve.v1.SwitchAgent/Stop" as const,
@@ -7108,6 +7642,8 @@ export interface SwitchAgentServer extends UntypedServiceImplementation {
   listPeers: handleUnaryCall<ListPeersRequest, ListPeersResponse>;
   /** What would become of a frame, decision by decision, as the dataplane's tables say now. Nothing is sent or changed. */
   trace: handleUnaryCall<TraceRequest, TraceResponse>;
+  /** Frames with what became of them, from now on until the caller goes. The first answer, with no frame, says that it has begun. */
+  capture: handleServerStreamingCall<CaptureRequest, CaptureResponse>;
   /** Ends the agent. Answered before it does. */
   stop: handleUnaryCall<StopRequest, StopResponse>;
   /** A port, or port and VLAN, bound to a VN by the administrator (A11). The port must be one without protocol. */
@@ -7268,6 +7804,13 @@ export interface SwitchAgentClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: TraceResponse) => void,
   ): ClientUnaryCall;
+  /** Frames with what became of them, from now on until the caller goes. The first answer, with no frame, says that it has begun. */
+  capture(request: CaptureRequest, options?: Partial<CallOptions>): ClientReadableStream<CaptureResponse>;
+  capture(
+    request: CaptureRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<CaptureResponse>;
   /** Ends the agent. Answered before it does. */
   stop(request: StopRequest, callback: (error: ServiceError | null, response: StopResponse) => void): ClientUnaryCall;
   stop(

@@ -1,10 +1,11 @@
+import type { ServiceError } from "@grpc/grpc-js";
 import type { AgentClient } from "./world.ts";
 
 const TIMEOUT_MS = 5000;
 
 /** The heavy part (gRPC) is loaded only when there is something to ask. */
 export async function connectAgent(socket: string): Promise<AgentClient> {
-  const [{ call, connect }, { SwitchAgentClient }] = await Promise.all([
+  const [{ call, connect, refusal }, { SwitchAgentClient }] = await Promise.all([
     import("@nve/program/rpc"),
     import("@nve/protocol-spec/proto/agent"),
   ]);
@@ -19,6 +20,23 @@ export async function connectAgent(socket: string): Promise<AgentClient> {
     counters: () => call(client, client.counters, {}, TIMEOUT_MS),
     peers: async () => (await call(client, client.listPeers, {}, TIMEOUT_MS)).peers,
     tables: async () => (await call(client, client.listTables, {}, TIMEOUT_MS)).tables,
+    capture: (request, hear) => {
+      const stream = client.capture(request);
+      let byUs = false;
+      const ended = new Promise<void>((resolve, reject) => {
+        stream.on("data", hear);
+        stream.on("end", resolve);
+        stream.on("error", (error: ServiceError) => {
+          if (byUs) resolve();
+          else reject(refusal(error, client.getChannel().getTarget()));
+        });
+      });
+      const end = (): void => {
+        byUs = true;
+        stream.cancel();
+      };
+      return { end, ended };
+    },
     trace: (request) => call(client, client.trace, request, TIMEOUT_MS),
     stop: async (remove) => {
       await call(client, client.stop, { remove }, TIMEOUT_MS);

@@ -6,6 +6,7 @@ import { Command, Option } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 import { version } from "../version.ts";
 import { bindCommand, unbindCommand } from "./bind.ts";
+import { captureCommand } from "./capture.ts";
 import { showCommand } from "./show.ts";
 import { statusCommand } from "./status.ts";
 import { cleanupCommand, stopCommand } from "./stop.ts";
@@ -43,6 +44,7 @@ export function switchAgent(world: World): Command {
   program.addCommand(statusCommand(world));
   program.addCommand(showCommand(world));
   program.addCommand(traceCommand(world));
+  program.addCommand(captureCommand(world));
   program.addCommand(bindCommand(world));
   program.addCommand(unbindCommand(world));
   program.addCommand(stopCommand(world));
@@ -62,6 +64,8 @@ Examples:
   switch-agent show vnics
   switch-agent show fdb --vn 5001 --json
   switch-agent bind swp5 --vn 5001           a bare-metal server, without protocol
+  switch-agent trace swp1 82 --from 02:00:00:00:00:01 --to 02:00:00:00:00:02 --src-ip 10.0.0.1 --dst-ip 10.0.0.2
+  switch-agent capture --drops               frames that are dropped, and why
   switch-agent show refusals                 why a VM was not let in
   switch-agent key new /etc/split-nve/swp1.keys
 `;

@@ -1,6 +1,8 @@
 import type { Output } from "@nve/program/output";
 import type {
   BindPortRequest,
+  CaptureRequest,
+  CaptureResponse,
   CountersResponse,
   DataplaneTable,
   FdbEntry,
@@ -16,6 +18,9 @@ import type {
 } from "@nve/protocol-spec/proto/agent";
 import type { Command } from "commander";
 
+/** `ended`: rejected with `Refused` where it was not us who ended it. */
+export type Streaming = { end(): void; ended: Promise<void> };
+
 /** The running agent, as the commands see it. Each call is refused with `Refused` and the reason. */
 export interface AgentClient {
   status(): Promise<SwitchStatus>;
@@ -28,6 +33,8 @@ export interface AgentClient {
   counters(): Promise<CountersResponse>;
   peers(): Promise<readonly Peer[]>;
   tables(): Promise<readonly DataplaneTable[]>;
+  /** Hears answer after answer. @returns how it is ended */
+  capture(request: CaptureRequest, hear: (answer: CaptureResponse) => void): Streaming;
   trace(request: TraceRequest): Promise<TraceResponse>;
   stop(remove: boolean): Promise<void>;
   bind(request: BindPortRequest): Promise<StaticBinding>;

@@ -1,6 +1,7 @@
 import type { IpAddress, Mac, Uuid, Vni } from "@nve/protocol-spec";
 import type { Sample } from "../nve/glean.ts";
 import type { Intent, LocalPlace } from "../nve/intents.ts";
+import type { Capture, CaptureFilter, HearCaptured } from "./capture.ts";
 import type { Trace, TraceNames, TraceQuestion } from "./trace.ts";
 
 /** A forwarding plane. Every driver passes the same suite, test/contracts/dataplane.ts. */
@@ -49,6 +50,11 @@ export interface Dataplane {
    * @throws NotFound of a port that is not there
    */
   trace?(question: TraceQuestion, names: TraceNames): Trace;
+  /**
+   * Frames with what became of them, a batch at a time and within 100 ms. 5,000 a second at the most for all who capture.
+   * Absent: the driver cannot. @throws NotFound of a port that is not there; Refused when too many capture
+   */
+  capture?(filter: CaptureFilter, hear: HearCaptured): Capture;
   /** With "keep" forwarding goes on without us, as far as the driver can; else nothing is left. */
   close(how?: "keep"): Promise<void>;
 }

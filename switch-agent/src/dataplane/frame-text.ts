@@ -1,4 +1,5 @@
 import { IpAddress, ipFrom } from "@nve/protocol-spec";
+import type { Captured } from "./capture.ts";
 import {
   destinationOf,
   ETHERNET,
@@ -9,6 +10,7 @@ import {
   typeOf,
   u8,
   u16,
+  untag,
 } from "./userspace/parse.ts";
 import { readFlow } from "./userspace/rules.ts";
 
@@ -65,4 +67,26 @@ function arpText(frame: Uint8Array): string {
   return name === "ARP" && arp.op === 2
     ? `ARP: ${said} is at ${arp.mac}`
     : `${name} ${u8(frame, 21)}`;
+}
+
+/** The tenant's frame of one that was captured. */
+export function capturedText({ from, octets, length }: Captured): string {
+  const headers = from.is === "overlay" && from.outer ? outerOctets(octets) : tagOctets(from);
+  if (from.is === "port" && headers > 0) {
+    const bare = untag(octets)?.frame ?? octets;
+    return frameText(bare, length - headers);
+  }
+  return frameText(octets.subarray(headers), length - headers);
+}
+
+const tagOctets = (from: Captured["from"]): number =>
+  from.is === "port" && from.tag !== undefined ? 4 : 0;
+
+const UDP = 17;
+
+/** Of Ethernet, IP without options, and UDP with VXLAN, or GRE. */
+function outerOctets(octets: Uint8Array): number {
+  const is4 = etherTypeOf(octets) === typeOf.ipv4;
+  const protocol = u8(octets, is4 ? 23 : 20);
+  return ETHERNET + (is4 ? 20 : 40) + (protocol === UDP ? 16 : 8);
 }

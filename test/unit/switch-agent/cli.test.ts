@@ -104,6 +104,9 @@ const agent: AgentClient = {
     { name: "macs", entries: 3n, size: 524288n, octets: 128, memory: 8_389_000n, refused: 0n },
     { name: "vns", entries: 1n, size: 2n, octets: 224, memory: 0n, refused: 7n },
   ],
+  capture: () => {
+    throw new Error("not asked here");
+  },
   trace: async () => {
     throw new Error("not asked here");
   },

@@ -30,13 +30,18 @@
 		__type(value, values);                                       \
 	} name SEC(".maps")
 
+/* The verdict of a drop; a program that tells reasons apart in it has its own. */
+#ifndef DROPPED
+#define DROPPED(reason) TC_ACT_SHOT
+#endif
+
 /* Counts a drop in the per-CPU array `drops` of the program and gives the verdict. */
 #define DROP(reason)                                                         \
 	({                                                                   \
 		__u32 reason_ = (reason);                                    \
 		__u64 *count_ = bpf_map_lookup_elem(&drops, &reason_);       \
 		if (count_) *count_ += 1;                                    \
-		TC_ACT_SHOT;                                                 \
+		DROPPED(reason_);                                            \
 	})
 
 /* The Ethernet header, or NULL when the frame is shorter (in its linear part). */

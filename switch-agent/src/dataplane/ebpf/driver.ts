@@ -20,10 +20,13 @@ import {
   type MacIntent,
   type RemotePlace,
 } from "../../nve/intents.ts";
+import type { Capture, CaptureFilter, HearCaptured } from "../capture.ts";
 import type { Dataplane, DataplaneCounters, DataplaneTable } from "../dataplane.ts";
-import { DataplaneError, type Failed } from "../error.ts";
+import { DataplaneError } from "../error.ts";
 import type { Trace, TraceNames, TraceQuestion } from "../trace.ts";
+import { type Captures, capturesOf } from "./capture.ts";
 import { Estate, handle, type LoadObject, type Pins } from "./estate.ts";
+import { failing } from "./failing.ts";
 import { type FastPath, openFastPath } from "./fast-path.ts";
 import { Forwarding } from "./forwarding.ts";
 import { type Groups, openGroups } from "./groups.ts";
@@ -33,7 +36,7 @@ import { readCounters, readIntents } from "./read-back.ts";
 import { IntentRecord } from "./record.ts";
 import { Samples } from "./samples.ts";
 import { sweep, sweepIps } from "./sweep.ts";
-import { fullIn, maxEntriesOf, type TableSizes, tablesOf } from "./tables.ts";
+import { maxEntriesOf, type TableSizes, tablesOf } from "./tables.ts";
 import { takeOver } from "./take-over.ts";
 import { traceFrame } from "./trace/trace.ts";
 import { viewOf } from "./trace/view.ts";
@@ -167,6 +170,7 @@ class EbpfDataplane implements Dataplane {
   readonly #forwarding: Forwarding;
   readonly #meters: Meters;
   readonly #samples: Samples;
+  readonly #captures: Captures;
   readonly #grace = new Grace();
   /** Those that somebody has said are there. */
   readonly #wantedPorts = new Set<string>();
@@ -185,6 +189,7 @@ class EbpfDataplane implements Dataplane {
       later: (task) => this.#grace.after(task),
     });
     parts.groups.onChange((vni) => this.#forwarding.floodAnew(vni));
+    this.#captures = capturesOf(parts, this.#meters);
     this.#samples = new Samples(parts.maps, {
       indexOf: (port) => parts.ports.indexOf(port),
       nameOf: (ifindex) => parts.ports.nameOf(ifindex),
@@ -320,10 +325,15 @@ class EbpfDataplane implements Dataplane {
     return this.#open(() => traceFrame(viewOf(this.#parts, names), question));
   }
 
+  capture(filter: CaptureFilter, hear: HearCaptured): Capture {
+    return this.#open(() => this.#captures.open(filter, hear));
+  }
+
   async close(how?: "keep"): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#samples.close();
+    this.#captures.close();
     this.#grace.close();
     const { estate, ports, overlay, fast, groups, tunnel, object } = this.#parts;
     if (how === "keep" && estate.folder !== undefined) {
@@ -367,18 +377,6 @@ class EbpfDataplane implements Dataplane {
     if (this.#closed) throw new Error("the dataplane is closed");
     return act();
   }
-}
-
-function failing(intents: readonly Intent[], act: (intent: Intent) => void): readonly Failed[] {
-  return intents.flatMap((intent) => {
-    try {
-      act(intent);
-      return [];
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      return [{ intent, reason, ...fullIn(error) }];
-    }
-  });
 }
 
 function unreachable({ vtep, encapsulation }: RemotePlace, { vtep: own, fast }: Parts) {

@@ -108,7 +108,13 @@ export const vnFlag = {
   mark: 64,
   floodGre: 128,
 } as const;
-export const configFlag = { fastPath: 1, nvgre: 2, "mpls-over-gre": 4, metered: 8 } as const;
+export const configFlag = {
+  fastPath: 1,
+  nvgre: 2,
+  "mpls-over-gre": 4,
+  metered: 8,
+  captured: 16,
+} as const;
 /** Of a MAC here; `inFlight`: of one that was. */
 export const placeFlag = { hasIps: 1, inFlight: 2, hasNets: 4 } as const;
 export const encapsulationNumber = { vxlan: 0, nvgre: 1, "mpls-over-gre": 2 } as const;
@@ -164,7 +170,8 @@ export const dropReasons = [
 const accessKey = struct({ ifindex: u32, vid: u16, zero: u16 });
 const access = struct({ vni: u32, flags: u32 });
 const fdbKey = struct({ vni: u32, mac, zero: u16 });
-const place = struct({
+/** `struct place`. */
+export const placeLayout = struct({
   type: u8,
   encapsulation: u8,
   vid: u16,
@@ -215,9 +222,9 @@ const sightKey = struct({
 export function torMaps(object: BpfObject): TorMaps {
   return {
     access: object.map("access_map", accessKey, access),
-    fdb: object.map("fdb", fdbKey, place),
+    fdb: object.map("fdb", fdbKey, placeLayout),
     vns: object.map("vns", u32, vn),
-    flood: object.map("flood", floodKey, place),
+    flood: object.map("flood", floodKey, placeLayout),
     peers: object.map("peers", peerKey, struct({ places: u32, meter: u32 })),
     vnCounts: object.perCpuMap("vn_counts", u32, vnCounts),
     drops: object.perCpuMap("drops", u32, u64),

@@ -51,6 +51,7 @@ type Held = { of: Metered; number: number; uses: number };
 export class Meters {
   readonly #maps: MeterMaps;
   readonly #held = new Map<string, Held>();
+  readonly #byNumber = new Map<number, Metered>();
   readonly #free: number[] = [];
   #last = 0;
 
@@ -60,6 +61,7 @@ export class Meters {
     for (const [name, number] of maps.meterNumbers.entries()) {
       const of = meteredOf(name);
       this.#held.set(keyOf(of), { of, number, uses: 0 });
+      this.#byNumber.set(number, of);
       taken.add(number);
       this.#last = Math.max(this.#last, number);
     }
@@ -100,6 +102,11 @@ export class Meters {
     for (const held of [...this.#held.values()]) if (held.uses <= 0) this.#forget(held);
   }
 
+  /** undefined: it is nobody's (any more). */
+  whoHas(number: number): Metered | undefined {
+    return this.#byNumber.get(number);
+  }
+
   /** Who has each number. */
   static named({ meterNumbers }: MeterMaps): ReadonlyMap<number, Metered> {
     return new Map([...meterNumbers.entries()].map(([name, n]) => [n, meteredOf(name)]));
@@ -121,12 +128,14 @@ export class Meters {
     this.#maps.meters.set(number, noCounts);
     this.#maps.policed.set(number, 0); // who had it before may have spent more than it had
     this.#maps.meterNumbers.set(nameOf(of), number);
+    this.#byNumber.set(number, of);
     this.#last = Math.max(this.#last, number);
     return { of, number, uses: 0 };
   }
 
   #forget({ of, number }: Held): void {
     this.#held.delete(keyOf(of));
+    this.#byNumber.delete(number);
     this.#maps.meterNumbers.delete(nameOf(of));
     this.#free.push(number);
   }

@@ -12,34 +12,8 @@
 #include "decap.h"
 #include "device.h"
 #include "rules.h"
-
-/* `flags`: of the access. `owner`, `port`: of whom it is counted; from the overlay `port` is the other NVE.
- * `denied`: RULE_TO_VNIC, if the ACL says so. `mtu`: of the VN, 0: none. From the overlay, `came` is the other NVE's
- * address, and `ttl` what was left of its packet's. */
-struct ingress { __u32 vni, ifindex, vid, overlay, flags, owner, port, denied, mtu, ttl; const __u32 *came; };
-
-#define DROP_FROM(from, reason) drop_of((from)->owner, (from)->port, reason, SLOT_OF(reason))
-
-static __always_inline struct config *configuration(void)
-{
-	__u32 zero = 0;
-
-	return bpf_map_lookup_elem(&config, &zero);
-}
-
-/* A place without a tag has vid 0. */
-static __always_inline long tag_for(struct __sk_buff *skb, const struct place *to)
-{
-	return to->vid ? bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), to->vid) : 0;
-}
-
-/* The frame is an answer: back to the place that asked. */
-static __always_inline int send_back(struct __sk_buff *skb, const struct ingress *from, struct vn_counters *count)
-{
-	if (from->vid && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), from->vid)) return DROP(MALFORMED);
-	count->access_out += 1;
-	return bpf_redirect(from->ifindex, 0);
-}
+#include "capture.h"
+#include "ingress.h"
 
 /* For the overlay it is longer than `mtu`: its sender is told, if that can be. */
 static __always_inline int too_big(struct __sk_buff *skb, const struct ingress *from, __u32 mtu,
@@ -47,7 +21,7 @@ static __always_inline int too_big(struct __sk_buff *skb, const struct ingress *
 {
 	if (from->overlay || !tell_too_big(skb, from->vid, mtu)) return DROP_FROM(from, OVERSIZE);
 	(void)DROP_FROM(from, TOO_BIG_TOLD);
-	return send_back(skb, from, count);
+	return send_back(skb, from, count) | REASON(TOO_BIG_TOLD);
 }
 
 struct flooding {
@@ -107,6 +81,7 @@ static __always_inline int flood_all(struct __sk_buff *skb, const struct config 
 	count->flooded += 1;
 	count->access_out += f.local;
 	count->overlay_out += f.remote;
+	from->copies = 1 | f.local << 1 | f.remote << 16;
 	return f.refused ? too_big(skb, from, f.room, count) : TC_ACT_SHOT;
 }
 
@@ -136,6 +111,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 	__u32 mtu;
 	int verdict;
 
+	from->to = to;
 	if (to->type == NOWHERE) return DROP_FROM(from, PORT_ABSENT);
 	if (to->type == LOCAL) {
 		if (to->ifindex == from->ifindex && to->vid == from->vid) return DROP_FROM(from, HAIRPIN);
@@ -260,12 +236,23 @@ static __always_inline int no_access(struct __sk_buff *skb, const struct ethhdr 
 	return skb->vlan_present ? DROP(PRIORITY_TAGGED) : DROP(UNTAGGED);
 }
 
-SEC("tc")
-int tor_access(struct __sk_buff *skb)
+/* @returns the verdict for the kernel */
+static __always_inline int told(const struct config *c, const struct ingress *from, int verdict)
 {
-	struct config *c = configuration();
+	if (c->flags & CAPTURED) {
+		struct told it = {
+			.vni = from->vni, .owner = from->overlay ? 0 : from->owner, .copies = from->copies, .verdict = verdict,
+			.to = from->to, .vtep = from->came,
+		};
+
+		tell_frame(&it);
+	}
+	return VERDICT(verdict);
+}
+
+static __always_inline int from_access(struct __sk_buff *skb, const struct config *c, struct ingress *from)
+{
 	struct access_key key = { .ifindex = skb->ifindex };
-	struct ingress from = { .ifindex = skb->ifindex };
 	struct ethhdr *eth = ethernet(skb);
 	struct access_value *access;
 	struct vn_value *vn;
@@ -274,38 +261,69 @@ int tor_access(struct __sk_buff *skb)
 	if (!eth) return DROP(MALFORMED);
 	/* LLDP and ECP are the packet socket's, which may stand behind this hook. */
 	if (!skb->vlan_present && is_link_local(eth->h_dest)) return TC_ACT_OK;
-	if (skb->vlan_present) from.vid = key.vid = vid_of(skb);
+	if (skb->vlan_present) from->vid = key.vid = vid_of(skb);
 	access = bpf_map_lookup_elem(&access_map, &key);
 	if (!access) return no_access(skb, eth, key.vid);
 	if (skb->vlan_present && skb->vlan_proto != bpf_htons(ETH_P_8021Q)) return DROP(NO_SUCH_TAG);
-	from.vni = access->vni;
-	from.flags = access->flags;
-	from.port = PORT_METER(access->flags);
-	vn = bpf_map_lookup_elem(&vns, &from.vni);
-	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
-	if (!vn || !count || !c) return DROP(NOT_READY);
-	from.mtu = vn->mtu;
+	from->vni = access->vni;
+	from->flags = access->flags;
+	from->port = PORT_METER(access->flags);
+	vn = bpf_map_lookup_elem(&vns, &from->vni);
+	count = bpf_map_lookup_elem(&vn_counts, &from->vni);
+	if (!vn || !count) return DROP(NOT_READY);
+	from->mtu = vn->mtu;
 	count->access_in += 1;
 	if (skb->vlan_present && bpf_skb_vlan_pop(skb)) return DROP(MALFORMED);
-	if ((from.flags & (CHECK_SOURCE | CHECK_IPS | GLEAN)) || (c->flags & METERED) || (vn->flags & POLICE)) {
+	if ((from->flags & (CHECK_SOURCE | CHECK_IPS | GLEAN)) || (c->flags & METERED) || (vn->flags & POLICE)) {
 		const struct place *home;
 
 		eth = ethernet(skb);
 		if (!eth) return DROP(MALFORMED);
-		home = home_of(eth, &from);
+		home = home_of(eth, from);
 		/* 0 of a MAC that is not at home; in words that the verifier cannot reckon with, or it tries all that follows twice. */
-		from.owner = home ? home->owner : vn->n >> 31;
+		from->owner = home ? home->owner : vn->n >> 31;
 		if (c->flags & METERED) {
-			meter_in(from.owner, octets_of(skb));
-			meter_in(from.port, octets_of(skb));
+			meter_in(from->owner, octets_of(skb));
+			meter_in(from->port, octets_of(skb));
 		}
-		if (!home && (from.flags & CHECK_SOURCE)) return DROP_FROM(&from, UNKNOWN_SOURCE);
-		if (home && (from.flags & CHECK_IPS) && (home->flags & HAS_IPS) && !is_first_ip(skb, eth, home) &&
-		    !check_ips(skb, from.vni, home->flags))
-			return DROP_FROM(&from, SPOOFED_IP);
-		if ((from.flags & GLEAN) && !is_tagged(skb, eth)) glean(skb, from.vni, from.vid, home != NULL);
+		if (!home && (from->flags & CHECK_SOURCE)) return DROP_FROM(from, UNKNOWN_SOURCE);
+		if (home && (from->flags & CHECK_IPS) && (home->flags & HAS_IPS) && !is_first_ip(skb, eth, home) &&
+		    !check_ips(skb, from->vni, home->flags))
+			return DROP_FROM(from, SPOOFED_IP);
+		if ((from->flags & GLEAN) && !is_tagged(skb, eth)) glean(skb, from->vni, from->vid, home != NULL);
 	}
-	return forward(skb, c, &from, vn, count);
+	return forward(skb, c, from, vn, count);
+}
+
+SEC("tc")
+int tor_access(struct __sk_buff *skb)
+{
+	struct config *c = configuration();
+	struct ingress from = { .ifindex = skb->ifindex };
+
+	if (!c) return VERDICT(DROP(NOT_READY));
+	if (c->flags & CAPTURED) keep_frame(skb, FROM_PORT);
+	return told(c, &from, from_access(skb, c, &from));
+}
+
+static __always_inline int from_device(struct __sk_buff *skb, const struct config *c, struct ingress *from,
+				       struct peer_key *peer)
+{
+	struct peer_value *from_peer;
+	struct vn_value *vn;
+	struct vn_counters *count;
+
+	if (tunnel_source(skb, peer, &from->ttl)) return DROP(TUNNEL_ERROR);
+	from->vni = peer->vni;
+	vn = bpf_map_lookup_elem(&vns, &from->vni);
+	count = bpf_map_lookup_elem(&vn_counts, &from->vni);
+	if (!vn || !count) return DROP(UNKNOWN_VNI);
+	from_peer = bpf_map_lookup_elem(&peers, peer);
+	if (!from_peer) return DROP(STRANGER_VTEP); /* P11, M10 */
+	count->overlay_in += 1;
+	from->port = from_peer->meter;
+	if (c->flags & METERED) meter_in(from->port, octets_of(skb));
+	return forward(skb, c, from, vn, count);
 }
 
 SEC("tc")
@@ -314,22 +332,34 @@ int tor_overlay(struct __sk_buff *skb)
 	struct config *c = configuration();
 	struct peer_key peer = {};
 	struct ingress from = { .overlay = 1, .came = peer.vtep };
+
+	if (!c) return VERDICT(DROP(NOT_READY));
+	if (c->flags & CAPTURED) keep_frame(skb, FROM_DEVICE);
+	return told(c, &from, from_device(skb, c, &from, &peer));
+}
+
+static __always_inline int from_underlay(struct __sk_buff *skb, const struct config *c, struct ingress *from,
+					 struct outer *outer)
+{
 	struct peer_value *from_peer;
 	struct vn_value *vn;
 	struct vn_counters *count;
+	int verdict;
 
-	if (tunnel_source(skb, &peer, &from.ttl)) return DROP(TUNNEL_ERROR);
-	from.vni = peer.vni;
-	vn = bpf_map_lookup_elem(&vns, &from.vni);
-	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
+	from->vni = outer->peer.vni;
+	from->ttl = outer->ttl;
+	vn = bpf_map_lookup_elem(&vns, &from->vni);
+	count = bpf_map_lookup_elem(&vn_counts, &from->vni);
 	if (!vn || !count) return DROP(UNKNOWN_VNI);
-	from_peer = bpf_map_lookup_elem(&peers, &peer);
+	from_peer = bpf_map_lookup_elem(&peers, &outer->peer);
 	if (!from_peer) return DROP(STRANGER_VTEP); /* P11, M10 */
-	if (!c) return DROP(NOT_READY);
+	if (!outer->gre && !is_by_hand(skb, outer)) return TC_ACT_OK;
+	verdict = strip(skb, outer);
+	if (verdict != TC_ACT_UNSPEC) return verdict;
 	count->overlay_in += 1;
-	from.port = from_peer->meter;
-	if (c->flags & METERED) meter_in(from.port, octets_of(skb));
-	return forward(skb, c, &from, vn, count);
+	from->port = from_peer->meter;
+	if (c->flags & METERED) meter_in(from->port, octets_of(skb));
+	return forward(skb, c, from, vn, count);
 }
 
 /* On the underlay, before the kernel: tunnels to us that are what is sent most. */
@@ -339,26 +369,10 @@ int tor_underlay(struct __sk_buff *skb)
 	struct config *c = configuration();
 	struct outer outer = {};
 	struct ingress from = { .overlay = 1, .came = outer.peer.vtep };
-	struct peer_value *from_peer;
-	struct vn_value *vn;
-	struct vn_counters *count;
-	int verdict;
 
 	if (!c || !is_at_hand(skb) || !read_outer(skb, c, &outer)) return TC_ACT_OK;
-	from.vni = outer.peer.vni;
-	from.ttl = outer.ttl;
-	vn = bpf_map_lookup_elem(&vns, &from.vni);
-	count = bpf_map_lookup_elem(&vn_counts, &from.vni);
-	if (!vn || !count) return DROP(UNKNOWN_VNI);
-	from_peer = bpf_map_lookup_elem(&peers, &outer.peer);
-	if (!from_peer) return DROP(STRANGER_VTEP); /* P11, M10 */
-	if (!outer.gre && !is_by_hand(skb, &outer)) return TC_ACT_OK;
-	verdict = strip(skb, &outer);
-	if (verdict != TC_ACT_UNSPEC) return verdict;
-	count->overlay_in += 1;
-	from.port = from_peer->meter;
-	if (c->flags & METERED) meter_in(from.port, octets_of(skb));
-	return forward(skb, c, &from, vn, count);
+	if (c->flags & CAPTURED) keep_frame(skb, FROM_UNDERLAY);
+	return told(c, &from, from_underlay(skb, c, &from, &outer));
 }
 
 char _license[] SEC("license") = "GPL";

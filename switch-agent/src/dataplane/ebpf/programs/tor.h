@@ -2,6 +2,12 @@
 /* Maps of the ToR's dataplane; ../maps.ts has the same layouts. Addresses of VTEPs are 16 octets in network
  * order, IPv4 as ::ffff:a.b.c.d. */
 #pragma once
+
+/* Why stands above the verdict itself: VERDICT is what the kernel is told. */
+#define DROPPED(reason) (TC_ACT_SHOT | REASON(reason))
+#define REASON(reason) (((reason) + 1) << 8)
+#define VERDICT(verdict) ((verdict) & 0xff)
+
 #include "kept.h"
 
 /* A struct whose members mean another thing, or stand elsewhere, is another layout: count LAYOUT in ../estate.ts up.
@@ -66,6 +72,8 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 #define TAKES_MPLS_OVER_GRE 4
 /* VNICs, ports and other NVEs are counted one by one. */
 #define METERED 8
+/* Somebody captures. */
+#define CAPTURED 16
 
 enum encapsulation { VXLAN = 0, NVGRE = 1, MPLS_OVER_GRE = 2 };
 

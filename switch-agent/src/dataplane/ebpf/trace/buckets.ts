@@ -3,13 +3,11 @@ import { type BpfMap, type BpfObject, struct, u16, u32, u64 } from "@nve/linux/b
 /** Until when each bucket is spent: of programs/limits.h and programs/rules.h. Nobody else reads them. */
 export type BucketMaps = {
   buckets: BpfMap<{ ifindex: number; vid: number; kind: number }, number>;
-  policed: BpfMap<number, number>;
   policedPlaces: BpfMap<{ vni: number; ifindex: number; vid: number }, number>;
 };
 
 export const bucketMaps = (object: BpfObject): BucketMaps => ({
   buckets: object.map("buckets", struct({ ifindex: u32, vid: u16, kind: u16 }), u64),
-  policed: object.map("policed", u32, u64),
   policedPlaces: object.map("policed_places", struct({ vni: u32, ifindex: u32, vid: u32 }), u64),
 });
 

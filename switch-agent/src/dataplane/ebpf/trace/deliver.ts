@@ -1,6 +1,6 @@
 import type { Trace } from "../../trace.ts";
 import { destinationOf } from "../../userspace/parse.ts";
-import { type KernelPlace, type KernelVn, placeType } from "../maps.ts";
+import { type KernelPlace, type KernelVn, placeFlag, placeType } from "../maps.ts";
 import { encapsulated } from "./encapsulated.ts";
 import { exceeded, tagOf, tooBig } from "./room.ts";
 import { type Came, placeText, type Story, type View } from "./story.ts";
@@ -21,11 +21,14 @@ export function deliver(
   if (to.type === placeType.local) return toPort(view, story, came, frame, to);
   story.say("destination", `${mac} is behind ${to.vtep}`, { mac, where: "remote", vtep: to.vtep });
   if (came.at === undefined) {
-    return story.drop("split-horizon", "from the overlay nothing goes back into it");
+    if ((to.flags & placeFlag.inFlight) === 0 || to.vtep === came.vtep) {
+      return story.drop("split-horizon", "from the overlay nothing goes back into it");
+    }
+    story.say("in-flight", "it was here and has moved: on to where it is, with a hop less (M5)");
   }
   const room = vn.mtu > 0 ? exceeded(view, frame, vn.mtu) : undefined;
   if (room !== undefined) return tooBig(view, story, came, frame, room);
-  const sent = encapsulated(view, came.vni, frame, to);
+  const sent = encapsulated(view, came.vni, frame, to, came.at ? undefined : again);
   if ("room" in sent) return tooBig(view, story, came, frame, sent.room);
   if ("reason" in sent) return story.drop(sent.reason, sent.why);
   story.say("encapsulation", sent.says, sent.facts);
@@ -45,3 +48,6 @@ function toPort(view: View, story: Story, came: Came, frame: Uint8Array, to: Ker
   story.send({ to: "port", port, tag: tagOf(to.vid) });
   return story.end("forwarded");
 }
+
+/** Of a packet that is taken to have come with TTL 64. */
+const again = { why: "it comes from the overlay", ttl: 63 };

@@ -12,7 +12,7 @@ type Sent = { says: string; facts: Record<string, string | number>; output: Trac
 export type Encapsulated =
   | Sent
   | { room: number }
-  | { reason: "no-next-hop" | "oversize" | "tunnel-error"; why: string };
+  | { reason: "no-next-hop" | "not-sent" | "tunnel-error"; why: string };
 
 /** Octets of Ethernet, IP, UDP and VXLAN headers: the room that is kept for all encapsulations. */
 const headersOf = (vtep: IpAddress): number => (isIpv6(vtep) ? 70 : 50);
@@ -21,28 +21,39 @@ const greHeadersOf = (vtep: IpAddress): number => (isIpv6(vtep) ? 62 : 42);
 /** An MPLS label has 20 bits (RFC 3032 §2.1). */
 const LABELS = 1 << 20;
 
-/** One frame to another NVE, as programs/encap.h, gre.h and the tunnel device do it. */
+/**
+ * One frame to another NVE, as programs/encap.h, gre.h and the tunnel device do it.
+ * @param device why VXLAN goes by the device in any case; and the TTL
+ */
 export function encapsulated(
   view: View,
   vni: number,
   frame: Uint8Array,
   to: KernelPlace,
+  device?: { why: string; ttl: number },
 ): Encapsulated {
+  const ttl = device?.ttl ?? 64;
   const kind = encapsulationOf[to.encapsulation];
   const hop = to.ifindex === 0 ? undefined : view.maps.nextHops.get(to.ifindex);
   const way = hop?.ifindex ? hop : undefined;
-  if (kind !== undefined) return inGre(view, { vni, frame, to, kind }, way);
-  const why = whyByDevice(view, frame, to, way);
+  if (kind !== undefined) return inGre(view, { vni, frame, to, kind, ttl }, way);
+  const why = device?.why ?? whyByDevice(view, frame, to, way);
   if (why === undefined && way !== undefined) {
     const room = way.mtu - headersOf(to.vtep);
     if (frame.length - ETHERNET > room) return { room };
-    return sent(view, { vni, frame, to }, way);
+    return sent(view, { vni, frame, to, ttl }, way);
+  }
+  if (isCutOff(frame)) {
+    return {
+      reason: "not-sent",
+      why: "the tunnel device takes no IP packet that is cut off in its header",
+    };
   }
   const room = exceeded(view, frame, 0);
-  return room === undefined ? sent(view, { vni, frame, to }, undefined, why) : { room };
+  return room === undefined ? sent(view, { vni, frame, to, ttl }, undefined, why) : { room };
 }
 
-type Asked = { vni: number; frame: Uint8Array; to: KernelPlace; kind?: Encapsulation };
+type Asked = { vni: number; frame: Uint8Array; to: KernelPlace; kind?: Encapsulation; ttl: number };
 
 function inGre(view: View, asked: Asked, way: KernelNextHop | undefined): Encapsulated {
   const { vni, frame, to, kind } = asked;
@@ -57,6 +68,12 @@ function inGre(view: View, asked: Asked, way: KernelNextHop | undefined): Encaps
   return sent(view, asked, way);
 }
 
+function isCutOff(frame: Uint8Array): boolean {
+  const type = etherTypeOf(frame);
+  const header = type === typeOf.ipv4 ? 20 : type === typeOf.ipv6 ? 40 : 0;
+  return !has(frame, ETHERNET + header);
+}
+
 /** @returns undefined: the headers are put on by hand */
 function whyByDevice(
   { maps }: View,
@@ -68,6 +85,7 @@ function whyByDevice(
   if (((maps.config.get(0)?.flags ?? 0) & configFlag.fastPath) === 0) return "fastPath is off";
   if (way === undefined) return "its next hop is not known (yet)";
   if (type !== typeOf.ipv4 && type !== typeOf.ipv6) return "it is no IP";
+  if (!has(frame, ETHERNET + 40)) return "it is shorter than an IPv6 header";
   if (isIpv6(to.vtep) && !hasKnownSum(frame))
     return "it is no whole TCP or UDP packet with a checksum";
   return undefined;
@@ -89,7 +107,7 @@ function hasKnownSum(frame: Uint8Array): boolean {
 
 /** @param why the tunnel device does it */
 function sent(view: View, asked: Asked, way: KernelNextHop | undefined, why?: string): Sent {
-  const { vni, frame, to, kind = "vxlan" } = asked;
+  const { vni, frame, to, kind = "vxlan", ttl } = asked;
   const config = view.maps.config.get(0);
   const ds = dsOf(frame);
   const headers = kind === "vxlan" ? headersOf(to.vtep) : greHeadersOf(to.vtep);
@@ -97,7 +115,7 @@ function sent(view: View, asked: Asked, way: KernelNextHop | undefined, why?: st
     source: config?.vtep ?? to.vtep,
     dscp: ds >> 2,
     ecn: ds & 3,
-    ttl: 64,
+    ttl,
     octets: frame.length + headers - ETHERNET,
   };
   const byHand = way && {
@@ -107,8 +125,8 @@ function sent(view: View, asked: Asked, way: KernelNextHop | undefined, why?: st
   };
   const how = byHand
     ? `by hand out of ${byHand.link} to ${byHand.destination}`
-    : `by the kernel's tunnel device, as ${why ?? "it is a copy"}`;
-  const says = `${kind}, VNI ${vni}, ${outer.source} to ${to.vtep}, DSCP ${outer.dscp}, ECN ${outer.ecn}, TTL 64, ${outer.octets} octets, ${how}`;
+    : `by the kernel's tunnel device, as ${why}`;
+  const says = `${kind}, VNI ${vni}, ${outer.source} to ${to.vtep}, DSCP ${outer.dscp}, ECN ${outer.ecn}, TTL ${ttl}, ${outer.octets} octets, ${how}`;
   return {
     says,
     facts: {

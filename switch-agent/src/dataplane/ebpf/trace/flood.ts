@@ -1,12 +1,5 @@
 import type { Trace } from "../../trace.ts";
-import {
-  accessFlag,
-  encapsulationOf,
-  type KernelPlace,
-  type KernelVn,
-  placeType,
-  vnFlag,
-} from "../maps.ts";
+import { accessFlag, type KernelPlace, type KernelVn, placeType, vnFlag } from "../maps.ts";
 import { bucketOf } from "./buckets.ts";
 import { encapsulated } from "./encapsulated.ts";
 import { exceeded, tagOf, tooBig } from "./room.ts";
@@ -74,10 +67,10 @@ function copyToPort(view: View, story: Story, came: Came, to: KernelPlace): void
   story.send({ to: "port", port, tag: tagOf(to.vid) });
 }
 
-/** VXLAN copies go by the device. */
+const copied = { why: "it is one of several copies", ttl: 64 };
+
 function copyToNve(view: View, story: Story, came: Came, frame: Uint8Array, to: KernelPlace): void {
-  const isGre = encapsulationOf[to.encapsulation] !== undefined;
-  const sent = encapsulated(view, came.vni, frame, isGre ? to : { ...to, ifindex: 0 });
+  const sent = encapsulated(view, came.vni, frame, to, copied);
   if ("output" in sent) {
     story.say("copy", `to ${to.vtep}: ${sent.says}`, sent.facts);
     story.send(sent.output);

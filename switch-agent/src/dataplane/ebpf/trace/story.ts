@@ -1,8 +1,9 @@
+import type { IpAddress } from "@nve/protocol-spec";
 import type { Trace, TraceNames, TraceOutput, TraceStep, TraceVerdict } from "../../trace.ts";
 import type { dropReasons, TorMaps } from "../maps.ts";
 import type { BucketMaps } from "./buckets.ts";
 
-type Reason = (typeof dropReasons)[number];
+type Reason = (typeof dropReasons)[number] | "not-sent";
 type Facts = Readonly<Record<string, string | number | boolean>>;
 
 /** What a trace looks at: the kernel's maps, and how interfaces are called. */
@@ -24,6 +25,7 @@ export type View = {
 export type Came = {
   vni: number;
   at?: { port: string; ifindex: number; vid: number; flags: number };
+  vtep?: IpAddress;
   /** The number of its VNIC's meter; 0: of none that is known. */
   owner: number;
   /** An ACL lets it go to no VNIC. */

@@ -153,7 +153,7 @@ function fromOverlay(
   }
   story.say("peer", `${vtep} has members of it`, { vtep });
   if (!has(frame, ETHERNET)) return story.drop("malformed", "it is cut off in its addresses");
-  return forward(view, story, { vni, owner: 0, deniedTo: false }, vn, frame);
+  return forward(view, story, { vni, vtep, owner: 0, deniedTo: false }, vn, frame);
 }
 
 const isPeer = ({ maps }: View, vni: number, vtep: IpAddress): boolean =>
