@@ -168,8 +168,10 @@ function outcomeText({ verdict, reason, toPort, toTag, toVtep, ...frame }: Captu
       return "to the agent";
     case "answered":
       return "answered";
-    default:
-      return `${verdict}: ${reason}`;
+    default: {
+      const copies = frame.copiesToPorts + frame.copiesToNves;
+      return `${verdict}: ${reason}${copies === 0 ? "" : ` (${copies} copies went)`}`;
+    }
   }
 }
 

@@ -18,6 +18,8 @@ export type Encapsulated =
 const headersOf = (vtep: IpAddress): number => (isIpv6(vtep) ? 70 : 50);
 /** Those of Ethernet, IP and GRE. */
 const greHeadersOf = (vtep: IpAddress): number => (isIpv6(vtep) ? 62 : 42);
+/** RFC 3168 §5. */
+const [ECT0, CE] = [2, 3];
 /** An MPLS label has 20 bits (RFC 3032 §2.1). */
 const LABELS = 1 << 20;
 
@@ -114,7 +116,8 @@ function sent(view: View, asked: Asked, way: KernelNextHop | undefined, why?: st
   const outer = {
     source: config?.vtep ?? to.vtep,
     dscp: ds >> 2,
-    ecn: ds & 3,
+    // The device says ECT(0) of what is marked inside (docs/dataplane.md).
+    ecn: way === undefined && (ds & 3) === CE ? ECT0 : ds & 3,
     ttl,
     octets: frame.length + headers - ETHERNET,
   };

@@ -2,7 +2,7 @@ import type { Trace } from "../../trace.ts";
 import { accessFlag, type KernelPlace, type KernelVn, placeType, vnFlag } from "../maps.ts";
 import { bucketOf } from "./buckets.ts";
 import { encapsulated } from "./encapsulated.ts";
-import { exceeded, tagOf, tooBig } from "./room.ts";
+import { exceeded, isTold, tagOf, tooBig } from "./room.ts";
 import { type Came, placeText, type Story, type View } from "./story.ts";
 
 /** To all other places of the VN; of one place no more than it may (P12, V11). */
@@ -29,8 +29,13 @@ export function flood(
     else copyToNve(view, story, came, frame, to);
   }
   if (places.length === 0) story.say("copy", "the VN has no other places");
-  if (isTooLong && room !== undefined) return tooBig(view, story, came, frame, room);
-  return story.end("flooded");
+  if (!isTooLong || room === undefined) return story.end("flooded");
+  if (!isTold(view, came, frame, room) && story.hasOutputs) {
+    const says = `not to other NVEs: ${room} octets are what fits, and its sender cannot be told`;
+    story.say("copy", says, { reason: "oversize" });
+    return story.end("flooded");
+  }
+  return tooBig(view, story, came, frame, room);
 }
 
 function isOverLimit({ maps, now }: View, story: Story, { vni, at }: Came, vn: KernelVn): boolean {

@@ -22,20 +22,25 @@ const TELL_AHEAD_NS = 19 * 10_000_000;
 export function tooBig(
   view: View,
   story: Story,
-  { vni, at }: Came,
+  came: Came,
   frame: Uint8Array,
   room: number,
 ): Trace {
+  const { at } = came;
   const says = `its packet has ${frame.length - ETHERNET} octets, and ${room} is what fits`;
-  const spent =
-    at && view.maps.buckets.get({ ifindex: at.ifindex, vid: at.vid, kind: bucketOf.telling });
-  const isTired = (spent ?? 0) - view.now > TELL_AHEAD_NS;
-  if (at === undefined || isTired || !mayBeTold(frame, room, vni)) {
+  if (at === undefined || !isTold(view, came, frame, room)) {
     return story.drop("oversize", `${says}; its sender cannot be told`);
   }
   story.say("too-big", `${says}: its sender is told`, { mtu: room });
   story.send({ to: "port", port: at.port, tag: tagOf(at.vid) });
   return story.end("told", "too-big-told");
+}
+
+export function isTold(view: View, { vni, at }: Came, frame: Uint8Array, room: number): boolean {
+  if (at === undefined) return false;
+  const { ifindex, vid } = at;
+  const spent = view.maps.buckets.get({ ifindex, vid, kind: bucketOf.telling }) ?? 0;
+  return spent - view.now <= TELL_AHEAD_NS && mayBeTold(frame, room, vni);
 }
 
 /** The reference is asked. */

@@ -46,6 +46,10 @@ export class Story {
     this.#outputs.push(output);
   }
 
+  get hasOutputs(): boolean {
+    return this.#outputs.length > 0;
+  }
+
   /** @param why what the reason means here */
   drop(reason: Reason, why: string): Trace {
     this.say("dropped", why, { reason });
