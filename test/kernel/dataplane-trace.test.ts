@@ -2,7 +2,7 @@ import { decode, EtherType, IpPrefix, readFrame, Uuid, Vni } from "@nve/protocol
 import { frameOf } from "@nve/switch-agent/cli/trace-frame";
 import type { Dataplane } from "@nve/switch-agent/dataplane/dataplane";
 import type { Trace, TraceQuestion } from "@nve/switch-agent/dataplane/trace";
-import { untag } from "@nve/switch-agent/dataplane/userspace/parse";
+import { etherTypeOf, untag } from "@nve/switch-agent/dataplane/userspace/parse";
 import type { AclRule, Intent } from "@nve/switch-agent/nve";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -234,7 +234,7 @@ describe("what would become of a frame, told from the kernel's maps", () => {
       Array.from({ length: n - (before[reason] ?? 0) }, () => reason),
     );
     expect({ out: out.sort(), drops: drops.sort() }, JSON.stringify(trace)).toEqual(
-      expected(trace),
+      expected(trace, isIp(question.frame)),
     );
   }
 
@@ -253,12 +253,15 @@ describe("what would become of a frame, told from the kernel's maps", () => {
 });
 
 /** Copies that are refused are counted, too. */
-function expected({ steps, reason, outputs }: Trace): { out: string[]; drops: string[] } {
+function expected(
+  { steps, reason, outputs }: Trace,
+  isIp: boolean,
+): { out: string[]; drops: string[] } {
   const copies = steps.flatMap(({ at, facts }) => (at === "copy" ? (facts["reason"] ?? []) : []));
   const out = outputs.map((one) =>
     one.to === "port"
       ? `${one.port} ${one.tag}`
-      : `${one.encapsulation} ${one.vni} to ${one.vtep} ${one.outer.dscp * 4 + one.outer.ecn}`,
+      : `${one.encapsulation} ${one.vni} to ${one.vtep} ${isIp ? one.outer.dscp * 4 + one.outer.ecn : "-"}`,
   );
   return { out: out.sort(), drops: [...copies, ...(reason === undefined ? [] : [reason])].sort() };
 }
@@ -271,5 +274,10 @@ function whereTo(wire: string, frame: Uint8Array): string[] {
   const tunnel = readTunnel(payload);
   return tunnel === undefined
     ? []
-    : [`${tunnel.encapsulation} ${tunnel.vni} to ${tunnel.destination} ${tunnel.ds}`];
+    : [
+        `${tunnel.encapsulation} ${tunnel.vni} to ${tunnel.destination} ${isIp(tunnel.frame) ? tunnel.ds : "-"}`,
+      ];
 }
+
+/** Of others the tunnel device may take octets for a DS field that are none. */
+const isIp = (frame: Uint8Array): boolean => [0x0800, 0x86dd].includes(etherTypeOf(frame));
