@@ -11,8 +11,9 @@ import { frr } from "./nva/frr.mjs";
 import { lettingGo } from "./nva/letting-go.mjs";
 import { memory } from "./nva/memory.mjs";
 import { table } from "./nva/table.mjs";
+import { takeOver } from "./nva/take-over.mjs";
 
-const parts = ["claims", "fanout", "letting-go", "sync", "frr", "failover", "memory"];
+const parts = ["claims", "fanout", "letting-go", "sync", "frr", "failover", "memory", "take-over"];
 
 const help = `npm run bench -- nva [options]
 
@@ -21,9 +22,9 @@ const help = `npm run bench -- nva [options]
                      and etcd where it is installed
   --watchers <n>     of fanout, default 1000
   --mappings <n>     of sync and frr, default 100000
-  --held <n>         mappings of memory, default 1000000
+  --held <n>         mappings of memory and take-over, default 1000000
   --json             all figures
-Each part takes less than a minute. frr is the baseline of sync: MACs from one FRR over another as route server to a third.
+Each part takes less than a minute, take-over some three. frr is the baseline of sync: MACs from one FRR over another as route server to a third.
 BENCH_PROFILE=<folder>: each of our programs leaves a CPU profile there
 BENCH_NICE=<n>: all programs run at that priority, -20 to 19, on a machine that has other work
 `;
@@ -73,6 +74,9 @@ export async function run(...args) {
     onPath("etcd") ? failover() : { skipped: "etcd is not installed" },
   );
   await part("memory", () => memory("lmdb", Number(values.held)));
+  await part("take-over", () =>
+    onPath("etcd") ? takeOver(Number(values.held)) : { skipped: "etcd is not installed" },
+  );
   process.stdout.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : table(report));
   process.exitCode = parts.some((name) => report[name]?.failed !== undefined) ? 1 : 0;
 }

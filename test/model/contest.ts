@@ -3,6 +3,7 @@ import { keyOf, partsOf } from "./book.ts";
 import { ownIp, vnicAt } from "./content.ts";
 import { freezingVn, migrates, rule } from "./freezes.ts";
 import type { Northbound } from "./northbound.ts";
+import { after } from "./one-nva.ts";
 import type { Random } from "./random.ts";
 import type { SimNve, World } from "./sim-nve.ts";
 
@@ -35,6 +36,7 @@ export class Contest {
   ): Promise<void> {
     const { book, freezes, trace } = this.#world;
     const n = random.below(12);
+    const isRare = random.chance(0.15);
     const key = keyOf(freezingVn, `02000000000${n < 8 ? n : (n - 8) * 2}`); // a duplicate in two of three
     const bound = book.binding(key).certain(trace.now);
     const [holder, rival, ...others] = nves.filter((nve) => this.#mayAttach(nve));
@@ -47,6 +49,10 @@ export class Contest {
     await settled();
     holder.change({ claims: [this.#claim(holder, key)] });
     await settled();
+    if (isRare) {
+      await this.#patient(holder, rival, key, settled);
+      return this.#over();
+    }
     const { last } = await this.#northbound.events(1n << 40n, "", "");
     const began = Date.now();
     this.flap(holder, rival, key, rule.moves);
@@ -67,6 +73,26 @@ export class Contest {
     if (at.join() !== holder.id && !isSlow)
       throw this.#fault(key, `it is frozen at ${at}, it was at ${holder.id}`);
     this.#over();
+  }
+
+  /** As many moves as make a duplicate, but for one that comes when the window is over. */
+  async #patient(
+    holder: SimNve,
+    rival: SimNve,
+    key: string,
+    settled: () => Promise<void>,
+  ): Promise<void> {
+    this.flap(holder, rival, key, rule.moves - 1);
+    await settled();
+    await after(rule.windowMs + 300);
+    rival.change({ withdrawn: [key] });
+    this.flap(holder, rival, key, 1);
+    await settled();
+    const all = await this.#northbound.duplicates(freezingVn);
+    const isFrozen = all.some(({ mac }) => mac.toString("hex") === partsOf(key).mac);
+    // One that was frozen before that was when it was cleared.
+    if (isFrozen && this.#world.freezes.sent(key, rule.windowMs).length < rule.moves)
+      throw this.#fault(key, "it is frozen, and has not moved as often in its window");
   }
 
   /** Its alarm is among the events. */

@@ -1,6 +1,8 @@
 import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
+import { modalVn, registrations } from "./admission.ts";
 import type { Audit } from "./audit.ts";
 import { keyOf, partsOf } from "./book.ts";
+import { contentOf } from "./content.ts";
 import type { Contest } from "./contest.ts";
 import { freezingVn } from "./freezes.ts";
 import type { Northbound } from "./northbound.ts";
@@ -37,6 +39,7 @@ export async function quiet(parts: Parts): Promise<void> {
   if (stays !== undefined) await gone(parts, stays);
   await settle(parts);
   if (parts.contest !== undefined) await contest(parts, parts.contest);
+  if (parts.random.chance(0.5)) await judgeAnew(parts);
   await thaw(parts);
   const listed = await audit.claims();
   const mappings = await audit.mappings(listed);
@@ -92,6 +95,31 @@ async function contest(parts: Parts, rivals: Contest): Promise<void> {
   await rivals.decide(nves, random, (what, is) => until(parts, what, is));
 }
 
+/** A VN that is open is not any more, and who is registered is so no more: the audit that comes next tells who is left. */
+async function judgeAnew(parts: Parts): Promise<void> {
+  const { world, northbound, nves, random } = parts;
+  const { book, trace } = world;
+  const keys = [...book.keys()].filter((key) => partsOf(key).vn === modalVn);
+  const [first, second] = [random.pick(keys), random.pick(keys)];
+  const contents = [first, second].map((key) => contentOf(random, key));
+  const registration = random.pick(registrations);
+  const mode = random.pick(["registered", "strict"]);
+  const isLast = random.chance(0.5);
+  if (known(book.vn(modalVn).certain(trace.now)).value === undefined) return;
+  await northbound.put(modalVn, 1400, "open");
+  for (const [n, nve] of nves.filter(({ alive }) => alive).entries()) {
+    const [key, content] = n % 2 === 0 ? [first, contents[0]] : [second, contents[1]];
+    if (content !== undefined) nve.change({ claims: [{ key, content, sequence: 0 }] });
+  }
+  await until(parts, "what is judged anew is there", () =>
+    nves.every((one) => !one.alive || one.settled),
+  );
+  await northbound.register(first, registration);
+  await northbound.put(modalVn, 1401, mode);
+  await parts.audit.claims();
+  if (isLast) await northbound.register(first, undefined);
+}
+
 /** What is frozen for a time is so no more: its time is over, or a client ends it. */
 async function thaw(parts: Parts): Promise<void> {
   const { northbound, random } = parts;
@@ -100,6 +128,7 @@ async function thaw(parts: Parts): Promise<void> {
   if (random.chance(0.5))
     for (const { vnId, mac } of await timed())
       await northbound.clear(keyOf(vnId, mac.toString("hex")));
+  await parts.audit.claims();
   await until(parts, "what is frozen for a time is so no more", async () => {
     return (await timed()).length === 0;
   });

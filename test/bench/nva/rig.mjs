@@ -166,7 +166,15 @@ export async function nveSession(address, id, vtep, window = 4) {
     encapsulations: [1],
   };
   send("hello", { versionMin: 1, versionMax: 1, location, incarnation: Buffer.alloc(16, 1) });
-  await welcomed;
+  const close = () => {
+    clearInterval(alive);
+    stream.cancel();
+    client.close();
+  };
+  await welcomed.catch((error) => {
+    close();
+    throw error;
+  });
   return {
     async report(said) {
       while (acks.size >= window && ended === undefined)
@@ -181,11 +189,7 @@ export async function nveSession(address, id, vtep, window = 4) {
       ack.catch(() => {});
       return { ack };
     },
-    close() {
-      clearInterval(alive);
-      stream.cancel();
-      client.close();
-    },
+    close,
   };
 }
 
