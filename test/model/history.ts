@@ -68,6 +68,8 @@ const operations = {
   audit: 3,
   wait: 12,
 };
+/** So long the faults of a round may take, on a busy machine. */
+const faultMs = 180_000;
 type Operation = keyof typeof operations;
 
 /** Any history of NVEs, watchers and clients against authorities that break, held against what nve.proto promises. */
@@ -150,6 +152,7 @@ export class History {
 
   async #round(): Promise<void> {
     this.#trace.say(`round ${this.#figures.rounds}`);
+    const end = performance.now() + faultMs;
     let isOver = false;
     const fault = this.#faults().finally(() => {
       isOver = true;
@@ -158,6 +161,8 @@ export class History {
     const steps = 60 + this.#rounds.below(140);
     for (let step = 0; step < steps || !isOver; step++) {
       if (step >= steps) await after(5);
+      if (performance.now() > end)
+        throw this.#trace.violation(`not within ${faultMs / 1000} s: the end of a fault`);
       await this.#step(this.#random.weighted(operations));
       this.#figures.operations += 1;
       if (this.#failed !== undefined) throw this.#failed;

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { get } from "node:http";
 import { createServer } from "node:net";
 import { delimiter, join } from "node:path";
 import { systemClock } from "@nve/linux/clock";
@@ -98,13 +99,26 @@ export async function etcdCluster(
 
 /** By what each of them says on its metrics page. */
 async function leaderOf(endpoints: readonly string[]): Promise<number> {
-  for (const [i, endpoint] of endpoints.entries()) {
-    const page = await fetch(`http://${endpoint}/metrics`, { signal: AbortSignal.timeout(1_000) })
-      .then((response) => response.text())
-      .catch(() => "");
-    if (/^etcd_server_is_leader 1$/m.test(page)) return i;
-  }
+  for (const [i, endpoint] of endpoints.entries())
+    if (/^etcd_server_is_leader 1$/m.test(await pageOf(`http://${endpoint}/metrics`))) return i;
   throw new Error("no member of the etcd cluster leads");
+}
+
+/** What there is within a second. Not by `fetch`: what waits for its answer is held by nobody, and may never go on. */
+function pageOf(url: string): Promise<string> {
+  return new Promise((resolve) => {
+    let text = "";
+    const request = get(url, { agent: false }, (response) => {
+      response.setEncoding("utf8");
+      response.on("data", (part) => {
+        text += part;
+      });
+      response.on("close", () => resolve(text));
+    });
+    const late = setTimeout(() => request.destroy(), 1_000);
+    request.on("error", () => resolve(""));
+    request.on("close", () => clearTimeout(late));
+  });
 }
 
 /** TCP ports of this machine that nobody listens at. */
