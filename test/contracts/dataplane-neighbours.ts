@@ -160,6 +160,13 @@ export function neighbours(bench: Bench): void {
       ]);
     });
 
+    test("P12: a solicitation that a router has passed on is not answered (RFC 4861 §7.1.1)", async () => {
+      const routed = solicitation({ from: "0a" }, "fd00::1", "fd00::2");
+      routed[25] = 254; // its hop limit, behind a tag
+      bench.rig.send("p1", routed);
+      expect(await seen()).toHaveLength(2);
+    });
+
     test("P12: asked of one MAC, of unknown and link-local addresses, and what is said unasked pass", async () => {
       const { rig } = bench;
       rig.send("p1", solicitation({ from: "0a", to: "0b" }, "fd00::1", "fd00::2"));
