@@ -27,7 +27,8 @@ export type Part =
   | "places without an access"
   | "profiles"
   | "pull"
-  | "too big";
+  | "too big"
+  | "UDP checksums without a NIC";
 
 /** A switch with access ports p1, p2, p3 and an underlay, and what a dataplane driver does in it. */
 export type DataplaneRig = {

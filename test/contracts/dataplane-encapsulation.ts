@@ -33,6 +33,11 @@ async function tunnels(bench: Bench): Promise<Seen[]> {
 /** A24, V9: the outer headers of tenants' IP packets, and what of them gets into the tenant's. */
 export function encapsulation(bench: Bench): void {
   describe("encapsulation", () => {
+    /** Where the kernel leaves it to the NIC, a veth has none that would fill it in. */
+    const overIpv6 = () =>
+      bench.without.has("UDP checksums without a NIC")
+        ? expect.stringMatching("right|wrong")
+        : "right";
     const isUdp = () => bench.rig.encapsulation === "vxlan";
 
     for (const family of [4, 6] as const) {
@@ -51,7 +56,7 @@ export function encapsulation(bench: Bench): void {
             ttl: 64,
             dontFragment: true,
             flow: expect.any(Number),
-            checksum: isUdp() && isIpv6(bench.rig.vtep) ? "right" : "none",
+            checksum: isUdp() && isIpv6(bench.rig.vtep) ? overIpv6() : "none",
             frame,
           });
           if (isUdp()) expect(seen?.flow).toBeGreaterThanOrEqual(49152);

@@ -12,6 +12,7 @@ const without: readonly Part[] = [
   ...(["CE outside", "encapsulations", "flood counters", "flood limits"] as const),
   ...(["flood lists replaced at once", "gleaning", "in flight", "IPs of sources"] as const),
   ...(["meters", "neighbours", "places without an access", "profiles", "pull", "too big"] as const),
+  "UDP checksums without a NIC",
 ];
 
 const absent = noGuest();
