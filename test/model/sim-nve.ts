@@ -185,10 +185,9 @@ export class SimNve {
   }
 
   #check(): void {
-    if (this.#stream === undefined) {
-      this.#connect();
-      this.#expiring();
-    } else if (performance.now() - this.#heard > 3000) this.#drop("nothing heard for 3 s");
+    if (!this.#welcomed) this.#expiring(); // however long it takes to connect
+    if (this.#stream === undefined) this.#connect();
+    else if (performance.now() - this.#heard > 3000) this.#drop("nothing heard for 3 s");
     else if (this.#welcomed) this.#send({ $case: "alive", value: {} });
   }
 
@@ -201,7 +200,7 @@ export class SimNve {
     this.#stream?.cancel();
     this.#client?.close();
     this.#stream = undefined;
-    if (this.#welcomed) this.#lostAt = performance.now();
+    if (this.#welcomed) this.#lostAt = this.#heard; // the NVA may have missed it since
     for (const { writes } of this.#unacked.values())
       for (const { write } of writes) {
         write.maybe = true;
