@@ -34,7 +34,7 @@ import {
   type VnRecord,
   type WholeRules,
 } from "./record.ts";
-import { noRules, Rules, type RulesInForce } from "./rules.ts";
+import { noRules, policeOf, Rules, type RulesInForce } from "./rules.ts";
 
 /** What `Forwarding` needs to know of its surroundings. */
 type Surroundings = {
@@ -230,7 +230,8 @@ export class Forwarding {
   #writeVn(vni: Vni, { acl }: VnRecord, rules: WholeRules, flood: FloodInForce): void {
     const leases = this.#record.gleaning.has(vni) ? vnFlag.gleanLeases : 0;
     const flags = (this.#greFlag(vni) | leases | vnFlags(rules)) >>> 0;
-    this.#maps.vns.set(vni, { ...flood, flags, ...acl, mtu: rules.mtu ?? 0 });
+    const rest = { mtu: rules.mtu ?? 0, ...policeOf(rules.qos) };
+    this.#maps.vns.set(vni, { ...flood, flags, ...acl, ...rest });
   }
 
   /** Of a VN whose flood list has places that take GRE. */

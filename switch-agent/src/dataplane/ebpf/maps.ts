@@ -66,6 +66,9 @@ export type KernelVn = {
   rules: number;
   ruleCount: number;
   mtu: number;
+  /** As in `polices` (rules.ts); 0: to be looked up there. */
+  policeCost: number;
+  policeBurst: number;
 };
 type FloodKey = { vni: number; generation: number; at: number };
 export type KernelSample = {
@@ -187,6 +190,8 @@ const vn = struct({
   rules: u32,
   ruleCount: u16,
   mtu: u16,
+  policeCost: u64,
+  policeBurst: u64,
 });
 const floodKey = struct({ vni: u32, generation: u32, at: u32 });
 const peerKey = struct({ vni: u32, vtep: ip });

@@ -10,6 +10,7 @@ import {
   u64,
 } from "@nve/linux/bpf";
 import {
+  EtherType,
   IpAddress,
   type IpPrefix,
   ipFrom,
@@ -65,11 +66,24 @@ const rule = struct<KernelRule>({
 /** Rules of a piece. */
 const PIECE = 16;
 
+/** Of frames, in the order of CLASS_* in programs/rules.h: which of the rules are to be looked at at all. The last is nobody. */
+type FrameClass = { version?: 4 | 6; protocol?: "tcp" | "udp" | "other" };
+const classes: readonly FrameClass[] = [
+  ...([4, 6] as const).flatMap((version) =>
+    (["tcp", "udp", "other"] as const).map((protocol) => ({ version, protocol })),
+  ),
+  {},
+  {},
+];
+
 const piece: Layout<readonly KernelRule[]> = {
-  size: PIECE * rule.size,
+  size: PIECE * rule.size + classes.length * u16.size,
   align: rule.align,
   write: (view, at, rules) => {
     for (let i = 0; i < PIECE; i++) rule.write(view, at + i * rule.size, rules[i] ?? noRule);
+    const rest = at + PIECE * rule.size;
+    for (const [n, of] of classes.entries())
+      u16.write(view, rest + n * u16.size, passedOver(rules, of));
   },
   read: (view, at) => Array.from({ length: PIECE }, (_, i) => rule.read(view, at + i * rule.size)),
 };
@@ -97,6 +111,24 @@ const flag = {
   sourcePorts: 1024,
   destinationPorts: 2048,
 } as const;
+
+/** A bit for each rule that no frame of the class matches. */
+const passedOver = (rules: readonly KernelRule[], of: FrameClass): number =>
+  rules.reduce((all, rule, at) => (mayMatch(rule, of) ? all : all | (1 << at)), 0);
+
+function mayMatch(rule: KernelRule, { version, protocol }: FrameClass): boolean {
+  const { flags, etherType } = rule;
+  if ((flags & flag.v4) !== 0 && version !== 4) return false;
+  if ((flags & flag.v6) !== 0 && version !== 6) return false;
+  if ((flags & flag.etherType) !== 0 && etherTypeVersion(etherType) !== version) return false;
+  if ((flags & (flag.protocol | flag.ports)) !== 0 && protocol === undefined) return false;
+  return (flags & flag.protocol) === 0 || protocolName(rule.protocol) === protocol;
+}
+
+const etherTypeVersion = (etherType: number): 4 | 6 | undefined =>
+  etherType === EtherType.ipv4 ? 4 : etherType === EtherType.ipv6 ? 6 : undefined;
+const protocolName = (protocol: number) =>
+  protocol === 6 ? "tcp" : protocol === 17 ? "udp" : "other";
 
 const any = IpAddress("::");
 
@@ -200,6 +232,13 @@ function kernelPolice(kbps: number, burstOctets = 0): KernelPolice {
   const nanoseconds = 8_000_000 / kbps;
   const burst = Math.round((burstOctets || burstOf(kbps)) * nanoseconds);
   return { cost: Math.round(nanoseconds * 65_536), burst, kbps, burstOctets };
+}
+
+/** The same in a VN's own value, where a program finds it without another look-up. */
+export function policeOf(qos: Qos | undefined): { policeCost: number; policeBurst: number } {
+  if (qos?.policeKbps === undefined) return { policeCost: 0, policeBurst: 0 };
+  const { cost, burst } = kernelPolice(qos.policeKbps, qos.burstOctets);
+  return { policeCost: cost, policeBurst: burst };
 }
 
 function kernelRule(from: AclRule): KernelRule {

@@ -166,9 +166,12 @@ static __noinline int mark_congestion(struct __sk_buff *skb, __u32 outer)
 static __always_inline int strip(struct __sk_buff *skb, const struct outer *o)
 {
 	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO;
+	void *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	void *tenants = start + (o->octets & 127);
 	struct ethhdr inner, *eth;
 
-	if (bpf_skb_load_bytes(skb, o->octets, &inner, sizeof(inner))) return DROP(MALFORMED);
+	if (tenants + sizeof(inner) <= end) memcpy(&inner, tenants, sizeof(inner));
+	else if (bpf_skb_load_bytes(skb, o->octets, &inner, sizeof(inner))) return DROP(MALFORMED);
 	/* The kernel's own idea of the packet's protocol has to follow; before Linux 6.3 it cannot be told. */
 	if (o->inner_type != o->type && o->inner_type == bpf_htons(ETH_P_IPV6)) flags |= DECAP_L3_IPV6;
 	/* What is no IP, too: of IPv6 at least 40 octets would have to be left, and ARP has 28. */

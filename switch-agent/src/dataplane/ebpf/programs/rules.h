@@ -27,11 +27,16 @@ struct rule {
 	__u8 protocol, source_length, destination_length, zero;
 };
 
+/* Of frames: IPv4 and IPv6, of TCP, UDP and other protocols; and all that is no IP. Same in ../rules.ts. */
+enum { CLASS_V4 = 0, CLASS_V6 = 3, CLASS_NO_IP = 6 };
+enum { CLASS_TCP = 0, CLASS_UDP = 1, CLASS_OTHER = 2 };
+
 /* A list is in pieces, so that a short one is one look-up. */
 #define PIECE 16
 #define PIECES 16
 struct rules_key { __u32 vni, generation, at; };
-struct rules_piece { struct rule rule[PIECE]; };
+/* `passed_over`: by CLASS_*, a bit for each rule that no such frame matches. */
+struct rules_piece { struct rule rule[PIECE]; __u16 passed_over[8]; };
 HASH(rules, struct rules_key, struct rules_piece, 65536);
 
 /* What is known of a frame. */
@@ -74,19 +79,32 @@ static __always_inline int read_ports(struct __sk_buff *skb, struct flow *f, __u
 
 static __always_inline int read_flow4(struct __sk_buff *skb, struct flow *f)
 {
-	struct iphdr ip;
+	void *start = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	struct iphdr *ip = start + ETH_HLEN, copy;
+	__u32 ports;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5) return -1;
+	if ((void *)(ip + 1) + sizeof(ports) > end) {
+		if (bpf_skb_load_bytes(skb, ETH_HLEN, &copy, sizeof(copy))) return -1;
+		ip = &copy;
+	}
+	if (*(__u8 *)ip >> 4 != 4 || (*(__u8 *)ip & 15) < 5) return -1;
 	f->has = HAS_IP;
 	f->source[2] = f->destination[2] = bpf_htonl(0xffff);
-	f->source[3] = ip.saddr;
-	f->destination[3] = ip.daddr;
-	f->protocol = ip.protocol;
-	if (ip.frag_off & bpf_htons(0x1fff)) {
+	f->source[3] = ip->saddr;
+	f->destination[3] = ip->daddr;
+	f->protocol = ip->protocol;
+	if (ip->frag_off & bpf_htons(0x1fff)) {
 		f->has |= HAS_PROTOCOL;
 		return 0;
 	}
-	return read_ports(skb, f, ETH_HLEN + ip.ihl * 4);
+	if (ip == &copy || *(__u8 *)ip != 0x45 || !with_ports(f->protocol))
+		return read_ports(skb, f, ETH_HLEN + (*(__u8 *)ip & 15) * 4);
+	/* As nearly always: no options, and the ports are at hand. */
+	ports = *(__u32 *)(ip + 1);
+	f->source_port = bpf_ntohs(ports);
+	f->destination_port = bpf_ntohs(ports >> 16);
+	f->has |= HAS_PROTOCOL | HAS_PORTS;
+	return 0;
 }
 
 struct headers { struct __sk_buff *skb; struct flow *flow; __u32 at; __s32 found; };
@@ -148,54 +166,77 @@ static __always_inline int matches(const struct rule *r, const struct flow *f)
 		if (f->source_port < r->source_ports[0] || f->source_port > r->source_ports[1]) return 0;
 		if (f->destination_port < r->destination_ports[0] || f->destination_port > r->destination_ports[1]) return 0;
 	}
-	return is_in(f->source, r->source, r->source_mask) && is_in(f->destination, r->destination, r->destination_mask);
+	if ((flags & RULE_SOURCE) && !is_in(f->source, r->source, r->source_mask)) return 0;
+	return !(flags & RULE_DESTINATION) || is_in(f->destination, r->destination, r->destination_mask);
 }
 
 /* `open`: directions of which no rule has decided yet; `denied`: those of which one has denied. RULE_*_VNIC both. */
-struct looking { const struct flow *flow; const struct rules_piece *piece; __u32 vni, generation, n, open, denied; };
+struct looking { struct flow flow; __u32 vni, generation, n, open, denied, class; };
 
-/* @returns 1: nothing is open any more */
-static long look_at(__u32 i, struct looking *l)
+/* A loop in here, and no `bpf_loop`: with the mitigations of some CPUs each return from a function costs as much as three
+ * rules. Not static, so that it is verified once and not for each of its callers' states. @returns 1: all is decided, or
+ * there is no more */
+__noinline int look_in_piece(struct looking *l, __u32 at)
 {
-	const struct rule *rule = &l->piece->rule[i & (PIECE - 1)];
-	__u32 decides = rule->flags & l->open;
+	struct rules_key key;
+	struct rules_piece *piece;
+	__u32 i, n, left;
 
-	if (!decides || !matches(rule, l->flow)) return 0;
-	l->open &= ~decides;
-	if (rule->flags & RULE_DENY) l->denied |= decides;
-	return !l->open;
+	if (!l) return 1;
+	key.vni = l->vni;
+	key.generation = l->generation;
+	key.at = at;
+	piece = bpf_map_lookup_elem(&rules, &key);
+	if (!piece) return 1;
+	n = l->n - at * PIECE;
+	left = (__u16)~piece->passed_over[l->class & 7];
+	if (n < PIECE) left &= (1 << n) - 1;
+	for (i = 0; i < PIECE && left; i++, left >>= 1) {
+		const struct rule *rule = &piece->rule[i];
+		__u32 decides = rule->flags & l->open;
+
+		if (!(left & 1) || !decides || !matches(rule, &l->flow)) continue;
+		l->open &= ~decides;
+		if (rule->flags & RULE_DENY) l->denied |= decides;
+		if (!l->open) return 1;
+	}
+	return 0;
 }
 
-/* @returns 1: all is decided, or there is no more */
 static long look_in(__u32 at, struct looking *l)
 {
-	struct rules_key key = { .vni = l->vni, .generation = l->generation, .at = at };
-	__u32 n = l->n - at * PIECE;
+	int is_over = look_in_piece(l, at);
 
-	l->piece = bpf_map_lookup_elem(&rules, &key);
-	if (!l->piece) return 1;
-	bpf_loop(n < PIECE ? n : PIECE, look_at, l, 0);
-	return !l->open;
+	asm volatile("" : "+r"(is_over)); /* the verifier has to see that it is 0 or 1 */
+	return is_over & 1;
 }
 
 /* Which of these directions the VN's list denies to a bare frame: RULE_FROM_VNIC, RULE_TO_VNIC. What cannot be read to its
  * ports goes nowhere: an ACL must not be got round by it. */
-static __noinline __u32 denied_of(struct __sk_buff *skb, __u32 vni, const struct vn_value *vn, __u32 directions)
+__noinline int denied_of(struct __sk_buff *skb, const struct vn_value *vn, __u32 vni, __u32 directions)
 {
 	struct ethhdr *eth = ethernet(skb);
-	struct flow flow = {};
-	struct looking l = { .flow = &flow, .vni = vni, .generation = vn->rules, .n = vn->n_rules, .open = directions };
+	struct looking l = { .vni = vni, .open = directions };
+	__u32 of;
 
-	if (!eth) return directions;
-	flow.ether_type = bpf_ntohs(eth->h_proto);
-	if (flow.ether_type == ETH_P_IP && read_flow4(skb, &flow)) return directions;
-	if (flow.ether_type == ETH_P_IPV6 && read_flow6(skb, &flow)) return directions;
-	bpf_loop((vn->n_rules + PIECE - 1) / PIECE, look_in, &l, 0);
+	if (!eth || !vn) return directions;
+	l.generation = vn->rules;
+	l.n = vn->n_rules;
+	l.flow.ether_type = bpf_ntohs(eth->h_proto);
+	if (l.flow.ether_type == ETH_P_IP && read_flow4(skb, &l.flow)) return directions;
+	if (l.flow.ether_type == ETH_P_IPV6 && read_flow6(skb, &l.flow)) return directions;
+	of = l.flow.protocol == IPPROTO_TCP ? CLASS_TCP : l.flow.protocol == IPPROTO_UDP ? CLASS_UDP : CLASS_OTHER;
+	l.class = CLASS_NO_IP;
+	if (l.flow.ether_type == ETH_P_IP) l.class = CLASS_V4 + of;
+	if (l.flow.ether_type == ETH_P_IPV6) l.class = CLASS_V6 + of;
+	if (l.n <= PIECE) look_in_piece(&l, 0);
+	else bpf_loop((l.n + PIECE - 1) / PIECE, look_in, &l, 0);
 	return l.denied;
 }
 
 /* What a VNIC of the VN may send. `cost`: nanoseconds of an octet, times 65,536; `burst`: nanoseconds. The rest is for the
  * agent to read back. */
+#define COARSE 100000000ULL
 struct police { __u64 cost, burst; __u32 kbps, burst_octets; };
 HASH(polices, __u32, struct police, 65536);
 
@@ -226,16 +267,25 @@ static __always_inline __u32 wire_octets(struct __sk_buff *skb)
 }
 
 /* A super-packet that is longer than the burst passes when nothing else is owed. @returns 1: too much */
-static __noinline int is_too_much(struct __sk_buff *skb, __u32 vni, __u32 owner, __u32 vid)
+static __noinline int is_too_much(struct __sk_buff *skb, const struct vn_value *vn, __u32 vni, __u32 owner, __u32 vid)
 {
 	struct policed_key key = { .vni = vni, .ifindex = skb->ifindex, .vid = vid };
-	struct police *police = bpf_map_lookup_elem(&polices, &vni);
-	__u64 now, cost, *spent;
+	__u64 now, cost, burst, *spent;
 	int i;
 
-	if (!police) return 0;
-	now = bpf_ktime_get_ns();
-	cost = wire_octets(skb) * police->cost >> 16;
+	if (!vn) return 0;
+	cost = vn->police_cost;
+	burst = vn->police_burst;
+	if (!cost) { /* written by an earlier version */
+		struct police *police = bpf_map_lookup_elem(&polices, &vni);
+
+		if (!police) return 0;
+		cost = police->cost;
+		burst = police->burst;
+	}
+	/* The clock of the ticks, some milliseconds late, is a quarter as dear. */
+	now = burst >= COARSE ? bpf_ktime_get_coarse_ns() : bpf_ktime_get_ns();
+	cost = wire_octets(skb) * cost >> 16;
 	if (owner) spent = bpf_map_lookup_elem(&policed, &owner);
 	else spent = bpf_map_lookup_elem(&policed_places, &key);
 	if (!spent) {
@@ -246,7 +296,7 @@ static __noinline int is_too_much(struct __sk_buff *skb, __u32 vni, __u32 owner,
 	for (i = 0; i < TRIES; i++) {
 		__u64 was = *(volatile __u64 *)spent, from = was > now ? was : now;
 
-		if (from > now && from + cost - now > police->burst) return 1;
+		if (from > now && from + cost - now > burst) return 1;
 		if (__sync_val_compare_and_swap(spent, was, from + cost) == was) return 0;
 	}
 	return 0;

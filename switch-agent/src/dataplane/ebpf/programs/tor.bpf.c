@@ -170,11 +170,11 @@ static __always_inline int to_group(struct __sk_buff *skb, const struct config *
 static __always_inline int by_profile(struct __sk_buff *skb, struct ingress *from, const struct vn_value *vn)
 {
 	if (vn->n_rules) {
-		from->denied = denied_of(skb, from->vni, vn, from->overlay ? RULE_TO_VNIC : RULE_FROM_VNIC | RULE_TO_VNIC);
+		from->denied = denied_of(skb, vn, from->vni, from->overlay ? RULE_TO_VNIC : RULE_FROM_VNIC | RULE_TO_VNIC);
 		if (from->denied & RULE_FROM_VNIC) return DROP_FROM(from, ACL_DENIED);
 	}
 	if (from->overlay) return TC_ACT_UNSPEC;
-	if ((vn->flags & POLICE) && is_too_much(skb, from->vni, from->owner, from->vid)) return DROP_FROM(from, POLICED);
+	if ((vn->flags & POLICE) && is_too_much(skb, vn, from->vni, from->owner, from->vid)) return DROP_FROM(from, POLICED);
 	if (vn->flags & MARK) mark(skb, DSCP_OF(vn->flags));
 	return TC_ACT_UNSPEC;
 }

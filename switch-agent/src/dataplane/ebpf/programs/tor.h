@@ -27,7 +27,12 @@ struct fdb_key { __u32 vni; __u8 mac[6]; __u16 zero; };
  * 16 bits of a place here are the number of its port there. */
 struct place { __u8 type; __u8 encapsulation; __u16 vid; __u32 ifindex; __u32 vtep[4]; __u32 owner; __u32 flags; };
 /* `rules`: of its ACL, `n_rules` of them, like the flood list by generation. `mtu` 0: what the underlay leaves. */
-struct vn_value { __u32 n; __u32 generation; __u32 flags; __u32 rules; __u16 n_rules; __u16 mtu; };
+/* `police_*`: of its VNICs, as in `polices` (rules.h). */
+struct vn_value {
+	__u32 n, generation, flags, rules;
+	__u16 n_rules, mtu;
+	__u64 police_cost, police_burst;
+};
 struct flood_key { __u32 vni; __u32 generation; __u32 at; };
 struct peer_key { __u32 vni; __u32 vtep[4]; };
 /* `meter`: its number in `meters`. */
