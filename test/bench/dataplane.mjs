@@ -1,7 +1,7 @@
 // What forwarding costs: ours beside the bare redirect, Linux' own bridge and VXLAN device, and Open vSwitch, by turns in
 // one run. docs/performance-dataplane.md says how to read it.
 import { mkdirSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, release } from "node:os";
+import { cpus, loadavg, release, setPriority } from "node:os";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { onPath } from "../../scripts/doctor.mjs";
@@ -32,7 +32,8 @@ const help = `npm run bench -- dataplane [options]   (root; clang, cc; iperf3 fo
   --rounds <n>      default 5; of packets two more
   --keep <file>     all figures of all rounds as JSON, default ${kept}
   --json            the same instead of the tables
-The tables are Markdown. All of it takes less than 8 minutes: a part that takes too long ends with fewer rounds and says so.
+The tables are Markdown. All of it takes less than 8 minutes: a part that takes too long ends with fewer rounds.
+BENCH_NICE=<n>: all programs run at that priority, -20 to 19, on a machine that has other work
 `;
 
 const options = {
@@ -51,6 +52,7 @@ export async function run(...args) {
   const isWanted = (name) => only.length === 0 || only.includes(name);
   const rounds = Number(values.rounds);
   if (!(rounds >= 1 && rounds <= 100)) throw new Error("--rounds: 1 to 100");
+  if (process.env.BENCH_NICE !== undefined) setPriority(Number(process.env.BENCH_NICE)); // and so its children
   const report = { machine: machine(), rounds, left: [], parts: {} };
   const part = async (name, work) => {
     if (!isWanted(name)) return;

@@ -1,5 +1,5 @@
 import { blast, openRig } from "./rig.mjs";
-import { byTurns, medianOf } from "./rounds.mjs";
+import { byTurns, leastOf } from "./rounds.mjs";
 import { FLOOR, ours, PROTECTIONS, sideOf } from "./sides.mjs";
 
 const BUDGET_MS = 40_000;
@@ -16,13 +16,13 @@ export async function each(programs, rounds) {
     rigs.set(FLOOR, await openRig(programs, sideOf(FLOOR)));
     for (const [name, of] of Object.entries(sets))
       rigs.set(name, await openRig(programs, ours(4, "auto", of)));
-    const all = await byTurns([...rigs.keys()], rounds + 2, BUDGET_MS, (name) =>
-      blast(rigs.get(name), { ms: 300 }),
+    const all = await byTurns([...rigs.keys()], rounds * 4, BUDGET_MS, (name) =>
+      blast(rigs.get(name), { ms: 100 }),
     );
-    const floor = medianOf(all.get(FLOOR), ({ cpuUs }) => cpuUs);
-    const none = medianOf(all.get("none"), ({ cpuUs }) => cpuUs);
+    const floor = leastOf(all.get(FLOOR), ({ cpuUs }) => cpuUs);
+    const none = leastOf(all.get("none"), ({ cpuUs }) => cpuUs);
     const rows = [...all].map(([name, of]) => {
-      const cpuUs = medianOf(of, (one) => one.cpuUs);
+      const cpuUs = leastOf(of, (one) => one.cpuUs);
       const isOne = PROTECTIONS.includes(name);
       return { name, cpuUs, overFloor: cpuUs - floor, ...(isOne && { overNone: cpuUs - none }) };
     });

@@ -31,3 +31,9 @@ export const ratioOf = (rounds, others, figure) =>
       others?.[at] === undefined ? Number.NaN : figure(one) / figure(others[at]),
     ),
   );
+
+/** A tenth of the rounds had less of it: what it is while nothing else runs. */
+export function leastOf(rounds, figure) {
+  const sorted = rounds.map(figure).sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 10)];
+}

@@ -33,6 +33,9 @@ const columns = {
     ["CPU µs each", ({ cpuUs }) => fixed(2)(cpuUs)],
     ["by CPU: of the floor", ({ cpuOfFloor }) => fixed(3)(cpuOfFloor)],
     ["× tuned bridge", ({ cpuOfTuned }) => fixed(2)(cpuOfTuned)],
+    ["least µs", ({ leastUs }) => fixed(2)(leastUs)],
+    ["of the floor", ({ leastOfFloor }) => fixed(3)(leastOfFloor)],
+    ["× tuned bridge", ({ leastOfTuned }) => fixed(2)(leastOfTuned)],
     ["arrived", ({ arrived }) => fixed(4)(arrived)],
   ],
   rtt: [
@@ -61,7 +64,7 @@ const columns = {
   ],
   each: [
     ["", ({ name }) => name],
-    ["CPU µs each", ({ cpuUs }) => fixed(2)(cpuUs)],
+    ["least CPU µs each", ({ cpuUs }) => fixed(2)(cpuUs)],
     ["over the floor", ({ overFloor }) => fixed(2)(overFloor)],
     ["over none", ({ overNone }) => fixed(2)(overNone)],
   ],
@@ -73,6 +76,8 @@ const columns = {
     ["CPU µs each", ({ cpuUs }) => fixed(2)(cpuUs)],
     ["the floor's", ({ floorCpuUs }) => fixed(2)(floorCpuUs)],
     ["by CPU: of one MAC", ({ cpuOfOne }) => fixed(3)(cpuOfOne)],
+    ["least µs", ({ leastUs }) => fixed(2)(leastUs)],
+    ["of the floor", ({ leastOfFloor }) => fixed(3)(leastOfFloor)],
     ["arrived", ({ arrived }) => fixed(4)(arrived)],
   ],
   updates: [
@@ -104,6 +109,7 @@ const aimColumns = [
   ["aim", ({ aim }) => aim],
   ["seen", ({ seen }) => seen],
   ["by CPU", ({ byCpu }) => byCpu ?? ""],
+  ["by the least CPU", ({ byLeast }) => byLeast ?? ""],
   ["", ({ met }) => (met === undefined ? "not measured" : met ? "met" : "NOT met")],
 ];
 
@@ -113,10 +119,12 @@ function aims(parts) {
   const [packets, tcp, rtt] = ["packets", "tcp", "rtt"].map((part) => row(part));
   const macs = parts.macs?.rows?.map(({ ofOne }) => ofOne);
   const macsByCpu = parts.macs?.rows?.map(({ cpuOfOne }) => cpuOfOne);
+  const macsByLeast = parts.macs?.rows?.map(({ leastUs }, _, all) => all[0].leastUs / leastUs);
   const moved = parts.updates?.rows;
   const gso = parts.quic?.rows?.filter(({ name }) => name.startsWith("ours"));
-  const least = (what, limit, seen, byCpu) => ({
+  const least = (what, limit, seen, byCpu, byLeast) => ({
     ...{ what, aim: `≥ ${limit}`, seen: fixed(3)(seen), byCpu: fixed(3)(byCpu) },
+    ...(byLeast !== undefined && { byLeast: fixed(3)(byLeast) }),
     ...(seen !== undefined && { met: seen >= limit }),
   });
   const most = (what, limit, unit, seen) => ({
@@ -130,12 +138,30 @@ function aims(parts) {
   const worst = (values) => (values === undefined ? undefined : Math.min(...values));
   const sum = (rows, figure) => rows?.reduce((all, one) => all + figure(one), 0);
   return [
-    least("frames/s, of the floor", 0.75, packets?.ofFloor, packets?.cpuOfFloor),
-    least("frames/s, × tuned bridge", 1.5, packets?.ofTuned, packets?.cpuOfTuned),
+    least(
+      "frames/s, of the floor",
+      0.75,
+      packets?.ofFloor,
+      packets?.cpuOfFloor,
+      packets?.leastOfFloor,
+    ),
+    least(
+      "frames/s, × tuned bridge",
+      1.5,
+      packets?.ofTuned,
+      packets?.cpuOfTuned,
+      packets?.leastOfTuned,
+    ),
     least("TCP, large segments, × tuned bridge", 1.05, tcp?.large?.ofTuned, tcp?.large?.cpuOfTuned),
     least("TCP, MSS-sized, × tuned bridge", 0.95, tcp?.mss?.ofTuned, tcp?.mss?.cpuOfTuned),
     most("round trip p99, × tuned bridge", 1, "", rtt?.p99OfTuned),
-    least("frames/s with 1 to 256,000 MACs, of one MAC", 0.9, worst(macs), worst(macsByCpu)),
+    least(
+      "frames/s with 1 to 256,000 MACs, of one MAC",
+      0.9,
+      worst(macs),
+      worst(macsByCpu),
+      worst(macsByLeast),
+    ),
     most("100,000 changes", 500, " ms", moved && Math.max(...moved.map(({ ms }) => ms))),
     most(
       "frames lost meanwhile",
