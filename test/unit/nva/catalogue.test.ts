@@ -143,7 +143,9 @@ describe("A10: groups of the underlay", () => {
     [["ff02::5"], "ff02::5 is no group of more than one link"],
     [["239.1.1.7", "239.1.1.8"], "one of IPv4 and one of IPv6 at the most"],
   ])("of %s: %s", (groups, said) => {
-    expect(faultsIn(vn("blue", { groups: groups.map(IpAddress) })).join() || "done").toContain(said);
+    expect(faultsIn(vn("blue", { groups: groups.map(IpAddress) })).join() || "done").toContain(
+      said,
+    );
   });
 });
 
