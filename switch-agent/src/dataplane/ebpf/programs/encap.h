@@ -200,7 +200,8 @@ static __always_inline int by_hand(struct __sk_buff *skb, const struct config *c
 	hop = bpf_map_lookup_elem(&next_hops, &to->ifindex);
 	if (!hop || !hop->ifindex || !eth) return BY_DEVICE;
 	if (eth->h_proto != bpf_htons(ETH_P_IP) && eth->h_proto != bpf_htons(ETH_P_IPV6)) return BY_DEVICE;
-	if (skb->len < ETH_HLEN + sizeof(struct ipv6hdr)) return BY_DEVICE; /* cut off in its header: as the device has it */
+	not = eth->h_proto == bpf_htons(ETH_P_IP) ? sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	if (skb->len < ETH_HLEN + not) return BY_DEVICE; /* cut off in its header: as the device has it */
 	if (to->type == REMOTE_V4) {
 		not = fits(skb, hop, sizeof(struct vxlan_v4) - ETH_HLEN, mtu);
 		return not ?: to_vxlan_v4(skb, c, vni, to, hop);

@@ -87,7 +87,7 @@ function whyByDevice(
   if (((maps.config.get(0)?.flags ?? 0) & configFlag.fastPath) === 0) return "fastPath is off";
   if (way === undefined) return "its next hop is not known (yet)";
   if (type !== typeOf.ipv4 && type !== typeOf.ipv6) return "it is no IP";
-  if (!has(frame, ETHERNET + 40)) return "it is shorter than an IPv6 header";
+  if (isCutOff(frame)) return "it is cut off in its header";
   if (isIpv6(to.vtep) && !hasKnownSum(frame))
     return "it is no whole TCP or UDP packet with a checksum";
   return undefined;
