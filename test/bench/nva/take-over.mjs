@@ -35,7 +35,7 @@ export async function takeOver(total) {
   const sessions = new Map();
   try {
     for (const id of ["nva0", "nva1"]) replicas.push(await replica(folder, id, etcd));
-    await createVns(replicas[0], VNS);
+    for (let vnId = 1; vnId <= VNS; vnId++) await made(replicas[0], vnId);
     const loadBegan = performance.now();
     let changes = 0; // of who decides, on a busy machine
     for (let first = 0; first < total; first += PIECE) {
@@ -50,7 +50,7 @@ export async function takeOver(total) {
     decider.child.kill("SIGKILL");
     const { session, welcomeMs, claimMs } = await firstClaim(follower, killed, total);
     sessions.set("last", session);
-    const { gap, claims, nvaId } = await goesOn(follower, session, total);
+    const { gap, lostSessions, claims, nvaId } = await goesOn(follower, sessions, total);
     return {
       mappings: total,
       loadSeconds: round(loadSeconds),
@@ -60,6 +60,7 @@ export async function takeOver(total) {
       welcomeMs: round(welcomeMs),
       firstClaimMs: round(claimMs),
       longestGapAfterMs: round(gap),
+      ...(lostSessions > 0 && { lostSessions }),
       lost: total - claims,
       decidesStill: nvaId === follower.id,
     };
@@ -151,16 +152,35 @@ async function firstClaim({ address }, killed, total) {
 }
 
 /** Claims go on, one by one: the longest time that one took, and what there is in the end without them. */
-async function goesOn(follower, session, total) {
-  let gap = 0;
-  let made = 1;
+async function goesOn(follower, sessions, total) {
+  let [gap, lostSessions, made] = [0, 0, 1];
   for (const begin = performance.now(); performance.now() - begin < WATCH_MS; made++) {
     const sent = performance.now();
-    const { ack } = await session.report({ claims: [claimOf(1, total + made)] });
-    await ack;
+    const claims = [claimOf(1, total + made)];
+    try {
+      await (await sessions.get("last").report({ claims })).ack;
+    } catch {
+      lostSessions += 1;
+      sessions.get("last").close();
+      const { session } = await firstClaim(follower, sent, total + made);
+      sessions.set("last", session);
+    }
     gap = Math.max(gap, performance.now() - sent);
     await after(50);
   }
   const { claims, nvaId } = await statusOf(follower);
-  return { gap, nvaId, claims: claims - made };
+  return { gap, lostSessions, nvaId, claims: claims - made };
+}
+
+/** Tries again where nobody decides for a moment. */
+async function made(nva, vnId) {
+  for (const begin = performance.now(); ; ) {
+    try {
+      return await createVns(nva, 1, vnId);
+    } catch (error) {
+      if (/already/.test(error.message)) return;
+      if (performance.now() - begin > 20_000) throw error;
+      await after(100);
+    }
+  }
 }

@@ -1,4 +1,4 @@
-import { tidier } from "@nve/program/memory";
+import { promptPasses, tidier } from "@nve/program/memory";
 import { expect, test } from "vitest";
 
 const MIB = 1 << 20;
@@ -67,4 +67,9 @@ test("what has shrunk by itself counts from there", () => {
   state.mib = 59;
   tidy();
   expect(state.collected).toBe(2);
+});
+
+test("where nobody may wait a large heap is collected once, a very large one not at all", () => {
+  const mb = 1 << 20;
+  expect([10 * mb, 200 * mb, 1600 * mb].map(promptPasses)).toEqual([3, 1, 0]);
 });
