@@ -87,10 +87,11 @@ async function gone(parts: Parts, nve: SimNve): Promise<void> {
 async function contest(parts: Parts, rivals: Contest): Promise<void> {
   const { world, northbound, nves, random } = parts;
   const { book, trace } = world;
+  const isHeld = random.chance(0.7); // into the next round, whatever breaks in it
   const freezes = () =>
     known(book.shape(freezingVn).certain(trace.now)).value?.startsWith("freezes") === true;
   if (known(book.vn(freezingVn).certain(trace.now)).value === undefined) return;
-  if (!freezes()) await northbound.put(freezingVn, 1400, "freezes until cleared");
+  if (isHeld || !freezes()) await northbound.put(freezingVn, 1400, "freezes until cleared");
   if (!freezes()) return;
   await rivals.decide(nves, random, (what, is) => until(parts, what, is));
 }
