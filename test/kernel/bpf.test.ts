@@ -31,7 +31,10 @@ const place = struct({
   owner: u32,
   flags: u32,
 });
-const vn = struct({ n: u32, generation: u32, flags: u32, rules: u32, limits: u32 });
+const vn = struct({
+  ...{ n: u32, generation: u32, flags: u32, rules: u32, limits: u32 },
+  ...{ policeCost: u64, policeBurst: u64 },
+});
 const handle = 0x4e56ff;
 
 describe("BPF through libbpf", () => {
@@ -77,7 +80,15 @@ describe("BPF through libbpf", () => {
 
   test("3,000 entries in batches are all there", () => {
     const vns = open().map("vns", u32, vn);
-    const value = (n: number) => ({ n, generation: 2 * n, flags: 1, rules: 0, limits: 0 });
+    const value = (n: number) => ({
+      n,
+      generation: 2 * n,
+      flags: 1,
+      rules: 0,
+      limits: 0,
+      policeCost: 0,
+      policeBurst: 0,
+    });
     vns.setAll(Array.from({ length: 3000 }, (_, n) => [n, value(n)] as const));
     const all = new Map(vns.entries());
     expect(all.size).toBe(3000);
@@ -86,7 +97,15 @@ describe("BPF through libbpf", () => {
 
   test("keys that have the same value, in a row or not, and over the end of a batch", () => {
     const vns = open().map("vns", u32, vn);
-    const one = { n: 7, generation: 7, flags: 7, rules: 0, limits: 0 };
+    const one = {
+      n: 7,
+      generation: 7,
+      flags: 7,
+      rules: 0,
+      limits: 0,
+      policeCost: 0,
+      policeBurst: 0,
+    };
     const other = { ...one, n: 8, generation: 8, flags: 8 };
     const of = (key: number) => (Math.floor(key / 500) % 2 === 0 ? one : other);
     vns.setAll(Array.from({ length: 2500 }, (_, key) => [key, of(key)] as const));
@@ -98,7 +117,15 @@ describe("BPF through libbpf", () => {
 
   test("V10: a full map is a clear error", () => {
     const vns = open({ maxEntries: { vns: 2 } }).map("vns", u32, vn);
-    const value = { n: 0, generation: 0, flags: 0, rules: 0, limits: 0 };
+    const value = {
+      n: 0,
+      generation: 0,
+      flags: 0,
+      rules: 0,
+      limits: 0,
+      policeCost: 0,
+      policeBurst: 0,
+    };
     vns.set(1, value);
     vns.set(2, value);
     expect(() => vns.set(3, value)).toThrow("the map is full: it holds 2 entries");
@@ -134,7 +161,7 @@ describe("BPF through libbpf", () => {
     [
       "a key of another size",
       () => open().map("vns", u64, u32),
-      "4 and 20 octets, expected 8 and 4",
+      "4 and 40 octets, expected 8 and 4",
     ],
     ["a program that is not there", () => open().program("nothing"), "program nothing: ENOENT"],
     ["a file that is not there", () => openBpfObject("/nonexistent"), "not built"],

@@ -118,7 +118,9 @@ function inWords(wire: string, frame: Uint8Array): string[] {
   const isRight = checksum === "right" || !hasRightChecksum(inner);
   const sum = checksum === "none" ? "no checksum" : isRight ? "checksum" : "wrong checksum";
   // Of a packet that is marked inside the kernel's tunnel device says ECT(0): docs/dataplane.md.
-  const ds = (marked & 3) === 3 ? marked - 1 : marked;
+  // What is no IP, came by GRE and goes on is to that device still what it came in: it reads marks where there are none.
+  const isIp = [0x0800, 0x86dd].includes(decode(inner, readFrame).etherType);
+  const ds = !isIp ? marked & ~3 : (marked & 3) === 3 ? marked - 1 : marked;
   const words = JSON.stringify({ ds, ...outer });
   return [`${source} → ${destination} ${words} ${sum} ${hex(inner)}`];
 }

@@ -3,12 +3,13 @@ import type { Intent } from "@nve/switch-agent/nve";
 import type { DataplaneRig } from "../contracts/dataplane-bench.ts";
 import type { Tunnelled } from "../contracts/tunnels.ts";
 import { serve } from "../support/qemu/serve.ts";
-import { BridgeRig, type NamespaceRig, UserspaceRig } from "./dataplane-rig.ts";
+import { BridgeRig, EbpfRig, type NamespaceRig, UserspaceRig } from "./dataplane-rig.ts";
 
 // Runs in the guest: one rig, driven from outside (dataplane-guest.ts).
 
 const drivers: Record<string, (family: 4 | 6) => NonNullable<typeof made>> = {
   bridge: (family) => new BridgeRig(family),
+  ebpf: (family) => new EbpfRig("clsact", family), // it has no TCX
   userspace: (family) => new UserspaceRig(family),
 };
 

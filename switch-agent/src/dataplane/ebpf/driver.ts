@@ -1,3 +1,4 @@
+import { release } from "node:os";
 import { fileURLToPath } from "node:url";
 import {
   type AttachKind,
@@ -144,6 +145,11 @@ function permitted<T>(act: () => T): T {
     if (!(cause instanceof BpfError)) throw cause;
     if (cause.errno === "ENOENT") throw new Refused(cause.message, { cause });
     if (cause.errno !== "EPERM" && cause.errno !== "EACCES") throw cause;
+    // The verifier says EACCES, too; it tells how far it came.
+    if (cause.log.some((line) => /processed \d+ insns/.test(line)))
+      throw new Refused(`Linux ${release()} does not take the programs: ${cause.message}`, {
+        cause,
+      });
     throw new Refused("BPF is not permitted: run as root or with CAP_BPF and CAP_NET_ADMIN", {
       cause,
     });

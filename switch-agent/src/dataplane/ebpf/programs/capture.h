@@ -65,8 +65,11 @@ static __noinline int keep_frame(struct __sk_buff *skb, __u32 from)
 	it->at = 0;
 	if (now > wanted->until) return 0;
 	if (octets > wanted->octets) octets = wanted->octets;
+	if (!octets) return 0;
 	if (octets > CAPTURE_OCTETS) octets = CAPTURE_OCTETS;
-	if (!octets || bpf_skb_load_bytes(skb, 0, it->octets, octets)) return 0;
+	AS_CHECKED(octets);
+	octets = ((octets - 1) & (CAPTURE_OCTETS - 1)) + 1; /* as it is; but now the verifier of Linux 6.1 knows */
+	if (bpf_skb_load_bytes(skb, 0, it->octets, octets)) return 0;
 	it->at = now;
 	it->ifindex = skb->ifindex;
 	it->length = skb->len;

@@ -74,7 +74,9 @@ static __always_inline int cut(struct __sk_buff *skb, __u32 at, __u8 protocol)
 /* The frame becomes `octets` of the quote behind an Ethernet header and room for `more`. @returns 0, or not */
 static __noinline int put_quote(struct __sk_buff *skb, struct quote *quote, __u32 octets, __u32 more)
 {
-	if (!quote || octets < 4 || octets > QUOTE_V6) return -1;
+	if (!quote || octets > QUOTE_V6) return -1;
+	AS_CHECKED(octets);
+	if (octets < 4) return -1;
 	if (bpf_skb_change_tail(skb, sizeof(struct ethhdr) + octets, 0)) return -1;
 	if (bpf_skb_store_bytes(skb, sizeof(struct ethhdr), quote->octets, octets, 0)) return -1;
 	return bpf_skb_change_head(skb, more, 0);
@@ -103,7 +105,9 @@ static __always_inline struct quote *quote_of(struct __sk_buff *skb, __u32 octet
 	__u32 zero = 0;
 	struct quote *quote = bpf_map_lookup_elem(&quotes, &zero);
 
-	if (!quote || octets < 4 || octets > QUOTE_V6) return NULL;
+	if (!quote || octets > QUOTE_V6) return NULL;
+	AS_CHECKED(octets);
+	if (octets < 4) return NULL;
 	return bpf_skb_load_bytes(skb, sizeof(struct ethhdr), quote->octets, octets) ? NULL : quote;
 }
 
