@@ -76,7 +76,7 @@ export const needs = [
     has: () => onPath("ovs-vswitchd") && onPath("ovsdb-server"),
     what: "Open vSwitch",
     for: "test",
-    without: "Open vSwitch in `npm run bench -- dataplane`",
+    without: "the tests with Open vSwitch as the other end, and it in `npm run bench -- dataplane`",
     services: ["openvswitch-switch.service", "ovs-vswitchd.service", "ovsdb-server.service"],
   },
   {
