@@ -63,7 +63,8 @@ async function measure(rounds) {
   await agent.vnics(); // the connection is up before the first round
   const byCommand = () => tell(red3.server, ...attachWords(red3));
   const macs = [{ mac: red3.mac, ips: [red3.ip] }];
-  const request = { vnic: "", interface: red3.interface, vns: [{ vnId, macs }] };
+  const vns = [{ vnId, macs, vnName: "", guestTag: 0 }];
+  const request = { vnic: "", interface: red3.interface, vns, vmName: "", uplink: "" };
   const byApi = () => agent.attach(request, 20_000);
   const rows = [];
   for (const [from, attach] of [
