@@ -16,9 +16,9 @@ import {
   type UnknownMode,
   type Vn,
 } from "@nve/protocol-spec/proto/types";
-
+import { admissions, unknowns } from "../domain/numbers.ts";
 import { plainDuplicates } from "../domain/plain.ts";
-import { admissions, fromDuplicates, unknowns } from "./wire.ts";
+import { fromDuplicates } from "./wire.ts";
 
 // What the CLI prints: addresses as people write them, names for numbers. --json prints exactly these.
 

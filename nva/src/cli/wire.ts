@@ -28,6 +28,7 @@ import { DuplicateAction, type Prefix } from "@nve/protocol-spec/proto/types";
 import { duplicateRule } from "../authority/declared.ts";
 import { type Declared, type DeclaredVn, type Kind, keyOf, kinds } from "../domain/domain.ts";
 import { given } from "../domain/input.ts";
+import { admissions, floods, services, unknowns } from "../domain/numbers.ts";
 import { vnPath } from "../domain/text.ts";
 import { fromWireProfile, toWireProfile } from "./wire-profile.ts";
 
@@ -212,9 +213,3 @@ const parts = (vn: string): [tenant: string, alias: string] => {
   const slash = vn.indexOf("/");
   return [vn.slice(0, slash), vn.slice(slash + 1)];
 };
-
-// In the order of the enums, from 1.
-const services = ["l2", "l3"] as const;
-const floods = ["head-end", "multicast"] as const;
-export const unknowns = ["flood", "drop"] as const;
-export const admissions = ["open", "registered", "strict"] as const;

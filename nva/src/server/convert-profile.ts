@@ -14,10 +14,6 @@ import { fromPrefix, toIp } from "./convert.ts";
 import type { Faults } from "./faults.ts";
 
 // In the order of their numbers, from 1.
-export const admissions = ["open", "registered", "strict"] as const;
-export const services = ["l2", "l3"] as const;
-export const floods = ["head-end", "multicast"] as const;
-export const unknowns = ["flood", "drop"] as const;
 const actions = ["allow", "deny"] as const;
 const directions = ["from-vnic", "to-vnic"] as const;
 const duplicateActions = ["warn", "freeze"] as const;

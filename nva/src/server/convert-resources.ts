@@ -17,18 +17,9 @@ import { called, type Vn } from "../authority/records.ts";
 import { faultsIn } from "../catalogue/check.ts";
 import { labelOf, nameOf } from "../catalogue/find.ts";
 import type { VnWish, Wish } from "../catalogue/wish.ts";
+import { admissions, floods, services, unknowns } from "../domain/numbers.ts";
 import { fromIp, fromMac, fromPrefix, fromUuid, toIp, toIps, toMac, toUuid } from "./convert.ts";
-import {
-  admissions,
-  floods,
-  fromDuplicates,
-  fromProfile,
-  one,
-  services,
-  toDuplicates,
-  toProfile,
-  unknowns,
-} from "./convert-profile.ts";
+import { fromDuplicates, fromProfile, one, toDuplicates, toProfile } from "./convert-profile.ts";
 import { Faults } from "./faults.ts";
 
 // What is declared, from the wire: all that is wrong with a resource is told at once.

@@ -1,8 +1,9 @@
 import * as wire from "@nve/protocol-spec/proto/types";
 import type { Profile } from "../authority/declared.ts";
 import type { Vn } from "../authority/records.ts";
+import { admissions, unknowns } from "../domain/numbers.ts";
 import { toIp, toUuid } from "./convert.ts";
-import { admissions, toDuplicates, toProfile, unknowns } from "./convert-profile.ts";
+import { toDuplicates, toProfile } from "./convert-profile.ts";
 
 /** As NVEs are told. @param profile the one that the VN names */
 export function toVn(vn: Vn, revision: number, profile: Profile | undefined): wire.Vn {
