@@ -2,6 +2,7 @@ import { checked } from "@nve/program";
 import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
 import { OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
+import type { MigrationTimes } from "./authority/migration-row.ts";
 import { DEFAULT_SOCKET } from "./socket.ts";
 
 const socket = z
@@ -52,6 +53,9 @@ const store = z.discriminatedUnion(
   { error: "use: memory, lmdb or etcd" },
 );
 
+/** Whole or not. */
+const seconds = z.number().min(0).max(3_600);
+
 /** The config file of `nva run`; README.md says what each key is for. */
 export const NvaConfig = z
   .strictObject({
@@ -65,6 +69,13 @@ export const NvaConfig = z
     /** Where the other replicas reach this one. */
     advertise: hostPort.optional(),
     holdSeconds: z.number().int().min(1).max(86_400).default(120),
+    migration: z
+      .strictObject({
+        holdSeconds: seconds.default(30),
+        forwardSeconds: seconds.default(2),
+        forwardMostSeconds: seconds.default(60),
+      })
+      .prefault({}),
     log: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
   })
   .refine(({ store: { use }, listen, advertise }) => use !== "etcd" || (listen && advertise), {
@@ -73,3 +84,9 @@ export const NvaConfig = z
       "with store etcd: say `listen`, and here where the other replicas reach this one, like 10.0.0.1:7470",
   });
 export type NvaConfig = z.infer<typeof NvaConfig>;
+
+export const migrationTimesOf = ({ migration }: Pick<NvaConfig, "migration">): MigrationTimes => ({
+  holdMs: 1000 * migration.holdSeconds,
+  forwardMs: 1000 * migration.forwardSeconds,
+  forwardMostMs: 1000 * migration.forwardMostSeconds,
+});

@@ -2,7 +2,7 @@ import grpc from "@grpc/grpc-js";
 import type { Clock } from "@nve/linux";
 import type { Log, Serving } from "@nve/program";
 import { Tls } from "@nve/program/tls";
-import type { NvaConfig } from "./config.ts";
+import { migrationTimesOf, type NvaConfig } from "./config.ts";
 import { startReplica } from "./replica/replica.ts";
 import { logRefusal } from "./server/guard.ts";
 import { listenAt } from "./server/listen.ts";
@@ -46,7 +46,8 @@ async function serveStore(
   const { id } = config;
   const holdMs = config.holdSeconds * 1000;
   const beginning = await beginningOf(store, clock);
-  const term = await beginTerm({ id, holdMs, clock, log, tls, store, beginning });
+  const migration = migrationTimesOf(config);
+  const term = await beginTerm({ id, holdMs, migration, clock, log, tls, store, beginning });
   const servers: Serving[] = [];
   const stop = async (): Promise<void> => {
     term.hangUp(grpc.status.UNAVAILABLE, "the NVA is stopping");

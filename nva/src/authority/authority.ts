@@ -7,16 +7,18 @@ import {
   type VnId,
 } from "@nve/protocol-spec";
 import { applicantOf, Gate, recheckInSlices, Turned } from "./admission.ts";
-import { letGo, putClaim, together } from "./attach.ts";
+import { accept, leaveVn, takeBack } from "./arrivals.ts";
+import { letGo, together } from "./attach.ts";
 import { affected, declaredEvents, nveEvent, refusalOf } from "./audit.ts";
 import type { Catalogue, DeclaredChange } from "./catalogue.ts";
 import { faultOf } from "./claim-fault.ts";
 import type { Duplicates } from "./duplicates.ts";
-import { type Domain, enact } from "./enact.ts";
+import { enact } from "./enact.ts";
 import { type EventLog, type Noted, RefusalLimit } from "./events.ts";
 import { Inventory } from "./inventory.ts";
-import { age, leave, sweep, withdraw } from "./leaving.ts";
+import { age, sweep } from "./leaving.ts";
 import { historyMs, limits } from "./limits.ts";
+import type { Migrations, Reservation } from "./migrations.ts";
 import { everyClaim, type NveState, newNve, type Session, sameLocation } from "./nve-state.ts";
 import type { Held } from "./ranking.ts";
 import {
@@ -42,6 +44,9 @@ export type Report = {
   left: readonly VnId[];
   /** The last of the reports that name all there is. */
   complete: boolean;
+  /** VNICs that are pre-associated, and those that are so no more (H23). */
+  prepared?: readonly Reservation[];
+  unprepared?: readonly Uuid[];
 };
 export type ClaimRefusal = { vnId: VnId; mac: Mac; reason: string };
 
@@ -53,11 +58,12 @@ export type ClaimRefusal = { vnId: VnId; mac: Mac; reason: string };
 export class Authority {
   /** What administrators declare: changed by ../catalogue, made to count by `enact`. */
   readonly catalogue: Catalogue;
-  readonly #domain: Domain;
+  readonly #domain: Inventory;
   readonly #vns: Map<VnId, VnState>;
   readonly #nves: Map<NveId, NveState>;
   readonly events: EventLog;
   readonly duplicates: Duplicates;
+  readonly migrations: Migrations;
   readonly #refusals = new RefusalLimit();
   readonly #holdMs: number;
 
@@ -72,6 +78,7 @@ export class Authority {
     this.catalogue = all.catalogue;
     this.events = all.events;
     this.duplicates = all.duplicates;
+    this.migrations = all.migrations;
     this.#vns = all.vns;
     this.#nves = all.nves;
     for (const nve of this.#nves.values()) {
@@ -104,7 +111,7 @@ export class Authority {
     enact(this.#domain, changes, now, effects);
     for (const { kind, before, after } of changes)
       if (kind === "vn" && before !== undefined && after === undefined)
-        this.duplicates.forgetVn(before.row.vnId, effects);
+        this.#forgetVn(before.row.vnId, now, effects);
     for (const event of declaredEvents(this.catalogue, changes)) effects.note(event);
     recheckInSlices(this, affected(this, changes), now, effects);
     return effects;
@@ -163,15 +170,20 @@ export class Authority {
     if (nve?.generation !== session.generation || !nve.row.connected)
       return effects.step(undefined);
     const refused: ClaimRefusal[] = [];
-    for (const vnId of report.left) leave(this.#vns, nve, vnId, now, effects);
+    for (const vnId of report.left) leaveVn(this.#domain, nve, vnId, now, effects);
     for (const vnId of report.joined) this.#join(nve, vnId, effects);
-    for (const { vnId, mac } of report.withdrawn) withdraw(this.#vns, nve, vnId, mac, now, effects);
+    for (const { vnId, mac } of report.withdrawn)
+      takeBack(this.#domain, nve, vnId, mac, now, effects);
     const [gate, turned] = [new Gate(this.catalogue), new Turned()];
     for (const claim of report.claims) {
       const reason = this.#claim(nve, claim, gate, turned, now, effects);
       if (reason !== undefined) refused.push({ vnId: claim.vnId, mac: claim.mac, reason });
     }
     effects.disconnect.push(...turned.take());
+    for (const one of report.prepared ?? []) this.migrations.prepared(nve, one, now, effects);
+    for (const vnic of report.unprepared ?? [])
+      this.migrations.unprepared(session.nveId, vnic, now, effects);
+    if (report.complete) this.migrations.sweep(nve, now, effects);
     if (report.complete) inSlices(sweep(this.#vns, nve), now, effects);
     // What is seen anew must have a revision, also when no row is new.
     if (effects.changes.length === 0 && effects.touched.size > 0) this.#storeNve(nve, effects);
@@ -199,13 +211,14 @@ export class Authority {
     }
     inSlices(this.#dropped(due, gone), now, effects);
     this.duplicates.tick((vnId) => this.#vns.get(vnId), now, effects);
+    this.migrations.tick(now, effects);
     for (const vn of this.#vns.values()) vn.forget(Instant(now - historyMs), effects);
     return effects.step(gone);
   }
 
   /** When `tick` has next to be called because of an NVE or a duplicate. */
   get deadline(): Instant | undefined {
-    let first = this.duplicates.deadline();
+    let first = earlier(this.duplicates.deadline(), this.migrations.deadline());
     for (const { deadline } of this.#nves.values())
       if (deadline !== undefined && (first === undefined || deadline < first)) first = deadline;
     return first;
@@ -215,6 +228,7 @@ export class Authority {
   committed(touched: Touched, revision: number): void {
     this.catalogue.committed(revision);
     this.events.committed(revision);
+    this.migrations.committed(revision);
     for (const [vnId, touch] of touched) {
       const vn = touch.vn ? this.#vns.get(vnId) : undefined;
       if (vn !== undefined) vn.revision = revision;
@@ -291,12 +305,25 @@ export class Authority {
     if (fault !== undefined) return fault;
     const denied = gate.claim(nve, claim, vn);
     if (denied === undefined) {
-      putClaim(nve, vn, claim, this.duplicates, now, effects);
-      return undefined;
+      const held = this.migrations.heldAgainst(claim, vn);
+      if (held === undefined) accept(this.#domain, nve, vn, claim, now, effects);
+      return held;
     }
     turned.add(nve, claim, denied);
     this.#note(refusalOf(applicantOf(nve, claim), vn.vn, denied.reason), now, effects);
     return denied.reason;
+  }
+
+  #forgetVn(vnId: VnId, now: Instant, effects: Effects): void {
+    this.duplicates.forgetVn(vnId, effects);
+    this.migrations.forgetVn(vnId, now, effects);
+  }
+
+  /** All others that are in the VNs of these VNICs have where they are. */
+  migrationsKnown(vnics: readonly Uuid[], now: Instant): Step<void> {
+    const effects = new Effects();
+    for (const vnic of vnics) this.migrations.known(vnic, now, effects);
+    return effects.step(undefined);
   }
 
   #note(refusal: Noted, now: Instant, effects: Effects): void {
@@ -321,8 +348,9 @@ export class Authority {
     for (const [nve, generation] of all) {
       if (nve.generation !== generation) continue; // back meanwhile
       yield* sweep(this.#vns, nve);
-      yield (_, effects) => {
+      yield (now, effects) => {
         if (nve.generation !== generation || nve.row.connected) return;
+        this.migrations.sweep(nve, now, effects);
         const { nveId } = nve.row.location;
         this.#nves.delete(nveId);
         effects.changes.push({ table: "nve", key: nveId });
@@ -356,3 +384,6 @@ export class Authority {
       this.#vns.get(vnId)?.relocated(mac, effects);
   }
 }
+
+const earlier = (a: Instant | undefined, b: Instant | undefined): Instant | undefined =>
+  a === undefined || (b !== undefined && b < a) ? b : a;

@@ -28,6 +28,7 @@ export function sameClaim(a: Claim, b: Claim): boolean {
     a.sticky === b.sticky &&
     a.anycast === b.anycast &&
     a.suspended === b.suspended &&
+    a.departed === b.departed &&
     a.gleaned === b.gleaned &&
     a.description === b.description &&
     a.station === b.station &&

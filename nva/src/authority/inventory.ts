@@ -1,10 +1,11 @@
-import { type Instant, Mac, NveId, VnId } from "@nve/protocol-spec";
+import { type Instant, Mac, NveId, Uuid, VnId } from "@nve/protocol-spec";
 import { remainsOf } from "./attach.ts";
 import { Catalogue, type Declared, defaultTenant, type Kind } from "./catalogue.ts";
 import type { Binding } from "./declared.ts";
 import { Duplicates } from "./duplicates.ts";
 import { eventsIn } from "./event-block.ts";
 import { EventLog, recentEvents } from "./events.ts";
+import { Migrations } from "./migrations.ts";
 import {
   everyClaim,
   forgetVn,
@@ -51,6 +52,7 @@ export class Inventory {
   readonly nves = new Map<NveId, NveState>();
   readonly events = new EventLog();
   readonly duplicates = new Duplicates(this.events);
+  readonly migrations = new Migrations(this, this.events);
   /** What is left in the store of VNs that are gone; known when all is complete. */
   remains = new Remains();
   /** VNs that went here, until the last of their rows is deleted. */
@@ -73,6 +75,7 @@ export class Inventory {
     for (const row of tables.nve) found.#putNve(row, now);
     for (const { vnId, nveId } of tables.member) found.#join(vnId, nveId);
     for (const row of tables.duplicate ?? []) found.#duplicate(row);
+    for (const { row, revision } of tables.migration ?? []) found.migrations.load(row, revision);
     for (const claim of tables.claim) found.#putClaim(claim, 0);
     for (const { row, revision } of tables.binding) found.#putClaim(row, revision);
     for (const row of tables.history) found.#putHistory(row, now);
@@ -90,7 +93,12 @@ export class Inventory {
   }
 
   readonly newVn = (vn: Vn, revision: number): VnState =>
-    new VnState(vn, revision, ({ nveId }) => this.nves.get(nveId)?.row.location);
+    new VnState(
+      vn,
+      revision,
+      ({ nveId }) => this.nves.get(nveId)?.row.location,
+      this.migrations.gone,
+    );
 
   /** What one commit changed, whole, or rows as they stand: in any order, of each row the last counts. */
   take(changes: Iterable<Stored>, now: Instant): void {
@@ -117,6 +125,9 @@ export class Inventory {
     for (const { key, row } of of("duplicate"))
       if (row === undefined) this.duplicates.unload(key, (vnId) => this.vns.get(vnId));
       else this.#duplicate(row);
+    for (const { key, row, revision } of of("migration"))
+      if (row === undefined) this.migrations.unload(Uuid(key));
+      else this.migrations.load(row, revision);
     for (const { key, row } of of("nve")) if (row === undefined) this.#dropNve(NveId(key));
     for (const { key, row } of of("vn")) if (row === undefined) this.#dropVn(vnOf(key));
     for (const event of of("event")) this.#event(event);

@@ -21,9 +21,8 @@ export function withdraw(
   else withdrawClaim(nve, vn, mac, `nve:${nve.row.location.nveId}`, now, effects);
 }
 
-/** The last member is gone there, and with it all that it had (H2, H7). */
-export function leave(vns: Vns, nve: NveState, vnId: VnId, now: Instant, effects: Effects): void {
-  for (const mac of [...(nve.macs.get(vnId) ?? [])]) withdraw(vns, nve, vnId, mac, now, effects);
+/** The last member is gone there (H2, H7); what it had was withdrawn. */
+export function leave(vns: Vns, nve: NveState, vnId: VnId, effects: Effects): void {
   const { nveId } = nve.row.location;
   if (!nve.members.delete(vnId)) return;
   vns.get(vnId)?.members.delete(nveId);
@@ -38,16 +37,19 @@ export function* sweep(vns: Vns, nve: NveState): Generator<Piece> {
   const isNow = (): boolean => nve.generation === generation;
   const isNamed = (vnId: VnId, mac: Mac): boolean =>
     vns.get(vnId)?.heldBy(mac, source)?.generation === generation;
+  // Whatever the NVE says of them: as long as it is there.
+  const isHeld = (vnId: VnId, mac: Mac): boolean =>
+    nve.row.connected && vns.get(vnId)?.heldBy(mac, source)?.claim.departed === true;
   yield* piecesOf(everyClaim(nve), ([vnId, mac]) => {
-    if (!isNow() || isNamed(vnId, mac)) return undefined;
+    if (!isNow() || isNamed(vnId, mac) || isHeld(vnId, mac)) return undefined;
     return (now, effects) => withdraw(vns, nve, vnId, mac, now, effects);
   });
   if (!isNow()) return;
   for (const [vnId, said] of [...nve.members])
     if (said !== generation && !nve.macs.has(vnId))
-      yield (now, effects) => {
+      yield (_, effects) => {
         if (isNow() && nve.members.get(vnId) !== generation && !nve.macs.has(vnId))
-          leave(vns, nve, vnId, now, effects);
+          leave(vns, nve, vnId, effects);
       };
   if (isNow() && nve.row.connected) delete nve.deadline; // lost meanwhile, it has a new one
 }

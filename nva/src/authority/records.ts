@@ -18,6 +18,7 @@ import type {
   Tenant,
 } from "./declared.ts";
 import type { EventTail, Noted } from "./events.ts";
+import type { Migration } from "./migration-row.ts";
 
 /** A virtual network (H4). The VNI is for NVEs only. */
 export type Vn = {
@@ -82,7 +83,13 @@ export type Reported = {
 };
 
 /** A stored claim: {VN, MAC, source} is its key, `nveId` where the address is. */
-export type Claim = Reported & { source: Source; nveId: NveId; description?: string };
+export type Claim = Reported & {
+  source: Source;
+  nveId: NveId;
+  description?: string;
+  /** The NVE has withdrawn it, and it is held for the arrival of its VNIC elsewhere (H21). */
+  departed?: true;
+};
 
 /** What the claims of one {VN, MAC} come to. Computed, never stored. */
 export type Mapping = {
@@ -171,6 +178,7 @@ export type Change =
   | { table: "vnic"; key: string; row?: ExpectedVnic }
   | { table: "event"; key: string; row?: EventBlock }
   | { table: "duplicate"; key: string; row?: DuplicateRow }
+  | { table: "migration"; key: string; row?: Migration }
   | { table: "vn"; key: string; row?: Vn }
   | { table: "nve"; key: string; row?: NveRow }
   | { table: "member"; key: string; row?: MemberRow }
@@ -193,6 +201,7 @@ export type Tables = {
   /** Of the store, when they were read. */
   revision?: number;
   duplicate?: readonly DuplicateRow[];
+  migration?: readonly Revised<Migration>[];
   events?: EventTail;
 };
 
@@ -232,6 +241,8 @@ export type Step<T> = {
   changes: readonly Change[];
   touched: Touched;
   disconnect?: readonly Disconnect[];
+  /** VNICs whose migrations are another now. */
+  migrated?: readonly Uuid[];
   /** To be remembered, in the same commit. */
   events?: readonly Noted[];
   /** What is left to do, each in a commit of its own, one after another (slices.ts). */
@@ -248,6 +259,7 @@ export class Effects {
   readonly disconnect: Disconnect[] = [];
   readonly events: Noted[] = [];
   readonly later: Later[] = [];
+  readonly migrated = new Set<Uuid>();
 
   touch(vnId: VnId): Touch {
     return touchOf(this.touched, vnId);
@@ -259,13 +271,14 @@ export class Effects {
   }
 
   step<T>(result: T): Step<T> {
-    const { changes, touched, disconnect, events, later } = this;
+    const { changes, touched, disconnect, events, later, migrated } = this;
     return {
       changes,
       touched,
       result,
       ...(disconnect.length > 0 && { disconnect }),
       ...(events.length > 0 && { events }),
+      ...(migrated.size > 0 && { migrated: [...migrated] }),
       ...(later.length > 0 && { later }),
     };
   }

@@ -10,6 +10,7 @@ import {
 } from "@nve/protocol-spec";
 import { isMove, sameClaim, sequenceOf } from "./claims.ts";
 import { Few } from "./few.ts";
+import type { Heard } from "./heard.ts";
 import { limits } from "./limits.ts";
 import { bestOf, type Held, type LocationOf, mappingOf } from "./ranking.ts";
 import {
@@ -40,13 +41,15 @@ export class VnState {
   readonly #frozen = new Map<Mac, DuplicateRow>();
   readonly #ipHolders = new Map<IpPrefix, Mac>();
   readonly #locationOf: LocationOf;
+  readonly #heard: Heard;
   #claims = 0;
   #order = 0;
 
-  constructor(vn: Vn, revision: number, locationOf: LocationOf) {
+  constructor(vn: Vn, revision: number, locationOf: LocationOf, heard: Heard = () => {}) {
     this.vn = vn;
     this.revision = revision;
     this.#locationOf = locationOf;
+    this.#heard = heard;
   }
 
   get claimCount(): number {
@@ -205,12 +208,15 @@ export class VnState {
       effects.touch(this.vn.vnId).macs.add(mac);
       this.#touchRivals(mac, entry.best.claim.ips, effects);
       this.#bury(mac, entry.highest, now, effects);
+      this.#heard(this, own.claim, { best: true, after: undefined }, now, effects);
       return true;
     }
     this.#settle(mac, left, entry.best, entry.highest, effects);
     const kept = this.#entries.get(mac);
     if (kept !== undefined && kept.highest > Math.max(...left.map((one) => one.claim.sequence)))
       this.#remember(mac, kept.highest, effects);
+    const which = { best: entry.best === own, after: kept?.best.claim };
+    this.#heard(this, own.claim, which, now, effects);
     return true;
   }
 

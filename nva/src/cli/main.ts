@@ -4,6 +4,7 @@ import { applyCommand, exportCommand } from "./apply.ts";
 import { bindingCommand } from "./binding.ts";
 import { duplicatesCommand } from "./duplicates.ts";
 import { eventsCommand } from "./events.ts";
+import { migrationCommand } from "./migration.ts";
 import { type Outside, realOutside } from "./outside.ts";
 import { pkiCommand } from "./pki.ts";
 import { policyCommand } from "./policy.ts";
@@ -33,6 +34,7 @@ export function nvaProgram(outside: Outside = realOutside): Command {
     .addCommand(claimCommand(outside))
     .addCommand(lookupCommand(outside))
     .addCommand(duplicatesCommand(outside))
+    .addCommand(migrationCommand(outside))
     .addCommand(eventsCommand(outside))
     .addCommand(statusCommand(outside))
     .addCommand(pkiCommand(outside))

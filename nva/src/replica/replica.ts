@@ -4,7 +4,7 @@ import { connect, type Log, type Serving } from "@nve/program";
 import { Tls } from "@nve/program/tls";
 import { NorthboundService } from "@nve/protocol-spec/proto/northbound";
 import { NveService } from "@nve/protocol-spec/proto/nve";
-import type { NvaConfig } from "../config.ts";
+import { migrationTimesOf, type NvaConfig } from "../config.ts";
 import type { Nva } from "../nva.ts";
 import { logRefusal } from "../server/guard.ts";
 import { callerText } from "../server/identity.ts";
@@ -183,6 +183,7 @@ class ReplicaOfNva {
     const term = await beginTerm({
       id,
       holdMs: holdSeconds * 1000,
+      migration: migrationTimesOf(this.#config),
       clock: this.#clock,
       log: this.#log,
       tls: this.#tls,

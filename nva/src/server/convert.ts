@@ -22,6 +22,7 @@ import type * as nve from "@nve/protocol-spec/proto/nve";
 import * as wire from "@nve/protocol-spec/proto/types";
 import type { ClaimRefusal, Report } from "../authority/authority.ts";
 import { limits } from "../authority/limits.ts";
+import type { Reservation } from "../authority/migrations.ts";
 import type { Claim, Encapsulation, Location, Mapping, Reported } from "../authority/records.ts";
 
 // From the wire: what is not as it should be throws OutOfRange with the field's name.
@@ -84,6 +85,20 @@ export function fromReport(report: nve.Report): Report {
     joined: report.joinedVns.map(VnId),
     left: report.leftVns.map(VnId),
     complete: report.complete,
+    prepared: report.prepared.map(fromPrepared),
+    unprepared: report.unprepared.map((vnic) => fromUuid(vnic, "unprepared")),
+  };
+}
+
+function fromPrepared({ vnic, hypervisor, port, migrating, addresses }: nve.Prepared): Reservation {
+  if (addresses.length > limits.macsPerVnic)
+    throw new OutOfRange(`prepared: at most ${limits.macsPerVnic} addresses of a VNIC`);
+  return {
+    vnic: fromUuid(vnic, "prepared"),
+    ...(hypervisor === "" ? {} : { hypervisor: HypervisorId(hypervisor) }),
+    ...(port === "" ? {} : { port: fromText(port, "port") }),
+    migrating,
+    addresses: addresses.map(({ vnId, mac }) => ({ vnId: VnId(vnId), mac: fromMac(mac) })),
   };
 }
 

@@ -1,8 +1,10 @@
 import type { Clock } from "@nve/linux";
 import type { Log, Tls } from "@nve/program";
-import type { NveId, VnId } from "@nve/protocol-spec";
+import type { NveId, Uuid, VnId } from "@nve/protocol-spec";
+import type { Departures } from "@nve/protocol-spec/proto/nve";
 import type { Digests } from "../authority/digest.ts";
 import type { Disconnect, Touch } from "../authority/records.ts";
+import type { Departing } from "./departing.ts";
 import type { Feed } from "./feed.ts";
 import type { Keeper } from "./keeper.ts";
 
@@ -26,8 +28,12 @@ export type Hub = {
   readonly watchers: Watching;
   /** Who is told of events as they happen. */
   readonly followers: Set<{ more(): void }>;
+  /** Who is told of one migration as it goes on. */
+  readonly migrationFollowers: Set<{ readonly vnic: Uuid; more(): void }>;
   /** The highest revision that each NVE says it has in its dataplane. */
   readonly applied: Map<NveId, bigint>;
+  /** Who is told of VNICs that have moved on. */
+  departing?: Departing;
 };
 
 export interface Closable {
@@ -37,6 +43,8 @@ export interface Closable {
 export interface NveSession extends Closable {
   /** Tells the NVE who may stay no more. */
   disconnect(order: Disconnect): void;
+  /** Tells it of VNICs that have moved on from there. */
+  departures(some: Departures): void;
 }
 
 /** Who watches which VN. */
@@ -65,6 +73,8 @@ export class Watching {
 }
 
 export interface VnWatcher {
+  /** Known with its first request. */
+  readonly nveId?: NveId | undefined;
   /** @param encoded the delta of exactly this change, made once for all; nothing where it is too large for one */
   changed(vnId: VnId, touch: Touch, encoded: () => Buffer | undefined): void;
 }

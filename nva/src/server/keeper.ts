@@ -1,5 +1,5 @@
 import type { Clock } from "@nve/linux";
-import { Instant } from "@nve/protocol-spec";
+import { Instant, type Uuid } from "@nve/protocol-spec";
 import type { Authority } from "../authority/authority.ts";
 import type { Noted } from "../authority/events.ts";
 import {
@@ -17,7 +17,12 @@ export type Decide<T> = (authority: Authority, now: Instant) => Step<T>;
 /** `ended`: revision of the commit with the last slice, where it took several. */
 export type Outcome<T> = { result: T; revision: number; ended: number };
 /** What a commit came to beside rows. */
-export type Told = { disconnect: readonly Disconnect[]; events: readonly Noted[] };
+export type Told = {
+  disconnect: readonly Disconnect[];
+  events: readonly Noted[];
+  /** VNICs whose migrations are another now. */
+  migrated: ReadonlySet<Uuid>;
+};
 export type Listener = (
   authority: Authority,
   touched: Touched,
@@ -30,6 +35,7 @@ type Pending = {
   touched: Touched;
   disconnect: Disconnect[];
   events: Noted[];
+  migrated: Set<Uuid>;
   settle: ((revision: number) => void)[];
   /** Of a duplicate too, which lasts until its own deadline. */
   isNearer: boolean;
@@ -118,14 +124,15 @@ export class Keeper {
     into.settle.push(settle);
   }
 
-  #take({ changes, touched, disconnect, events = [] }: Step<unknown>, into: Pending) {
+  #take({ changes, touched, disconnect, events = [], migrated }: Step<unknown>, into: Pending) {
     for (const change of changes) {
       into.changes.push(rowChange(change));
-      if (change.table === "duplicate") into.isNearer = true;
+      if (change.table === "duplicate" || change.table === "migration") into.isNearer = true;
     }
     for (const [vnId, touch] of touched) mergeTouch(touchOf(into.touched, vnId), touch);
     for (const one of disconnect ?? []) into.disconnect.push(one);
     for (const one of events) into.events.push(one);
+    for (const one of migrated ?? []) into.migrated.add(one);
   }
 
   /** Runs `look` while the authority holds what is on the disk and no more: at once, or after the commit under way. */
@@ -202,6 +209,7 @@ export class Keeper {
       touched: new Map(),
       disconnect: [],
       events: [],
+      migrated: new Set(),
       settle: [],
       isNearer: false,
     };

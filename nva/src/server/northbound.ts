@@ -15,6 +15,7 @@ import { toNorthboundVn } from "./convert-vn.ts";
 import { clearDuplicate, listDuplicates } from "./duplicates.ts";
 import { actedBy, acting, type FollowCall, followEvents, listEvents } from "./events.ts";
 import type { Hub } from "./hub.ts";
+import { type FollowMigrationCall, followMigration, listMigrations } from "./migrations.ts";
 import {
   applyResources,
   declinedError,
@@ -64,6 +65,10 @@ export function northboundService(hub: Hub): Service {
       clearDuplicate: acting((request: wire.ClearDuplicateRequest, actor) =>
         clearDuplicate(hub, request, actor, vnOf),
       ),
+      listMigrations: unary((request: wire.ListMigrationsRequest) =>
+        keeper.ask((all) => listMigrations(all, request, vnOf)),
+      ),
+      followMigration: (call: FollowMigrationCall) => followMigration(call, hub),
       listEvents: unary((request: wire.ListEventsRequest) => listEvents(hub, request)),
       followEvents: (call: FollowCall) => {
         followEvents(call, hub);

@@ -3,6 +3,7 @@ import { Forbidden, Refused, statusOf } from "@nve/program";
 import { Instant, type NveId, OutOfRange } from "@nve/protocol-spec";
 import type {
   Admissions,
+  Departures,
   Hello,
   NvaMessage,
   NveMessage,
@@ -85,6 +86,10 @@ export class Session implements NveSession {
     }
   }
 
+  departures(some: Departures): void {
+    this.#send({ $case: "departures", value: some });
+  }
+
   #receive({ message }: NveMessage): void {
     if (this.#closed) return;
     this.#silent = 0;
@@ -143,6 +148,7 @@ export class Session implements NveSession {
           $case: "welcome",
           value: { version, storeId, holdMs: this.#hub.holdMs, admissions: true },
         });
+        this.#hub.departing?.welcome(location.nveId);
         this.#call.resume();
       },
     );
@@ -155,7 +161,8 @@ export class Session implements NveSession {
       throw new OutOfRange(`Report: serial ${report.serial} where ${this.#serial + 1n} is due`);
     this.#serial = report.serial;
     const { claims, withdrawn, joinedVns, leftVns } = report;
-    const entries = claims.length + withdrawn.length + joinedVns.length + leftVns.length;
+    const reserved = report.prepared.length + report.unprepared.length;
+    const entries = claims.length + withdrawn.length + joinedVns.length + leftVns.length + reserved;
     if (entries > limits.entriesPerReport)
       throw new OutOfRange(`Report: ${entries} entries, not ${limits.entriesPerReport} at most`);
     const said = fromReport(report);

@@ -3,10 +3,12 @@ import type { Clock } from "@nve/linux";
 import type { Log, Service, Tls } from "@nve/program";
 import { Authority } from "../authority/authority.ts";
 import { Inventory } from "../authority/inventory.ts";
+import type { MigrationTimes } from "../authority/migration-row.ts";
 import { loadTables } from "../store/rows.ts";
 import type { Store } from "../store/store.ts";
 import { version } from "../version.ts";
 import { wholeDelta } from "./delta.ts";
+import { Departing } from "./departing.ts";
 import { newDigests } from "./digest.ts";
 import { Feed } from "./feed.ts";
 import { type Hub, Watching } from "./hub.ts";
@@ -18,6 +20,8 @@ import { nveService } from "./nve.ts";
 export type TermOptions = {
   id: string;
   holdMs: number;
+  /** Absent: as usual. */
+  migration?: MigrationTimes | undefined;
   clock: Clock;
   log: Log;
   /** Where it listens with TLS. */
@@ -47,6 +51,7 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
   const { id, holdMs, clock, log, tls, store, beginning } = options;
   const { inventory, feed } = beginning;
   const authority = new Authority(inventory, holdMs, clock.now());
+  if (options.migration !== undefined) authority.migrations.times = options.migration;
   const keeper = new Keeper(authority, store, clock);
   const hub: Hub = {
     id,
@@ -63,10 +68,12 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
     calls: new Set(),
     watchers: new Watching(),
     followers: new Set(),
+    migrationFollowers: new Set(),
     applied: new Map(),
   };
   tellWatchers(hub);
   tellOthers(hub);
+  hub.departing = new Departing(hub);
   const begun = keeper.change((all, now) => all.start(now));
   const fault = await Promise.race([begun.then(() => undefined), keeper.failed]);
   if (fault !== undefined) throw fault;
@@ -100,8 +107,8 @@ export async function beginningOf(store: Store, clock: Clock): Promise<Beginning
 }
 
 /** NVEs of whom they must let go, followers of events, and the log of what somebody should see to. */
-function tellOthers({ keeper, sessions, followers, log }: Hub): void {
-  keeper.onCommit((_authority, _touched, _revision, { disconnect, events }) => {
+function tellOthers({ keeper, sessions, followers, migrationFollowers, log }: Hub): void {
+  keeper.onCommit((_authority, _touched, _revision, { disconnect, events, migrated }) => {
     const orders = disconnect.filter(({ vnics }) => vnics.length > 0);
     for (const order of orders) sessions.get(order.nveId)?.disconnect(order); // one that is away is told when it reports them
     const [first] = orders;
@@ -113,6 +120,9 @@ function tellOthers({ keeper, sessions, followers, log }: Hub): void {
     }
     for (const { action, object, detail } of events)
       if (action.startsWith("duplicate.")) log.warn({ object, ...detail }, action);
+      else if (action.startsWith("migration.")) log.info({ vnic: object, ...detail }, action);
+    for (const follower of [...migrationFollowers])
+      if (migrated.has(follower.vnic)) follower.more();
     if (events.length > 0) for (const follower of [...followers]) follower.more();
   });
 }

@@ -79,6 +79,10 @@ export class Watcher implements VnWatcher, Closable {
     this.#tick();
   }
 
+  get nveId(): NveId | undefined {
+    return this.#nveId;
+  }
+
   close(code: grpc.status, reason: string): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { eventsIn } from "../authority/event-block.ts";
 import { type EventTail, recentEvents } from "../authority/events.ts";
 import type { Stored } from "../authority/inventory.ts";
+import type { Migration } from "../authority/migration-row.ts";
 import type {
   Change,
   Claim,
@@ -14,6 +15,7 @@ import type {
   Source,
   Tables,
 } from "../authority/records.ts";
+import { migration } from "./migration-schema.ts";
 import type { Row, RowChange, Rows, Table } from "./store.ts";
 
 // How rows look in a store: JSON. What is read back is checked like any other input.
@@ -127,6 +129,7 @@ const claim = z
     suspended: z.boolean(),
     gleaned: z.literal(true).optional(),
     description: z.string().max(1024).optional(),
+    departed: z.literal(true).optional(),
     station: mac.optional(),
     authenticated: z.literal(true).optional(),
     source: z.templateLiteral([z.enum(["static", "nve:"]), z.string()]),
@@ -140,6 +143,7 @@ const claim = z
       source,
       gleaned,
       description,
+      departed,
       station,
       authenticated,
       ...rest
@@ -151,6 +155,7 @@ const claim = z
       ...(port === undefined ? {} : { port }),
       ...(gleaned === undefined ? {} : { gleaned }),
       ...(description === undefined ? {} : { description }),
+      ...(departed === undefined ? {} : { departed }),
       ...(station === undefined ? {} : { station }),
       ...(authenticated === undefined ? {} : { authenticated }),
     }),
@@ -210,6 +215,7 @@ export async function loadTables(store: Rows): Promise<Tables> {
     vnic: await revised(store, "vnic", vnic),
     revision: store.revision,
     duplicate: (await all(store, "duplicate", duplicate)) as DuplicateRow[],
+    migration: (await revised(store, "migration", migration)) as Revised<Migration>[],
     events: await eventTail(store),
   };
 }
@@ -279,6 +285,7 @@ const schemas: Record<Table, z.ZodType> = {
   vnic,
   event,
   duplicate,
+  migration,
 };
 
 function parsed<T>(table: Table, schema: z.ZodType<T>, row: Row): T {

@@ -13,6 +13,7 @@ export const tables = [
   "vnic",
   "event",
   "duplicate",
+  "migration",
 ] as const;
 export type Table = (typeof tables)[number];
 

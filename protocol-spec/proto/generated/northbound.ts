@@ -50,6 +50,17 @@ export enum Kind {
   KIND_BINDING = 6,
 }
 
+export enum MigrationState {
+  MIGRATION_STATE_UNSPECIFIED = 0,
+  MIGRATION_STATE_PREPARED = 1,
+  MIGRATION_STATE_HELD = 2,
+  MIGRATION_STATE_SWITCHED_OVER = 3,
+  MIGRATION_STATE_ROLLING_BACK = 4,
+  MIGRATION_STATE_COMPLETED = 5,
+  MIGRATION_STATE_ROLLED_BACK = 6,
+  MIGRATION_STATE_GIVEN_UP = 7,
+}
+
 export enum NveState {
   NVE_STATE_UNSPECIFIED = 0,
   NVE_STATE_CONNECTED = 1,
@@ -313,6 +324,77 @@ export interface FollowEventsRequest {
   after?: bigint | undefined;
   action: string;
   object: string;
+}
+
+export interface ListMigrationsRequest {
+  /** absent: all VNs */
+  vn:
+    | VnRef
+    | undefined;
+  /** empty: all VNICs */
+  vnic: Buffer;
+  /** only those that are not over */
+  running: boolean;
+  pageSize: number;
+  pageToken: string;
+}
+
+export interface ListMigrationsResponse {
+  migrations: Migration[];
+  nextPageToken: string;
+}
+
+export interface FollowMigrationRequest {
+  vnic: Buffer;
+}
+
+/** docs/migration.md */
+export interface Migration {
+  vnic: Buffer;
+  state: MigrationState;
+  source:
+    | Spot
+    | undefined;
+  /** absent: not known yet */
+  destination: Spot | undefined;
+  addresses: MigrationAddress[];
+  departures: DepartureRecord[];
+  startedUnixMs: bigint;
+  /** 0: it is under way */
+  endedUnixMs: bigint;
+  /** held: how long; 0: as long as it takes */
+  untilUnixMs: bigint;
+  /** a station said that it is a migration */
+  hinted: boolean;
+  steps: MigrationStep[];
+}
+
+export interface Spot {
+  nveId: string;
+  port: string;
+  hypervisor: string;
+}
+
+export interface MigrationAddress {
+  vnId: number;
+  mac: Buffer;
+}
+
+/** An NVE where the VNIC was. */
+export interface DepartureRecord {
+  spot:
+    | Spot
+    | undefined;
+  /** it claims nothing of the VNIC any more */
+  left: boolean;
+  forwarding: boolean;
+  /** all others have the new place */
+  known: boolean;
+}
+
+export interface MigrationStep {
+  atUnixMs: bigint;
+  what: string;
 }
 
 export interface CreateVnRequest {
@@ -3067,6 +3149,744 @@ export const FollowEventsRequest: MessageFns<FollowEventsRequest> = {
   },
 };
 
+function createBaseListMigrationsRequest(): ListMigrationsRequest {
+  return { vn: undefined, vnic: Buffer.alloc(0), running: false, pageSize: 0, pageToken: "" };
+}
+
+export const ListMigrationsRequest: MessageFns<ListMigrationsRequest> = {
+  encode(message: ListMigrationsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vn !== undefined) {
+      VnRef.encode(message.vn, writer.uint32(10).fork()).join();
+    }
+    if (message.vnic.length !== 0) {
+      writer.uint32(18).bytes(message.vnic);
+    }
+    if (message.running !== false) {
+      writer.uint32(24).bool(message.running);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(32).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(42).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListMigrationsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListMigrationsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vn = VnRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.vnic = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.running = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListMigrationsRequest>): ListMigrationsRequest {
+    return ListMigrationsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListMigrationsRequest>): ListMigrationsRequest {
+    const message = createBaseListMigrationsRequest();
+    message.vn = (object.vn !== undefined && object.vn !== null) ? VnRef.fromPartial(object.vn) : undefined;
+    message.vnic = object.vnic ?? Buffer.alloc(0);
+    message.running = object.running ?? false;
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseListMigrationsResponse(): ListMigrationsResponse {
+  return { migrations: [], nextPageToken: "" };
+}
+
+export const ListMigrationsResponse: MessageFns<ListMigrationsResponse> = {
+  encode(message: ListMigrationsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.migrations) {
+      Migration.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListMigrationsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListMigrationsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.migrations.push(Migration.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ListMigrationsResponse>): ListMigrationsResponse {
+    return ListMigrationsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListMigrationsResponse>): ListMigrationsResponse {
+    const message = createBaseListMigrationsResponse();
+    message.migrations = object.migrations?.map((e) => Migration.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
+    return message;
+  },
+};
+
+function createBaseFollowMigrationRequest(): FollowMigrationRequest {
+  return { vnic: Buffer.alloc(0) };
+}
+
+export const FollowMigrationRequest: MessageFns<FollowMigrationRequest> = {
+  encode(message: FollowMigrationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnic.length !== 0) {
+      writer.uint32(10).bytes(message.vnic);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FollowMigrationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFollowMigrationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vnic = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<FollowMigrationRequest>): FollowMigrationRequest {
+    return FollowMigrationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FollowMigrationRequest>): FollowMigrationRequest {
+    const message = createBaseFollowMigrationRequest();
+    message.vnic = object.vnic ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseMigration(): Migration {
+  return {
+    vnic: Buffer.alloc(0),
+    state: 0,
+    source: undefined,
+    destination: undefined,
+    addresses: [],
+    departures: [],
+    startedUnixMs: 0n,
+    endedUnixMs: 0n,
+    untilUnixMs: 0n,
+    hinted: false,
+    steps: [],
+  };
+}
+
+export const Migration: MessageFns<Migration> = {
+  encode(message: Migration, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnic.length !== 0) {
+      writer.uint32(10).bytes(message.vnic);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.source !== undefined) {
+      Spot.encode(message.source, writer.uint32(26).fork()).join();
+    }
+    if (message.destination !== undefined) {
+      Spot.encode(message.destination, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.addresses) {
+      MigrationAddress.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.departures) {
+      DepartureRecord.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.startedUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.startedUnixMs) !== message.startedUnixMs) {
+        throw new globalThis.Error("value provided for field message.startedUnixMs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.startedUnixMs);
+    }
+    if (message.endedUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.endedUnixMs) !== message.endedUnixMs) {
+        throw new globalThis.Error("value provided for field message.endedUnixMs of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.endedUnixMs);
+    }
+    if (message.untilUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilUnixMs) !== message.untilUnixMs) {
+        throw new globalThis.Error("value provided for field message.untilUnixMs of type uint64 too large");
+      }
+      writer.uint32(72).uint64(message.untilUnixMs);
+    }
+    if (message.hinted !== false) {
+      writer.uint32(80).bool(message.hinted);
+    }
+    for (const v of message.steps) {
+      MigrationStep.encode(v!, writer.uint32(90).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Migration {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMigration();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vnic = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.source = Spot.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.destination = Spot.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.addresses.push(MigrationAddress.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.departures.push(DepartureRecord.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.startedUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.endedUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.untilUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.hinted = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.steps.push(MigrationStep.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Migration>): Migration {
+    return Migration.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Migration>): Migration {
+    const message = createBaseMigration();
+    message.vnic = object.vnic ?? Buffer.alloc(0);
+    message.state = object.state ?? 0;
+    message.source = (object.source !== undefined && object.source !== null)
+      ? Spot.fromPartial(object.source)
+      : undefined;
+    message.destination = (object.destination !== undefined && object.destination !== null)
+      ? Spot.fromPartial(object.destination)
+      : undefined;
+    message.addresses = object.addresses?.map((e) => MigrationAddress.fromPartial(e)) || [];
+    message.departures = object.departures?.map((e) => DepartureRecord.fromPartial(e)) || [];
+    message.startedUnixMs = (object.startedUnixMs !== undefined && object.startedUnixMs !== null)
+      ? BigInt(object.startedUnixMs)
+      : 0n;
+    message.endedUnixMs = (object.endedUnixMs !== undefined && object.endedUnixMs !== null)
+      ? BigInt(object.endedUnixMs)
+      : 0n;
+    message.untilUnixMs = (object.untilUnixMs !== undefined && object.untilUnixMs !== null)
+      ? BigInt(object.untilUnixMs)
+      : 0n;
+    message.hinted = object.hinted ?? false;
+    message.steps = object.steps?.map((e) => MigrationStep.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSpot(): Spot {
+  return { nveId: "", port: "", hypervisor: "" };
+}
+
+export const Spot: MessageFns<Spot> = {
+  encode(message: Spot, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nveId !== "") {
+      writer.uint32(10).string(message.nveId);
+    }
+    if (message.port !== "") {
+      writer.uint32(18).string(message.port);
+    }
+    if (message.hypervisor !== "") {
+      writer.uint32(26).string(message.hypervisor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Spot {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSpot();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nveId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.hypervisor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Spot>): Spot {
+    return Spot.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Spot>): Spot {
+    const message = createBaseSpot();
+    message.nveId = object.nveId ?? "";
+    message.port = object.port ?? "";
+    message.hypervisor = object.hypervisor ?? "";
+    return message;
+  },
+};
+
+function createBaseMigrationAddress(): MigrationAddress {
+  return { vnId: 0, mac: Buffer.alloc(0) };
+}
+
+export const MigrationAddress: MessageFns<MigrationAddress> = {
+  encode(message: MigrationAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnId !== 0) {
+      writer.uint32(8).uint32(message.vnId);
+    }
+    if (message.mac.length !== 0) {
+      writer.uint32(18).bytes(message.mac);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MigrationAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMigrationAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mac = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MigrationAddress>): MigrationAddress {
+    return MigrationAddress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MigrationAddress>): MigrationAddress {
+    const message = createBaseMigrationAddress();
+    message.vnId = object.vnId ?? 0;
+    message.mac = object.mac ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseDepartureRecord(): DepartureRecord {
+  return { spot: undefined, left: false, forwarding: false, known: false };
+}
+
+export const DepartureRecord: MessageFns<DepartureRecord> = {
+  encode(message: DepartureRecord, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.spot !== undefined) {
+      Spot.encode(message.spot, writer.uint32(10).fork()).join();
+    }
+    if (message.left !== false) {
+      writer.uint32(16).bool(message.left);
+    }
+    if (message.forwarding !== false) {
+      writer.uint32(24).bool(message.forwarding);
+    }
+    if (message.known !== false) {
+      writer.uint32(32).bool(message.known);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DepartureRecord {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDepartureRecord();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spot = Spot.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.left = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.forwarding = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.known = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<DepartureRecord>): DepartureRecord {
+    return DepartureRecord.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DepartureRecord>): DepartureRecord {
+    const message = createBaseDepartureRecord();
+    message.spot = (object.spot !== undefined && object.spot !== null) ? Spot.fromPartial(object.spot) : undefined;
+    message.left = object.left ?? false;
+    message.forwarding = object.forwarding ?? false;
+    message.known = object.known ?? false;
+    return message;
+  },
+};
+
+function createBaseMigrationStep(): MigrationStep {
+  return { atUnixMs: 0n, what: "" };
+}
+
+export const MigrationStep: MessageFns<MigrationStep> = {
+  encode(message: MigrationStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atUnixMs !== 0n) {
+      if (BigInt.asUintN(64, message.atUnixMs) !== message.atUnixMs) {
+        throw new globalThis.Error("value provided for field message.atUnixMs of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.atUnixMs);
+    }
+    if (message.what !== "") {
+      writer.uint32(18).string(message.what);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MigrationStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMigrationStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atUnixMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.what = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MigrationStep>): MigrationStep {
+    return MigrationStep.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MigrationStep>): MigrationStep {
+    const message = createBaseMigrationStep();
+    message.atUnixMs = (object.atUnixMs !== undefined && object.atUnixMs !== null) ? BigInt(object.atUnixMs) : 0n;
+    message.what = object.what ?? "";
+    return message;
+  },
+};
+
 function createBaseCreateVnRequest(): CreateVnRequest {
   return { alias: "", tenant: "", name: Buffer.alloc(0), vnId: 0, vni: undefined, mtu: 0 };
 }
@@ -4596,6 +5416,29 @@ export const NorthboundService = {
       Buffer.from(ClearDuplicateResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ClearDuplicateResponse => ClearDuplicateResponse.decode(value),
   },
+  /** --- Migrations: those under way, and the last one of each VNIC for an hour (V2) --- */
+  listMigrations: {
+    path: "/split_nve.v1.Northbound/ListMigrations" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListMigrationsRequest): Buffer =>
+      Buffer.from(ListMigrationsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListMigrationsRequest => ListMigrationsRequest.decode(value),
+    responseSerialize: (value: ListMigrationsResponse): Buffer =>
+      Buffer.from(ListMigrationsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListMigrationsResponse => ListMigrationsResponse.decode(value),
+  },
+  /** The migration of one VNIC as it is, then after each change. */
+  followMigration: {
+    path: "/split_nve.v1.Northbound/FollowMigration" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: FollowMigrationRequest): Buffer =>
+      Buffer.from(FollowMigrationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FollowMigrationRequest => FollowMigrationRequest.decode(value),
+    responseSerialize: (value: Migration): Buffer => Buffer.from(Migration.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Migration => Migration.decode(value),
+  },
   /** --- Audit: who changed or attached what, and what was refused and why; oldest first --- */
   listEvents: {
     path: "/split_nve.v1.Northbound/ListEvents" as const,
@@ -4648,6 +5491,10 @@ export interface NorthboundServer extends UntypedServiceImplementation {
   /** --- Duplicate addresses (A19) --- */
   listDuplicates: handleUnaryCall<ListDuplicatesRequest, ListDuplicatesResponse>;
   clearDuplicate: handleUnaryCall<ClearDuplicateRequest, ClearDuplicateResponse>;
+  /** --- Migrations: those under way, and the last one of each VNIC for an hour (V2) --- */
+  listMigrations: handleUnaryCall<ListMigrationsRequest, ListMigrationsResponse>;
+  /** The migration of one VNIC as it is, then after each change. */
+  followMigration: handleServerStreamingCall<FollowMigrationRequest, Migration>;
   /** --- Audit: who changed or attached what, and what was refused and why; oldest first --- */
   listEvents: handleUnaryCall<ListEventsRequest, ListEventsResponse>;
   /** From the event after `after` on, and then as they happen. */
@@ -4885,6 +5732,29 @@ export interface NorthboundClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ClearDuplicateResponse) => void,
   ): ClientUnaryCall;
+  /** --- Migrations: those under way, and the last one of each VNIC for an hour (V2) --- */
+  listMigrations(
+    request: ListMigrationsRequest,
+    callback: (error: ServiceError | null, response: ListMigrationsResponse) => void,
+  ): ClientUnaryCall;
+  listMigrations(
+    request: ListMigrationsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListMigrationsResponse) => void,
+  ): ClientUnaryCall;
+  listMigrations(
+    request: ListMigrationsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListMigrationsResponse) => void,
+  ): ClientUnaryCall;
+  /** The migration of one VNIC as it is, then after each change. */
+  followMigration(request: FollowMigrationRequest, options?: Partial<CallOptions>): ClientReadableStream<Migration>;
+  followMigration(
+    request: FollowMigrationRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<Migration>;
   /** --- Audit: who changed or attached what, and what was refused and why; oldest first --- */
   listEvents(
     request: ListEventsRequest,

@@ -34,6 +34,16 @@ export const protobufFileName = "nve.proto";
  * connects again (perhaps to another address) and resumes Watch from its cursors.
  */
 
+export enum DeparturePhase {
+  DEPARTURE_PHASE_UNSPECIFIED = 0,
+  /** DEPARTURE_PHASE_FORWARDING - Those that come over the overlay go on to the destination; the NVE stays a member of the VNs. */
+  DEPARTURE_PHASE_FORWARDING = 1,
+  /** DEPARTURE_PHASE_SETTLED - All others know. A station here that still has the VNIC is passed over. */
+  DEPARTURE_PHASE_SETTLED = 2,
+  /** DEPARTURE_PHASE_OVER - It is over: what the stations say counts again. */
+  DEPARTURE_PHASE_OVER = 3,
+}
+
 export enum DenialCode {
   DENIAL_CODE_UNSPECIFIED = 0,
   DENIAL_CODE_NO_SUCH_VN = 1,
@@ -56,7 +66,27 @@ export interface NvaMessage {
     | { $case: "alive"; value: Alive }
     | { $case: "verdicts"; value: Verdicts }
     | { $case: "disconnect"; value: Disconnect }
+    | { $case: "departures"; value: Departures }
     | undefined;
+}
+
+/** VNICs that were active at this NVE and have moved on (M5): sent after Welcome, all of them, and then as they change. */
+export interface Departures {
+  /** there are no others */
+  all: boolean;
+  departures: Departure[];
+}
+
+/** What an NVE does with frames for addresses of a VNIC that is elsewhere now, whatever its stations still say. */
+export interface Departure {
+  vnic: Buffer;
+  phase: DeparturePhase;
+  addresses: ClaimKey[];
+  destination:
+    | Location
+    | undefined;
+  /** FORWARDING ends by itself after so long without a word, milliseconds: the NVA may be away. */
+  mostMs: number;
 }
 
 /**
@@ -121,6 +151,19 @@ export interface Report {
    * or session claimed and these do not name is dropped then.
    */
   complete: boolean;
+  /** VNICs that are prepared here and not active (H23, H24): new or changed; and those that are not prepared any more. */
+  prepared: Prepared[];
+  unprepared: Buffer[];
+}
+
+/** A VNIC that a station has pre-associated: it is going to arrive here. */
+export interface Prepared {
+  vnic: Buffer;
+  hypervisor: string;
+  port: string;
+  /** the station says so (VDP M bit) */
+  migrating: boolean;
+  addresses: ClaimKey[];
 }
 
 export interface ClaimKey {
@@ -417,6 +460,9 @@ export const NvaMessage: MessageFns<NvaMessage> = {
       case "disconnect":
         Disconnect.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
+      case "departures":
+        Departures.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -474,6 +520,14 @@ export const NvaMessage: MessageFns<NvaMessage> = {
             message.message = { $case: "disconnect", value: Disconnect.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "departures", value: Departures.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -522,7 +576,185 @@ export const NvaMessage: MessageFns<NvaMessage> = {
         }
         break;
       }
+      case "departures": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "departures", value: Departures.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
+    return message;
+  },
+};
+
+function createBaseDepartures(): Departures {
+  return { all: false, departures: [] };
+}
+
+export const Departures: MessageFns<Departures> = {
+  encode(message: Departures, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.all !== false) {
+      writer.uint32(8).bool(message.all);
+    }
+    for (const v of message.departures) {
+      Departure.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Departures {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDepartures();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.all = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.departures.push(Departure.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Departures>): Departures {
+    return Departures.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Departures>): Departures {
+    const message = createBaseDepartures();
+    message.all = object.all ?? false;
+    message.departures = object.departures?.map((e) => Departure.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDeparture(): Departure {
+  return { vnic: Buffer.alloc(0), phase: 0, addresses: [], destination: undefined, mostMs: 0 };
+}
+
+export const Departure: MessageFns<Departure> = {
+  encode(message: Departure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnic.length !== 0) {
+      writer.uint32(10).bytes(message.vnic);
+    }
+    if (message.phase !== 0) {
+      writer.uint32(16).int32(message.phase);
+    }
+    for (const v of message.addresses) {
+      ClaimKey.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.destination !== undefined) {
+      Location.encode(message.destination, writer.uint32(34).fork()).join();
+    }
+    if (message.mostMs !== 0) {
+      writer.uint32(40).uint32(message.mostMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Departure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeparture();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vnic = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.phase = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.addresses.push(ClaimKey.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.destination = Location.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.mostMs = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Departure>): Departure {
+    return Departure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Departure>): Departure {
+    const message = createBaseDeparture();
+    message.vnic = object.vnic ?? Buffer.alloc(0);
+    message.phase = object.phase ?? 0;
+    message.addresses = object.addresses?.map((e) => ClaimKey.fromPartial(e)) || [];
+    message.destination = (object.destination !== undefined && object.destination !== null)
+      ? Location.fromPartial(object.destination)
+      : undefined;
+    message.mostMs = object.mostMs ?? 0;
     return message;
   },
 };
@@ -974,7 +1206,16 @@ export const Verdicts: MessageFns<Verdicts> = {
 };
 
 function createBaseReport(): Report {
-  return { serial: 0n, claims: [], withdrawn: [], joinedVns: [], leftVns: [], complete: false };
+  return {
+    serial: 0n,
+    claims: [],
+    withdrawn: [],
+    joinedVns: [],
+    leftVns: [],
+    complete: false,
+    prepared: [],
+    unprepared: [],
+  };
 }
 
 export const Report: MessageFns<Report> = {
@@ -1007,6 +1248,12 @@ export const Report: MessageFns<Report> = {
     }
     if (message.complete !== false) {
       writer.uint32(48).bool(message.complete);
+    }
+    for (const v of message.prepared) {
+      Prepared.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.unprepared) {
+      writer.uint32(66).bytes(v!);
     }
     return writer;
   },
@@ -1092,6 +1339,22 @@ export const Report: MessageFns<Report> = {
             message.complete = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.prepared.push(Prepared.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.unprepared.push(Buffer.from(reader.bytes()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1115,6 +1378,111 @@ export const Report: MessageFns<Report> = {
     message.joinedVns = object.joinedVns?.map((e) => e) || [];
     message.leftVns = object.leftVns?.map((e) => e) || [];
     message.complete = object.complete ?? false;
+    message.prepared = object.prepared?.map((e) => Prepared.fromPartial(e)) || [];
+    message.unprepared = object.unprepared?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBasePrepared(): Prepared {
+  return { vnic: Buffer.alloc(0), hypervisor: "", port: "", migrating: false, addresses: [] };
+}
+
+export const Prepared: MessageFns<Prepared> = {
+  encode(message: Prepared, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnic.length !== 0) {
+      writer.uint32(10).bytes(message.vnic);
+    }
+    if (message.hypervisor !== "") {
+      writer.uint32(18).string(message.hypervisor);
+    }
+    if (message.port !== "") {
+      writer.uint32(26).string(message.port);
+    }
+    if (message.migrating !== false) {
+      writer.uint32(32).bool(message.migrating);
+    }
+    for (const v of message.addresses) {
+      ClaimKey.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Prepared {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePrepared();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vnic = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.hypervisor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.port = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.migrating = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.addresses.push(ClaimKey.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Prepared>): Prepared {
+    return Prepared.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Prepared>): Prepared {
+    const message = createBasePrepared();
+    message.vnic = object.vnic ?? Buffer.alloc(0);
+    message.hypervisor = object.hypervisor ?? "";
+    message.port = object.port ?? "";
+    message.migrating = object.migrating ?? false;
+    message.addresses = object.addresses?.map((e) => ClaimKey.fromPartial(e)) || [];
     return message;
   },
 };

@@ -140,6 +140,9 @@ function tablesOf(changes: Iterable<Change>): Tables {
     policy: all.flatMap((c) =>
       c.table === "policy" && c.row ? [{ row: c.row, revision: 1 }] : [],
     ),
+    migration: all.flatMap((c) =>
+      c.table === "migration" && c.row ? [{ row: c.row, revision: 1 }] : [],
+    ),
     vnic: all.flatMap((c) => (c.table === "vnic" && c.row ? [{ row: c.row, revision: 1 }] : [])),
   };
 }
