@@ -27,6 +27,7 @@ import { type ProbeOptions, Probing } from "../probe/probing.ts";
 import { Pulling } from "../pulling.ts";
 import { groupsOf, Refusals } from "../refusals.ts";
 import { Admissions } from "./admissions.ts";
+import { Forwardings } from "./forwardings.ts";
 import { Inheritance } from "./inheritance.ts";
 import { Reconciling } from "./reconciling.ts";
 
@@ -105,6 +106,7 @@ export class Nve {
   readonly #startedAt: Instant;
   readonly #events: (NveEvent | { on: "settle" })[] = [];
   readonly #admissions: Admissions;
+  readonly #forwardings: Forwardings;
   #running = false;
   #callOffSettle: (() => void) | undefined;
   #settlesNext = false;
@@ -133,10 +135,12 @@ export class Nve {
     this.pulling = new Pulling({ core: this.core, dataplane, nva: () => this.nva, clock, feed });
     this.applier = new Applier(dataplane, clock, log, () => this.core.intents(), this.inheritance);
     this.reconciling = new Reconciling(this, { ...options, patienceMs: options.inheritMs });
+    this.#forwardings = new Forwardings(clock, feed);
     this.nva = openNva({
       all: () => ({ ...this.core.report(), partial: !this.inheritance.isOver }),
       onEvent: (event) => {
         if (event.on === "nva") this.reconciling.nvaIs(event.connected);
+        if (event.on === "departures") this.#forwardings.hear(event);
         this.feed(event);
         if (event.on === "nva") this.#admissions.nvaChanged();
         if (event.on === "nva") for (const heard of this.onNva) heard(event.connected);
@@ -183,6 +187,7 @@ export class Nve {
     this.gleaning.close();
     this.probing.close();
     this.pulling.close();
+    this.#forwardings.close();
     this.nva.close();
     await this.applier.close();
     await this.dataplane.close(how);

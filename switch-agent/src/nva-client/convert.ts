@@ -56,6 +56,8 @@ import type {
   VnicContent,
 } from "@nve/switch-agent/nve";
 import { type Via, viaVxlan } from "@nve/switch-agent/nve";
+import { attempt } from "./attempt.ts";
+import { preparedOf } from "./convert-departure.ts";
 import { profileOf } from "./convert-profile.ts";
 import type { NvaDigests } from "./digest.ts";
 import { kindsTo, Locations } from "./locations.ts";
@@ -149,6 +151,8 @@ export const reportOf = (serial: bigint, parcel: Parcel): NveMessage => ({
         vnId: vn,
         mac: Buffer.from(macOctets(mac)),
       })),
+      prepared: (parcel.prepared ?? []).map(preparedOf),
+      unprepared: (parcel.unprepared ?? []).map((vnic) => Buffer.from(uuidOctets(vnic))),
       joinedVns: [...parcel.joined],
       leftVns: [...parcel.left],
       complete: parcel.complete,
@@ -390,18 +394,4 @@ function remoteOf(mac: Mac, mapping: ToldMapping, locations: Locations): Remote 
     member ??= found;
   }
   return member && { mac, ips: ipsFrom(mapping), ...member };
-}
-
-function attempt<In, Out>(
-  make: (value: In) => Out,
-  value: In,
-  odd: (reason: string) => void,
-): Out | undefined {
-  try {
-    return make(value);
-  } catch (error) {
-    if (!(error instanceof OutOfRange)) throw error;
-    odd(error.message);
-    return undefined;
-  }
 }

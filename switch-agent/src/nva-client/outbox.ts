@@ -1,5 +1,5 @@
-import type { Mac, VnId } from "@nve/protocol-spec";
-import type { LocalClaim, Report } from "@nve/switch-agent/nve";
+import type { Mac, Uuid, VnId } from "@nve/protocol-spec";
+import type { LocalClaim, PreparedVnic, Report } from "@nve/switch-agent/nve";
 
 /** A report as it goes out; `complete`: with it, all there is has been named. */
 export type Parcel = Report & { complete: boolean };
@@ -16,6 +16,8 @@ type Waiting = { vn: VnId; mac: Mac; claim?: LocalClaim };
 export class Outbox {
   readonly #claims = new Map<string, Waiting>();
   readonly #vns = new Map<VnId, boolean>();
+  /** VNICs that are prepared here, or no more. */
+  readonly #prepared = new Map<Uuid, PreparedVnic | undefined>();
   #complete = false;
   #partial: boolean;
 
@@ -26,7 +28,10 @@ export class Outbox {
   }
 
   get empty(): boolean {
-    return (this.#complete || this.#partial) && this.#claims.size + this.#vns.size === 0;
+    return (
+      (this.#complete || this.#partial) &&
+      this.#claims.size + this.#vns.size + this.#prepared.size === 0
+    );
   }
 
   /** With what was added until now there is no more. */
@@ -39,13 +44,15 @@ export class Outbox {
     return this.#claims.size;
   }
 
-  add({ claims, withdrawn, joined, left }: Report): void {
+  add({ claims, withdrawn, joined, left, prepared = [], unprepared = [] }: Report): void {
     for (const claim of claims) {
       this.#put({ vn: claim.vn, mac: claim.mac, claim });
     }
     for (const { vn, mac } of withdrawn) this.#put({ vn, mac });
     for (const vn of joined) this.#vns.set(vn, true);
     for (const vn of left) this.#vns.set(vn, false);
+    for (const one of prepared) this.#prepared.set(one.vnic, one);
+    for (const vnic of unprepared) this.#prepared.set(vnic, undefined);
   }
 
   /** The next to send, with at most `size` MACs, and no more of them once there are `maxIps` IPs and prefixes. */
@@ -58,6 +65,11 @@ export class Outbox {
     this.#vns.clear();
     const complete = !this.#complete && !this.#partial && this.#claims.size === 0;
     this.#complete ||= complete;
+    // After all claims: what has become active is prepared no more.
+    const reserved = this.#claims.size === 0 ? [...this.#prepared] : [];
+    if (reserved.length > 0) this.#prepared.clear();
+    const prepared = reserved.flatMap(([, one]) => one ?? []);
+    const unprepared = reserved.flatMap(([vnic, one]) => (one === undefined ? [vnic] : []));
     return {
       claims: entries.flatMap(({ claim }) => (claim === undefined ? [] : [claim])),
       withdrawn: entries.flatMap(({ vn, mac, claim }) =>
@@ -66,6 +78,8 @@ export class Outbox {
       joined: vns.flatMap(([vn, here]) => (here ? [vn] : [])),
       left: vns.flatMap(([vn, here]) => (here ? [] : [vn])),
       complete,
+      ...(prepared.length > 0 && { prepared }),
+      ...(unprepared.length > 0 && { unprepared }),
     };
   }
 

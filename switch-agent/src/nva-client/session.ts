@@ -2,6 +2,7 @@ import type { Clock } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import { tlsReason } from "@nve/program/tls-reason";
 import { Instant } from "@nve/protocol-spec";
+import type { Departures } from "@nve/protocol-spec/proto/nve";
 import type { NveEvent, Report, Verdict } from "@nve/switch-agent/nve";
 import {
   type AdmitRequest,
@@ -18,6 +19,8 @@ import {
   type Self,
   type Welcome,
 } from "./convert.ts";
+import { departuresOf } from "./convert-departure.ts";
+import { Locations } from "./locations.ts";
 import { type AllReports, Outbox } from "./outbox.ts";
 import { Questions } from "./questions.ts";
 
@@ -146,6 +149,7 @@ export class Session {
     else if (message?.$case === "ack") this.#ack(message.value);
     else if (message?.$case === "verdicts") this.#questions?.heard(message.value);
     else if (message?.$case === "disconnect") this.#disconnect(message.value);
+    else if (message?.$case === "departures") this.#departures(message.value);
   }
 
   #welcome({ version, admissions }: Welcome): void {
@@ -168,6 +172,12 @@ export class Session {
     const odd = (reason: string) => log.warn({ reason }, "the NVA said what cannot be");
     const event = disconnectOf(message, odd);
     if (event !== undefined) onEvent(event);
+  }
+
+  #departures(message: Departures): void {
+    const { log, onEvent, self } = this.#options;
+    const odd = (reason: string) => log.warn({ reason }, "the NVA said what cannot be");
+    onEvent(departuresOf(message, new Locations(self), odd));
   }
 
   #ack({ refused }: ReportAck): void {

@@ -1,4 +1,4 @@
-import { type Instant, type Mac, type Uuid, VdpError, type VnId } from "@nve/protocol-spec";
+import type { Instant, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import { Believer } from "./believer.ts";
 import type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 import { Fdb, type RemoteChange } from "./fdb.ts";
@@ -7,7 +7,16 @@ import { Holders } from "./holders.ts";
 import type { Intent } from "./intents.ts";
 import { overLimits } from "./limits.ts";
 import { Port } from "./ports.ts";
-import { contentOf, isList, named, reasons, withVids } from "./request.ts";
+import {
+  contentOf,
+  isList,
+  named,
+  notTaken,
+  reasons,
+  standing,
+  stays,
+  withVids,
+} from "./request.ts";
 import { ServedVns } from "./served-vns.ts";
 import { Tree } from "./tree.ts";
 import { refusalIn, sameContent, VnInfos } from "./vn-infos.ts";
@@ -74,15 +83,12 @@ export class NveCore {
 
   /** All intents, as the dataplane should have them now. */
   intents(): readonly Intent[] {
-    return this.#served.all.flatMap((served) => [...served.intents()]);
+    return this.#served.intents();
   }
 
   /** All that the NVA is to know of us: the first reports of a session (H18). */
   report(): Report {
-    const { all } = this.#served;
-    const joined = all.filter(({ vni }) => vni !== undefined).map(({ vn }) => vn);
-    const claims = all.flatMap((served) => [...served.claims]);
-    return { claims, withdrawn: [], joined, left: [] };
+    return this.#served.report();
   }
 
   watched(): readonly VnId[] {
@@ -117,8 +123,7 @@ export class NveCore {
       case "release":
         return this.#release(event.vsi, event.why);
       case "port":
-        if (!this.ports.has(event.port.name)) this.#open(event.port);
-        return undefined;
+        return this.#open(event.port);
       case "port-gone":
         return this.#portGone(event.name);
       case "nva":
@@ -131,6 +136,8 @@ export class NveCore {
         return this.#served.touch(event.vn);
       case "disconnect":
         return this.#disconnect(event.vn, `the NVA says no: ${event.reason}`, new Set(event.vnics));
+      case "departures":
+        return this.#served.departed(event, this.#next());
       case "snapshot-begin":
         this.fdb.beginSnapshot(event.vn);
         return undefined;
@@ -152,7 +159,8 @@ export class NveCore {
     }
   }
 
-  #open(port: PortOptions): void {
+  #open(port: PortOptions): undefined {
+    if (this.ports.has(port.name)) return;
     this.ports.set(port.name, new Port(port));
     this.gleaned.limit(port.name, port.maxGleaned ?? MAX_GLEANED);
   }
@@ -200,7 +208,7 @@ export class NveCore {
     if (!isList(entries)) return this.#denied(vsi, ask, entries);
     if (!isList(vids)) return this.#denied(vsi, ask, vids);
     const older = vsi.granted;
-    const order = this.#orderOf(ask, older);
+    const order = older && stays(ask, older.ask) ? older.order : this.#next();
     const since = older?.ask.mode === ask.mode ? older.since : now;
     const filters = withVids(ask.filters, vids);
     this.#grantNow(vsi, { ask, entries, filters, order, since });
@@ -214,12 +222,6 @@ export class NveCore {
     const portOf = (name: string) => this.ports.get(name);
     const held = this.#holders.refusalOf(ask, entries, this.vsis, portOf);
     return held ?? overLimits(ask, entries, this.infos, this.#served) ?? entries;
-  }
-
-  /** A VSI that was active and stays so keeps its place among those that have the same MAC. */
-  #orderOf(ask: Ask, older: Granted | undefined): number {
-    const stays = older?.ask.mode === "associate" && ask.mode === "associate";
-    return stays ? older.order : this.#next();
   }
 
   /** Of a VN that went and came while nobody told us, under its old ID, nobody is a member of the new one (P11). */
@@ -250,10 +252,8 @@ export class NveCore {
     this.#keepTags(vsi, granted);
     const { port, vsi: key } = granted.ask;
     this.#out.push({ do: "grant", port, vsi: key, filters: granted.filters });
-    const vns = [...new Set(granted.entries.map(({ vn }) => vn))];
-    const tags = vns.map((vn) => this.#port(port).pool.tagOf(vn));
     const what = older === undefined ? "VSI attached" : "VSI changed";
-    this.#log("info", what, { ...named(granted.ask), state: granted.ask.mode, vns, tags });
+    this.#log("info", what, standing(granted, this.#port(port).pool));
   }
 
   #unapplied(event: NveEvent & { on: "unapplied" }): undefined {
@@ -261,9 +261,7 @@ export class NveCore {
     if (vsi?.pending?.is !== "applying" || vsi.pending.serial !== event.serial) return;
     const ask = vsi.granted?.ask ?? vsi.ask;
     this.#restore(vsi, vsi.pending.older);
-    const reason = event.said ?? "the dataplane did not take it";
-    const code = VdpError.insufficientResources;
-    this.#refuse(ask, { code, hard: false, reason, detail: event.reason });
+    this.#refuse(ask, notTaken(event));
   }
 
   #cancel(key: string): undefined {
@@ -324,6 +322,7 @@ export class NveCore {
     this.#keepTags(vsi, granted);
     if (granted !== undefined) return;
     delete vsi.granted;
+    this.#served.prepared.put(vsi.ask.vsi, vsi.ask.vnic, undefined);
     this.#holders.put(vsi.ask.vsi, this.tree.content(vsi.ask.vsi), undefined);
     this.#served.touchVsi(vsi.ask.vsi, this.tree.remove({ vnic: vsi.ask.vsi }));
     this.vsis.delete(vsi.ask.vsi);
@@ -332,6 +331,7 @@ export class NveCore {
 
   #grantNow(vsi: Vsi, granted: Granted): void {
     vsi.granted = granted;
+    this.#served.prepared.put(granted.ask.vsi, granted.ask.vnic, granted);
     const content = contentOf(granted.entries, granted.ask.addresses);
     this.#holders.put(granted.ask.vsi, this.tree.content(granted.ask.vsi), content);
     this.#served.touchVsi(granted.ask.vsi, this.tree.put(granted.ask.vsi, content));

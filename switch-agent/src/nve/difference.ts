@@ -1,18 +1,28 @@
-import type { IpPrefix, Mac, VnId } from "@nve/protocol-spec";
+import type { IpPrefix, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import type { Report } from "./events.ts";
 import { IntentTable } from "./intent-table.ts";
 import { type Intent, type IntentChange, intentChange } from "./intents.ts";
+import type { PreparedVnic } from "./prepared.ts";
 import type { LocalClaim } from "./vsi.ts";
+
+type Changes = {
+  claims: LocalClaim[];
+  withdrawn: Report["withdrawn"][number][];
+  joined: VnId[];
+  left: VnId[];
+  prepared?: PreparedVnic[];
+  unprepared?: Uuid[];
+};
 
 /** What became different in the VNs that events touched. */
 export class Difference {
   readonly watch: VnId[] = [];
   readonly unwatch: VnId[] = [];
-  readonly report = {
-    claims: [] as LocalClaim[],
-    withdrawn: [] as Report["withdrawn"][number][],
-    joined: [] as VnId[],
-    left: [] as VnId[],
+  readonly report: Changes = {
+    claims: [],
+    withdrawn: [],
+    joined: [],
+    left: [],
   };
   readonly #before = new IntentTable<Intent>();
   readonly #after = new IntentTable<Intent>();

@@ -1,7 +1,9 @@
 import type { Filters, Instant, Mac, Uuid, Vid, VnId, Vni, VsiAddress } from "@nve/protocol-spec";
+import type { Departure } from "./departures.ts";
 import type { RemoteChange } from "./fdb.ts";
 import type { Sample } from "./glean.ts";
 import type { AccessRules, IntentChange } from "./intents.ts";
+import type { PreparedVnic } from "./prepared.ts";
 import type { TagRange } from "./tag-pool.ts";
 import type { Ask, Fixed, LocalClaim, PortTag, Refusal, Verdict, VnInfo } from "./vsi.ts";
 
@@ -29,6 +31,8 @@ export type NveEvent =
   | { on: "vn-gone"; vn: VnId }
   /** The NVA says that these may stay in the VN no more, and why (H26). */
   | { on: "disconnect"; vn: VnId; vnics: readonly Uuid[]; reason: string }
+  /** The NVA says which VNICs have moved on from here. `all`: no others. */
+  | { on: "departures"; all: boolean; departures: readonly Departure[] }
   | { on: "snapshot-begin" | "snapshot-end"; vn: VnId }
   | { on: "remote"; change: RemoteChange }
   /** Something was seen at an access that gleans (H16). */
@@ -56,6 +60,9 @@ export type Report = {
   withdrawn: readonly { vn: VnId; mac: Mac }[];
   joined: readonly VnId[];
   left: readonly VnId[];
+  /** VNICs that are to arrive here, and those that are no more (H23). */
+  prepared?: readonly PreparedVnic[];
+  unprepared?: readonly Uuid[];
 };
 
 export type PortOptions = {

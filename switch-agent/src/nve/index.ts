@@ -1,4 +1,5 @@
 export { NveCore } from "./core.ts";
+export type { Departure } from "./departures.ts";
 export {
   carries,
   type EncapsulationName,
@@ -44,6 +45,7 @@ export {
   type VnRules,
 } from "./intents.ts";
 export { Port } from "./ports.ts";
+export type { PreparedVnic } from "./prepared.ts";
 export { type AclRule, MAX_ACL_RULES, type Qos, ruleText, type VnProfile } from "./profile.ts";
 export { contentOf, entriesOf, withLent, withVids } from "./request.ts";
 export { type Sighting, sightingsOf } from "./sightings.ts";

@@ -12,7 +12,7 @@ import {
 } from "@nve/protocol-spec";
 import type { TagPool } from "./tag-pool.ts";
 import type { VnicContent } from "./tree.ts";
-import type { Ask, Entry, Fixed, PortTag, Refusal } from "./vsi.ts";
+import type { Ask, Entry, Fixed, Granted, PortTag, Refusal } from "./vsi.ts";
 
 /**
  * Which VNs and MACs the filters name. Formats 1 and 2 have no GroupID: there the tag must already be lent
@@ -138,6 +138,27 @@ export const named = ({ port, vnic, station }: Ask) => ({
   vnic,
   ...(station && { station }),
 });
+
+/** Of one that is in force. */
+export function standing({ ask, entries }: Granted, pool: TagPool) {
+  const vns = [...new Set(entries.map(({ vn }) => vn))];
+  return { ...named(ask), state: ask.mode, vns, tags: vns.map((vn) => pool.tagOf(vn)) };
+}
+
+/** @param said to the station */
+export const notTaken = ({ said, reason: detail }: { said?: string; reason: string }): Refusal => ({
+  code: VdpError.insufficientResources,
+  hard: false,
+  reason: said ?? "the dataplane did not take it",
+  detail,
+});
+
+/**
+ * A VSI that was active and stays so keeps its place among those that have the same MAC; one that is resumed is as one that
+ * comes back (H20).
+ */
+export const stays = (ask: Ask, older: Ask): boolean =>
+  older.mode === "associate" && ask.mode === "associate" && (!older.suspended || ask.suspended);
 
 function vnIdOf(groupId: number): VnId | string {
   try {

@@ -1,9 +1,13 @@
 import type { Mac, VnId } from "@nve/protocol-spec";
+import { Departures } from "./departures.ts";
 import { Difference } from "./difference.ts";
+import type { NveEvent, Report } from "./events.ts";
+import type { Intent } from "./intents.ts";
+import { PreparedVnics } from "./prepared.ts";
 import { Served, type Sources, type Touched } from "./served.ts";
 
 /** What the VNs that we are in need of their surroundings. */
-type Surroundings = Sources & {
+type Surroundings = Omit<Sources, "departures"> & {
   /** Has any port a tag for it? */
   isHeld(vn: VnId): boolean;
   /** We are in it from now on, or no more. */
@@ -13,12 +17,14 @@ type Surroundings = Sources & {
 
 /** The VNs that this NVE is in, and what events touched of each since they were settled. */
 export class ServedVns {
-  readonly #around: Surroundings;
+  readonly #around: Surroundings & Sources;
+  readonly prepared = new PreparedVnics();
+  readonly departures = new Departures();
   readonly #served = new Map<VnId, Served>();
   readonly #touched = new Map<VnId, Touched>();
 
   constructor(around: Surroundings) {
-    this.#around = around;
+    this.#around = { ...around, departures: this.departures };
   }
 
   get(vn: VnId): Served | undefined {
@@ -34,7 +40,7 @@ export class ServedVns {
   }
 
   get isSettled(): boolean {
-    return this.#touched.size === 0;
+    return this.#touched.size === 0 && this.prepared.isSettled;
   }
 
   /** Something beyond our VNICs: of a VN that we have left meanwhile it is nothing to us. */
@@ -42,6 +48,27 @@ export class ServedVns {
     if (vn === undefined || !this.#served.has(vn)) return;
     const touched = this.touchVn(vn);
     for (const mac of macs) touched.macs.add(mac);
+  }
+
+  /** All intents, as the dataplane should have them now. */
+  intents(): readonly Intent[] {
+    return this.all.flatMap((served) => [...served.intents()]);
+  }
+
+  /** All that the NVA is to know: the first reports of a session (H18). */
+  report(): Report {
+    const joined = this.all.filter(({ vni }) => vni !== undefined).map(({ vn }) => vn);
+    const claims = this.all.flatMap((served) => [...served.claims]);
+    const prepared = this.prepared.all;
+    return { claims, withdrawn: [], joined, left: [], ...(prepared.length > 0 && { prepared }) };
+  }
+
+  /** VNICs have moved on from here, or are back: with them we enter and leave VNs. */
+  departed({ departures, all }: NveEvent & { on: "departures" }, order: number): undefined {
+    for (const [vn, some] of this.departures.take(departures, all, order)) {
+      const touched = this.touchVn(vn);
+      for (const mac of some) touched.macs.add(mac);
+    }
   }
 
   /** A VSI came, went, or is another in these VNs. */
@@ -62,10 +89,12 @@ export class ServedVns {
   settle(nva: boolean): Difference {
     const difference = new Difference();
     for (const [vn, touched] of this.#touched) {
-      if (this.#around.isHeld(vn)) this.#enter(vn, difference).update(touched, nva, difference);
+      if (this.#around.isHeld(vn) || this.departures.forwardsIn(vn))
+        this.#enter(vn, difference).update(touched, nva, difference);
       else this.#leave(vn, difference);
     }
     this.#touched.clear();
+    Object.assign(difference.report, this.prepared.settle());
     return difference;
   }
 

@@ -1,4 +1,5 @@
 import type { Mac, VnId, Vni } from "@nve/protocol-spec";
+import type { Departed, Departures } from "./departures.ts";
 import type { Difference } from "./difference.ts";
 import { remotePlace, type Way } from "./encapsulations.ts";
 import type { Fdb } from "./fdb.ts";
@@ -34,6 +35,7 @@ export type Sources = {
   readonly fdb: Fdb;
   readonly gleaned: Gleaner;
   readonly infos: VnInfos;
+  readonly departures: Departures;
   /** @returns undefined: the VSI is not active there */
   local(vn: VnId, vsi: string): LocalVnic | undefined;
   /** VSIs that have the MAC, active or not. */
@@ -201,7 +203,9 @@ export class Served {
   /** @returns whether the VN has come, gone, or has another VNI: then everything of it is different */
   #moved({ report }: Difference): boolean {
     const was = this.#vni;
-    const is = this.#vnics.size === 0 ? undefined : this.#sources.infos.get(this.vn)?.vni;
+    // As long as something is forwarded we are in it: else the others take nothing from us.
+    const isIn = this.#vnics.size > 0 || this.#sources.departures.forwardsIn(this.vn);
+    const is = isIn ? this.#sources.infos.get(this.vn)?.vni : undefined;
     if (was === is) return false;
     this.#vni = is;
     if (was === undefined) report.joined.push(this.vn);
@@ -258,11 +262,15 @@ export class Served {
     const vni = this.#vni;
     const owner = this.#owners.get(mac);
     const gleaned = this.#sources.gleaned.of(this.vn).get(mac);
-    const at = this.#whereIs(mac, owner, gleaned);
+    const departed = this.#departed(mac, owner);
+    const at = departed ? this.#isNowAt(departed) : this.#whereIs(mac, owner, gleaned);
     const intent: MacIntent | undefined =
       vni === undefined || at === undefined
         ? undefined
-        : { is: "mac", vni, mac, at, ...this.#known(mac, at, owner, gleaned) };
+        : {
+            ...{ is: "mac", vni, mac, at, ...this.#known(mac, at, owner, gleaned) },
+            ...(departed?.forwards && at.is === "remote" && { moved: true }),
+          };
     put(this.#macIntents, mac, intent, out);
     const was = this.#claims.get(mac);
     const is = vni === undefined ? undefined : this.#claimOf(mac, owner, gleaned);
@@ -287,6 +295,17 @@ export class Served {
     const vnic = owner ?? this.#places.get(placeKey(at));
     const ips = answer || vnic?.rules.checkIps ? ipsHere(mac, vnic, gleaned) : [];
     return { ...(ips.length > 0 && { ips }), ...(vnic && { vnic: vnic.vnic }) };
+  }
+
+  /** What the NVA says of one that has moved on, unless it is another's now, or is back. */
+  #departed(mac: Mac, owner: LocalVnic | undefined): Departed | undefined {
+    const departed = this.#sources.departures.of(this.vn, mac);
+    if (departed === undefined || owner === undefined) return departed;
+    return owner.vnic === departed.vnic && owner.order < departed.order ? departed : undefined;
+  }
+
+  #isNowAt({ to }: Departed): Place | undefined {
+    return this.#vni === undefined ? undefined : remotePlace(to, this.#vni);
   }
 
   /** Behind a dead link it is not reached: its server has another uplink (RFC 8394 Req-3), or it has moved. */

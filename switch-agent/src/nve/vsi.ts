@@ -50,6 +50,8 @@ export type Ask = {
   mode: VsiMode;
   /** S-bit: its user is suspended, as at the source of a migration. */
   suspended: boolean;
+  /** M-bit: it is about to arrive, as at the destination of a migration. */
+  migrating?: boolean;
   filters: Filters | Fixed;
   /** All IP addresses of the VSI; absent: nothing was said. */
   addresses?: readonly VsiAddress[];

@@ -110,6 +110,7 @@ export function askOf(
     ...(vm !== "" && { vm }),
     mode: type,
     suspended: status.is === "request" && status.suspended,
+    ...(status.is === "request" && status.migrating && { migrating: true }),
     filters,
     ...(addresses === undefined ? {} : { addresses }),
   };
