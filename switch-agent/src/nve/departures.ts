@@ -35,6 +35,10 @@ export class Departures {
     return this.#vns.get(vn)?.get(mac);
   }
 
+  macs(vn: VnId): Iterable<Mac> {
+    return this.#vns.get(vn)?.keys() ?? [];
+  }
+
   /** Is anything forwarded in this VN? */
   forwardsIn(vn: VnId): boolean {
     for (const { forwards } of this.#vns.get(vn)?.values() ?? []) if (forwards) return true;

@@ -68,11 +68,6 @@ export type MacIntent = {
   at: Place;
   /** The IPs that it has, sorted: of one of its own for `checkIps`, of any for `answer`. */
   ips?: readonly IpPrefix[];
-  /**
-   * Of one that has moved on from here (M5): what comes for it over the overlay goes on to `at`, which is remote. What comes
-   * for all others over the overlay never goes back there.
-   */
-  moved?: true;
   /** Of one that is here: whose frames are policed and counted together. */
   vnic?: Uuid;
   /** Of one at another NVE: it was here, and what still comes for it from the overlay goes on to `at` (M5). */

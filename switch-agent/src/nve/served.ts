@@ -216,6 +216,7 @@ export class Served {
   *#everyMac(): IterableIterator<Mac> {
     yield* this.#owners.keys();
     yield* this.#sources.fdb.remotes(this.vn).keys();
+    yield* this.#sources.departures.macs(this.vn);
     yield* this.#macIntents.keys();
     yield* this.#claims.keys();
   }
