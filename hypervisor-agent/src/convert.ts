@@ -18,7 +18,14 @@ import type {
   Vnic,
 } from "@nve/protocol-spec/proto/agent";
 import type { VnicView } from "./agent.ts";
-import { GuestTag, type NodePath, plus, type Tree, type VnRef } from "./stations/tree.ts";
+import {
+  GuestTag,
+  type NodePath,
+  plus,
+  StageName,
+  type Tree,
+  type VnRef,
+} from "./stations/tree.ts";
 import { notReady } from "./stations/vnic.ts";
 import type { Uplink } from "./uplink.ts";
 
@@ -28,6 +35,7 @@ export const treeFrom = (vns: readonly VnAttachment[]): Tree =>
     .map((vn) => ({
       vn: vnFrom(vn),
       ...(vn.guestTag !== 0 && { guestTag: GuestTag(vn.guestTag) }),
+      ...(vn.stage !== undefined && { stage: StageName(vn.stage) }),
       macs: vn.macs.map(macFromProto),
     }))
     .reduce<Tree>((tree, node) => plus(tree, [node]), []);
@@ -71,12 +79,13 @@ export function vnicOf({
     const granted = tagged.find((leaf) => leaf.vn === vn);
     return (granted && mtus.get(granted.vn)) ?? 0;
   };
-  const vns = tree.map(({ vn, name, guestTag = 0, macs }) => ({
+  const vns = tree.map(({ vn, name, guestTag = 0, stage, macs }) => ({
     vnId: typeof vn === "number" ? vn : 0,
     vnName: typeof vn === "string" ? vn : (name ?? ""),
     tag: tagged.find((leaf) => leaf.vn === vn)?.vid ?? 0,
     mtu: mtuIn(vn),
     guestTag,
+    ...(stage !== undefined && stage !== "active" && { stage }),
     uplink: over.get(vn) ?? "",
     macs: macs.map(({ mac, ips }) => ({ mac, ips: [...ips] })),
   }));

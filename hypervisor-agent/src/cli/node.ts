@@ -39,7 +39,7 @@ export const withNode = (command: Command): Command =>
  * @throws Refused for what a file holds
  */
 export function attachment(
-  options: NodeOptions & { guestTag?: number },
+  options: NodeOptions & { guestTag?: number; prepare?: boolean },
   command: Command,
   seen = false,
 ): VnAttachment {
@@ -48,9 +48,10 @@ export function attachment(
     const why = "it cannot be seen from this end (in the VM: `ip -br link`)";
     command.error(`error: --mac is missing: say the MAC address that the VM uses, ${why}`);
   }
-  const { vn, guestTag = 0 } = options;
+  const { vn, guestTag = 0, prepare } = options;
+  const stage = prepare ? { stage: "prepared" } : {};
   const named: readonly string[] = macs.length > 0 ? macs : [""];
-  return { ...vnOf(vn), guestTag, macs: named.map((mac) => ({ mac, ips })) };
+  return { ...vnOf(vn), guestTag, ...stage, macs: named.map((mac) => ({ mac, ips })) };
 }
 
 /** The same as nodes of the tree, each with all that it contains. @throws Refused for what a file holds */

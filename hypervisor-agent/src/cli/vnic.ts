@@ -11,7 +11,7 @@ import { asking, type World } from "./world.ts";
 
 type Waiting = { timeout: number };
 type Adding = NodeOptions & Waiting & { guestTag?: Vid };
-type Attaching = Adding & { vnic?: Uuid; vmName?: string; uplink?: string };
+type Attaching = Adding & { vnic?: Uuid; vmName?: string; uplink?: string; prepare?: boolean };
 
 export function vnicCommand(world: World): Command {
   const vnic = new Command("vnic").description("virtual NICs of this server and their networks");
@@ -20,6 +20,10 @@ export function vnicCommand(world: World): Command {
   vnic.addCommand(removeCommand(world));
   vnic.addCommand(replaceCommand(world));
   vnic.addCommand(detachCommand(world));
+  const activate = "connect a VNIC that is prepared or suspended: its VM runs here";
+  vnic.addCommand(stageCommand(world, "activate", "active", activate));
+  const suspend = "say that its VM is about to leave for another server; frames go on flowing";
+  vnic.addCommand(stageCommand(world, "suspend", "suspended", suspend));
   vnic
     .command("list")
     .description("all VNICs with their networks, lent tags and addresses")
@@ -36,6 +40,7 @@ function attachCommand(world: World): Command {
     .option("--vm-name <text>", "name of the VM, shown here and at the switch")
     .option("--vnic <uuid>", "VNIC Name; without it one is made", textArgument(Uuid))
     .option("--uplink <name>", "the only uplink for it; without it its VNs are spread over all")
+    .option("--prepare", "only reserve for a VM that is to arrive: `vnic activate` connects it")
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
     .addHelpText("after", ATTACH_EXAMPLES)
     .action(async (of: string, options: Attaching, command: Command) => {
@@ -92,6 +97,27 @@ function replaceCommand(world: World): Command {
     );
 }
 
+/** Tells the switch how far a VNIC is in a migration (docs/migration.md). */
+function stageCommand(world: World, verb: string, stage: string, what: string): Command {
+  return new Command(verb)
+    .description(what)
+    .argument("<vnic>", "VNIC Name, or the interface that it is on")
+    .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
+    .action(async (name: string, options: Waiting, command: Command) =>
+      asking(world, command, async (agent, out) => {
+        const all = await agent.vnics();
+        const vnic = all.find((one) => one.vnic === name || one.interface === name);
+        if (vnic === undefined) throw new NotFound(`no VNIC ${name}: \`vnic list\` shows them`);
+        const add = vnic.vns.map(({ vnId, vnName, guestTag, macs }) => ({
+          ...(vnId === 0 ? { vnId, vnName } : { vnId, vnName: "" }),
+          ...{ guestTag, stage, macs },
+        }));
+        const request = { vnic: vnic.vnic, add, remove: [] };
+        showVnics([await agent.change(request, options.timeout * 1000)], out);
+      }),
+    );
+}
+
 function detachCommand(world: World): Command {
   return new Command("detach")
     .description("disconnect a VNIC from all its networks")
@@ -134,7 +160,7 @@ function showVnics(vnics: readonly Vnic[], out: Output): void {
 const VNIC: readonly Column<Row>[] = [
   { head: "VNIC", of: ({ vnic }) => vnic.vnic },
   { head: "INTERFACE", of: ({ vnic }) => vnic.interface },
-  { head: "STATE", of: ({ vnic }) => vnic.state },
+  { head: "STATE", of: ({ vnic }) => shownState(vnic) },
   { head: "VN", of: ({ vn }) => vn },
   { head: "GUEST-TAG", of: ({ guestTag }) => (guestTag === 0 ? undefined : guestTag) },
   { head: "TAG", of: ({ tag }) => (tag === 0 ? undefined : tag) },
@@ -170,3 +196,7 @@ A trunk VNIC, with the guest's eth0.10 in one VN and its eth0.20 in another:
   hypervisor-agent vnic attach tap0 --vn 5001 --guest-tag 10 --mac 02:00:00:00:00:0a
   hypervisor-agent vnic add tap0 --vn 5002 --guest-tag 20 --mac 02:00:00:00:00:0a
 `;
+
+/** Once it is granted, how far it is in a migration. */
+const shownState = ({ state, vns }: Vnic): string =>
+  state === "associated" ? (vns.find(({ stage }) => stage !== undefined)?.stage ?? state) : state;

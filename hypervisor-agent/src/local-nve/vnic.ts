@@ -3,7 +3,7 @@ import type { HypervisorId, Uuid, VnId } from "@nve/protocol-spec";
 import type { FixedAsk, Nve } from "@nve/switch-agent/local";
 import { allTags, type PortOptions } from "@nve/switch-agent/nve";
 import type { VnicView } from "../agent.ts";
-import { faultOf, leaves, resolved, type Tree, type VnRef } from "../stations/tree.ts";
+import { faultOf, leaves, resolved, stageOf, type Tree, type VnRef } from "../stations/tree.ts";
 import { onAnother } from "../stations/turn.ts";
 import { mtuText, type VnicState } from "../stations/vnic.ts";
 
@@ -70,7 +70,14 @@ export const objection = (
   name: Uuid,
   tree: Tree,
 ): string | undefined =>
-  faultOf(tree) ?? untaggedTwice(tree) ?? onAnother(vnics.values(), name, tree);
+  faultOf(tree) ?? unstaged(tree) ?? untaggedTwice(tree) ?? onAnother(vnics.values(), name, tree);
+
+function unstaged(tree: Tree): string | undefined {
+  const stage = stageOf(tree);
+  return stage === "active"
+    ? undefined
+    : `this server is its own NVE: a VNIC cannot be ${stage} here, it is attached when its VM runs`;
+}
 
 /** Here a VN is told by the guest's tag, not by the MAC, too. */
 function untaggedTwice(tree: Tree): string | undefined {

@@ -5,10 +5,35 @@ import type { IpPrefix } from "@nve/protocol-spec/ip";
 /** A VN by its VN ID, or by its VN Name until the NVE has told the VN ID (H4). */
 export type VnRef = VnId | Uuid;
 
+/**
+ * How far a VNIC is at this server (docs/migration.md): "prepared" to arrive (its tag is lent and nothing else is so),
+ * "active", or "suspended", about to leave.
+ */
+export type Stage = (typeof stages)[number];
+export const stages = ["active", "prepared", "suspended"] as const;
+
+/** @throws OutOfRange for no such stage */
+export function StageName(text: string): Stage {
+  const found = stages.find((one) => one === text);
+  if (found !== undefined) return found;
+  throw new OutOfRange(`"${text}" is no stage of a VNIC: ${stages.join(", ")}`);
+}
+
+/** Of what goes in one request. */
+export const stageOf = (tree: Tree): Stage =>
+  tree.find(({ stage }) => stage !== undefined)?.stage ?? "active";
+
 /** What a VNIC contains: VNs, their MACs, the IPs of each MAC (H6). No VN without a MAC: VDP could not say it. */
 export type Tree = readonly VnNode[];
 /** `guestTag`: of the guest's frames of this VN, on this VNIC alone (H10); absent: they are untagged. */
-type VnNode = { vn: VnRef; name?: Uuid; guestTag?: Vid; macs: readonly MacNode[] };
+type VnNode = {
+  vn: VnRef;
+  name?: Uuid;
+  guestTag?: Vid;
+  /** Absent: active. */
+  stage?: Stage;
+  macs: readonly MacNode[];
+};
 type MacNode = { mac: Mac; ips: readonly IpPrefix[] };
 
 /** A VN, a MAC of it, or an IP of that: as deep as it is filled in. */
@@ -136,7 +161,8 @@ function plusNode(tree: Tree, { macs, ...vn }: VnNode): Tree {
     (node) => isVn(node, vn.vn) && (vn.guestTag ?? node.guestTag) === node.guestTag,
   );
   if (vnNode === undefined) return [...tree, { ...vn, macs: merged([], macs) }];
-  const both = { ...(vn.name !== undefined && { name: vn.name }), ...vnNode };
+  const { name, stage } = vn;
+  const both = { ...(name !== undefined && { name }), ...vnNode, ...(stage && { stage }) };
   return replaced(tree, vnNode, { ...both, macs: merged(vnNode.macs, macs) });
 }
 

@@ -18,7 +18,7 @@ import {
   vnIdOfGroup,
   vsiIdOf,
 } from "@nve/protocol-spec";
-import { type Leaf, leaves, type Tree, unresolved, type VnRef } from "./tree.ts";
+import { type Leaf, leaves, stageOf, type Tree, unresolved, type VnRef } from "./tree.ts";
 import type { Heard } from "./turn.ts";
 
 /** What every VSI of this host says besides its addresses (spec: 802.1Q clause 41, VSI manager and type). */
@@ -43,7 +43,8 @@ export type TaggedLeaf = { vn: VnId; mac: Mac; vid: Vid };
 export type VsiMessage = { vnic: Uuid; tlvs: readonly VdpTlv[]; part?: true };
 
 /**
- * The Associate of a VNIC (H1, H4, H5, H9): VSI ID = VNIC Name, GroupID = VN ID, or a placeholder of the VN Name
+ * The Associate of a VNIC (H1, H4, H5, H9), with S bit when it is suspended; while it is only prepared its Pre-Associate
+ * with resource reservation and M bit (H23). VSI ID = VNIC Name, GroupID = VN ID, or a placeholder of the VN Name
  * (`nameTlvsOf`). `tags` known already are asked for again; where there is none, the null VID asks the NVE for one
  * (spec: 802.1Q clause 41, null VID). Of more pairs than it holds it has the first of each VN (H12): `restOf`.
  */
@@ -57,10 +58,12 @@ export function associateOf(
     const vid = typeof vn === "string" ? undefined : tags.get(vn);
     return { groupId: groupOf(tree, vn), mac, ...(vid !== undefined && { vid }) };
   });
+  const stage = stageOf(tree);
+  const [suspended, migrating] = [stage === "suspended", stage === "prepared"];
   return {
-    type: "associate",
+    type: migrating ? "pre-associate-rr" : "associate",
     association: {
-      status: { is: "request", suspended: false, migrating: false, code: VdpError.success },
+      status: { is: "request", suspended, migrating, code: VdpError.success },
       vsiType: { id: typeId, version: typeVersion },
       vsiId: vsiIdOf(vnic),
       filters: { by: "group-mac-vid", entries },

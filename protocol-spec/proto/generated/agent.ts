@@ -48,6 +48,13 @@ export interface VnAttachment {
   macs: MacAttachment[];
   /** UUID */
   vnName: string;
+  /**
+   * "active", "prepared" (its tag is lent, and nothing else is so: it is to arrive) or "suspended" (about to leave);
+   * absent: as it is, and active where it is new. Of all VNs of a VNIC the same.
+   */
+  stage?:
+    | string
+    | undefined;
   /** 802.1Q tag of the guest for this VN, 1 .. 4094 (H10); 0: untagged frames, or the tag that the VN has there already */
   guestTag: number;
 }
@@ -118,6 +125,8 @@ export interface VnBinding {
   guestTag: number;
   /** over which this VN goes; empty: none now */
   uplink: string;
+  /** "prepared" or "suspended", where it is not active */
+  stage?: string | undefined;
 }
 
 export interface AgentStatusRequest {
@@ -751,7 +760,7 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
 };
 
 function createBaseVnAttachment(): VnAttachment {
-  return { vnId: 0, macs: [], vnName: "", guestTag: 0 };
+  return { vnId: 0, macs: [], vnName: "", stage: undefined, guestTag: 0 };
 }
 
 export const VnAttachment: MessageFns<VnAttachment> = {
@@ -764,6 +773,9 @@ export const VnAttachment: MessageFns<VnAttachment> = {
     }
     if (message.vnName !== "") {
       writer.uint32(26).string(message.vnName);
+    }
+    if (message.stage !== undefined) {
+      writer.uint32(42).string(message.stage);
     }
     if (message.guestTag !== 0) {
       writer.uint32(32).uint32(message.guestTag);
@@ -808,6 +820,14 @@ export const VnAttachment: MessageFns<VnAttachment> = {
             message.vnName = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.stage = reader.string();
+            continue;
+          }
           case 4: {
             if (tag !== 32) {
               break;
@@ -836,6 +856,7 @@ export const VnAttachment: MessageFns<VnAttachment> = {
     message.vnId = object.vnId ?? 0;
     message.macs = object.macs?.map((e) => MacAttachment.fromPartial(e)) || [];
     message.vnName = object.vnName ?? "";
+    message.stage = object.stage ?? undefined;
     message.guestTag = object.guestTag ?? 0;
     return message;
   },
@@ -1414,7 +1435,7 @@ export const Vnic: MessageFns<Vnic> = {
 };
 
 function createBaseVnBinding(): VnBinding {
-  return { vnId: 0, tag: 0, macs: [], vnName: "", mtu: 0, guestTag: 0, uplink: "" };
+  return { vnId: 0, tag: 0, macs: [], vnName: "", mtu: 0, guestTag: 0, uplink: "", stage: undefined };
 }
 
 export const VnBinding: MessageFns<VnBinding> = {
@@ -1439,6 +1460,9 @@ export const VnBinding: MessageFns<VnBinding> = {
     }
     if (message.uplink !== "") {
       writer.uint32(58).string(message.uplink);
+    }
+    if (message.stage !== undefined) {
+      writer.uint32(66).string(message.stage);
     }
     return writer;
   },
@@ -1512,6 +1536,14 @@ export const VnBinding: MessageFns<VnBinding> = {
             message.uplink = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.stage = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1536,6 +1568,7 @@ export const VnBinding: MessageFns<VnBinding> = {
     message.mtu = object.mtu ?? 0;
     message.guestTag = object.guestTag ?? 0;
     message.uplink = object.uplink ?? "";
+    message.stage = object.stage ?? undefined;
     return message;
   },
 };
