@@ -142,6 +142,7 @@ export class SwitchAgent extends Nve {
       grant: (vsi, inForce) => inForce.by !== "fixed" && port.grant(vsi, inForce),
       refuse: (vsi, refusal) => port.refuse(vsi, refusal),
       withdraw: (vsi, why) => port.withdraw(vsi, why),
+      send: (frame) => void link.send(frame),
     });
     if (link.state !== "absent") this.portState(name, link.state);
   }

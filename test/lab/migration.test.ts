@@ -4,6 +4,7 @@ import { nodeState } from "@nve/lab/labs";
 import { namespaceOf } from "@nve/lab/topology";
 import { VXLAN_PORT } from "@nve/protocol-spec";
 import { afterEach, expect, test } from "vitest";
+import { arp } from "../support/frames.ts";
 import { until } from "../support/lab.ts";
 import { linesOf, spawnIn } from "../support/streams.ts";
 import { threeRacks } from "../support/three-racks.ts";
@@ -54,10 +55,11 @@ const revision = async (): Promise<number> =>
   ((await lab.show("nva", "nva", "status")) as { revision: number }).revision;
 
 /** Hears numbered datagrams at each place. @returns how to end it: the numbers in the order in which they came */
-async function hearing(...places: Vm[]): Promise<() => Promise<number[][]>> {
+const hearing = (...places: Vm[]) => hearingAt("7000", ...places);
+async function hearingAt(port: string, ...places: Vm[]): Promise<() => Promise<number[][]>> {
   const all = await Promise.all(
     places.map(async (one) => {
-      const child = spawnIn(nodeOf(one), process.execPath, script, "hear", red1.ip, "7000");
+      const child = spawnIn(nodeOf(one), process.execPath, script, "hear", red1.ip, port);
       children.push(child);
       const lines = linesOf(child);
       expect(await lines.next()).toBe("ready");
@@ -74,9 +76,9 @@ async function hearing(...places: Vm[]): Promise<() => Promise<number[][]>> {
 }
 
 /** From the peer, one each millisecond. Resolves when all are sent. */
-function sending(first: number, last: number): Promise<void> {
+function sending(first: number, last: number, port = "7000"): Promise<void> {
   const words = ["netns", "exec", namespaceOf(lab.name, peer.vm), process.execPath, script];
-  const child = spawn("ip", [...words, "send", red1.ip, "7000", String(first), String(last)]);
+  const child = spawn("ip", [...words, "send", red1.ip, port, String(first), String(last)]);
   children.push(child);
   return new Promise((resolve) => child.on("exit", () => resolve()));
 }
@@ -198,6 +200,41 @@ test("M5: who has not heard of it reaches it all the same: the source forwards, 
   const after = await lab.capture("tor2", "eth3", `udp port ${VXLAN_PORT}`);
   expect(await lab.ping(peer.vm, red1.ip)).toBe(true);
   expect((await after.lines()).filter((line) => line.includes("ICMP"))).toEqual([]); // M2: no triangle
+});
+
+test("M3, M6: who is in the VN hears of the arrival, and its NVE has been told; M10: one who says so falsely is not believed", async () => {
+  await prepare(copies.srv3);
+  const seen = await lab.capture(peer.vm, "eth0", `arp and ether src ${red1.mac}`);
+  await say("activate", copies.srv3);
+  await until("tor3 to know", async () => (await placeAt("tor3"))?.nveId === "tor2" || undefined);
+  expect((await seen.lines()).join("\n")).toContain(`who-has ${red1.ip} tell ${red1.ip}`);
+  await lab.send(peer.vm, "eth0", arp(red1.mac, red1.ip));
+  expect(await where()).toBe("tor2");
+  expect((await placeAt("tor3"))?.nveId).toBe("tor2");
+  await lab.detach(red1);
+  await whenIs("completed");
+});
+
+test("V5: the policy is in force all the way: nothing forbidden passes, nothing allowed is cut", async () => {
+  const rule = "deny: both, protocol: udp, destinationPorts: 7001";
+  await lab.run("nva", "nva", "profile", "create", "strict", "--acl", rule);
+  await lab.run("nva", "nva", "vn", "update", "red", "--profile", "strict");
+  await until("the rule to be in force", async () => {
+    const hear = await hearingAt("7001", copies.srv3);
+    await sending(1, 5, "7001");
+    return (await hear())[0]?.length === 0 || undefined;
+  });
+  await prepare(red1);
+  const allowed = await hearing(red1, copies.srv3);
+  const forbidden = await hearingAt("7001", red1, copies.srv3);
+  const sent = Promise.all([sending(1, 4_000), sending(1, 4_000, "7001")]);
+  await say("suspend", copies.srv3);
+  await say("activate", red1);
+  await lab.detach(copies.srv3);
+  await sent;
+  expect(inOrder((await allowed()).flat())).toEqual(numbers(1, 4_000));
+  expect((await forbidden()).flat()).toEqual([]);
+  await whenIs("completed");
 });
 
 test("V1: the destination goes after the switch-over: rolled back, and what still comes there goes on to the source", async () => {

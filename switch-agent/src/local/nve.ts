@@ -18,7 +18,7 @@ import {
 } from "@nve/switch-agent/nve";
 import { Applier } from "../applier.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
-import { DataplaneError, saidOfFull } from "../dataplane/error.ts";
+import { saidOfFull } from "../dataplane/error.ts";
 import { Gleaning } from "../gleaning.ts";
 import type { Nva, NvaWiring } from "../nva-client/client.ts";
 import type { Self } from "../nva-client/convert.ts";
@@ -27,6 +27,8 @@ import { type ProbeOptions, Probing } from "../probe/probing.ts";
 import { Pulling } from "../pulling.ts";
 import { groupsOf, Refusals } from "../refusals.ts";
 import { Admissions } from "./admissions.ts";
+import { announce } from "./announcing.ts";
+import { isConcerned } from "./concerned.ts";
 import { Forwardings } from "./forwardings.ts";
 import { Inheritance } from "./inheritance.ts";
 import { Reconciling } from "./reconciling.ts";
@@ -42,6 +44,8 @@ export interface Asker {
   refuse(vsi: string, refusal: Refusal): void;
   /** The VSI is no more, whatever was granted. */
   withdraw(vsi: string, why: string): void;
+  /** Sends a frame to who is behind the port. */
+  send?(frame: Uint8Array): void;
 }
 
 export type NveOptions = {
@@ -315,6 +319,9 @@ export class Nve {
       case "report":
         this.nva.report(effect);
         return;
+      case "announce":
+        void this.applier.settled().then(() => announce(effect.all, this.askers));
+        return;
       case "log":
         this.#log[effect.level](effect.fields, effect.what);
         return;
@@ -342,7 +349,7 @@ export class Nve {
     try {
       await this.applier.apply(change);
     } catch (error) {
-      const failed = owners.filter(({ vsi }) => this.#isConcerned(vsi, error));
+      const failed = owners.filter(({ vsi }) => isConcerned(this.core, vsi, error));
       took = owners.filter((owner) => !failed.includes(owner));
       const why = { reason: reasonOf(error), ...saidOfFull(error) };
       for (const owner of failed) this.feed({ on: "unapplied", ...owner, ...why });
@@ -364,19 +371,6 @@ export class Nve {
       else others.push(owner);
     }
     return ports.values();
-  }
-
-  /** Of those who asked together only they fail whose VNs or MACs the dataplane did not take. */
-  #isConcerned(vsi: string, error: unknown): boolean {
-    if (!(error instanceof DataplaneError)) return true;
-    const entries = this.core.vsis.get(vsi)?.granted?.entries ?? [];
-    return error.failed.some(({ intent }) =>
-      entries.some(
-        ({ vn, mac }) =>
-          this.core.infos.get(vn)?.vni === intent.vni &&
-          (intent.is !== "mac" || mac === undefined || mac === intent.mac),
-      ),
-    );
   }
 
   /** The answer should find the others ready: the NVA has the claims, and we have the VNs' addresses. */

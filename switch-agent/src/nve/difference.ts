@@ -1,4 +1,5 @@
 import type { IpPrefix, Mac, Uuid, VnId } from "@nve/protocol-spec";
+import type { Announcement } from "./announce.ts";
 import type { Report } from "./events.ts";
 import { IntentTable } from "./intent-table.ts";
 import { type Intent, type IntentChange, intentChange } from "./intents.ts";
@@ -18,6 +19,8 @@ type Changes = {
 export class Difference {
   readonly watch: VnId[] = [];
   readonly unwatch: VnId[] = [];
+  /** Of MACs that have moved (M3). */
+  readonly announcements: Announcement[] = [];
   readonly report: Changes = {
     claims: [],
     withdrawn: [],

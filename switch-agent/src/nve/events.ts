@@ -1,4 +1,5 @@
 import type { Filters, Instant, Mac, Uuid, Vid, VnId, Vni, VsiAddress } from "@nve/protocol-spec";
+import type { Announcement } from "./announce.ts";
 import type { Departure } from "./departures.ts";
 import type { RemoteChange } from "./fdb.ts";
 import type { Sample } from "./glean.ts";
@@ -53,6 +54,8 @@ export type NveEffect =
   | { do: "order-de-associate"; port: string; vsi: string; why: string }
   | { do: "watch" | "unwatch"; vns: readonly VnId[] }
   | ({ do: "report" } & Report)
+  /** Once the intents that come with it are so. */
+  | { do: "announce"; all: readonly Announcement[] }
   | { do: "log"; level: "info" | "warn"; what: string; fields: Readonly<Record<string, unknown>> };
 
 export type Report = {

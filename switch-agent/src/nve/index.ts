@@ -1,3 +1,4 @@
+export { type Announcement, framesOf } from "./announce.ts";
 export { NveCore } from "./core.ts";
 export type { Departure } from "./departures.ts";
 export {

@@ -272,7 +272,9 @@ export class Served {
             ...{ is: "mac", vni, mac, at, ...this.#known(mac, at, owner, gleaned) },
             ...(departed?.forwards && at.is === "remote" && { moved: true }),
           };
+    const before = this.#macIntents.get(mac)?.at;
     put(this.#macIntents, mac, intent, out);
+    if (before !== undefined && intent !== undefined) this.#announce(mac, before, intent.at, out);
     const was = this.#claims.get(mac);
     const is = vni === undefined ? undefined : this.#claimOf(mac, owner, gleaned);
     if (is === undefined) this.#claims.delete(mac);
@@ -296,6 +298,17 @@ export class Served {
     const vnic = owner ?? this.#places.get(placeKey(at));
     const ips = answer || vnic?.rules.checkIps ? ipsHere(mac, vnic, gleaned) : [];
     return { ...(ips.length > 0 && { ips }), ...(vnic && { vnic: vnic.vnic }) };
+  }
+
+  /** To all that are here, but at its own place. */
+  #announce(mac: Mac, before: Place, at: Place, { announcements }: Difference): void {
+    if (placeKey(before) === placeKey(at)) return;
+    const said = [...(this.#owners.get(mac)?.macs.get(mac) ?? [])];
+    const ips = said.length > 0 ? said : (this.#sources.fdb.remotes(this.vn).get(mac)?.ips ?? []);
+    const places = [...this.#places]
+      .filter(([place]) => place !== placeKey(at) && place !== placeKey(before))
+      .map(([, vnic]) => localPlace(vnic));
+    if (ips.length > 0 && places.length > 0) announcements.push({ vn: this.vn, mac, ips, places });
   }
 
   /** What the NVA says of one that has moved on, unless it is another's now, or is back. */
