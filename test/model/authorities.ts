@@ -21,3 +21,5 @@ export type Authorities = {
 };
 
 export const holdSeconds = 4;
+/** The model knows of no departure for elsewhere: what is withdrawn is withdrawn. */
+export const migration = { holdSeconds: 0 };

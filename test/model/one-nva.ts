@@ -10,7 +10,7 @@ import { startNva } from "@nve/nva/nva";
 import { answers } from "@nve/program/answers";
 import { createLog } from "@nve/program/log";
 import { build } from "vite";
-import { type Authorities, type Fault, holdSeconds } from "./authorities.ts";
+import { type Authorities, type Fault, holdSeconds, migration } from "./authorities.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -18,7 +18,12 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 export async function memoryNva(): Promise<Authorities> {
   const folder = mkdtempSync(join(tmpdir(), "model-"));
   const address = `unix:${join(folder, "nva.sock")}`;
-  const config = NvaConfig.parse({ socket: address, store: { use: "memory" }, holdSeconds });
+  const config = NvaConfig.parse({
+    socket: address,
+    store: { use: "memory" },
+    holdSeconds,
+    migration,
+  });
   const nva = await startNva(config, systemClock, createLog("model", "silent"));
   return {
     store: "memory",
@@ -78,7 +83,15 @@ export function nvaProcess(
 ): NvaProcess {
   const socket = join(folder, `${id}.sock`);
   const config = join(folder, `${id}.yaml`);
-  const settings = { id, socket: `unix:${socket}`, store, holdSeconds, log: "warn", ...more };
+  const settings = {
+    id,
+    socket: `unix:${socket}`,
+    store,
+    holdSeconds,
+    migration,
+    log: "warn",
+    ...more,
+  };
   writeFileSync(config, JSON.stringify(settings));
   const log = openSync(join(folder, `${id}.log`), "a");
   const lastLines = () => readFileSync(join(folder, `${id}.log`), "utf8").slice(-2000);

@@ -159,7 +159,8 @@ export class Migrations {
 
   /** Is the withdrawal of this claim a departure for elsewhere (H21), and not a shutdown (H22)? */
   isDeparture({ vnic, nveId, suspended, gleaned, anycast, departed }: Claim): boolean {
-    if (vnic === undefined || gleaned || anycast || departed) return false;
+    const isNone = vnic === undefined || gleaned || anycast || departed;
+    if (isNone || this.times.holdMs === 0) return false;
     const m = this.of(vnic);
     if (m?.is === "prepared") return m.from.nveId === nveId;
     if (isMoving(m) && m.to.nveId === nveId && m.next !== undefined) return true;

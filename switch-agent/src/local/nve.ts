@@ -28,7 +28,7 @@ import { Pulling } from "../pulling.ts";
 import { groupsOf, Refusals } from "../refusals.ts";
 import { Admissions } from "./admissions.ts";
 import { announce } from "./announcing.ts";
-import { isConcerned } from "./concerned.ts";
+import { countersOf, isConcerned, reasonOf } from "./aside.ts";
 import { Forwardings } from "./forwardings.ts";
 import { Inheritance } from "./inheritance.ts";
 import { Reconciling } from "./reconciling.ts";
@@ -164,11 +164,7 @@ export class Nve {
 
   /** `pull.asked`, `digest.differing`, …: what went on with the NVA beside the sessions. */
   get nvaCounters(): Readonly<Record<string, number>> {
-    const digests = Object.entries(this.nva.digests ?? {});
-    return {
-      ...this.pulling.counters,
-      ...Object.fromEntries(digests.map(([what, n]) => [`digest.${what}`, n])),
-    };
+    return countersOf(this.pulling, this.nva);
   }
 
   unixMsOf(instant: Instant): number {
@@ -399,6 +395,3 @@ export class Nve {
     return this.askers.get(port)?.resourceWaitMs ?? Number.POSITIVE_INFINITY;
   }
 }
-
-const reasonOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);
