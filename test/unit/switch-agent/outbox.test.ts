@@ -71,3 +71,15 @@ test("H18: while there may be more nothing says that it is complete, and then on
   expect(outbox.take(9)).toEqual({ ...nothing, complete: true });
   expect(outbox.take(9)).toBeUndefined();
 });
+
+test("H23: what is prepared, or no more, is said after all claims: what has become active was not given up", () => {
+  const vnic = Uuid("00000000-0000-4000-8000-000000000001");
+  const prepared = { vnic, hypervisor: "server1", port: "swp1", migrating: true, addresses: [] };
+  const outbox = all();
+  outbox.add({ ...nothing, prepared: [prepared] });
+  expect(outbox.take(2)).toMatchObject({ complete: true, prepared: [prepared] });
+  outbox.add({ ...nothing, claims: macs.map((mac) => claim(mac)), unprepared: [vnic] });
+  const parcels = [outbox.take(3), outbox.take(3)];
+  expect(parcels.map((parcel) => parcel?.unprepared)).toEqual([undefined, [vnic]]);
+  expect(outbox.empty).toBe(true);
+});
