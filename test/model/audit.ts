@@ -4,7 +4,8 @@ import { claimText, keyOf, mappingText, partsOf, staticSource } from "./book.ts"
 import { type Duplicates, freezingVn } from "./freezes.ts";
 import type { Northbound } from "./northbound.ts";
 import { best, type Claimed, locations } from "./ranking.ts";
-import type { SimNve, World } from "./sim-nve.ts";
+import type { SimNve } from "./sim-nve.ts";
+import type { World } from "./world.ts";
 
 export type Listed = Claimed & { key: string; text: string; best: boolean; stale: boolean };
 
@@ -27,6 +28,7 @@ export class Audit {
     const before = await this.#duplicates();
     const from = trace.say("a client lists the claims");
     const listed = (await this.#northbound.claims()).map((one) => this.#read(one));
+    this.#world.expire();
     const to = trace.say(`${listed.length} claims are listed`);
     const texts = new Map(listed.map(({ source, key, text }) => [`${source} ${key}`, text]));
     for (const key of book.keys())
@@ -66,6 +68,7 @@ export class Audit {
   async lookup(key: string): Promise<void> {
     const { book } = this.#world;
     const { answer, revision } = await this.#northbound.lookup(key);
+    this.#world.expire();
     if (answer?.$case === "found") book.toldMapping("a lookup", answer.value, revision);
     else if (answer?.$case === "none") book.toldNone("a lookup", key, revision);
   }

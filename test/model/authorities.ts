@@ -17,6 +17,8 @@ export type Authorities = {
   addresses(): readonly string[];
   /** Resolves when nothing is broken any more, and somebody answers. */
   heal(): Promise<void>;
+  /** What they have logged of late. */
+  logs(): string;
   stop(): Promise<void>;
 };
 

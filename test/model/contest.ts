@@ -5,7 +5,8 @@ import { freezingVn, migrates, rule } from "./freezes.ts";
 import type { Northbound } from "./northbound.ts";
 import { after } from "./one-nva.ts";
 import type { Random } from "./random.ts";
-import type { SimNve, World } from "./sim-nve.ts";
+import type { SimNve } from "./sim-nve.ts";
+import type { World } from "./world.ts";
 
 /** Two NVEs that both have an address: it moves, until it is frozen; unless it is a VM that migrates. */
 export class Contest {

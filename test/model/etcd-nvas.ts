@@ -10,6 +10,8 @@ import { after, bundleNva, type NvaProcess, nvaProcess } from "./one-nva.ts";
 import type { Random } from "./random.ts";
 
 const replicas = 3;
+/** So long it may take on a busy machine until somebody decides. */
+const decidesMs = 60_000;
 
 /** Three replicas over three members of etcd, which all are killed, paused and partitioned. */
 export async function etcdNvas(): Promise<Authorities> {
@@ -53,6 +55,7 @@ export async function etcdNvas(): Promise<Authorities> {
     faults: [...faultsOfNvas(nvas), ...faultsOfEtcd(etcd), ...partitions(cables)],
     addresses: () => addresses,
     heal: () => somebodyDecides(addresses),
+    logs: () => nvas.map((nva) => nva.lastLines(200_000)).join("\n"),
     stop,
   };
 }
@@ -122,14 +125,15 @@ async function somebodyDecides(addresses: readonly string[]): Promise<void> {
   for (const address of addresses) {
     const client = connect(NorthboundClient, address);
     try {
-      const end = performance.now() + 20_000;
+      const end = performance.now() + decidesMs;
       while (
         !(await call(client, client.status, {}, 1000).then(
           () => true,
           () => false,
         ))
       ) {
-        if (performance.now() > end) throw new Error(`${address}: nobody decides within 20 s`);
+        if (performance.now() > end)
+          throw new Error(`${address}: nobody decides within ${decidesMs / 1000} s`);
         await after(50);
       }
     } finally {

@@ -5,14 +5,17 @@ import { holdSeconds } from "./authorities.ts";
 import { Book, type Content, keyOf, partsOf } from "./book.ts";
 import { contentOf, ips, ownIp, vnicAt } from "./content.ts";
 import { Contest } from "./contest.ts";
+import { Doubts } from "./doubts.ts";
 import { Freezes, freezingVn, rule } from "./freezes.ts";
 import { Northbound } from "./northbound.ts";
 import { after } from "./one-nva.ts";
+import { Pace } from "./pace.ts";
 import { quiet } from "./quiet.ts";
 import { Random } from "./random.ts";
-import { type Change, SimNve, type World } from "./sim-nve.ts";
+import { type Change, SimNve } from "./sim-nve.ts";
 import { SimWatcher } from "./sim-watcher.ts";
 import { Trace } from "./trace.ts";
+import type { World } from "./world.ts";
 
 export type Options = {
   seed: number;
@@ -104,10 +107,15 @@ export class History {
       trace: this.#trace,
       book: this.#book,
       freezes: new Freezes(this.#trace, this.#book),
+      doubts: new Doubts(this.#trace, () => authorities.addresses()),
       random: new Random(seed + 1), // which address, when: not part of what is done
       addresses: () => authorities.addresses(),
       holdMs: holdSeconds * 1000,
+      pace: new Pace(),
       drops: 0,
+      expire: () => {
+        for (const nve of this.#nves) nve.expire();
+      },
       watchful: (work) => this.#watchful(work),
     };
     this.#northbound = new Northbound(this.#world);
@@ -132,6 +140,11 @@ export class History {
     };
   }
 
+  /** Everything that happened of late. */
+  get trace(): string {
+    return this.#trace.all;
+  }
+
   /** @throws Violation at the first promise that is broken */
   async run({ ms, progress }: Omit<Options, "seed">): Promise<Figures> {
     const end = performance.now() + ms;
@@ -147,6 +160,8 @@ export class History {
       return this.figures;
     } finally {
       for (const one of [...this.#nves, ...this.#watchers]) one.close();
+      this.#world.doubts.close();
+      this.#world.pace.close();
     }
   }
 
@@ -351,6 +366,7 @@ export class History {
 
   #watchful(work: () => void): void {
     try {
+      this.#world.expire();
       work();
     } catch (error) {
       this.#fail(error);

@@ -1,3 +1,6 @@
+import { writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type Figures, History } from "./history.ts";
 import { stores } from "./stores.ts";
@@ -38,7 +41,10 @@ async function piece(store: string, seed: number, ms: number): Promise<void> {
     expect(figures.rounds).toBeGreaterThan(0);
     tell(store, seed, figures);
   } catch (error) {
-    if (error instanceof Error) error.message = `seed ${seed} over ${store}: ${error.message}`;
+    const path = join(tmpdir(), `model-${store}-${seed}-${process.pid}.log`);
+    writeFileSync(path, `${error}\n\n${history.trace}\n${authorities.logs()}`);
+    if (error instanceof Error)
+      error.message = `seed ${seed} over ${store} (${path} has it all): ${error.message}`;
     throw error;
   } finally {
     await authorities.stop();

@@ -16,8 +16,9 @@ import { LookupRequest, type LookupResponse, NveClient } from "@nve/protocol-spe
 import type { Mapping, Vn } from "@nve/protocol-spec/proto/types";
 import { modalVn, type Registration } from "./admission.ts";
 import { bindingText, mappingText, partsOf } from "./book.ts";
+import type { Doubtful } from "./doubts.ts";
 import { bindingKey, policyName, registrationOf, shapes, unregistration } from "./resources.ts";
-import type { World } from "./sim-nve.ts";
+import type { World } from "./world.ts";
 
 /** What orchestration asks of an NVA, each time by a new connection to one of its addresses. */
 export class Northbound {
@@ -322,19 +323,9 @@ export class Northbound {
     return rows;
   }
 
-  /** It may have had an effect, but not later than whatever the server still does for a call that failed. */
-  #later(write: { ended?: number }): void {
-    setTimeout(() => {
-      write.ended = this.#world.trace.tick();
-    }, 1000);
-  }
-
-  /** These calls failed: they may have had effects. */
-  #doubt(writes: readonly { ended?: number; maybe?: true }[]): void {
-    for (const write of writes) {
-      write.maybe = true;
-      this.#later(write);
-    }
+  /** These calls failed: they may have had effects, or have them yet. */
+  #doubt(writes: readonly Doubtful[]): void {
+    this.#world.doubts.add(writes);
   }
 
   async ask<T>(ask: (client: NorthboundClient) => Promise<T>): Promise<T> {

@@ -12,6 +12,9 @@ import { createLog } from "@nve/program/log";
 import { build } from "vite";
 import { type Authorities, type Fault, holdSeconds, migration } from "./authorities.ts";
 
+/** On a machine that has other things to do a program may need 15 s and more until it answers. */
+const startMs = 60_000;
+
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** One authority in this process, that loses nothing because nothing happens to it. */
@@ -30,6 +33,7 @@ export async function memoryNva(): Promise<Authorities> {
     faults: [],
     addresses: () => [address],
     heal: async () => {},
+    logs: () => "",
     stop: async () => {
       await nva.stop();
       rmSync(folder, { recursive: true });
@@ -57,6 +61,7 @@ export async function lmdbNva(): Promise<Authorities> {
     faults,
     addresses: () => [nva.address],
     heal: async () => {},
+    logs: () => nva.lastLines(200_000),
     stop: async () => {
       await nva.stop("SIGKILL");
       rmSync(folder, { recursive: true });
@@ -72,6 +77,8 @@ export type NvaProcess = {
   start(): Promise<void>;
   stop(signal: "SIGKILL" | "SIGTERM"): Promise<void>;
   pause(ms: number): Promise<void>;
+  /** Of its log, so many octets at most. */
+  lastLines(most: number): string;
 };
 
 export function nvaProcess(
@@ -89,23 +96,25 @@ export function nvaProcess(
     store,
     holdSeconds,
     migration,
-    log: "warn",
+    log: "info",
     ...more,
   };
   writeFileSync(config, JSON.stringify(settings));
   const log = openSync(join(folder, `${id}.log`), "a");
-  const lastLines = () => readFileSync(join(folder, `${id}.log`), "utf8").slice(-2000);
+  const lastLines = (most: number): string =>
+    readFileSync(join(folder, `${id}.log`), "utf8").slice(-most);
   let child: ChildProcess | undefined;
   return {
     address: `unix:${socket}`,
+    lastLines,
     start: async () => {
       child = spawn(process.execPath, [program, "run", "--config", config], {
         stdio: ["ignore", log, log],
       });
       endWithUs(child);
-      for (const end = performance.now() + 15_000; !(await answers(socket)); ) {
+      for (const end = performance.now() + startMs; !(await answers(socket)); ) {
         if (child.exitCode !== null || performance.now() > end)
-          throw new Error(`${id} does not start (exit code ${child.exitCode}): ${lastLines()}`);
+          throw new Error(`${id} does not start (exit code ${child.exitCode}): ${lastLines(2000)}`);
         await after(10);
       }
     },

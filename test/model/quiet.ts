@@ -8,8 +8,9 @@ import { freezingVn } from "./freezes.ts";
 import type { Northbound } from "./northbound.ts";
 import { after } from "./one-nva.ts";
 import type { Random } from "./random.ts";
-import type { SimNve, World } from "./sim-nve.ts";
+import type { SimNve } from "./sim-nve.ts";
 import { type SimWatcher, type View, viewText, vnText } from "./sim-watcher.ts";
+import type { World } from "./world.ts";
 
 type Parts = {
   world: World;
@@ -24,6 +25,9 @@ type Parts = {
   stays: SimNve | undefined;
   failed: () => unknown;
 };
+
+/** So long what must come may take: an NVA may stand still for seconds on a busy machine, and start anew after that. */
+const comesMs = 60_000;
 
 /** Lets everything come to rest, and holds all there is against what was written. @throws Violation */
 export async function quiet(parts: Parts): Promise<void> {
@@ -58,17 +62,18 @@ export async function quiet(parts: Parts): Promise<void> {
   book.settle(revision);
 }
 
-/** Waits for something that must come. @throws Violation when it does not, in 20 s */
+/** Waits for something that must come. @throws Violation when it does not, in a minute */
 async function until(
   { world, failed }: Parts,
   what: string,
   is: () => boolean | Promise<boolean>,
 ): Promise<void> {
-  for (const end = performance.now() + 20_000; ; ) {
+  for (const end = performance.now() + comesMs; ; ) {
     const failure = failed();
     if (failure !== undefined) throw failure;
     if (await is()) return;
-    if (performance.now() > end) throw world.trace.violation(`not within 20 s: ${what}`);
+    if (performance.now() > end)
+      throw world.trace.violation(`not within ${comesMs / 1000} s: ${what}`);
     await after(5);
   }
 }
@@ -142,6 +147,7 @@ const known = (one: { value: string | undefined } | "unsure"): { value: string |
 async function settle(parts: Parts): Promise<void> {
   const { world, nves, vns } = parts;
   const { book, trace } = world;
+  await until(parts, "what became of calls without an answer is known", () => world.doubts.none);
   for (const vn of vns)
     await until(parts, `it is known whether VN ${vn} is there`, async () => {
       if (book.vn(vn).certain(trace.now) !== "unsure") return true;

@@ -8,32 +8,16 @@ import {
   Report,
   type ReportAck,
 } from "@nve/protocol-spec/proto/nve";
-import { type Book, type Content, claimText, keyOf, partsOf } from "./book.ts";
+import { type Content, claimText, keyOf, partsOf } from "./book.ts";
 import { claimToWire } from "./claim-wire.ts";
-import type { Freezes } from "./freezes.ts";
-import type { Random } from "./random.ts";
 import type { Register, Write } from "./register.ts";
-import type { Trace } from "./trace.ts";
+import type { World } from "./world.ts";
 
 /** Claims to make (and with which sequence), keys to withdraw, VNs to leave. */
 export type Change = {
   claims?: readonly { key: string; content: Content; sequence: number }[];
   withdrawn?: readonly string[];
   left?: readonly number[];
-};
-
-export type World = {
-  trace: Trace;
-  book: Book;
-  freezes: Freezes;
-  random: Random;
-  /** Where an NVA may answer now; empty: not to be connected. */
-  addresses: () => readonly string[];
-  holdMs: number;
-  /** Sessions and watches that ended. */
-  drops: number;
-  /** Runs what may find a Violation, and keeps that for who runs the history. */
-  watchful: (work: () => void) => void;
 };
 
 type Stream = grpc.ClientDuplexStream<NveMessage, NvaMessage>;
@@ -185,7 +169,7 @@ export class SimNve {
   }
 
   #check(): void {
-    if (!this.#welcomed) this.#expiring(); // however long it takes to connect
+    this.expire();
     if (this.#stream === undefined) this.#connect();
     else if (performance.now() - this.#heard > 3000) this.#drop("nothing heard for 3 s");
     else if (this.#welcomed) this.#send({ $case: "alive", value: {} });
@@ -352,10 +336,16 @@ export class SimNve {
     return this.#world.trace.violation(`${this.id}: claim of ${key} ${fault}`, partsOf(key));
   }
 
+  /** However long it takes to connect. */
+  expire(): void {
+    if (!this.#welcomed) this.#expiring();
+  }
+
   /** Its claims may be dropped by now. */
   #expiring(): void {
-    const { trace, holdMs } = this.#world;
-    if (this.#lostAt === 0 || performance.now() - this.#lostAt < holdMs - marginMs) return;
+    const { trace, holdMs, pace } = this.#world;
+    const early = marginMs + pace.lagMs;
+    if (this.#lostAt === 0 || performance.now() - this.#lostAt < holdMs - early) return;
     this.#lostAt = 0;
     trace.say(`${this.id}: its hold time may be over`);
     this.gone(false);

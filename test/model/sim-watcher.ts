@@ -3,7 +3,7 @@ import { connect } from "@nve/program/rpc";
 import { type Delta, NveClient, type WatchEvent, WatchRequest } from "@nve/protocol-spec/proto/nve";
 import type { Cursor, Mapping, Vn } from "@nve/protocol-spec/proto/types";
 import { keyOf, partsOf, wireText } from "./book.ts";
-import type { World } from "./sim-nve.ts";
+import type { World } from "./world.ts";
 
 /** What a watcher holds of one VN. */
 export type View = {

@@ -11,6 +11,7 @@ export class Violation extends Error {
 export class Trace {
   readonly #lines: Line[] = [];
   readonly #begin = performance.now();
+  readonly #beganAt = Date.now();
   #order = 0;
 
   get now(): number {
@@ -27,6 +28,16 @@ export class Trace {
     this.#lines.push({ ...about, order, ms: Math.round(performance.now() - this.#begin), text });
     if (this.#lines.length > 40_000) this.#lines.splice(0, 20_000);
     return order;
+  }
+
+  /** All of it that is kept. */
+  get all(): string {
+    const about = ({ vn, mac }: Line) => `${vn ?? "-"}/${mac ?? "-"}`;
+    const head = `from ${this.#beganAt} on, Unix time in milliseconds: order, after, VN/MAC, what\n`;
+    const lines = this.#lines.map(
+      (line) => `${line.order} ${line.ms} ms ${about(line)}  ${line.text}\n`,
+    );
+    return head + lines.join("");
   }
 
   /** @returns what is thrown: the fault, and the last lines that have to do with it */
