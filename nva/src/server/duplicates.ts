@@ -5,6 +5,7 @@ import type { Authority } from "../authority/authority.ts";
 import { called, type DuplicateRow } from "../authority/records.ts";
 import type { VnState } from "../authority/vn-state.ts";
 import { fromMac, toMac } from "./convert.ts";
+import { actedBy, type Caller } from "./events.ts";
 import type { Hub } from "./hub.ts";
 
 type FindVn = (authority: Authority, ref: wire.VnRef | undefined) => VnState;
@@ -23,13 +24,13 @@ export function listDuplicates(
 export async function clearDuplicate(
   { keeper }: Hub,
   request: wire.ClearDuplicateRequest,
-  actor: string,
+  caller: Caller,
   find: FindVn,
 ): Promise<wire.ClearDuplicateResponse> {
   const mac = fromMac(request.mac);
   const { vn } = await keeper.ask((all) => find(all, request.vn));
-  const { result, revision } = await keeper.change((all) =>
-    all.clearDuplicate(vn.vnId, mac, actor),
+  const { result, revision } = await keeper.change(
+    actedBy(caller, (all) => all.clearDuplicate(vn.vnId, mac, caller.name)),
   );
   if (result > 0) return { revision: BigInt(revision) };
   throw new NotFound(

@@ -10,14 +10,23 @@ import { eventsOf } from "../store/rows.ts";
 import { fromText } from "./convert.ts";
 import type { Closable, Hub } from "./hub.ts";
 import { actorOf, identityOf } from "./identity.ts";
-import type { Decide, Keeper } from "./keeper.ts";
+import { CallerGone, type Decide, type Keeper } from "./keeper.ts";
+import { turn } from "./turn.ts";
 
-/** Whoever made a change, in the events of it. */
+/** Who calls: by which name, and whether it has given up, or its deadline is over. */
+export type Caller = { readonly name: string; readonly isGone: boolean };
+
+/**
+ * Whoever made a change, in the events of it. Nothing is changed for one who has given up: a process that stood still finds
+ * calls in its sockets whose callers have long done something else. @throws CallerGone
+ */
 export const actedBy =
-  <T>(actor: string, decide: Decide<T>): Decide<T> =>
+  <T>(caller: Caller, decide: Decide<T>): Decide<T> =>
   (authority, now) => {
+    if (caller.isGone) throw new CallerGone("the caller has given up");
     const step = decide(authority, now);
     if (step.events === undefined) return step;
+    const { name: actor } = caller;
     const events = step.events.map((one) => (one.actor === somebody ? { ...one, actor } : one));
     return { ...step, events };
   };
@@ -25,10 +34,19 @@ export const actedBy =
 /** A unary handler that is told who calls. */
 export const acting =
   <Req, Res>(
-    handler: (request: Req, actor: string) => Promise<Res> | Res,
+    handler: (request: Req, caller: Caller) => Promise<Res> | Res,
   ): grpc.handleUnaryCall<Req, Res> =>
   (call, done) =>
-    unary((request: Req) => handler(request, actorOf(identityOf(call))))(call, done);
+    unary(async (request: Req) => {
+      await turn(); // that it was cancelled may come right behind it
+      const name = actorOf(identityOf(call));
+      return handler(request, {
+        name,
+        get isGone() {
+          return call.cancelled;
+        },
+      });
+    })(call, done);
 
 type Filter = { action: string; object: string };
 /** Events read from the store at a time: those whose numbers begin alike but for the last digits. */

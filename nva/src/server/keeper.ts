@@ -46,6 +46,11 @@ export class Superseded extends Error {
   override readonly name = "Superseded";
 }
 
+/** Nobody waits for this change any more: it is not made. */
+export class CallerGone extends Error {
+  override readonly name = "CallerGone";
+}
+
 /**
  * Keeps an authority and its store in step: decides event by event, commits many at once, and lets nobody see what
  * is not on the disk yet. When the store fails, `failed` resolves: stop then, and start from the disk.
@@ -84,12 +89,13 @@ export class Keeper {
     return this.#store;
   }
 
-  /** Resolves when what was decided is on the disk. */
+  /** Resolves when what was decided is on the disk. Of what `decide` throws it bears CallerGone, before anything is changed. */
   change<T>(decide: Decide<T>): Promise<Outcome<T>> {
     return new Promise((resolve, reject) => {
       if (this.#stopped) return reject(new Error("the NVA is stopping"));
       this.#jobs.push((now, into) => {
-        const step = decide(this.#authority, now);
+        const step = wanted(() => decide(this.#authority, now));
+        if (step instanceof CallerGone) return reject(step);
         let revision = 0;
         const left = { slices: 0 };
         const settle = (at: number): void => {
@@ -233,6 +239,15 @@ export class Keeper {
         tell(this.#authority, pending.touched, this.#store.revision, pending);
     for (const settle of pending.settle) settle(this.#store.revision);
     if (pending.isNearer) this.rewind();
+  }
+}
+
+function wanted<T>(decide: () => T): T | CallerGone {
+  try {
+    return decide();
+  } catch (error) {
+    if (error instanceof CallerGone) return error;
+    throw error;
   }
 }
 

@@ -13,7 +13,14 @@ import type { VnWish } from "../catalogue/wish.ts";
 import { fromUuid, toClaim, toLocation, toMapping, toUuid } from "./convert.ts";
 import { toNorthboundVn } from "./convert-vn.ts";
 import { clearDuplicate, listDuplicates } from "./duplicates.ts";
-import { actedBy, acting, type FollowCall, followEvents, listEvents } from "./events.ts";
+import {
+  actedBy,
+  acting,
+  type Caller,
+  type FollowCall,
+  followEvents,
+  listEvents,
+} from "./events.ts";
 import type { Hub } from "./hub.ts";
 import { type FollowMigrationCall, followMigration, listMigrations } from "./migrations.ts";
 import {
@@ -37,10 +44,10 @@ export function northboundService(hub: Hub): Service {
   return {
     definition: NorthboundService,
     implementation: {
-      createVn: acting((request: wire.CreateVnRequest, actor) => createVn(hub, request, actor)),
+      createVn: acting((request: wire.CreateVnRequest, caller) => createVn(hub, request, caller)),
       getVn: unary((ref: wire.VnRef) => keeper.ask((all) => wireVn(all, vnOf(all, ref)))),
       listVns: unary((request: wire.ListVnsRequest) => keeper.ask((all) => listVns(all, request))),
-      deleteVn: acting((request: wire.DeleteVnRequest, actor) => deleteVn(hub, request, actor)),
+      deleteVn: acting((request: wire.DeleteVnRequest, caller) => deleteVn(hub, request, caller)),
       listNves: unary((_: wire.ListNvesRequest) => keeper.ask((all) => listNves(all, hub))),
       listMappings: unary((request: wire.ListMappingsRequest) =>
         keeper.ask((all) => listMappings(all, request)),
@@ -48,22 +55,22 @@ export function northboundService(hub: Hub): Service {
       listClaims: unary((request: wire.ListClaimsRequest) =>
         keeper.ask((all) => listClaims(all, request)),
       ),
-      putResource: acting((request: wire.PutResourceRequest, actor) =>
-        putResource(hub, request, actor),
+      putResource: acting((request: wire.PutResourceRequest, caller) =>
+        putResource(hub, request, caller),
       ),
       getResource: unary((key: wire.ResourceKey) => keeper.ask((all) => getResource(all, key))),
       listResources: unary((request: wire.ListResourcesRequest) =>
         keeper.ask((all) => listResources(all, request)),
       ),
-      deleteResource: acting((request: wire.DeleteResourceRequest, actor) =>
-        deleteResource(hub, request, actor),
+      deleteResource: acting((request: wire.DeleteResourceRequest, caller) =>
+        deleteResource(hub, request, caller),
       ),
-      apply: acting((request: wire.ApplyRequest, actor) => applyResources(hub, request, actor)),
+      apply: acting((request: wire.ApplyRequest, caller) => applyResources(hub, request, caller)),
       listDuplicates: unary((request: wire.ListDuplicatesRequest) =>
         keeper.ask((all) => listDuplicates(all, request, vnOf)),
       ),
-      clearDuplicate: acting((request: wire.ClearDuplicateRequest, actor) =>
-        clearDuplicate(hub, request, actor, vnOf),
+      clearDuplicate: acting((request: wire.ClearDuplicateRequest, caller) =>
+        clearDuplicate(hub, request, caller, vnOf),
       ),
       listMigrations: unary((request: wire.ListMigrationsRequest) =>
         keeper.ask((all) => listMigrations(all, request, vnOf)),
@@ -81,14 +88,17 @@ export function northboundService(hub: Hub): Service {
 async function createVn(
   { keeper, log }: Hub,
   request: wire.CreateVnRequest,
-  actor: string,
+  caller: Caller,
 ): Promise<Vn> {
   const wish = wishOf(request);
   const { result, revision } = await keeper.change(
-    actedBy(actor, (all, now) => create(all, wish, now)),
+    actedBy(caller, (all, now) => create(all, wish, now)),
   );
   if ("declined" in result) throw declinedError(result);
-  log.info({ vn: result.vnId, alias: result.alias, vni: result.vni, actor }, "VN created");
+  log.info(
+    { vn: result.vnId, alias: result.alias, vni: result.vni, actor: caller.name },
+    "VN created",
+  );
   return toNorthboundVn(result, revision, undefined);
 }
 
@@ -112,15 +122,15 @@ function wishOf({ alias, tenant, name, vnId, vni, mtu }: wire.CreateVnRequest): 
 async function deleteVn(
   { keeper, log }: Hub,
   { vn: ref, force }: wire.DeleteVnRequest,
-  actor: string,
+  caller: Caller,
 ): Promise<wire.DeleteVnResponse> {
   const { vn } = await keeper.ask((all) => vnOf(all, ref));
   const which = { kind: "vn" as const, name: String(vn.vnId) };
   const { result, revision } = await keeper.change(
-    actedBy(actor, (all, now) => remove(all, which, { force }, now)),
+    actedBy(caller, (all, now) => remove(all, which, { force }, now)),
   );
   if ("declined" in result) throw declinedError(result);
-  log.info({ vn: vn.vnId, alias: vn.alias, force, actor }, "VN deleted");
+  log.info({ vn: vn.vnId, alias: vn.alias, force, actor: caller.name }, "VN deleted");
   return { revision: BigInt(revision) };
 }
 

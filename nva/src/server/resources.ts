@@ -19,7 +19,7 @@ import { findKey, labelOf } from "../catalogue/find.ts";
 import type { Wish } from "../catalogue/wish.ts";
 import { fromText } from "./convert.ts";
 import { fromKind, fromResource, labelOfResource, toResource } from "./convert-resources.ts";
-import { actedBy } from "./events.ts";
+import { actedBy, type Caller } from "./events.ts";
 import type { Hub } from "./hub.ts";
 import { turn } from "./turn.ts";
 
@@ -32,16 +32,16 @@ const toldOctets = 6_000;
 export async function putResource(
   { keeper, log }: Hub,
   { resource, expected }: wire.PutResourceRequest,
-  actor: string,
+  caller: Caller,
 ): Promise<wire.Resource> {
   if (resource === undefined) throw new OutOfRange("resource: missing");
   const wish = fromResource(resource, freshName());
   if (isFaults(wish)) throw new OutOfRange(wish.join("; "));
   const { result, revision } = await keeper.change(
-    actedBy(actor, (all, now) => put(all, wish, numberOf(expected), now)),
+    actedBy(caller, (all, now) => put(all, wish, numberOf(expected), now)),
   );
   if ("declined" in result) throw declinedError(result);
-  tell(log, result.changes, actor);
+  tell(log, result.changes, caller.name);
   const { kind, key } = result;
   const change = result.changes.at(-1);
   return keeper.ask((all) => {
@@ -67,16 +67,16 @@ export function getResource(authority: Authority, key: wire.ResourceKey): wire.R
 export async function deleteResource(
   { keeper, log }: Hub,
   { key, force, expected }: wire.DeleteResourceRequest,
-  actor: string,
+  caller: Caller,
 ): Promise<wire.DeleteResourceResponse> {
   const which = { kind: fromKind(key?.kind ?? 0), name: keyText(key?.key ?? "") };
   const at = numberOf(expected);
   const how = { force, ...(at !== undefined && { expected: at }) };
   const { result, revision } = await keeper.change(
-    actedBy(actor, (all, now) => remove(all, which, how, now)),
+    actedBy(caller, (all, now) => remove(all, which, how, now)),
   );
   if ("declined" in result) throw declinedError(result);
-  tell(log, result.changes, actor);
+  tell(log, result.changes, caller.name);
   return { revision: BigInt(revision) };
 }
 
@@ -112,7 +112,7 @@ export function listResources(
 export async function applyResources(
   { keeper, log }: Hub,
   request: wire.ApplyRequest,
-  actor: string,
+  caller: Caller,
 ): Promise<wire.ApplyResponse> {
   const { resources, prune, force, dryRun } = request;
   if (resources.length > limits.resourcesPerApply)
@@ -130,14 +130,14 @@ export async function applyResources(
   const expected = numberOf(request.expected);
   const options = { prune, force, dryRun, ...(expected !== undefined && { expected }) };
   const { result, revision } = await keeper.change(
-    actedBy(actor, (all, now) => apply(all, wishes, faults, options, now)),
+    actedBy(caller, (all, now) => apply(all, wishes, faults, options, now)),
   );
   if ("declined" in result) throw declinedError(result);
   if ("faults" in result)
     throw faults.length > 0
       ? new OutOfRange(linesOf(result.faults))
       : new Refused(linesOf(result.faults));
-  if (!dryRun) tell(log, result.changes, actor);
+  if (!dryRun) tell(log, result.changes, caller.name);
   const { unchanged } = result;
   const vns = await keeper.ask(({ catalogue }) => ({
     before: vnsWith(catalogue, result.changes, "before"),

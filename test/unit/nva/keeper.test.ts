@@ -1,6 +1,7 @@
 import { Authority } from "@nve/nva/authority/authority";
 import { createVn } from "@nve/nva/catalogue/decide";
-import { Keeper } from "@nve/nva/server/keeper";
+import { actedBy } from "@nve/nva/server/events";
+import { CallerGone, Keeper } from "@nve/nva/server/keeper";
 import { memoryStore } from "@nve/nva/store/memory";
 import type { Store } from "@nve/nva/store/store";
 import { Instant } from "@nve/protocol-spec";
@@ -91,4 +92,22 @@ test("when the store fails, it goes no further and says so", async () => {
   await expect(create(2)).rejects.toThrow("stopping");
   expect(answered).toBe(false);
   await keeper.stop();
+});
+
+test("nothing is changed for a caller that has given up while its change waited, and others go on", async () => {
+  const { keeper, create, gate } = keeping();
+  const caller = { name: "client", isGone: false };
+  const first = create(1);
+  const commit = await gate();
+  const late = keeper.change(
+    actedBy(caller, (all, now) => createVn(all, vnWish("vn2", uuid(2)), now)),
+  );
+  const third = create(3);
+  caller.isGone = true;
+  commit.pass();
+  (await gate()).pass();
+  await expect(late).rejects.toThrow(CallerGone);
+  expect(await first).toMatchObject({ revision: 1 });
+  expect(await third).toMatchObject({ revision: 2 });
+  expect(await keeper.ask((all) => all.vns().map(({ vn }) => vn.alias))).toEqual(["vn1", "vn3"]);
 });
