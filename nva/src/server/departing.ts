@@ -1,9 +1,11 @@
 import { Instant, type NveId, type Uuid, type VnId } from "@nve/protocol-spec";
 import { type Departure, DeparturePhase } from "@nve/protocol-spec/proto/nve";
 import type { Authority } from "../authority/authority.ts";
-import { isMoving, type Migration } from "../authority/migration-row.ts";
+import { isMoving, type Migration, type Spot } from "../authority/migration-row.ts";
 import { toLocation, toMac, toUuid } from "./convert.ts";
 import type { Hub } from "./hub.ts";
+
+const forwarding = DeparturePhase.DEPARTURE_PHASE_FORWARDING;
 
 /** How soon it is seen that all others know where a VNIC is now. */
 const lookMs = 100;
@@ -14,8 +16,10 @@ const lookMs = 100;
  */
 export class Departing {
   readonly #hub: Hub;
-  /** VNICs whose departure each NVE was told of in its session. */
-  readonly #told = new Map<NveId, Set<Uuid>>();
+  /** VNICs whose departure each NVE was told of in its session, and where to. */
+  readonly #told = new Map<NveId, Map<Uuid, NveId>>();
+  /** VNICs that NVEs were told to forward for, and have not said yet that they do. */
+  readonly #unconfirmed = new Map<Uuid, Set<NveId>>();
   #looks = false;
 
   constructor(hub: Hub) {
@@ -39,10 +43,45 @@ export class Departing {
         const one = this.#departureOf(authority, row, nveId);
         return one === undefined ? [] : [one];
       });
-      this.#told.set(nveId, new Set(departures.map(({ row }) => row.vnic)));
+      this.#told.set(nveId, new Map(departures.map(({ row }) => [row.vnic, row.to.nveId])));
       const all = departures.map(({ departure }) => departure);
       this.#hub.sessions.get(nveId)?.departures({ all: true, departures: all });
     });
+  }
+
+  /** An NVE forwards for these from now on. */
+  confirmed(nveId: NveId, vnics: readonly Uuid[]): void {
+    for (const vnic of vnics) this.#confirm(vnic, nveId);
+  }
+
+  /** The session of an NVE is over: nobody waits for it. */
+  lost(nveId: NveId): void {
+    this.#told.delete(nveId);
+    for (const vnic of [...this.#unconfirmed.keys()]) this.#confirm(vnic, nveId);
+  }
+
+  /** Of these VNICs, those for which others do not forward yet. */
+  moving(vnics: Iterable<Uuid>): Uuid[] {
+    return this.#unconfirmed.size === 0
+      ? []
+      : [...new Set(vnics)].filter((vnic) => this.#unconfirmed.has(vnic));
+  }
+
+  #confirm(vnic: Uuid, nveId: NveId): void {
+    const waiting = this.#unconfirmed.get(vnic);
+    if (!waiting?.delete(nveId) || waiting.size > 0) return;
+    this.#unconfirmed.delete(vnic);
+    this.#hub.keeper.read((authority) => {
+      const row = authority.migrations.of(vnic);
+      const to = isMoving(row) ? row.to.nveId : undefined;
+      if (to !== undefined) this.#hub.sessions.get(to)?.arrived(vnic);
+    });
+  }
+
+  #await(vnic: Uuid, nveId: NveId): void {
+    const waiting = this.#unconfirmed.get(vnic);
+    if (waiting === undefined) this.#unconfirmed.set(vnic, new Set([nveId]));
+    else waiting.add(nveId);
   }
 
   #tell(authority: Authority, vnic: Uuid): void {
@@ -51,8 +90,14 @@ export class Departing {
       const told = this.#told.get(nveId);
       if (told === undefined) continue; // it is told all when its session is there
       const one = row && this.#departureOf(authority, row, nveId);
-      if (one === undefined && !told.delete(vnic)) continue;
-      if (one !== undefined) told.add(vnic);
+      if (one === undefined) {
+        this.#confirm(vnic, nveId);
+        if (!told.delete(vnic)) continue;
+      } else {
+        const isNew = told.get(vnic) !== one.row.to.nveId;
+        if (isNew && one.departure.phase === forwarding) this.#await(vnic, nveId);
+        told.set(vnic, one.row.to.nveId);
+      }
       const over = {
         vnic: toUuid(vnic),
         phase: DeparturePhase.DEPARTURE_PHASE_OVER,
@@ -68,17 +113,14 @@ export class Departing {
     authority: Authority,
     row: Migration,
     nveId: NveId,
-  ): { row: Migration; departure: Departure } | undefined {
+  ): { row: Migration & { to: Spot }; departure: Departure } | undefined {
     if (!isMoving(row)) return undefined;
     const found = row.departures.find(({ spot }) => spot.nveId === nveId);
     const location = authority.nve(row.to.nveId)?.row.location;
     if (found === undefined || location === undefined) return undefined;
     const { forwards, left } = found;
     if (forwards === undefined && left) return undefined;
-    const phase =
-      forwards === undefined
-        ? DeparturePhase.DEPARTURE_PHASE_SETTLED
-        : DeparturePhase.DEPARTURE_PHASE_FORWARDING;
+    const phase = forwards === undefined ? DeparturePhase.DEPARTURE_PHASE_SETTLED : forwarding;
     const mostMs = Math.max(0, (forwards?.untilUnixMs ?? 0) - Date.now());
     const addresses = row.addresses.map(({ vnId, mac }) => ({ vnId, mac: toMac(mac) }));
     const vnic = toUuid(row.vnic);

@@ -45,6 +45,8 @@ export interface NveSession extends Closable {
   disconnect(order: Disconnect): void;
   /** Tells it of VNICs that have moved on from there. */
   departures(some: Departures): void;
+  /** Tells it that what comes for this VNIC where it was is forwarded there. */
+  arrived(vnic: Uuid): void;
 }
 
 /** Who watches which VN. */

@@ -1,8 +1,9 @@
 import grpc from "@grpc/grpc-js";
 import { Forbidden, Refused, statusOf } from "@nve/program";
-import { Instant, type NveId, OutOfRange } from "@nve/protocol-spec";
+import { Instant, type NveId, OutOfRange, type Uuid } from "@nve/protocol-spec";
 import type {
   Admissions,
+  Departed,
   Departures,
   Hello,
   NvaMessage,
@@ -63,7 +64,10 @@ export class Session implements NveSession {
     const { calls, sessions, log, keeper } = this.#hub;
     calls.delete(this);
     if (this.#nveId !== undefined) {
-      if (sessions.get(this.#nveId) === this) sessions.delete(this.#nveId);
+      if (sessions.get(this.#nveId) === this) {
+        sessions.delete(this.#nveId);
+        this.#hub.departing?.lost(this.#nveId);
+      }
       log.info({ nve: this.#nveId, reason }, "session ended");
     }
     if (code === grpc.status.OK) this.#call.end();
@@ -90,6 +94,10 @@ export class Session implements NveSession {
     this.#send({ $case: "departures", value: some });
   }
 
+  arrived(vnic: Uuid): void {
+    this.#send({ $case: "arrived", value: { vnics: [toUuid(vnic)] } });
+  }
+
   #receive({ message }: NveMessage): void {
     if (this.#closed) return;
     this.#silent = 0;
@@ -103,6 +111,9 @@ export class Session implements NveSession {
           break;
         case "admissions":
           this.#admissions(message.value);
+          break;
+        case "departed":
+          this.#departed(message.value);
           break;
         default: // alive, or newer than us (A16)
           break;
@@ -174,7 +185,9 @@ export class Session implements NveSession {
         this.#silent = 0; // it may have waited for us
         const { serial } = report;
         const refused = result.map(toRefusal);
-        const value = { serial, revision: BigInt(ended), refused };
+        const vnics = said.claims.flatMap(({ vnic }) => vnic ?? []);
+        const moving = (this.#hub.departing?.moving(vnics) ?? []).map(toUuid);
+        const value = { serial, revision: BigInt(ended), refused, moving };
         this.#send({ $case: "ack", value }, () => this.#end());
       },
     );
@@ -194,6 +207,13 @@ export class Session implements NveSession {
       this.#silent = 0; // it may have waited for us
       this.#send({ $case: "verdicts", value: { serial, responses } }, () => this.#end());
     });
+  }
+
+  #departed({ vnics }: Departed): void {
+    if (this.#key === undefined || this.#nveId === undefined)
+      throw new OutOfRange("Departed before Hello");
+    const all = vnics.map((vnic) => fromUuid(vnic, "vnics"));
+    this.#hub.departing?.confirmed(this.#nveId, all);
   }
 
   /** No more than so many of its messages are under way at a time. */

@@ -54,9 +54,15 @@ export enum DenialCode {
 }
 
 export interface NveMessage {
-  message: { $case: "hello"; value: Hello } | { $case: "report"; value: Report } | { $case: "alive"; value: Alive } | //
-  /** to an NVA whose Welcome says that it takes them */
-  { $case: "admissions"; value: Admissions } | undefined;
+  message:
+    | { $case: "hello"; value: Hello }
+    | { $case: "report"; value: Report }
+    | { $case: "alive"; value: Alive }
+    | //
+    /** to an NVA whose Welcome says that it takes them */
+    { $case: "admissions"; value: Admissions }
+    | { $case: "departed"; value: Departed }
+    | undefined;
 }
 
 export interface NvaMessage {
@@ -67,6 +73,7 @@ export interface NvaMessage {
     | { $case: "verdicts"; value: Verdicts }
     | { $case: "disconnect"; value: Disconnect }
     | { $case: "departures"; value: Departures }
+    | { $case: "arrived"; value: Arrived }
     | undefined;
 }
 
@@ -87,6 +94,16 @@ export interface Departure {
     | undefined;
   /** FORWARDING ends by itself after so long without a word, milliseconds: the NVA may be away. */
   mostMs: number;
+}
+
+/** What Departures said of these VNICs, FORWARDING, is in the NVE's dataplane. */
+export interface Departed {
+  vnics: Buffer[];
+}
+
+/** To the NVE that these VNICs have moved to: where they were, what comes for them is forwarded by now. */
+export interface Arrived {
+  vnics: Buffer[];
 }
 
 /**
@@ -176,6 +193,11 @@ export interface ReportAck {
   /** at which all of the report is in the store */
   revision: bigint;
   refused: ClaimRefusal[];
+  /**
+   * VNICs of the report that have moved here, and whose frames are not forwarded yet where they were: Arrived follows,
+   * unless that NVE is lost. Whoever waits for the move best waits for it too.
+   */
+  moving: Buffer[];
 }
 
 export interface ClaimRefusal {
@@ -342,6 +364,9 @@ export const NveMessage: MessageFns<NveMessage> = {
       case "admissions":
         Admissions.encode(message.message.value, writer.uint32(34).fork()).join();
         break;
+      case "departed":
+        Departed.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -391,6 +416,14 @@ export const NveMessage: MessageFns<NveMessage> = {
             message.message = { $case: "admissions", value: Admissions.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "departed", value: Departed.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -433,6 +466,12 @@ export const NveMessage: MessageFns<NveMessage> = {
         }
         break;
       }
+      case "departed": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "departed", value: Departed.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -462,6 +501,9 @@ export const NvaMessage: MessageFns<NvaMessage> = {
         break;
       case "departures":
         Departures.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
+      case "arrived":
+        Arrived.encode(message.message.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -528,6 +570,14 @@ export const NvaMessage: MessageFns<NvaMessage> = {
             message.message = { $case: "departures", value: Departures.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = { $case: "arrived", value: Arrived.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -579,6 +629,12 @@ export const NvaMessage: MessageFns<NvaMessage> = {
       case "departures": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "departures", value: Departures.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "arrived": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "arrived", value: Arrived.fromPartial(object.message.value) };
         }
         break;
       }
@@ -755,6 +811,116 @@ export const Departure: MessageFns<Departure> = {
       ? Location.fromPartial(object.destination)
       : undefined;
     message.mostMs = object.mostMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseDeparted(): Departed {
+  return { vnics: [] };
+}
+
+export const Departed: MessageFns<Departed> = {
+  encode(message: Departed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.vnics) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Departed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeparted();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vnics.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Departed>): Departed {
+    return Departed.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Departed>): Departed {
+    const message = createBaseDeparted();
+    message.vnics = object.vnics?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseArrived(): Arrived {
+  return { vnics: [] };
+}
+
+export const Arrived: MessageFns<Arrived> = {
+  encode(message: Arrived, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.vnics) {
+      writer.uint32(10).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Arrived {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArrived();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.vnics.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<Arrived>): Arrived {
+    return Arrived.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Arrived>): Arrived {
+    const message = createBaseArrived();
+    message.vnics = object.vnics?.map((e) => e) || [];
     return message;
   },
 };
@@ -1555,7 +1721,7 @@ export const ClaimKey: MessageFns<ClaimKey> = {
 };
 
 function createBaseReportAck(): ReportAck {
-  return { serial: 0n, revision: 0n, refused: [] };
+  return { serial: 0n, revision: 0n, refused: [], moving: [] };
 }
 
 export const ReportAck: MessageFns<ReportAck> = {
@@ -1574,6 +1740,9 @@ export const ReportAck: MessageFns<ReportAck> = {
     }
     for (const v of message.refused) {
       ClaimRefusal.encode(v!, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.moving) {
+      writer.uint32(34).bytes(v!);
     }
     return writer;
   },
@@ -1615,6 +1784,14 @@ export const ReportAck: MessageFns<ReportAck> = {
             message.refused.push(ClaimRefusal.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.moving.push(Buffer.from(reader.bytes()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1635,6 +1812,7 @@ export const ReportAck: MessageFns<ReportAck> = {
     message.serial = (object.serial !== undefined && object.serial !== null) ? BigInt(object.serial) : 0n;
     message.revision = (object.revision !== undefined && object.revision !== null) ? BigInt(object.revision) : 0n;
     message.refused = object.refused?.map((e) => ClaimRefusal.fromPartial(e)) || [];
+    message.moving = object.moving?.map((e) => e) || [];
     return message;
   },
 };

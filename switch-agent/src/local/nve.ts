@@ -14,7 +14,6 @@ import {
   type Verdict,
   type VnInfo,
   type VnRules,
-  type Waiting,
 } from "@nve/switch-agent/nve";
 import { Applier } from "../applier.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
@@ -32,6 +31,8 @@ import { countersOf, isConcerned, reasonOf } from "./aside.ts";
 import { Forwardings } from "./forwardings.ts";
 import { Inheritance } from "./inheritance.ts";
 import { Reconciling } from "./reconciling.ts";
+import { Reports } from "./reports.ts";
+import { byPort, synced } from "./syncing.ts";
 
 /** Who asked for VSIs on a port, and is told what became of them. */
 export interface Asker {
@@ -71,8 +72,6 @@ export type NveOptions = {
   openNva(wiring: NvaWiring): Nva;
 };
 
-/** How long an answer waits for the NVA to know the VNIC and for us to know its VN: then first frames arrive. */
-const SYNC_MS = 250;
 /** When settling takes so long, what happens meanwhile is settled together. */
 const MANY_MS = 2;
 /** An answer waits no longer for settling, unless that takes longer itself. */
@@ -111,6 +110,7 @@ export class Nve {
   readonly #events: (NveEvent | { on: "settle" })[] = [];
   readonly #admissions: Admissions;
   readonly #forwardings: Forwardings;
+  readonly #reports = new Reports((report) => this.nva.report(report));
   #running = false;
   #callOffSettle: (() => void) | undefined;
   #settlesNext = false;
@@ -141,7 +141,10 @@ export class Nve {
     this.reconciling = new Reconciling(this, { ...options, patienceMs: options.inheritMs });
     this.#forwardings = new Forwardings(clock, feed);
     this.nva = openNva({
-      all: () => ({ ...this.core.report(), partial: !this.inheritance.isOver }),
+      all: () => {
+        this.#reports.clear();
+        return { ...this.core.report(), partial: !this.inheritance.isOver };
+      },
       onEvent: (event) => {
         if (event.on === "nva") this.reconciling.nvaIs(event.connected);
         if (event.on === "departures") this.#forwardings.hear(event);
@@ -313,7 +316,10 @@ export class Nve {
         this.pulling.leave(effect.vns);
         return;
       case "report":
-        this.nva.report(effect);
+        this.#reports.add(effect);
+        return;
+      case "departed":
+        void this.applier.settled().then(() => this.nva.departed?.(effect.vnics));
         return;
       case "announce":
         void this.applier.settled().then(() => announce(effect.all, this.askers));
@@ -340,55 +346,28 @@ export class Nve {
 
   async #apply({ change, owners }: NveEffect & { do: "intents" }): Promise<void> {
     this.reconciling.ensured(change.ensure);
-    if (owners.length === 0) return this.applier.keepTrying(change);
+    const made = this.#reports.hold();
+    if (owners.length === 0) return this.applier.keepTrying(change).then(made);
     let took = owners;
     try {
       await this.applier.apply(change);
+      made();
     } catch (error) {
       const failed = owners.filter(({ vsi }) => isConcerned(this.core, vsi, error));
       took = owners.filter((owner) => !failed.includes(owner));
       const why = { reason: reasonOf(error), ...saidOfFull(error) };
       for (const owner of failed) this.feed({ on: "unapplied", ...owner, ...why });
+      void this.applier.settled().then(made); // with what takes it back
     }
-    for (const owners of this.#byPort(took)) {
-      void this.#synced(owners.map(({ vsi }) => vsi)).then(() => {
+    for (const owners of byPort(this.core, took)) {
+      void synced(
+        this,
+        owners.map(({ vsi }) => vsi),
+        this.#clock,
+      ).then(() => {
         for (const owner of owners) this.feed({ on: "applied", ...owner });
       });
     }
-  }
-
-  /** Nobody waits for the VNs of another port. */
-  #byPort(owners: readonly Waiting[]): Iterable<readonly Waiting[]> {
-    const ports = new Map<string | undefined, Waiting[]>();
-    for (const owner of owners) {
-      const port = this.core.vsis.get(owner.vsi)?.ask.port;
-      const others = ports.get(port);
-      if (others === undefined) ports.set(port, [owner]);
-      else others.push(owner);
-    }
-    return ports.values();
-  }
-
-  /** The answer should find the others ready: the NVA has the claims, and we have the VNs' addresses. */
-  async #synced(vsis: readonly string[]): Promise<void> {
-    const all = vsis
-      .flatMap((vsi) => this.core.vsis.get(vsi)?.granted ?? [])
-      .filter(({ ask }) => ask.mode === "associate");
-    if (all.length === 0) return;
-    const vns = new Set(all.flatMap(({ entries }) => entries.map(({ vn }) => vn)));
-    const ports = new Set(all.map(({ ask }) => ask.port));
-    const waits = [...ports].map((port) => this.resourceWaitMs(port) / 3);
-    const clock = this.#clock;
-    await new Promise<void>((resolve) => {
-      const callOff = clock.at(Instant(clock.now() + Math.min(SYNC_MS, ...waits)), resolve);
-      void this.nva
-        .synced([...vns])
-        .then(() => this.applier.settled())
-        .then(() => {
-          callOff();
-          resolve();
-        });
-    });
   }
 
   resourceWaitMs(port: string): number {

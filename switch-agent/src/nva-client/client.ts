@@ -1,7 +1,7 @@
 import { Metadata } from "@grpc/grpc-js";
 import type { Clock } from "@nve/linux";
 import { connect, type Log, type Tls } from "@nve/program";
-import { Instant, type Mac, type VnId } from "@nve/protocol-spec";
+import { Instant, type Mac, type Uuid, type VnId } from "@nve/protocol-spec";
 import { NveClient } from "@nve/protocol-spec/proto/nve";
 import type { NveEvent, Report, Told, Verdict } from "@nve/switch-agent/nve";
 import type { Wanted } from "../pull/pull.ts";
@@ -30,6 +30,10 @@ export interface Nva {
   lookup(vn: VnId, wanted: Wanted, timeoutMs: number): Promise<Found>;
   unwatch(vns: readonly VnId[]): void;
   report(report: Report): void;
+  /** What comes for these VNICs goes on to where they are now (M5). */
+  departed?(vnics: readonly Uuid[]): void;
+  /** When those that the NVA says to have moved here are forwarded where they were; at once while it is away. */
+  arrived?(vnics: readonly Uuid[]): Promise<void>;
   /** What was reported is all there is, where `all` was partial. */
   whole?(): void;
   /** `compared`, `differing`, …: how VNs were found when they were compared with the NVA's. */
@@ -169,6 +173,14 @@ export class NvaClient implements Nva {
 
   report(report: Report): void {
     this.#session?.report(report);
+  }
+
+  departed(vnics: readonly Uuid[]): void {
+    this.#session?.departed(vnics);
+  }
+
+  arrived(vnics: readonly Uuid[]): Promise<void> {
+    return this.#session?.arrivals.awaited(vnics) ?? Promise.resolve();
   }
 
   whole(): void {

@@ -9,6 +9,7 @@ import {
 } from "@nve/protocol-spec";
 import {
   DeparturePhase,
+  type NveMessage,
   type Prepared,
   type Departure as ToldDeparture,
   type Departures as ToldDepartures,
@@ -23,6 +24,13 @@ export const preparedOf = (one: PreparedVnic): Prepared => ({
   port: one.port,
   migrating: one.migrating,
   addresses: one.addresses.map(({ vn, mac }) => ({ vnId: vn, mac: Buffer.from(macOctets(mac)) })),
+});
+
+export const departedOf = (vnics: readonly Uuid[]): NveMessage => ({
+  message: {
+    $case: "departed",
+    value: { vnics: vnics.map((vnic) => Buffer.from(uuidOctets(vnic))) },
+  },
 });
 
 /** @param odd is told what cannot be, and is left out */

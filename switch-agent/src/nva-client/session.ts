@@ -1,9 +1,10 @@
 import type { Clock } from "@nve/linux";
 import type { Log } from "@nve/program/log";
 import { tlsReason } from "@nve/program/tls-reason";
-import { Instant } from "@nve/protocol-spec";
+import { Instant, type Uuid } from "@nve/protocol-spec";
 import type { Departures } from "@nve/protocol-spec/proto/nve";
 import type { NveEvent, Report, Verdict } from "@nve/switch-agent/nve";
+import { Arrivals } from "./arrivals.ts";
 import {
   type AdmitRequest,
   admissionsOf,
@@ -19,7 +20,7 @@ import {
   type Self,
   type Welcome,
 } from "./convert.ts";
-import { departuresOf } from "./convert-departure.ts";
+import { departedOf, departuresOf } from "./convert-departure.ts";
 import { Locations } from "./locations.ts";
 import { type AllReports, Outbox } from "./outbox.ts";
 import { Questions } from "./questions.ts";
@@ -78,6 +79,8 @@ export class Session {
   #checked: Instant;
   #watchHeard: Instant | undefined;
   #over = false;
+  /** VNICs that are on their way here. */
+  readonly arrivals = new Arrivals();
   /** Undefined: this NVA does not take them in this stream. */
   #questions: Questions | undefined;
   /** MACs sent, and acknowledged, since the beginning. */
@@ -127,6 +130,11 @@ export class Session {
     return new Promise((resolve) => this.#waiting.push({ sent, serial, resolve }));
   }
 
+  /** What comes for these VNICs goes on to where they are now (M5). */
+  departed(vnics: readonly Uuid[]): void {
+    if (!this.#over) this.#options.stream.write(departedOf(vnics));
+  }
+
   /** Undefined: it must be asked another way. */
   admit(request: AdmitRequest, timeoutMs: number): Promise<Verdict> | undefined {
     return this.#questions?.ask(request, timeoutMs);
@@ -140,6 +148,7 @@ export class Session {
     this.#questions?.close(reason);
     for (const { resolve } of this.#waiting) resolve();
     this.#waiting = [];
+    this.arrivals.close();
   }
 
   #hear({ message }: NvaMessage): void {
@@ -150,6 +159,7 @@ export class Session {
     else if (message?.$case === "verdicts") this.#questions?.heard(message.value);
     else if (message?.$case === "disconnect") this.#disconnect(message.value);
     else if (message?.$case === "departures") this.#departures(message.value);
+    else if (message?.$case === "arrived") this.arrivals.arrived(message.value.vnics);
   }
 
   #welcome({ version, admissions }: Welcome): void {
@@ -180,8 +190,9 @@ export class Session {
     onEvent(departuresOf(message, new Locations(self), odd));
   }
 
-  #ack({ refused }: ReportAck): void {
+  #ack({ refused, moving }: ReportAck): void {
     const acknowledged = this.#underWay.shift();
+    this.arrivals.moving(moving);
     for (const { key, reason } of refused) {
       const mac = Buffer.from(key?.mac ?? []).toString("hex");
       this.#options.log.warn({ vn: key?.vnId, mac, reason }, "the NVA refused an address");

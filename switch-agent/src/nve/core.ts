@@ -348,15 +348,7 @@ export class NveCore {
     const owners = this.#owners;
     if (owners.length === 0 && this.#served.isSettled) return;
     this.#owners = [];
-    const { change, watch, unwatch, report, announcements: all } = this.#served.settle(this.#nva);
-    if (watch.length > 0) this.#out.push({ do: "watch", vns: watch });
-    if (unwatch.length > 0) this.#out.push({ do: "unwatch", vns: unwatch });
-    if (Object.values(report).some(({ length }) => length > 0)) {
-      this.#out.push({ do: "report", ...report });
-    }
-    const idle = change.ensure.length + change.remove.length === 0;
-    if (owners.length > 0 || !idle) this.#out.push({ do: "intents", change, owners });
-    if (all.length > 0) this.#out.push({ do: "announce", all });
+    this.#out.push(...this.#served.settle(this.#nva).effects(owners));
   }
 
   #isHeld(vn: VnId): boolean {

@@ -53,7 +53,10 @@ export type NveEffect =
   | { do: "refuse"; ask: Ask; refusal: Refusal }
   | { do: "order-de-associate"; port: string; vsi: string; why: string }
   | { do: "watch" | "unwatch"; vns: readonly VnId[] }
+  /** Once the intents that come before it are so: then others send to us. */
   | ({ do: "report" } & Report)
+  /** What comes for these goes on to where they are now: the NVA is told once the intents are so. */
+  | { do: "departed"; vnics: readonly Uuid[] }
   /** Once the intents that come with it are so. */
   | { do: "announce"; all: readonly Announcement[] }
   | { do: "log"; level: "info" | "warn"; what: string; fields: Readonly<Record<string, unknown>> };

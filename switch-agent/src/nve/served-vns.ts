@@ -1,4 +1,4 @@
-import type { Mac, VnId } from "@nve/protocol-spec";
+import type { Mac, Uuid, VnId } from "@nve/protocol-spec";
 import { Departures } from "./departures.ts";
 import { Difference } from "./difference.ts";
 import type { NveEvent, Report } from "./events.ts";
@@ -8,8 +8,6 @@ import { Served, type Sources, type Touched } from "./served.ts";
 
 /** What the VNs that we are in need of their surroundings. */
 type Surroundings = Omit<Sources, "departures"> & {
-  /** Has any port a tag for it? */
-  isHeld(vn: VnId): boolean;
   /** We are in it from now on, or no more. */
   entered(vn: VnId): void;
   left(vn: VnId): void;
@@ -22,6 +20,7 @@ export class ServedVns {
   readonly departures = new Departures();
   readonly #served = new Map<VnId, Served>();
   readonly #touched = new Map<VnId, Touched>();
+  readonly #departed = new Set<Uuid>();
 
   constructor(around: Surroundings) {
     this.#around = { ...around, departures: this.departures };
@@ -65,6 +64,7 @@ export class ServedVns {
 
   /** VNICs have moved on from here, or are back: with them we enter and leave VNs. */
   departed({ departures, all }: NveEvent & { on: "departures" }, order: number): undefined {
+    for (const { vnic, phase } of departures) if (phase === "forwarding") this.#departed.add(vnic);
     for (const [vn, some] of this.departures.take(departures, all, order)) {
       const touched = this.touchVn(vn);
       for (const mac of some) touched.macs.add(mac);
@@ -95,6 +95,8 @@ export class ServedVns {
     }
     this.#touched.clear();
     Object.assign(difference.report, this.prepared.settle());
+    difference.departed = [...this.#departed];
+    this.#departed.clear();
     return difference;
   }
 

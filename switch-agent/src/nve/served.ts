@@ -40,6 +40,8 @@ export type Sources = {
   local(vn: VnId, vsi: string): LocalVnic | undefined;
   /** VSIs that have the MAC, active or not. */
   holders(vn: VnId, mac: Mac): Iterable<string>;
+  /** Has any port a tag for it? */
+  isHeld(vn: VnId): boolean;
   /** VSIs of a port that are in the VN, active or not. */
   at(port: string, vn: VnId): Iterable<string>;
   /** Of what was gleaned in a VN, keeps what can still be so. @param lost MACs that nobody says to have any more */
@@ -79,7 +81,7 @@ export class Served {
     this.#sources = sources;
   }
 
-  /** While it has active members here: the NVEs of the VN send us what they flood (P8). */
+  /** While it has members here, or such as are to come: the NVEs of the VN send us what they flood (P8). */
   get vni(): Vni | undefined {
     return this.#vni;
   }
@@ -203,8 +205,9 @@ export class Served {
   /** @returns whether the VN has come, gone, or has another VNI: then everything of it is different */
   #moved({ report }: Difference): boolean {
     const was = this.#vni;
-    // As long as something is forwarded we are in it: else the others take nothing from us.
-    const isIn = this.#vnics.size > 0 || this.#sources.departures.forwardsIn(this.vn);
+    // Those who are in it take nothing from others: so we are in it before a VNIC arrives (H23), and as long as we forward.
+    const { departures } = this.#sources;
+    const isIn = this.#sources.isHeld(this.vn) || departures.forwardsIn(this.vn);
     const is = isIn ? this.#sources.infos.get(this.vn)?.vni : undefined;
     if (was === is) return false;
     this.#vni = is;

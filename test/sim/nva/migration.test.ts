@@ -64,6 +64,23 @@ test("M5, V2: the source is told to forward at the switch-over, until all others
   expect(row?.steps.map(({ what }) => what)).toContain("all others know where it is");
 });
 
+test("M2, M5: the destination hears when the source forwards; of one that is lost it is waited for no more", async () => {
+  const { tor1, tor2 } = await domain();
+  const arrived = ({ message }: NvaMessage): boolean => message?.$case === "arrived";
+  const moved = await tor2.told({ claims: [claim(1, { vnic })] });
+  expect(moved.moving).toEqual([vnic]);
+  tor1.send({ $case: "departed", value: { vnics: [vnic] } });
+  expect((await tor2.inbox.next(arrived)).message?.value).toEqual({ vnics: [vnic] });
+  const more = await tor2.told({ claims: [claim(1, { vnic, suspended: true })] });
+  expect(more.moving).toEqual([]);
+  const back = await tor1.told({ claims: [claim(1, { vnic, suspended: true })] });
+  expect(back.moving).toEqual([]);
+  const again = await tor1.told({ claims: [claim(1, { vnic })] });
+  expect(again.moving).toEqual([vnic]);
+  tor2.call.end();
+  expect((await tor1.inbox.next(arrived)).message?.value).toEqual({ vnics: [vnic] });
+});
+
 test("V2: a session that begins is told all that has moved on from its NVE; another NVA goes on with it", async () => {
   const { tor2 } = await domain("lmdb");
   await tor2.told({ claims: [claim(1, { vnic })] });

@@ -66,7 +66,7 @@ class Expected {
       .map(([name, one]) => ({ ...one, vnic: vnicOf(name) }))
       .filter(({ mode, entries }) => mode === "associate" && entries.some(([of]) => of === vn))
       .sort((x, y) => x.order - y.order);
-    if (active.length === 0) return [];
+    if (!this.watched(vn)) return [];
     const ports = [...new Set(active.map(({ port }) => port))].sort();
     const place = (at: string): Place => ({ is: "local", port: at, vid: tagOf(at) });
     const where = new Map<Mac, { at: Place; vnic?: Uuid }>();

@@ -251,16 +251,21 @@ test("P11: two VNs with one VNI would be one: the second is refused", () => {
 });
 
 test.each(["pre-associate", "pre-associate-rr"] as const)(
-  "H23: %s has a tag and watches the VN, but nothing is forwarded or claimed",
+  "H23: %s has a tag, is in the VN and watches it, but nothing goes to it and nothing is claimed",
   (mode) => {
     nve.ask("vm1", "swp1", groups([red, a]), { mode });
     expect(nve.tags()).toEqual([2]);
     expect([...nve.watched]).toEqual([red]);
-    expect([nve.intents.length, nve.claims.size, nve.joined.size]).toEqual([0, 0, 0]);
+    const prepared = [{ is: "vn", vni: vniOf(red), flood: [] }];
+    expect(nve.intents).toMatchObject(prepared);
+    expect([nve.claims.size, ...nve.joined]).toEqual([0, red]);
     nve.ask("vm1", "swp1", groups([red, a, Vid(2)]));
-    expect(nve.joined).toEqual(new Set([red]));
+    expect(nve.intents.map(({ is }) => is)).toEqual(["vn", "access", "mac"]);
     nve.ask("vm1", "swp1", groups([red, a, Vid(2)]), { mode });
-    expect([nve.intents.length, nve.claims.size, nve.joined.size]).toEqual([0, 0, 0]);
+    expect(nve.intents).toMatchObject(prepared);
+    expect([nve.claims.size, ...nve.joined]).toEqual([0, red]);
+    nve.release("vm1");
+    expect([nve.intents.length, nve.joined.size]).toEqual([0, 0]);
   },
 );
 

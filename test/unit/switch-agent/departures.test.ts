@@ -34,6 +34,17 @@ test("M5: what comes for one that has moved on is forwarded, whatever its statio
   expect(placeOf()).toMatchObject({ at: { is: "local" } });
 });
 
+test("M2: the NVA hears of a claim after the dataplane has the place, and that it forwards after it does", () => {
+  nve.ask("vm1", "swp1", groups([red, a]));
+  const order = nve.effects.map((effect) => effect.do);
+  expect(order.indexOf("intents")).toBeLessThan(order.indexOf("report"));
+  tell(departure("forwarding"));
+  expect(nve.effects.map((effect) => effect.do)).toEqual(["intents", "departed"]);
+  expect(nve.did("departed")).toEqual([{ do: "departed", vnics: [vnic] }]);
+  tell(departure("settled"));
+  expect(nve.did("departed")).toEqual([]);
+});
+
 test("M5: with its last VNIC gone it stays in the VN as long as it forwards, and nothing is left afterwards", () => {
   nve.ask("vm1", "swp1", groups([red, a]));
   tell(departure("forwarding"));

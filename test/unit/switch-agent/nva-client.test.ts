@@ -113,7 +113,7 @@ class FakeNva {
         if (this.answering) call.write({ message: { $case: "verdicts", value } });
       } else if (message?.$case === "report") {
         this.reports.push(message.value);
-        const ack = { serial: message.value.serial, revision: 1n, refused: [] };
+        const ack = { serial: message.value.serial, revision: 1n, refused: [], moving: [] };
         if (this.acknowledging) call.write({ message: { $case: "ack", value: ack } });
       }
     });
@@ -331,7 +331,7 @@ test("an answer waits for what was reported until then, not for what was reporte
   const second = client.synced([]).then(() => "stored");
   const ack = (serial: bigint) =>
     nva.connect?.write({
-      message: { $case: "ack", value: { serial, revision: 1n, refused: [] } },
+      message: { $case: "ack", value: { serial, revision: 1n, refused: [], moving: [] } },
     });
   ack(2n);
   expect(await first).toBe("stored");

@@ -34,7 +34,7 @@ export function wholeOf(core: NveCore, nva: boolean) {
 function ofVn(core: NveCore, vn: VnId, nva: boolean) {
   const locals = localsOf(core, vn);
   const info = core.infos.get(vn);
-  if (info === undefined || locals.length === 0) {
+  if (info === undefined) {
     return { vn, intents: [], claims: [], joined: false };
   }
   const owners = new Map<Mac, Local>();
