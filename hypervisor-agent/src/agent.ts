@@ -18,8 +18,9 @@ import {
   targetOf,
 } from "./uplinks/work.ts";
 import type { VirtualSwitch } from "./vm-port/vm-port.ts";
+import type { Driver } from "./vms/driven.ts";
 
-/** What the operator can do, whoever carries it: the control socket, a test, later libvirt or CNI. */
+/** What the operator can do, whoever carries it: the control socket, a test, libvirt's hook, QMP, later CNI. */
 export interface Agent {
   /**
    * Connects a VNIC (H1): resolves when the NVE has granted it and the virtual switch is programmed.
@@ -41,6 +42,8 @@ export type AttachRequest = {
   interface: string;
   vm?: string;
   uplink?: string;
+  /** Absent: who calls the API. */
+  by?: Driver;
   tree: Tree;
 };
 export type ChangeRequest = { vnic: Uuid; add: Tree; remove: readonly NodePath[] };

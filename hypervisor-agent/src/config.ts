@@ -3,7 +3,9 @@ import { checked } from "@nve/program/config";
 import { evbConfig, InterfaceName, lldpConfig, within } from "@nve/program/edge-config";
 import { type EvbPolicy, HypervisorId, type IpAddress, OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
+import { type LibvirtConfig, libvirtConfig } from "./libvirt/config.ts";
 import { type LocalNveConfig, localNve } from "./local-nve/config.ts";
+import { type QemuConfig, qemuConfig } from "./qmp/config.ts";
 import { DEFAULT_SOCKET } from "./socket.ts";
 import type { VdpSettings } from "./stations/vsi.ts";
 
@@ -18,6 +20,9 @@ export type Config = {
   lldp: { managementAddress?: IpAddress };
   vdp: VdpSettings;
   virtualSwitch: { driver: "ebpf"; attach?: "auto" | "tcx" | "clsact" };
+  /** VMs that are followed (docs/vm-events.md). */
+  qemu?: QemuConfig | undefined;
+  libvirt?: LibvirtConfig | undefined;
   socket: string;
   log: string;
 };
@@ -94,6 +99,8 @@ export const configSchema: z.ZodType<Config> = z
     lldp: lldpConfig,
     vdp,
     virtualSwitch,
+    qemu: qemuConfig.optional(),
+    libvirt: libvirtConfig.optional(),
     socket: z
       .string()
       .regex(/^(unix:\/.+|[^\s:]+:\d+)$/, "socket is unix:/path/to/socket or host:port")

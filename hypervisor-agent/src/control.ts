@@ -8,9 +8,11 @@ import {
   HypervisorAgentService,
   type HypervisorStatus,
   type VnAttachment,
+  type Vnic,
 } from "@nve/protocol-spec/proto/agent";
-import type { Agent, Limit } from "./agent.ts";
+import type { Agent, Limit, VnicView } from "./agent.ts";
 import { pathFrom, treeFrom, VmName, vnicOf } from "./convert.ts";
+import { type DrivenAgent, DriverName } from "./vms/driven.ts";
 
 /** When the caller sets no deadline of its own. */
 const DEFAULT_TIMEOUT_MS = 20_000;
@@ -25,40 +27,46 @@ const MAX_TIMEOUT_MS = 24 * 3600 * 1000;
  * @param macBehind of the other end of an interface, where that is to be seen
  */
 export function controlService(
-  running: () => Agent | Promise<Agent>,
+  running: () => Agent | DrivenAgent | Promise<Agent | DrivenAgent>,
   status: () => Promise<HypervisorStatus>,
   macBehind: (name: string) => Promise<Mac | undefined> = async () => undefined,
 ): Service {
   const implementation: HypervisorAgentServer = {
-    attachVnic: limited(async ({ vnic, interface: of, vns, vmName, uplink }, limit) => {
+    attachVnic: limited(async ({ vnic, interface: of, vns, vmName, uplink, drivenBy }, limit) => {
       const name = vnic === "" ? {} : { vnic: Uuid(vnic) };
       const vm = vmName === "" ? {} : { vm: VmName(vmName) };
       const pinned = uplink === "" ? {} : { uplink: InterfaceName(uplink) };
+      const by = drivenBy === undefined ? {} : { by: DriverName(drivenBy) };
       const request = {
+        ...by,
         ...name,
         ...vm,
         ...pinned,
         interface: InterfaceName(of),
         tree: treeFrom(await withMacs(vns, of)),
       };
-      return vnicOf(await (await waitedFor(limit)).attach(request, limit));
+      const agent = await waitedFor(limit);
+      return shown(agent, await agent.attach(request, limit));
     }),
     changeVnic: limited(async ({ vnic, add, remove }, limit) => {
       const agent = await waitedFor(limit);
       const change = { add: treeFrom(add), remove: remove.map(pathFrom) };
-      return vnicOf(await agent.change({ vnic: nameOf(agent, vnic), ...change }, limit));
+      return shown(agent, await agent.change({ vnic: nameOf(agent, vnic), ...change }, limit));
     }),
     detachVnic: limited(async ({ vnic }) => {
       const agent = await running();
       await agent.detach(nameOf(agent, vnic));
       return {};
     }),
-    listVnics: limited(async () => ({ vnics: (await running()).vnics().map(vnicOf) })),
+    listVnics: limited(async () => {
+      const agent = await running();
+      return { vnics: agent.vnics().map((view) => shown(agent, view)) };
+    }),
     status: limited(async () => status()),
   };
 
   /** @throws Refused when the caller has gone while the agent started */
-  async function waitedFor({ cancelled }: Limit): Promise<Agent> {
+  async function waitedFor({ cancelled }: Limit): Promise<Agent | DrivenAgent> {
     const agent = await running();
     if (cancelled?.aborted) throw new Refused("nobody waits for it any more");
     return agent;
@@ -81,6 +89,9 @@ export function controlService(
 
   return { definition: HypervisorAgentService, implementation };
 }
+
+const shown = (agent: Agent | DrivenAgent, view: VnicView): Vnic =>
+  vnicOf(view, "driverOf" in agent ? agent.driverOf(view.vnic) : undefined);
 
 /** A VNIC by its name, or by the interface that it is on. */
 function nameOf(agent: Agent, text: string): Uuid {

@@ -28,6 +28,7 @@ import {
 } from "./stations/tree.ts";
 import { notReady } from "./stations/vnic.ts";
 import type { Uplink } from "./uplink.ts";
+import type { Driver } from "./vms/driven.ts";
 
 /** @throws OutOfRange for what is no VN ID, guest tag, MAC or IP address */
 export const treeFrom = (vns: readonly VnAttachment[]): Tree =>
@@ -63,18 +64,8 @@ export const pathFrom = ({ mac, ip, ...vn }: TreeNode): NodePath => ({
   ...(ip !== "" && { ip: IpPrefix(ip) }),
 });
 
-export function vnicOf({
-  vnic,
-  interface: of,
-  pinned,
-  over,
-  state,
-  reason,
-  tree,
-  tagged,
-  mtus,
-  vm,
-}: VnicView): Vnic {
+export function vnicOf(view: VnicView, drivenBy?: Driver): Vnic {
+  const { vnic, interface: of, pinned, over, state, reason, tree, tagged, mtus, vm } = view;
   const mtuIn = (vn: VnRef) => {
     const granted = tagged.find((leaf) => leaf.vn === vn);
     return (granted && mtus.get(granted.vn)) ?? 0;
@@ -99,6 +90,7 @@ export function vnicOf({
     vns,
     vmName: vm ?? "",
     pinnedUplink: pinned ?? "",
+    ...(drivenBy !== undefined && { drivenBy }),
   };
 }
 

@@ -22,7 +22,7 @@ import { leave, untilSignal } from "@nve/program/program";
 import { serve } from "@nve/program/rpc";
 import type { Mac } from "@nve/protocol-spec";
 import type { HypervisorStatus } from "@nve/protocol-spec/proto/agent";
-import { type Agent, startAgent } from "./agent.ts";
+import { startAgent } from "./agent.ts";
 import { type Config, configSchema, type UplinkConfig } from "./config.ts";
 import { controlService } from "./control.ts";
 import { uplinkStatusOf } from "./convert.ts";
@@ -33,6 +33,8 @@ import { openUplink, type Uplink, type UplinkOptions } from "./uplink.ts";
 import { version } from "./version.ts";
 import { openEbpfVirtualSwitch } from "./vm-port/ebpf/driver.ts";
 import type { VirtualSwitch } from "./vm-port/vm-port.ts";
+import { type DrivenAgent, driven } from "./vms/driven.ts";
+import { allowed, followVms } from "./vms/follow.ts";
 
 /** How long the NVE has to confirm that all VNICs are gone when the agent ends. */
 const FAREWELL_MS = 1000;
@@ -48,6 +50,7 @@ export async function run(configPath: string): Promise<void> {
     return runLocal(config, config.nve, log, { interfaceExists, macBehind });
   }
   let running: Running | undefined;
+  let unfollow = (): void => {};
   const starting = new Starting<Running>();
   // First the socket: a second agent by mistake must not touch what the first has in the kernel.
   const service = controlService(
@@ -59,11 +62,13 @@ export async function run(configPath: string): Promise<void> {
   try {
     running = await start(config, log);
     starting.isOver(running);
+    unfollow = followVms(config, running.agent, log, interfaceExists);
     log.info({ socket: serving.address, uplinks: namesOf(config) }, "running");
     giveMemoryBack(trimMalloc);
     const signal = await untilSignal();
     log.info({ signal }, "ending");
   } finally {
+    unfollow();
     await serving.close();
     await running?.agent.stop(FAREWELL_MS);
     for (const uplink of running?.uplinks ?? []) uplink.close();
@@ -73,7 +78,7 @@ export async function run(configPath: string): Promise<void> {
 }
 
 type Running = {
-  agent: Agent;
+  agent: DrivenAgent;
   uplinks: readonly Uplink[];
   virtualSwitch: VirtualSwitch;
   startedUnixMs: number;
@@ -92,7 +97,8 @@ async function start(config: Config, log: Log): Promise<Running> {
       failbackMs: config.failbackMs,
       openUplink: (name, perform) => openUplink({ ...uplinkOptions(config, name, log), perform }),
     });
-    return { agent, uplinks, virtualSwitch, startedUnixMs: Date.now() };
+    const known = driven(agent, allowed(config));
+    return { agent: known, uplinks, virtualSwitch, startedUnixMs: Date.now() };
   } catch (error) {
     await virtualSwitch.close();
     throw error;

@@ -5,6 +5,7 @@ import { textArgument } from "@nve/program/program";
 import { Command } from "commander";
 import { DEFAULT_SOCKET } from "../socket.ts";
 import { version } from "../version.ts";
+import { libvirtHookCommand } from "./libvirt-hook.ts";
 import { showCommand, statusCommand } from "./show.ts";
 import { vnicCommand } from "./vnic.ts";
 import type { World } from "./world.ts";
@@ -32,6 +33,7 @@ export function hypervisorAgent(world: World): Command {
   program.addCommand(vnicCommand(world));
   program.addCommand(statusCommand(world));
   program.addCommand(showCommand(world));
+  program.addCommand(libvirtHookCommand(world));
   program.addCommand(doctorCommand(features, world.print));
   program.addCommand(keyCommand(world.print));
   return program;

@@ -30,6 +30,15 @@ export function vnicCommand(world: World): Command {
     .action((_: object, command: Command) =>
       asking(world, command, async (agent, out) => showVnics(await agent.vnics(), out)),
     );
+  vnic
+    .command("show")
+    .description("one of them; BY: who drives it, api (these commands), qmp or libvirt")
+    .argument("<vnic>", "VNIC Name, or the interface that it is on")
+    .action((name: string, _: object, command: Command) =>
+      asking(world, command, async (agent, out) =>
+        showVnics([named(await agent.vnics(), name)], out),
+      ),
+    );
   return vnic;
 }
 
@@ -86,9 +95,7 @@ function replaceCommand(world: World): Command {
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
     .action(async (name: string, options: NodeOptions & Waiting, command: Command) =>
       asking(world, command, async (agent, out) => {
-        const all = await agent.vnics();
-        const vnic = all.find((one) => one.vnic === name || one.interface === name);
-        if (vnic === undefined) throw new NotFound(`no VNIC ${name}: \`vnic list\` shows them`);
+        const vnic = named(await agent.vnics(), name);
         const change = replacement(options, vnic, command);
         const isSame = change.add.length + change.remove.length === 0;
         const request = { vnic: vnic.vnic, ...change };
@@ -105,9 +112,7 @@ function stageCommand(world: World, verb: string, stage: string, what: string): 
     .option("--timeout <seconds>", "give up after", argument(Seconds), 20)
     .action(async (name: string, options: Waiting, command: Command) =>
       asking(world, command, async (agent, out) => {
-        const all = await agent.vnics();
-        const vnic = all.find((one) => one.vnic === name || one.interface === name);
-        if (vnic === undefined) throw new NotFound(`no VNIC ${name}: \`vnic list\` shows them`);
+        const vnic = named(await agent.vnics(), name);
         const add = vnic.vns.map(({ vnId, vnName, guestTag, macs }) => ({
           ...(vnId === 0 ? { vnId, vnName } : { vnId, vnName: "" }),
           ...{ guestTag, stage, macs },
@@ -128,6 +133,13 @@ function detachCommand(world: World): Command {
         print(json ? toJson({ detached: vnic }) : `${vnic} detached`);
       }),
     );
+}
+
+/** @throws NotFound */
+function named(all: readonly Vnic[], name: string): Vnic {
+  const found = all.find((one) => one.vnic === name || one.interface === name);
+  if (found !== undefined) return found;
+  throw new NotFound(`no VNIC ${name}: \`vnic list\` shows them`);
 }
 
 const withGuestTag = (command: Command): Command =>
@@ -167,6 +179,7 @@ const VNIC: readonly Column<Row>[] = [
   { head: "UPLINK", of: ({ uplink }) => uplink },
   { head: "MAC", of: ({ mac }) => mac },
   { head: "IP", of: ({ ips }) => ips },
+  { head: "BY", of: ({ vnic }) => vnic.drivenBy },
   { head: "VM", of: ({ vnic }) => vnic.vmName },
   { head: "REASON", of: ({ vnic }) => vnic.reason },
 ];

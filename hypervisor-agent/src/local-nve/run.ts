@@ -17,6 +17,8 @@ import type { Config } from "../config.ts";
 import { controlService } from "../control.ts";
 import { Starting } from "../starting.ts";
 import { version } from "../version.ts";
+import { type DrivenAgent, driven } from "../vms/driven.ts";
+import { allowed, followVms } from "../vms/follow.ts";
 import type { LocalNveConfig } from "./config.ts";
 import { LocalAgent } from "./local-agent.ts";
 
@@ -29,7 +31,7 @@ type Interfaces = {
   macBehind(name: string): Promise<Mac | undefined>;
 };
 
-type Local = { agent: LocalAgent; nve: Nve; startedUnixMs: number };
+type Local = { agent: LocalAgent; known: DrivenAgent; nve: Nve; startedUnixMs: number };
 
 /**
  * The agent of a server that is its own NVE (A8), until a signal: the control socket has the services of both.
@@ -42,11 +44,12 @@ export async function runLocal(
   parts: Interfaces,
 ): Promise<void> {
   let running: Local | undefined;
+  let unfollow = (): void => {};
   const starting = new Starting<Local>();
   const controlled = starting.started.then(({ nve }) => ({ nve, ports: () => portsOf(nve) }));
   const serving = await serve(config.socket, [
     controlService(
-      async () => (await starting.ready()).agent,
+      async () => (await starting.ready()).known,
       async () => statusOf(config, await starting.ready()),
       parts.macBehind,
     ),
@@ -55,11 +58,13 @@ export async function runLocal(
   try {
     running = await open(config, own, log, parts);
     starting.isOver(running);
+    unfollow = followVms(config, running.known, log, parts.interfaceExists);
     const { nve, vtep } = running.nve.self;
     log.info({ socket: serving.address, nve, vtep }, "running");
     const signal = await untilSignal();
     log.info({ signal }, "ending");
   } finally {
+    unfollow();
     await serving.close();
     await running?.agent.stop(FAREWELL_MS);
     await running?.nve.close();
@@ -68,18 +73,19 @@ export async function runLocal(
 }
 
 async function open(
-  { hypervisor }: Config,
-  { id = NveId(hypervisor), vtep, nva, dataplane, checkIps }: LocalNveConfig,
+  config: Config,
+  { id = NveId(config.hypervisor), vtep, nva, dataplane, checkIps }: LocalNveConfig,
   log: Log,
   { interfaceExists }: Interfaces,
 ): Promise<Local> {
+  const { hypervisor } = config;
   const nve = await openNve({ self: { nve: id, vtep }, nva, dataplane, version, log });
   const clock = systemClock;
   const mtuOf = (name: string) => linkMonitor().find(name)?.mtu;
   const notOfVm = (name: string) => hostsOwn(name, vtep);
   const interfaces = { interfaceExists, notOfVm, mtuOf, watchInterface };
   const agent = new LocalAgent({ hypervisor, nve, checkIps, clock, log, ...interfaces });
-  return { agent, nve, startedUnixMs: Date.now() };
+  return { agent, known: driven(agent, allowed(config)), nve, startedUnixMs: Date.now() };
 }
 
 /** What would cut the server off, were it in a VN. */

@@ -14,4 +14,11 @@ export class QmpRefused extends Error {
 /** There is no conversation (any more): no socket, no greeting, no answer, or what came was not QMP. */
 export class QmpGone extends Error {
   override readonly name = "QmpGone";
+  /** errno's name, where the kernel refused: "ENOENT", "ECONNREFUSED": nobody listens there. */
+  readonly code: string | undefined;
+
+  constructor(reason: string, code?: string) {
+    super(reason);
+    this.code = code;
+  }
 }

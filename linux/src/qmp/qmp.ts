@@ -92,7 +92,9 @@ class Conversation implements Qmp {
     });
     this.#socket = createConnection(path);
     this.#socket.on("data", (piece) => this.#hear(piece));
-    this.#socket.on("error", (error) => this.end(new QmpGone(`${path}: ${error.message}`)));
+    this.#socket.on("error", (error: NodeJS.ErrnoException) =>
+      this.end(new QmpGone(`${path}: ${error.message}`, error.code)),
+    );
     this.#socket.on("close", () => this.end(new QmpGone(`${path}: QEMU closed the connection`)));
   }
 

@@ -40,6 +40,8 @@ export interface AttachVnicRequest {
   vmName: string;
   /** the only one to be used; empty: its VNs are spread over all */
   uplink: string;
+  /** as in Vnic; absent: "api" */
+  drivenBy?: string | undefined;
 }
 
 /** By its VN ID; or, with vn_id 0, by its VN Name. */
@@ -109,6 +111,8 @@ export interface Vnic {
   vmName: string;
   /** the only one that it may use; empty: any */
   pinnedUplink: string;
+  /** Who says what becomes of it: "api" (these calls), "qmp" (its QEMU is watched), "libvirt" (hook and events). */
+  drivenBy?: string | undefined;
 }
 
 export interface VnBinding {
@@ -657,7 +661,7 @@ export interface VnCounters {
 }
 
 function createBaseAttachVnicRequest(): AttachVnicRequest {
-  return { vnic: "", interface: "", vns: [], vmName: "", uplink: "" };
+  return { vnic: "", interface: "", vns: [], vmName: "", uplink: "", drivenBy: undefined };
 }
 
 export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
@@ -676,6 +680,9 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
     }
     if (message.uplink !== "") {
       writer.uint32(42).string(message.uplink);
+    }
+    if (message.drivenBy !== undefined) {
+      writer.uint32(50).string(message.drivenBy);
     }
     return writer;
   },
@@ -733,6 +740,14 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
             message.uplink = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.drivenBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -755,6 +770,7 @@ export const AttachVnicRequest: MessageFns<AttachVnicRequest> = {
     message.vns = object.vns?.map((e) => VnAttachment.fromPartial(e)) || [];
     message.vmName = object.vmName ?? "";
     message.uplink = object.uplink ?? "";
+    message.drivenBy = object.drivenBy ?? undefined;
     return message;
   },
 };
@@ -1296,7 +1312,17 @@ export const ListVnicsResponse: MessageFns<ListVnicsResponse> = {
 };
 
 function createBaseVnic(): Vnic {
-  return { vnic: "", interface: "", uplink: "", state: "", reason: "", vns: [], vmName: "", pinnedUplink: "" };
+  return {
+    vnic: "",
+    interface: "",
+    uplink: "",
+    state: "",
+    reason: "",
+    vns: [],
+    vmName: "",
+    pinnedUplink: "",
+    drivenBy: undefined,
+  };
 }
 
 export const Vnic: MessageFns<Vnic> = {
@@ -1324,6 +1350,9 @@ export const Vnic: MessageFns<Vnic> = {
     }
     if (message.pinnedUplink !== "") {
       writer.uint32(66).string(message.pinnedUplink);
+    }
+    if (message.drivenBy !== undefined) {
+      writer.uint32(74).string(message.drivenBy);
     }
     return writer;
   },
@@ -1405,6 +1434,14 @@ export const Vnic: MessageFns<Vnic> = {
             message.pinnedUplink = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.drivenBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1430,6 +1467,7 @@ export const Vnic: MessageFns<Vnic> = {
     message.vns = object.vns?.map((e) => VnBinding.fromPartial(e)) || [];
     message.vmName = object.vmName ?? "";
     message.pinnedUplink = object.pinnedUplink ?? "";
+    message.drivenBy = object.drivenBy ?? undefined;
     return message;
   },
 };

@@ -17,6 +17,7 @@ const vnic: Vnic = {
   reason: "",
   vmName: "db1",
   pinnedUplink: "",
+  drivenBy: "qmp",
   vns: [
     {
       vnId: 5001,
@@ -392,6 +393,7 @@ describe("vnic", () => {
         "UPLINK",
         "MAC",
         "IP",
+        "BY",
         "VM",
         "REASON",
       ],
@@ -405,6 +407,7 @@ describe("vnic", () => {
         "eth0",
         "02:00:00:00:00:0a",
         "10.0.0.1 fd00::1",
+        "qmp",
         "db1",
         "-",
       ],
@@ -418,6 +421,7 @@ describe("vnic", () => {
         "-",
         "02:00:00:00:00:0b",
         "-",
+        "qmp",
         "db1",
         "-",
       ],
@@ -427,6 +431,12 @@ describe("vnic", () => {
   test("list --json is what the agent said", async () => {
     expect(JSON.parse((await cli("vnic list --json")).text)).toEqual([vnic]);
     expect(JSON.parse((await cli("--json vnic list")).text)).toEqual([vnic]);
+  });
+
+  test("show takes its name or its interface, and says so when there is none", async () => {
+    expect(JSON.parse((await cli("vnic show tap0 --json")).text)).toEqual([vnic]);
+    expect((await cli(`vnic show ${vnic.vnic}`)).text).toContain("qmp");
+    expect((await cli("vnic show tap9")).errors).toContain("no VNIC tap9");
   });
 
   test("list of none says so", async () => {
