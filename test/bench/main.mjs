@@ -4,6 +4,8 @@ const benches = {
   dataplane:
     "frames per second, TCP, round trips: ours beside the kernel's bridge, Open vSwitch and the bare redirect (--help)",
   edge: "our station and the edge port of a bridge, in memory: what a VSI costs (arguments: VSIs, 1000; rounds, 5)",
+  migration:
+    "VNICs that move under a stream, ours beside FRR's EVPN: lost, twice, outage; a server evacuated (--help)",
   nva: "claims per second, one change to 1,000 watchers, sync of 100,000 mappings, memory (--help)",
   vdp: "Associate to answer, associations per second: our bridge against lldpad's, and a rack (--help)",
 };

@@ -1,18 +1,18 @@
 // The baseline of sync: EVPN MAC routes from one FRR over another, as route server, into the kernel of a third one.
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, cpuMs, program, round, rss, until } from "./rig.mjs";
+import { frrDaemons, missingFrr } from "./frr-daemons.mjs";
+import { after, round, until } from "./rig.mjs";
 
-const folderOf = "/usr/lib/frr";
 const VNI = 100;
 const hex = (n) => n.toString(16).padStart(2, "0");
 const macText = (n) => `02:00:${[24, 16, 8, 0].map((bit) => hex((n >> bit) & 255)).join(":")}`;
 
 export async function frr(mappings) {
   if (process.getuid() !== 0) throw new Error("needs root, for network namespaces");
-  if (!existsSync(`${folderOf}/bgpd`)) return { skipped: "FRR is not installed (Debian: frr)" };
+  if (missingFrr() !== undefined) return { skipped: missingFrr() };
   const folder = mkdtempSync(join(tmpdir(), "bench-frr-"));
   const nodes = ["source", "server", "sink"].map((role, n) => nodeOf(role, n, folder));
   const [source, server, sink] = nodes;
@@ -67,16 +67,7 @@ const lines = (count) =>
 function nodeOf(role, n, folder) {
   const name = `bench-frr-${process.pid}-${n}`;
   const ip = (line) => execFileSync("ip", ["-n", name, ...line.split(" ")]);
-  const running = [];
-  const place = join("/var/run/frr", name);
-  const vtysh = (...commands) => {
-    const words = commands.flatMap((command) => ["-c", command]);
-    return execFileSync("vtysh", ["-N", name, ...words], {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"], // it misses its config file
-    });
-  };
-  const sum = (of) => running.reduce((all, one) => all + of(one), 0);
+  const { start, stop, vtysh, cpu, rss } = frrDaemons(name, folder);
   return {
     space: name,
     make() {
@@ -98,21 +89,7 @@ function nodeOf(role, n, folder) {
       ip("link set br100 addrgenmode none up");
       execFileSync("bridge", ["-n", name, "link", "set", "dev", "vx100", "learning", "off"]);
     },
-    async start(config) {
-      mkdirSync(place, { recursive: true });
-      execFileSync("chown", ["-R", "frr:frr", place]);
-      const path = join(folder, `${role}.conf`);
-      writeFileSync(path, config);
-      execFileSync("chmod", ["-R", "a+rX", folder]);
-      for (const daemon of ["zebra", "bgpd"]) {
-        const words = [`${folderOf}/${daemon}`, "-N", name, "-f", path, "-u", "frr", "-g", "frr"];
-        const extra = daemon === "bgpd" ? ["-p", "179"] : ["-s", "90000000"];
-        running.push(
-          program(folder, `${role}-${daemon}`, ["ip", "netns", "exec", name, ...words, ...extra]),
-        );
-        await until(`${daemon} of the ${role}`, () => existsSync(join(place, `${daemon}.vty`)));
-      }
-    },
+    start: (config) => start(role, config),
     vtysh,
     routes: () => {
       const { peers = {} } = JSON.parse(vtysh("show bgp l2vpn evpn summary json"));
@@ -131,12 +108,11 @@ function nodeOf(role, n, folder) {
         count += 1;
       return count;
     },
-    cpu: () => sum(cpuMs),
-    rss: () => sum((one) => rss(one)),
+    cpu,
+    rss,
     async close() {
-      for (const one of running.reverse()) await one.stop();
+      await stop();
       spawnSync("ip", ["netns", "del", name]);
-      rmSync(place, { recursive: true, force: true });
     },
   };
 }
