@@ -54,6 +54,7 @@ export async function run(...args) {
   const vnics = count("--vnics", values.vnics, 2000);
   if (process.getuid() !== 0) throw new Error("needs root, for network namespaces");
   if (process.env.BENCH_NICE !== undefined) setPriority(Number(process.env.BENCH_NICE)); // and so its children
+  process.setMaxListeners(100); // one for each program
   const program = buildProbe();
   const report = { machine: machine(), parts: {}, left: [] };
   const all = {};
@@ -101,7 +102,7 @@ async function compared(program, report, all, { kinds, sides, moves }) {
       else rigs.set(side, await openers[side](program));
     }
     for (let done = 0; done < moves; done += TURN) {
-      process.stderr.write(`  ${done} of ${moves} moves\r`);
+      process.stderr.write(`${done} of ${moves} moves of each kind\n`);
       for (const kind of kinds)
         for (const [side, rig] of rigs) {
           keep(side, kind, await movesOf(rig, kind, Math.min(TURN, moves - done)));
