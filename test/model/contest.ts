@@ -6,6 +6,7 @@ import type { Northbound } from "./northbound.ts";
 import { after } from "./one-nva.ts";
 import type { Random } from "./random.ts";
 import type { SimNve } from "./sim-nve.ts";
+import { Violation } from "./trace.ts";
 import type { World } from "./world.ts";
 
 /** Two NVEs that both have an address: it moves, until it is frozen; unless it is a VM that migrates. */
@@ -29,16 +30,21 @@ export class Contest {
     }
   }
 
-  /** All is at rest, the VN is there and freezes duplicates: one is found and stays, a migration is none. */
+  /**
+   * All is at rest, the VN is there and freezes duplicates: one is found and stays, a migration is none.
+   * @param restart makes the authorities begin anew from what they have stored; absent: they go on
+   */
   async decide(
     nves: readonly SimNve[],
     random: Random,
     until: (what: string, is: () => boolean) => Promise<void>,
+    restart?: () => Promise<void>,
   ): Promise<void> {
     const { book, freezes, trace } = this.#world;
     const n = random.below(12);
-    const isRare = random.chance(0.15);
-    const key = keyOf(freezingVn, `02000000000${n < 8 ? n : (n - 8) * 2}`); // a duplicate in two of three
+    const isRare = random.chance(0.3);
+    const even = n < 8 && !isRare ? n : (n % 4) * 2;
+    const key = keyOf(freezingVn, `02000000000${even}`); // a duplicate in two of three
     const bound = book.binding(key).certain(trace.now);
     const [holder, rival, ...others] = nves.filter((nve) => this.#mayAttach(nve));
     if (bound === "unsure" || bound.value !== undefined) return;
@@ -69,11 +75,52 @@ export class Contest {
     } else if (!isFrozen && !isSlow) throw this.#fault(key, "it is a duplicate, and not frozen");
     if (isFrozen) await this.#told(key, last, "duplicate.found");
     else if (migrates(key) || isSlow) return this.#over();
+    if (!isSlow) await this.#isAt(holder, key);
+    if (!isSlow && !migrates(key) && restart !== undefined)
+      await this.#outlives(restart, holder, rival, key, settled);
+    this.#over();
+  }
+
+  /** It is frozen until it is cleared, whatever its authorities go through: moves are told only. */
+  async #outlives(
+    restart: () => Promise<void>,
+    holder: SimNve,
+    rival: SimNve,
+    key: string,
+    settled: () => Promise<void>,
+  ): Promise<void> {
+    const { book, trace, watchful } = this.#world;
+    const from = trace.now;
+    await restart();
+    await settled();
+    const all = await this.#northbound.duplicates(freezingVn);
+    const row = all.find(({ mac }) => mac.toString("hex") === partsOf(key).mac);
+    // Sessions were lost: what is found is kept, or all would be looked at once more.
+    if (row?.frozen !== true)
+      return watchful(() => {
+        throw this.#fault(key, "it was frozen, and is so no more after a restart");
+      });
+    rival.change({ withdrawn: [key] });
+    rival.change({ claims: [this.#claim(rival, key)] });
+    await settled();
+    const isKept = !book
+      .claim(holder.id, key)
+      .possible(from, trace.now + 1)
+      .has(undefined);
+    if (!isKept) return; // its hold time was over meanwhile
+    await this.#isAt(holder, key).catch((error: unknown) => {
+      if (!(error instanceof Violation)) throw error;
+      watchful(() => {
+        throw error;
+      });
+    });
+  }
+
+  async #isAt(holder: SimNve, key: string): Promise<void> {
     const { answer } = await this.#northbound.lookup(key);
     const at = answer?.$case === "found" ? answer.value.locations.map(({ nveId }) => nveId) : [];
-    if (at.join() !== holder.id && !isSlow)
+    if (at.join() !== holder.id)
       throw this.#fault(key, `it is frozen at ${at}, it was at ${holder.id}`);
-    this.#over();
   }
 
   /** As many moves as make a duplicate, but for one that comes when the window is over. */

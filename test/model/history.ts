@@ -202,7 +202,8 @@ export class History {
           vns,
           nves: this.#nves,
           watchers: this.#watchers,
-          contest: this.#rounds.chance(0.6) ? this.#contest : undefined,
+          restart: this.#restart,
+          contest: this.#rounds.chance(0.75) ? this.#contest : undefined,
           random: this.#rounds,
           stays,
           failed: () => this.#failed,
@@ -213,6 +214,17 @@ export class History {
         await this.#authorities.heal();
       }
     }
+  }
+
+  get #restart(): (() => Promise<void>) | undefined {
+    const { faults, heal } = this.#authorities;
+    const fault = faults.find(({ name }) => name.startsWith("kill -9"));
+    if (fault === undefined) return undefined;
+    const random = new Random(this.#rounds.below(2 ** 31));
+    return async () => {
+      await this.#strike(fault, random);
+      await heal();
+    };
   }
 
   /** While the round goes on: some of them, one after the other. */

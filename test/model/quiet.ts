@@ -21,6 +21,8 @@ type Parts = {
   watchers: readonly SimWatcher[];
   contest: Contest | undefined;
   random: Random;
+  /** Makes authorities begin anew from what they have stored; absent: nothing of theirs can be broken. */
+  restart: (() => Promise<void>) | undefined;
   /** This one does not come back: what it has goes when its hold time is over. */
   stays: SimNve | undefined;
   failed: () => unknown;
@@ -95,10 +97,19 @@ async function contest(parts: Parts, rivals: Contest): Promise<void> {
   const isHeld = random.chance(0.7); // into the next round, whatever breaks in it
   const freezes = () =>
     known(book.shape(freezingVn).certain(trace.now)).value?.startsWith("freezes") === true;
+  if (known(book.vn(freezingVn).certain(trace.now)).value === undefined)
+    await northbound.create(freezingVn);
   if (known(book.vn(freezingVn).certain(trace.now)).value === undefined) return;
+  const isHard = random.chance(0.5);
   if (isHeld || !freezes()) await northbound.put(freezingVn, 1400, "freezes until cleared");
   if (!freezes()) return;
-  await rivals.decide(nves, random, (what, is) => until(parts, what, is));
+  const isUntilCleared =
+    known(book.shape(freezingVn).certain(trace.now)).value === "freezes until cleared";
+  const restart = isHard && isUntilCleared ? parts.restart : undefined;
+  await rivals.decide(nves, random, (what, is) => until(parts, what, is), restart);
+  await until(parts, "every NVE is back", () =>
+    nves.every((one) => one === parts.stays || one.settled),
+  );
 }
 
 /** A VN that is open is not any more, and who is registered is so no more: the audit that comes next tells who is left. */
