@@ -93,6 +93,8 @@ export class Catalogue {
   /** All of the store is here, as it is at this revision. */
   restored(revision: number): void {
     this.#lastChange = revision;
+    this.#changing = false;
+    this.#uncommitted = [];
   }
 
   get<K extends Kind>(kind: K, key: string): Entry<Declared[K]> | undefined {

@@ -41,6 +41,7 @@ export class EventLog {
   /** Goes on from what a store holds. */
   restore(tail: EventTail): void {
     this.#recent = [...tail.recent];
+    this.#uncommitted = [];
     this.#blocks = [...tail.blocks];
     this.#last = tail.recent.at(-1)?.row.id ?? 0;
     this.#gone = 0;

@@ -31,7 +31,9 @@ import {
   type Source,
   type Tables,
   type Vn,
+  vnKey,
 } from "./records.ts";
+import { partAll, type RowKey, rowsBehind, type Undone } from "./reopen.ts";
 import { type Piece, Remains } from "./slices.ts";
 import { VnState } from "./vn-state.ts";
 
@@ -143,6 +145,35 @@ export class Inventory {
     );
     this.events.restore({ blocks: [...this.#blocks], recent });
     this.#tellRemains();
+  }
+
+  /**
+   * Follows again, after an authority has used it that decides no more.
+   * @param undone what that has decided and not stored
+   * @returns the rows that are to be put back (`restore`), with all that there are of events, before it follows. undefined: it
+   * must be read as a whole, and this one is of no use any more
+   */
+  reopen(undone: readonly Undone[]): RowKey[] | undefined {
+    const behind = this.remains.isEmpty ? rowsBehind(undone) : undefined;
+    if (behind === undefined) return undefined;
+    this.#going.clear();
+    this.#loose.clear();
+    this.#blocks.clear();
+    this.#newest = [];
+    partAll(this.nves, this.vns);
+    for (const [vnId, vn] of this.vns)
+      vn.revision = this.catalogue.get("vn", vnKey(vnId))?.revision ?? 0; // a profile's change is not in its row
+    return behind;
+  }
+
+  /** Puts rows back as they are stored, whatever they came to here. */
+  restore(behind: readonly RowKey[], stored: readonly Stored[], now: Instant): void {
+    // What is not there is said by its absence: how high a sequence ever was follows from what is.
+    const gone = behind.flatMap(({ table, key }): Stored[] =>
+      table === "claim" || table === "history" ? [{ table, key, revision: 0 }] : [],
+    );
+    this.take(gone, now);
+    this.take(stored, now);
   }
 
   #tellRemains(): void {
@@ -308,6 +339,7 @@ export class Inventory {
       this.#blocks.delete(first);
       return;
     }
+    if (this.#blocks.has(first)) return; // read already, and now heard of
     this.#blocks.add(first);
     this.#newest.push({ row, revision });
     let old = 0;

@@ -60,6 +60,11 @@ export class Remains {
   readonly #of = new Map<VnId, Iterator<Piece>>();
   readonly #found = new Map<VnId, Iterator<Piece>>();
 
+  /** All is deleted. */
+  get isEmpty(): boolean {
+    return this.#of.size === 0 && this.#found.size === 0;
+  }
+
   /** The deletion of these was broken off. */
   brokenOff(vnId: VnId, pieces: Iterator<Piece>): void {
     this.#found.set(vnId, pieces);

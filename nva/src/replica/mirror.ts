@@ -1,8 +1,9 @@
 import type { Clock } from "@nve/linux";
 import { Refused } from "@nve/program";
 import { Inventory, type Stored } from "../authority/inventory.ts";
+import type { RowKey } from "../authority/reopen.ts";
 import { Feed } from "../server/feed.ts";
-import type { Beginning } from "../server/term.ts";
+import type { Beginning, Left } from "../server/term.ts";
 import type { EtcdStore } from "../store/etcd/store.ts";
 import { storedOf } from "../store/rows.ts";
 import { type Batch, type Table, tables } from "../store/store.ts";
@@ -11,38 +12,76 @@ import { type Batch, type Table, tables } from "../store/store.ts";
 const rememberedCommits = 10_000;
 /** Rows taken at a time, of some microseconds each. */
 const portion = 1_000;
+/** Rows asked for at a time. */
+const together = 64;
 
 /**
  * What a store holds, kept as another replica changes it: what a replica begins its term with. To take over costs what has changed
  * since the last commit that is here, which is nothing or next to it, however much there is.
  */
 export class Mirror {
-  readonly #inventory = new Inventory();
+  readonly #inventory: Inventory;
   readonly #clock: Clock;
-  #feed = new Feed(0);
-  #revision = 0;
+  #feed: Feed;
+  #revision: number;
   #fault: Error | undefined;
   #stop = (): void => {};
 
-  private constructor(clock: Clock) {
+  private constructor(clock: Clock, { inventory, feed }: Beginning, revision: number) {
     this.#clock = clock;
+    this.#inventory = inventory;
+    this.#feed = feed;
+    this.#revision = revision;
   }
 
-  /** @throws NoAnswer, Refused */
+  /** Of all that the store has. @throws NoAnswer, Refused */
   static async of(store: EtcdStore, clock: Clock): Promise<Mirror> {
-    const mirror = new Mirror(clock);
+    const nothing = { inventory: new Inventory(), feed: new Feed(0) };
+    const mirror = new Mirror(clock, nothing, 0);
+    await mirror.#begin(
+      (deliver) => mirror.#watch(store, deliver),
+      () => mirror.#load(store),
+    );
+    return mirror;
+  }
+
+  /**
+   * Of what this replica had when it decided no more, and what the store has committed since: it costs as much as that, not as
+   * all there is. @returns undefined where all has to be read. @throws NoAnswer, Refused
+   */
+  static async after(left: Left, store: EtcdStore, clock: Clock): Promise<Mirror | undefined> {
+    const behind = left.inventory.reopen(left.undone);
+    if (behind === undefined) return undefined;
+    const mirror = new Mirror(clock, left, left.since);
+    const isWatching = await mirror.#begin(
+      async (deliver) => {
+        const stop = await store.watch(left.since, deliver);
+        if (stop === "compacted") return false;
+        mirror.#stop = stop;
+        return true;
+      },
+      () => mirror.#restore(store, behind),
+    );
+    return isWatching ? mirror : undefined;
+  }
+
+  /** What is committed while it loads comes after. */
+  async #begin(
+    watch: (deliver: (batch: Batch) => void) => Promise<boolean>,
+    load: () => Promise<void>,
+  ): Promise<boolean> {
     const early: Batch[] = [];
     let take = (batch: Batch): void => void early.push(batch);
-    await mirror.#watch(store, (batch) => take(batch));
+    if (!(await watch((batch) => take(batch)))) return false;
     try {
-      await mirror.#load(store);
-      for (const batch of early) mirror.#take(batch);
+      await load();
+      for (const batch of early) this.#take(batch);
     } catch (error) {
-      mirror.stop();
+      this.stop();
       throw error;
     }
-    take = (batch) => mirror.#take(batch);
-    return mirror;
+    take = (batch) => this.#take(batch);
+    return true;
   }
 
   get revision(): number {
@@ -73,15 +112,31 @@ export class Mirror {
     this.#stop();
   }
 
-  async #watch(store: EtcdStore, deliver: (batch: Batch) => void): Promise<void> {
+  async #watch(store: EtcdStore, deliver: (batch: Batch) => void): Promise<boolean> {
     for (let back = rememberedCommits; ; back = Math.floor(back / 2)) {
       const from = Math.max(0, store.revision - back);
       const stop = await store.watch(from, deliver);
       if (stop === "compacted") continue; // `back` comes down to 0, which never is
       this.#feed = new Feed(from);
       this.#stop = stop;
-      return;
+      return true;
     }
+  }
+
+  /** Commits that come after bring what is read here to where it is again: of each row the last counts. */
+  async #restore(store: EtcdStore, behind: readonly RowKey[]): Promise<void> {
+    const view = await store.snapshot();
+    const stored: Stored[] = [];
+    for (let i = 0; i < behind.length; i += together) {
+      const some = behind.slice(i, i + together).map(async ({ table, key }) => {
+        const row = await view.get(table, key);
+        return storedOf({ table, key, ...row }, row?.revision ?? 0);
+      });
+      stored.push(...(await Promise.all(some)));
+    }
+    for await (const { key, value, revision } of view.list("event"))
+      stored.push(storedOf({ table: "event", key, value }, revision));
+    this.#inventory.restore(behind, stored, this.#clock.now());
   }
 
   async #load(store: EtcdStore): Promise<void> {

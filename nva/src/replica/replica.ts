@@ -9,7 +9,7 @@ import type { Nva } from "../nva.ts";
 import { logRefusal } from "../server/guard.ts";
 import { callerText } from "../server/identity.ts";
 import { listenAt } from "../server/listen.ts";
-import { beginTerm, type Term } from "../server/term.ts";
+import { beginTerm, type Left, type Term } from "../server/term.ts";
 import { type EtcdStore, etcdStore } from "../store/etcd/store.ts";
 import { Election, type Leader, type Reign } from "./election.ts";
 import { Mirror } from "./mirror.ts";
@@ -67,6 +67,7 @@ class ReplicaOfNva {
   readonly #stopped: Promise<void>;
   #stop = (): void => {};
   #isStopped = false;
+  #left: Left | undefined;
   #endVigil = (): void => {};
   readonly #forgetTls: () => void;
 
@@ -142,7 +143,7 @@ class ReplicaOfNva {
       if (leader === undefined) this.#turnTo(leader, election, store);
       // Whoever had our address before us is gone: nobody else listens there.
       if (leader?.address === advertise && leader?.id === id) await election.depose(leader);
-      const mirror = await Mirror.of(store, this.#clock);
+      const mirror = await this.#mirror(store);
       const failed = store.failed.then((error) => Promise.reject(error));
       const reign = await Promise.race([election.win(), failed, this.#stopped]);
       if (reign === undefined) return;
@@ -150,6 +151,18 @@ class ReplicaOfNva {
     } finally {
       election.stop();
     }
+  }
+
+  /** After a time in which this replica has decided, from what it has. */
+  async #mirror(store: EtcdStore): Promise<Mirror> {
+    const left = this.#left;
+    this.#left = undefined; // of use once: what becomes of it is told by no revision
+    const mirror = left && (await Mirror.after(left, store, this.#clock));
+    if (left === undefined || mirror === undefined) return Mirror.of(store, this.#clock);
+    const { since, undone } = left;
+    const { revision } = store;
+    this.#log.info({ since, revision, undone: undone.length }, "follows on from what it has");
+    return mirror;
   }
 
   async #reign(store: EtcdStore, mirror: Mirror, reign: Reign): Promise<void> {
@@ -198,7 +211,7 @@ class ReplicaOfNva {
     this.#standDown(reason);
     term.hangUp(grpc.status.UNAVAILABLE, reason);
     if (!this.#isStopped) store.resign(); // else what is under way is stored first
-    await term.stop();
+    this.#left = await term.stop();
   }
 
   /** Unless another has been elected already: it answers, whatever is to be ended here first. */

@@ -65,6 +65,9 @@ export class Keeper {
   readonly #slices: Job[] = [];
   readonly #reads: (() => void)[] = [];
   readonly #listeners = new Set<Listener>();
+  #undone: readonly RowChange[] = [];
+  #committed: number;
+  #isKnown = true;
   #busy = false;
   #stopped = false;
   #idle: Promise<void> = Promise.resolve();
@@ -75,6 +78,7 @@ export class Keeper {
     this.#authority = authority;
     this.#store = store;
     this.#clock = clock;
+    this.#committed = store.revision;
     this.failed = new Promise((resolve) => {
       this.#fail = resolve;
     });
@@ -83,6 +87,14 @@ export class Keeper {
   /** Of the last commit. */
   get revision(): number {
     return this.#store.revision;
+  }
+
+  /**
+   * What memory is ahead of the store by, when all has come to rest: rows that were decided after the commit `since`, and were not
+   * stored, or may yet be. undefined: it is in no known state.
+   */
+  get ahead(): { since: number; undone: readonly RowChange[] } | undefined {
+    return this.#isKnown ? { since: this.#committed, undone: this.#undone } : undefined;
   }
 
   get store(): Store {
@@ -203,6 +215,7 @@ export class Keeper {
       }
     } catch (error) {
       this.#stopped = true; // memory may be ahead of the disk: go no further
+      this.#isKnown = error instanceof Superseded;
       this.#fail(error instanceof Error ? error : new Error(String(error)));
       return;
     }
@@ -228,10 +241,13 @@ export class Keeper {
       pending.changes.push(rowChange(change));
     if (pending.changes.length >= batch) await turn(); // it was long until here
     if (pending.changes.length > 0) {
+      this.#undone = pending.changes;
       const committed = await this.#store.commit(pending.changes);
       if (committed.is === "superseded") throw new Superseded(committed.reason);
       if (committed.is === "conflict") throw new Error("a commit without guards was refused");
       this.#authority.committed(pending.touched, committed.revision);
+      this.#committed = committed.revision;
+      this.#undone = [];
     }
     // Who was refused, and is to be let go of, may have left no trace.
     if (pending.changes.length > 0 || pending.disconnect.length > 0)

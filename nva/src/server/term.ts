@@ -5,7 +5,7 @@ import { Authority } from "../authority/authority.ts";
 import { Inventory } from "../authority/inventory.ts";
 import type { MigrationTimes } from "../authority/migration-row.ts";
 import { loadTables } from "../store/rows.ts";
-import type { Store } from "../store/store.ts";
+import type { RowChange, Store } from "../store/store.ts";
 import { version } from "../version.ts";
 import { wholeDelta } from "./delta.ts";
 import { Departing } from "./departing.ts";
@@ -34,6 +34,9 @@ export type TermOptions = {
 /** What the store holds, all of it, and what it remembers of its last commits: cursors of earlier terms are good so far. */
 export type Beginning = { inventory: Inventory; feed: Feed };
 
+/** What a term leaves to the next one of the same process, as of the commit `since`. */
+export type Left = Beginning & { since: number; undone: readonly RowChange[] };
+
 /** The time in which one process decides: an authority that serves. */
 export type Term = {
   readonly services: readonly Service[];
@@ -42,8 +45,8 @@ export type Term = {
   readonly revision: number;
   /** Ends all streams with this status. */
   hangUp(code: grpc.status, reason: string): void;
-  /** Resolves when what was decided is stored, or never will be. */
-  stop(): Promise<void>;
+  /** Resolves when what was decided is stored, or never will be. @returns undefined: nothing of use */
+  stop(): Promise<Left | undefined>;
 };
 
 /** @throws Error when the store fails at once */
@@ -88,7 +91,11 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
     hangUp: (code, reason) => {
       for (const call of [...hub.calls]) call.close(code, reason);
     },
-    stop: () => keeper.stop(),
+    stop: async () => {
+      await keeper.stop();
+      const { ahead } = keeper;
+      return ahead && { inventory, feed, ...ahead };
+    },
   };
 }
 
