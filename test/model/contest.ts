@@ -64,8 +64,12 @@ export class Contest {
     const began = Date.now();
     this.flap(holder, rival, key, rule.moves);
     await settled();
-    const isSlow = Date.now() - began > rule.windowMs - 200;
+    const isLate = Date.now() - began > rule.windowMs - 200;
     const all = await this.#northbound.duplicates(freezingVn);
+    const shape = book.shape(freezingVn).certain(trace.now);
+    const isTimed = shape === "unsure" || shape.value !== "freezes until cleared";
+    // It may have been frozen, and be so no more.
+    const isSlow = isLate || (isTimed && Date.now() - began > rule.freezeMs - 200);
     const isFrozen = all.some(
       ({ mac, frozen }) => frozen && mac.toString("hex") === partsOf(key).mac,
     );
