@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { call, connect } from "@nve/program/rpc";
 import { NorthboundClient } from "@nve/protocol-spec/proto/northbound";
-import { type EtcdCluster, etcdCluster, freePorts } from "../support/etcd.ts";
+import { type EtcdCluster, etcdCluster, freePorts, patient } from "../support/etcd.ts";
 import type { Authorities, Fault } from "./authorities.ts";
 import { type CutCable, cutCable } from "./cut-cable.ts";
 import { after, bundleNva, type NvaProcess, nvaProcess } from "./one-nva.ts";
@@ -11,13 +11,13 @@ import type { Random } from "./random.ts";
 
 const replicas = 3;
 /** So long it may take on a busy machine until somebody decides. */
-const decidesMs = 60_000;
+const decidesMs = 180_000;
 
 /** Three replicas over three members of etcd, which all are killed, paused and partitioned. */
 export async function etcdNvas(): Promise<Authorities> {
   const folder = mkdtempSync(join(tmpdir(), "model-"));
   const program = await bundleNva();
-  const etcd = await etcdCluster(3);
+  const etcd = await etcdCluster(3, undefined, patient);
   const cables = await Promise.all(
     Array.from({ length: replicas }, () => Promise.all(etcd.endpoints.map(cutCable))),
   );

@@ -29,7 +29,7 @@ type Parts = {
 };
 
 /** So long what must come may take: an NVA may stand still for seconds on a busy machine, and start anew after that. */
-const comesMs = 60_000;
+const comesMs = 120_000;
 
 /** Lets everything come to rest, and holds all there is against what was written. @throws Violation */
 export async function quiet(parts: Parts): Promise<void> {
@@ -64,7 +64,7 @@ export async function quiet(parts: Parts): Promise<void> {
   book.settle(revision);
 }
 
-/** Waits for something that must come. @throws Violation when it does not, in a minute */
+/** Waits for something that must come. @throws Violation when it does not, in two minutes */
 async function until(
   { world, failed }: Parts,
   what: string,

@@ -30,6 +30,8 @@ export class EtcdRefused extends Error {
 
 /** Of one try. A healthy cluster answers within milliseconds; one that elects a leader, after an election. */
 const tryMs = 500;
+/** Of one on a machine, or a network, that is so slow that no member answers in time. */
+const slowMs = 2_000;
 const pauseMs = 50;
 
 /** The members of an etcd cluster, one of which is asked at a time. */
@@ -38,6 +40,8 @@ export class EtcdClient {
   readonly #clients: readonly grpc.Client[];
   readonly #endpoints: readonly string[];
   #at: number;
+  /** Tries in sequence that had no answer, at whatever member. */
+  #unanswered = 0;
   #closed = false;
 
   /** @param tls absent: plain TCP */
@@ -61,11 +65,16 @@ export class EtcdClient {
     if (this.#clients[this.#at] === client) this.#at = (this.#at + 1) % this.#clients.length;
   }
 
+  /** How long a try may take now: longer after each round of all members in which none has answered. */
+  get #patienceMs(): number {
+    return patienceMs(this.#unanswered, this.#clients.length);
+  }
+
   /** One try. @throws NoAnswer, Compacted, EtcdRefused */
   call<Req, Res>(
     { path, request: codec, response }: Method<Req, Res>,
     request: Partial<Req>,
-    timeoutMs = tryMs,
+    timeoutMs = this.#patienceMs,
   ): Promise<Res> {
     const client = this.#client();
     return new Promise((resolve, reject) => {
@@ -77,8 +86,9 @@ export class EtcdClient {
         new grpc.Metadata(),
         { deadline: Date.now() + timeoutMs },
         (error, answer) => {
-          if (error === null && answer !== undefined) return resolve(answer);
-          const failure = failureOf(error, this.endpoint);
+          const failure = error === null && answer ? undefined : failureOf(error, this.endpoint);
+          this.#heard(!(failure instanceof NoAnswer));
+          if (failure === undefined) return resolve(answer as Res);
           if (failure instanceof NoAnswer) this.#next(client);
           reject(failure);
         },
@@ -133,7 +143,7 @@ export class EtcdClient {
   }
 
   /** Renews a lease. @returns seconds that it has left; 0: it is over. @throws NoAnswer */
-  keepAlive(id: bigint, timeoutMs = tryMs): Promise<number> {
+  keepAlive(id: bigint, timeoutMs = this.#patienceMs): Promise<number> {
     const { stream, failed } = this.stream(methods.keepAlive);
     return new Promise<number>((resolve, reject) => {
       const callOff = this.clock.at(Instant(this.clock.now() + timeoutMs), () =>
@@ -142,6 +152,7 @@ export class EtcdClient {
       const fail = (why: string): void => {
         callOff();
         failed();
+        this.#heard(false);
         stream.cancel();
         reject(new NoAnswer(why));
       };
@@ -149,6 +160,7 @@ export class EtcdClient {
       stream.on("end", () => fail("the stream has ended"));
       stream.on("data", ({ ttl }) => {
         callOff();
+        this.#heard(true);
         stream.removeAllListeners("end");
         stream.end();
         resolve(Number(ttl));
@@ -162,12 +174,23 @@ export class EtcdClient {
     for (const client of this.#clients) client.close();
   }
 
+  #heard(is: boolean): void {
+    this.#unanswered = is ? 0 : this.#unanswered + 1;
+  }
+
   #client(): grpc.Client {
     const client = this.#clients[this.#at];
     if (client === undefined || this.#closed) throw new NoAnswer("the store is closed");
     return client;
   }
 }
+
+/**
+ * Where every try is given up a moment before its answer comes, nothing is ever done: each round of all members that brought none
+ * doubles the time of a try.
+ */
+export const patienceMs = (unanswered: number, members: number): number =>
+  Math.min(slowMs, tryMs * 2 ** Math.floor(unanswered / members));
 
 const options = {
   "grpc.use_local_subchannel_pool": 1,
