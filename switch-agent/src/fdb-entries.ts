@@ -10,23 +10,29 @@ export function localMacs({ core }: Nve, vn: VnId): number {
 }
 
 /**
- * Where each MAC of a VN is, who says so and of which IPs: what was said here, what was gleaned here, what the NVA
- * has elsewhere; and as `conflict` where a MAC is seen that is said to be elsewhere (H16, H17).
+ * Where each MAC of a VN is, who says so and of which IPs: what has moved on from here, what was said here, what was
+ * gleaned here, what the NVA has elsewhere; and as `conflict` where a MAC is seen that is said to be elsewhere (H16, H17).
  */
 export function fdbEntries(agent: Nve, vn: VnId): FdbEntry[] {
   const { core } = agent;
   const vni = core.infos.get(vn)?.vni;
   if (vni === undefined) return [];
-  const said = core.owners(vn);
+  const departed = core.departed(vn);
+  const said = new Map([...core.owners(vn)].filter(([mac]) => !departed.has(mac)));
   const remotes = core.fdb.remotes(vn);
   const seen = [...core.gleaned.of(vn).values()].filter(({ mac }) => {
-    return !said.has(mac) && !remotes.has(mac);
+    return !said.has(mac) && !remotes.has(mac) && !departed.has(mac);
   });
   return [
+    ...[...departed].map(([mac, { vnic, to, forwards: moved }]) => {
+      const ips = remotes.get(mac)?.ips ?? [];
+      const where = { ...entry(agent, vn, vni, mac, "remote"), vtep: to.vtep, nveId: to.nve };
+      return { ...where, ips: [...ips], vnic, moved, provenance: elsewhere };
+    }),
     ...[...said].map(([mac, vnic]) => saidEntry(agent, vn, vni, mac, vnic)),
     ...seen.map((gleaned) => gleanedEntry(agent, vn, vni, gleaned)),
     ...[...remotes.values()]
-      .filter(({ mac }) => !said.has(mac))
+      .filter(({ mac }) => !said.has(mac) && !departed.has(mac))
       .map(({ mac, ips, vtep, nve }) => ({
         ...entry(agent, vn, vni, mac, "remote"),
         ips: [...ips],
@@ -84,6 +90,7 @@ const entry = (agent: Nve, vn: VnId, vni: Vni, mac: Mac, where: string): FdbEntr
   applied: agent.applier.has({ is: "mac", vni, mac }),
   provenance: undefined,
   ipProvenance: {},
+  moved: false,
 });
 
 const placed = ({ port, vid }: Pick<nve.LocalPlace, "port" | "vid">) => ({ port, tag: vid });

@@ -1,101 +1,35 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { fileURLToPath } from "node:url";
 import { nodeState } from "@nve/lab/labs";
-import { namespaceOf } from "@nve/lab/topology";
 import { VXLAN_PORT } from "@nve/protocol-spec";
-import { afterEach, expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { arp } from "../support/frames.ts";
 import { until } from "../support/lab.ts";
-import { linesOf, spawnIn } from "../support/streams.ts";
+import { inOrder, numbers, useMover } from "../support/migration-lab.ts";
 import { threeRacks } from "../support/three-racks.ts";
-import { pingFrom, useTwoRacks, type Vm, VN, VNI, vm } from "../support/two-racks.ts";
+import { pingFrom, useTwoRacks, type Vm, VNI, vm } from "../support/two-racks.ts";
 
 // One lab for the file. A VM that moves is two namespaces with the same addresses: where it was, and where it is to be.
 const lab = useTwoRacks(
   threeRacks("migration: { holdSeconds: 20, forwardSeconds: 1, forwardMostSeconds: 20 }\n"),
 );
-const script = fileURLToPath(new URL("../support/probe.mjs", import.meta.url));
-const children: ChildProcess[] = [];
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill("SIGKILL");
-});
-
-type Migration = {
-  state: string;
-  hinted: boolean;
-  source: { nveId: string };
-  destination: { nveId: string; port: string };
-  departures: { nveId: string; forwarding: boolean; left: boolean; known: boolean }[];
-  steps: { afterMs: number; what: string }[];
-};
 const red1 = vm("red1");
-const peer = vm("red4");
-let vnic = "";
+const peer = { ...vm("red4"), tor: "tor3" };
+const mover = useMover(lab, red1);
+vi.setConfig({ testTimeout: 180_000 }); // a command takes seconds where many share the machine
+const { migration, whenIs, where, placeAt, prepare, say, nodeOf } = mover;
 /** red1 as it is on another server. */
 let copies: Record<"srv2" | "srv3", Vm>;
 
-const migration = async () =>
-  (await lab.show("nva", "nva", "migration", "show", vnic)) as Migration;
-const whenIs = (state: string, ms = 15_000): Promise<Migration> =>
-  until(
-    `the migration to be ${state}`,
-    async () => {
-      const now = await migration();
-      return now.state === state ? now : undefined;
-    },
-    ms,
-  );
-const where = async (): Promise<string | undefined> =>
-  (await lab.mappings()).find(({ vnId, mac }) => vnId === VN.red && mac === red1.mac)?.locations[0]
-    ?.nve;
-const placeAt = async (tor: string) =>
-  (await lab.fdb(tor)).find(({ vnId, mac }) => vnId === VN.red && mac === red1.mac);
-const nodeOf = (one: Vm): string => namespaceOf(lab.name, one.vm);
 const revision = async (): Promise<number> =>
   ((await lab.show("nva", "nva", "status")) as { revision: number }).revision;
-
-/** Hears numbered datagrams at each place. @returns how to end it: the numbers in the order in which they came */
-const hearing = (...places: Vm[]) => hearingAt("7000", ...places);
-async function hearingAt(port: string, ...places: Vm[]): Promise<() => Promise<number[][]>> {
-  const all = await Promise.all(
-    places.map(async (one) => {
-      const child = spawnIn(nodeOf(one), process.execPath, script, "hear", red1.ip, port);
-      children.push(child);
-      const lines = linesOf(child);
-      expect(await lines.next()).toBe("ready");
-      return { child, lines };
-    }),
-  );
-  return async () =>
-    Promise.all(
-      all.map(async ({ child, lines }) => {
-        child.kill("SIGTERM");
-        return (JSON.parse((await lines.next()) ?? "[]") as [number, number][]).map(([n]) => n);
-      }),
-    );
-}
-
-/** From the peer, one each millisecond. Resolves when all are sent. */
-function sending(first: number, last: number, port = "7000"): Promise<void> {
-  const words = ["netns", "exec", namespaceOf(lab.name, peer.vm), process.execPath, script];
-  const child = spawn("ip", [...words, "send", red1.ip, port, String(first), String(last)]);
-  children.push(child);
-  return new Promise((resolve) => child.on("exit", () => resolve()));
-}
-
-/** As a hypervisor does for a VM that arrives, or leaves. */
-const prepare = (one: Vm) => lab.attach(one, "--vnic", vnic, "--prepare");
-const say = (verb: "activate" | "suspend", one: Vm) =>
-  lab.run(one.server, "hypervisor-agent", "vnic", verb, one.interface);
-
-const numbers = (first: number, last: number): number[] =>
-  Array.from({ length: last - first + 1 }, (_, i) => first + i);
-const inOrder = (all: readonly number[]): number[] => [...all].sort((a, b) => a - b);
+const hearing = (...places: Vm[]) => mover.hearing(places);
+const hearingAt = (port: string, ...places: Vm[]) => mover.hearing(places, port);
+const sending = (first: number, last: number, port?: string) =>
+  mover.sending(peer, first, last, port);
 
 test("H24, V2: the same VNIC active behind another ToR is a migration that the NVA takes part in, step by step", async () => {
   await lab.createVns();
   await lab.ready("srv1", "srv2", "srv3", "srv4");
-  vnic = (await lab.attach(red1)).vnic;
+  mover.vnic = (await lab.attach(red1)).vnic;
   await lab.attach(peer);
   copies = {
     srv2: await lab.addVm({ ...red1, vm: "red1-srv2", server: "srv2" }),
@@ -103,7 +37,7 @@ test("H24, V2: the same VNIC active behind another ToR is a migration that the N
   };
   expect(await lab.ping(peer.vm, red1.ip)).toBe(true);
   expect(await lab.show("nva", "nva", "migration", "list")).toEqual([]);
-  await lab.attach(copies.srv3, "--vnic", vnic);
+  await lab.attach(copies.srv3, "--vnic", mover.vnic);
   expect(await where()).toBe("tor2"); // when the station is answered
   const under = await migration();
   expect(under).toMatchObject({
@@ -159,8 +93,7 @@ test("V1: a reservation that is given up is rolled back: nothing is left of it, 
 
 test("M2, P2: there and back under a stream of 1,000 datagrams a second: none is lost, none comes twice", async () => {
   await prepare(red1);
-  const hear = await hearing(red1, copies.srv3);
-  const sent = sending(1, 8_000);
+  const stream = await mover.streaming(peer, [red1, copies.srv3]);
   await say("suspend", copies.srv3);
   await say("activate", red1);
   expect(await where()).toBe("tor1");
@@ -168,10 +101,9 @@ test("M2, P2: there and back under a stream of 1,000 datagrams a second: none is
   await prepare(copies.srv3);
   await say("activate", copies.srv3);
   expect(await where()).toBe("tor2");
-  await sent;
-  const [there = [], before = []] = await hear();
-  expect(there.length).toBeGreaterThan(0);
-  expect(inOrder([...there, ...before])).toEqual(numbers(1, 8_000));
+  const { sent, heard } = await stream();
+  expect(heard[0]?.length).toBeGreaterThan(0);
+  expect(inOrder(heard.flat())).toEqual(sent);
   await lab.detach(red1);
   await whenIs("completed");
 });
@@ -225,30 +157,28 @@ test("V5: the policy is in force all the way: nothing forbidden passes, nothing 
     return (await hear())[0]?.length === 0 || undefined;
   });
   await prepare(red1);
-  const allowed = await hearing(red1, copies.srv3);
-  const forbidden = await hearingAt("7001", red1, copies.srv3);
-  const sent = Promise.all([sending(1, 4_000), sending(1, 4_000, "7001")]);
+  const allowed = await mover.streaming(peer, [red1, copies.srv3]);
+  const forbidden = await mover.streaming(peer, [red1, copies.srv3], "7001");
   await say("suspend", copies.srv3);
   await say("activate", red1);
   await lab.detach(copies.srv3);
-  await sent;
-  expect(inOrder((await allowed()).flat())).toEqual(numbers(1, 4_000));
-  expect((await forbidden()).flat()).toEqual([]);
+  const passed = await allowed();
+  expect(inOrder(passed.heard.flat())).toEqual(passed.sent);
+  expect((await forbidden()).heard.flat()).toEqual([]);
   await whenIs("completed");
 });
 
 test("V1: the destination goes after the switch-over: rolled back, and what still comes there goes on to the source", async () => {
   await prepare(copies.srv3);
-  const hear = await hearing(red1, copies.srv3);
-  const sent = sending(1, 4_000);
+  const stream = await mover.streaming(peer, [red1, copies.srv3]);
   await say("suspend", red1);
   await say("activate", copies.srv3);
   expect(await where()).toBe("tor2");
   await say("activate", red1); // its VM runs on where it was
   expect(await where()).toBe("tor1");
   await lab.detach(copies.srv3);
-  await sent;
-  expect(inOrder((await hear()).flat())).toEqual(numbers(1, 4_000));
+  const { sent, heard } = await stream();
+  expect(inOrder(heard.flat())).toEqual(sent);
   const { steps } = await whenIs("rolled-back");
   expect(steps.map(({ what }) => what).join("; ")).toContain("rolling back from tor2");
 });
@@ -262,7 +192,7 @@ test("H21: one that leaves for elsewhere is held for its arrival; nobody else ge
   await lab.attach(thief); // another VNIC with its MAC
   expect(await where()).toBe("tor1");
   await lab.detach(thief);
-  await lab.attach(copies.srv3, "--vnic", vnic);
+  await lab.attach(copies.srv3, "--vnic", mover.vnic);
   expect(await where()).toBe("tor2");
   await whenIs("completed");
 });
@@ -278,16 +208,15 @@ test("H21, H22: without any word of a migration it is a shutdown, and withdrawn 
 });
 
 test("H20: between two ports of one ToR only {port, tag} changes: the NVA stores nothing, and nothing is lost", async () => {
-  await lab.attach(red1, "--vnic", vnic);
+  await lab.attach(red1, "--vnic", mover.vnic);
   const before = await revision();
-  const hear = await hearing(red1, copies.srv2);
-  const sent = sending(1, 4_000);
+  const stream = await mover.streaming(peer, [red1, copies.srv2]);
   await prepare(copies.srv2);
   await say("activate", copies.srv2);
   expect(await placeAt("tor1")).toMatchObject({ where: "local", port: "eth2" });
   await lab.detach(red1);
-  await sent;
-  expect(inOrder((await hear()).flat())).toEqual(numbers(1, 4_000));
+  const { sent, heard } = await stream();
+  expect(inOrder(heard.flat())).toEqual(sent);
   expect(await revision()).toBe(before);
   expect(await where()).toBe("tor1");
   expect(await pingFrom(nodeOf(copies.srv2), peer.ip)).toBe(true);

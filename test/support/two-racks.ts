@@ -35,6 +35,7 @@ export type FdbRow = {
   vtep: string;
   nveId: string;
   applied: boolean;
+  moved: boolean;
 };
 export type TagRow = { port: string; tag: number; vn: number; vnics: number };
 export type MappingRow = {

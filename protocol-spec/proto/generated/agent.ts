@@ -410,6 +410,8 @@ export interface FdbEntry {
     | undefined;
   /** by IP, as in `ips` */
   ipProvenance: { [key: string]: Provenance };
+  /** it was here, and what comes for it over the overlay goes on to where it is (M5) */
+  moved: boolean;
 }
 
 export interface FdbEntry_IpProvenanceEntry {
@@ -4512,6 +4514,7 @@ function createBaseFdbEntry(): FdbEntry {
     applied: false,
     provenance: undefined,
     ipProvenance: {},
+    moved: false,
   };
 }
 
@@ -4556,6 +4559,9 @@ export const FdbEntry: MessageFns<FdbEntry> = {
     globalThis.Object.entries(message.ipProvenance).forEach(([key, value]: [string, Provenance]) => {
       FdbEntry_IpProvenanceEntry.encode({ key: key as any, value }, writer.uint32(106).fork()).join();
     });
+    if (message.moved !== false) {
+      writer.uint32(112).bool(message.moved);
+    }
     return writer;
   },
 
@@ -4679,6 +4685,14 @@ export const FdbEntry: MessageFns<FdbEntry> = {
             }
             continue;
           }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.moved = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4719,6 +4733,7 @@ export const FdbEntry: MessageFns<FdbEntry> = {
       },
       {},
     );
+    message.moved = object.moved ?? false;
     return message;
   },
 };

@@ -239,7 +239,7 @@ const FDB: readonly Column<FdbEntry>[] = [
   { head: "VNI", of: ({ vni }) => vni },
   { head: "MAC", of: ({ mac }) => mac },
   { head: "IP", of: (entry) => few(ipTexts(entry), " ") },
-  { head: "WHERE", of: ({ where }) => where },
+  { head: "WHERE", of: ({ where, moved }) => (moved ? "moved" : where) },
   { head: "AT", of: ({ where, port, tag, vtep }) => (where === "local" ? `${port}:${tag}` : vtep) },
   { head: "NVE", of: ({ nveId }) => nveId },
   { head: "VNIC", of: ({ vnic }) => vnic },

@@ -1,5 +1,6 @@
 import type { Instant, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import { Believer } from "./believer.ts";
+import type { Departed } from "./departures.ts";
 import type { NveEffect, NveEvent, PortOptions, Report, Waiting } from "./events.ts";
 import { Fdb, type RemoteChange } from "./fdb.ts";
 import { Gleaner, type GleanOptions, gleanDefaults, MAX_GLEANED } from "./glean.ts";
@@ -103,6 +104,11 @@ export class NveCore {
   /** Who was said to have each MAC of a VN here. */
   owners(vn: VnId): ReadonlyMap<Mac, LocalVnic> {
     return this.#served.get(vn)?.owners ?? new Map();
+  }
+
+  /** Those of a VN who were here and are elsewhere now (M5). */
+  departed(vn: VnId): ReadonlyMap<Mac, Departed> {
+    return new Map(this.#served.get(vn)?.departed() ?? []);
   }
 
   /** @returns the VSI whose intents these are, when it waits for them. */

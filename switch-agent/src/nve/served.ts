@@ -104,6 +104,14 @@ export class Served {
     return this.#claims.values();
   }
 
+  /** Those who were here and are elsewhere now, whatever their stations still say (M5). */
+  *departed(): IterableIterator<[Mac, Departed]> {
+    for (const mac of this.#sources.departures.macs(this.vn)) {
+      const departed = this.#departed(mac, this.#owners.get(mac));
+      if (departed !== undefined) yield [mac, departed];
+    }
+  }
+
   *intents(): IterableIterator<Intent> {
     if (this.#vnIntent !== undefined) yield this.#vnIntent;
     yield* this.#accessIntents.values();

@@ -248,6 +248,7 @@ test("H17: show fdb says who says so, of an IP where that is another; show confl
     nveId: "",
     vnic: "",
     applied: true,
+    moved: false,
     provenance: { by: "static", sinceUnixMs: 0n, untilUnixMs: 0n },
     ipProvenance: {
       "10.0.0.1": { by: "static", sinceUnixMs: 0n, untilUnixMs: 0n },
