@@ -31,7 +31,7 @@ export function encapsulationLab(lists: Lists, family: 4 | 6): string {
 }
 
 /** Beside IPv4, over which the switches speak to the NVA still. */
-const withIpv6 = (text: string): string =>
+export const withIpv6 = (text: string): string =>
   text
     .replace(
       /(cmd: switch-agent .*\n +sysctls: \{).*\}/,
