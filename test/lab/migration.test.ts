@@ -108,6 +108,28 @@ test("M2, P2: there and back under a stream of 1,000 datagrams a second: none is
   await whenIs("completed");
 });
 
+test("M2, M5: a source that hears of it late loses nothing: the destination is answered when the source forwards", async () => {
+  const pid = nodeState(lab.name, "tor2").process?.pid ?? 0;
+  await prepare(red1);
+  const stream = await mover.streaming(peer, [red1, copies.srv3]);
+  process.kill(pid, "SIGSTOP");
+  const woken = setTimeout(() => process.kill(pid, "SIGCONT"), 600);
+  try {
+    await say("activate", red1);
+    await lab.detach(copies.srv3); // as soon as it may
+  } finally {
+    clearTimeout(woken);
+    process.kill(pid, "SIGCONT");
+  }
+  const { sent, heard } = await stream();
+  expect(inOrder(heard.flat())).toEqual(sent);
+  await whenIs("completed");
+  await prepare(copies.srv3);
+  await say("activate", copies.srv3);
+  await lab.detach(red1);
+  await whenIs("completed");
+});
+
 test("M5: who has not heard of it reaches it all the same: the source forwards, until that one has", async () => {
   const pid = nodeState(lab.name, "tor3").process?.pid ?? 0;
   await prepare(red1);

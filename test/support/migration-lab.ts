@@ -106,7 +106,7 @@ export function useMover(lab: ReturnType<typeof useTwoRacks>, one: Vm, nva = () 
      * @param at where it is active @param others VMs that are attached in its VN
      */
     async rests(state: string, at: Vm | undefined, ...others: Vm[]): Promise<Migration> {
-      const over = await mover.whenIs(state, 30_000);
+      const over = await mover.whenIs(state, 60_000);
       expect(over.departures.filter(({ forwarding }) => forwarding)).toEqual([]);
       const members = new Set([...(at === undefined ? [] : [at]), ...others].map(({ tor }) => tor));
       const ports = [...(at === undefined ? [] : [at]), ...others].map(

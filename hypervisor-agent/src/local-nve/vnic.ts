@@ -51,9 +51,17 @@ export function askOf(vnic: LocalVnic, hypervisor: HypervisorId): FixedAsk {
     hypervisor,
     ...(vm !== undefined && { vm }),
     origin: "local",
+    ...inVdp[stageOf(wanted)],
     vns: wanted.map(({ vn, guestTag, macs }) => ({ vn, tag: guestTag ?? 0, macs })),
   };
 }
+
+/** As a station would say it (H21, H23). */
+const inVdp = {
+  active: {},
+  prepared: { mode: "pre-associate-rr", migrating: true },
+  suspended: { suspended: true },
+} as const;
 
 /** The tree with the VN IDs that the NVE found for VN Names; `vns` in its order. */
 export function named(tree: Tree, vns: readonly VnId[]): Tree {
@@ -70,14 +78,7 @@ export const objection = (
   name: Uuid,
   tree: Tree,
 ): string | undefined =>
-  faultOf(tree) ?? unstaged(tree) ?? untaggedTwice(tree) ?? onAnother(vnics.values(), name, tree);
-
-function unstaged(tree: Tree): string | undefined {
-  const stage = stageOf(tree);
-  return stage === "active"
-    ? undefined
-    : `this server is its own NVE: a VNIC cannot be ${stage} here, it is attached when its VM runs`;
-}
+  faultOf(tree) ?? untaggedTwice(tree) ?? onAnother(vnics.values(), name, tree);
 
 /** Here a VN is told by the guest's tag, not by the MAC, too. */
 function untaggedTwice(tree: Tree): string | undefined {

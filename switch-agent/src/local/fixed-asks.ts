@@ -9,11 +9,12 @@ export type FixedVn = {
   macs: readonly { mac: Mac; ips: readonly IpPrefix[] }[];
 };
 
-/** As `Ask`, of what is there at once: no station, no stages, tags that are given. */
+/** As `Ask`, of what has no station: tags that are given; active, unless a stage of a migration is said. */
 export type FixedAsk = Pick<
   Ask,
   "vsi" | "port" | "vnic" | "hypervisor" | "vm" | "origin" | "rules"
-> & { vns: readonly FixedVn[] };
+> &
+  Partial<Pick<Ask, "mode" | "suspended" | "migrating">> & { vns: readonly FixedVn[] };
 
 export type Decision =
   /** `vns`: which VN each is, in the order of the question. */
@@ -48,7 +49,7 @@ export class FixedAsks implements Asker {
     this.#open.set(who.vsi, question);
     const vns = await this.#resolved(wanted);
     if (this.#open.get(who.vsi) !== question) return { is: "off" };
-    const ask: Ask = { ...who, mode: "associate", suspended: false, ...contentOf(vns) };
+    const ask: Ask = { mode: "associate", suspended: false, ...who, ...contentOf(vns) };
     if ("code" in vns) {
       this.#nve.refused(ask, vns);
       this.#settle(who.vsi, { is: "refused", refusal: vns });

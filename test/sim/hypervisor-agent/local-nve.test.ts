@@ -304,3 +304,21 @@ test("H20: an IP may move from one VNIC to the next; the claim goes with it", as
   await change([{ vn: red, macs: [{ mac: Mac(b), ips: [IpAddress("10.0.0.1")] }] }], [], 2);
   expect(it.nva.reports.at(-1)?.claims).toMatchObject([{ mac: b, ips: ["10.0.0.1"] }]);
 });
+
+test("H21, H23: prepared on a server that is its own NVE: in the VN, and nothing goes to it until it is active", async () => {
+  const inStage = (stage: "prepared" | "suspended" | "active") =>
+    treeOf(5001, a, "10.0.0.1").map((vn) => ({ ...vn, stage }));
+  const view = await attach(on("tap0", inStage("prepared")));
+  expect(vnicOf(view)).toMatchObject({ state: "associated" });
+  expect(keysOf()).toEqual(["vn 15001"]);
+  expect(it.nva.reports.at(-1)).toMatchObject({
+    claims: [],
+    joined: [red],
+    prepared: [{ vnic: uuid(1), migrating: true, addresses: [{ vn: red, mac: a }] }],
+  });
+  await change(inStage("active"));
+  expect(keysOf()).toEqual(["access tap0 0", `mac 15001 ${a}`, "vn 15001"]);
+  expect(it.nva.reports.at(-1)).toMatchObject({ claims: [{ mac: a }], unprepared: [uuid(1)] });
+  await change(inStage("suspended"));
+  expect(it.nva.reports.at(-1)).toMatchObject({ claims: [{ mac: a, suspended: true }] });
+});
