@@ -22,7 +22,7 @@ test(
         seed: Number(SOAK_SEED),
         quietEvery: Number(SOAK_QUIET_EVERY),
         faultEveryMs: Number(SOAK_FAULT_EVERY_MS),
-        settleMs: 90_000,
+        settleMs: 120_000,
       },
       (line) => process.stdout.write(`${line}\n`),
     );

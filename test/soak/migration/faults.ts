@@ -20,49 +20,81 @@ const kinds = {
 } as const;
 export type FaultKind = keyof typeof kinds;
 
-/** Hurts one thing and mends it. Resolves when its program runs again and was told what it had. */
-export async function oneFault(
-  rig: Rig,
-  model: Model,
-  random: Random,
-  note: (line: string) => void,
-): Promise<FaultKind> {
-  const kind = random.weighted(kinds);
-  const tor = random.pick(tors);
-  const server = random.pick(servers);
-  const ms = Math.round(50 + 1_950 * random.next() ** 2);
-  note(`${kind}: of ${tor.name} or ${server.name}, ${ms} ms`);
-  switch (kind) {
-    case "switch-agent killed":
-      await restarted(rig, tor.name, ms);
-      break;
-    case "switch-agent paused":
-      await paused(rig, tor.name, 3 * ms);
-      break;
-    case "hypervisor-agent killed":
-      await restarted(rig, server.name, ms);
-      await answering(rig, server);
-      await model.restore(server);
-      break;
-    case "hypervisor-agent paused":
-      await paused(rig, server.name, 3 * ms);
-      break;
-    case "NVA killed":
-      await restarted(rig, "nva", ms);
-      break;
-    case "NVA paused":
-      await paused(rig, "nva", 3 * ms);
-      break;
-    case "access link flapped":
-      await flapped(rig, server.name, "eth1", ms);
-      break;
-    case "underlay link flapped":
-      await flapped(rig, "spine", `eth${tor.n}`, ms);
-      break;
+/** What fails, where, for how long, milliseconds. */
+type Fault = { kind: FaultKind; node: string; ms: number };
+
+/** Things that fail, two at a time at the most, never the same one twice at a time. */
+export class Faults {
+  readonly #rig: Rig;
+  readonly #model: Model;
+  readonly #random: Random;
+  readonly #note: (line: string) => void;
+  readonly #failing = new Set<string>();
+
+  /** @param note a line for each that begins and ends */
+  constructor(rig: Rig, model: Model, random: Random, note: (line: string) => void) {
+    this.#rig = rig;
+    this.#model = model;
+    this.#random = random;
+    this.#note = note;
   }
-  note(`${kind}: mended`);
-  return kind;
+
+  /** Hurts one thing and mends it. Resolves when its program runs again and was told what it had. */
+  async one(): Promise<FaultKind> {
+    const fault = this.#pick();
+    const what = `${fault.kind}: ${fault.node}`;
+    this.#note(`${what}, for ${fault.ms} ms`);
+    this.#failing.add(fault.node);
+    try {
+      await this.#act(fault);
+    } finally {
+      this.#failing.delete(fault.node);
+    }
+    this.#note(`${what}: mended`);
+    return fault.kind;
+  }
+
+  #pick(): Fault {
+    for (;;) {
+      const kind = this.#random.weighted(kinds);
+      const node = nodeOf(kind, this.#random);
+      const ms = Math.round(50 + 1_950 * this.#random.next() ** 2);
+      if (!this.#failing.has(node)) return { kind, node, ms };
+    }
+  }
+
+  async #act({ kind, node, ms }: Fault): Promise<void> {
+    const rig = this.#rig;
+    switch (kind) {
+      case "switch-agent killed":
+      case "NVA killed":
+        return restarted(rig, node, ms);
+      case "hypervisor-agent killed": {
+        await restarted(rig, node, ms);
+        const server = servers.find(({ name }) => name === node);
+        if (server === undefined) return;
+        await answering(rig, server);
+        return this.#model.restore(server);
+      }
+      case "switch-agent paused":
+      case "hypervisor-agent paused":
+      case "NVA paused":
+        return paused(rig, node, 3 * ms);
+      case "access link flapped":
+        return flapped(rig, node, "eth1", ms);
+      case "underlay link flapped":
+        return flapped(rig, "spine", spinePort(node), ms);
+    }
+  }
 }
+
+function nodeOf(kind: FaultKind, random: Random): string {
+  if (kind.startsWith("NVA")) return "nva";
+  if (kind.startsWith("hypervisor") || kind.startsWith("access")) return random.pick(servers).name;
+  return random.pick(tors).name;
+}
+
+const spinePort = (tor: string): string => `eth${tors.find(({ name }) => name === tor)?.n}`;
 
 async function restarted(rig: Rig, node: string, ms: number): Promise<void> {
   await rig.kill(node);
@@ -78,7 +110,7 @@ const answering = (rig: Rig, { name }: Server) =>
       if (client === undefined) return true;
       return call(client, client.status, {}, 1_000).catch(() => undefined);
     },
-    30_000,
+    120_000, // on a busy machine
   );
 
 async function paused(rig: Rig, node: string, ms: number): Promise<void> {

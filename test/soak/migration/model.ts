@@ -8,7 +8,7 @@ export type Stage = "active" | "prepared" | "suspended";
 
 const callMs = 25_000;
 /** A VNIC that does not get where it shall in this time is stuck: no fault lasts so long. */
-const stuckMs = 150_000;
+const stuckMs = 240_000;
 
 /**
  * What the orchestrator wants: each VNIC's stage at each server, and how it makes that so. A server that does not answer,
@@ -72,7 +72,7 @@ export class Model {
 
   async #retried(vnic: Moved, at: Server): Promise<void> {
     const deadline = performance.now() + stuckMs;
-    for (;;) {
+    for (let waitMs = 50; ; waitMs = Math.min(2 * waitMs, 1_000)) {
       try {
         await this.#once(vnic, at);
         this.#note(`VNIC ${vnic.n} ${this.stage(vnic, at) ?? "gone"} at ${at.name}`);
@@ -86,7 +86,7 @@ export class Model {
             `VNIC ${vnic.n} (${vnic.vnic}) is not ${wanted} at ${at.name} after ${stuckMs} ms: ${error}`,
           );
         }
-        await new Promise((resolve) => setTimeout(resolve, 100));
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
       }
     }
   }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Random } from "../../model/random.ts";
 import { expect } from "./expected.ts";
 import { Facts } from "./facts.ts";
-import { type FaultKind, oneFault } from "./faults.ts";
+import { type FaultKind, Faults } from "./faults.ts";
 import { Model } from "./model.ts";
 import { moveOnce } from "./moves.ts";
 import { observe } from "./observed.ts";
@@ -27,6 +27,8 @@ export type SoakReport = {
   usage: Record<string, { fds: [number, number]; rssMb: [number, number] }>;
 };
 
+/** Of a quiet point that takes longer it is told what was the last to be so. */
+const slowMs = 12_000;
 /** A program may have so many open files, and MiB of memory, more at the last quiet point than at the first. */
 const moreFds = 40;
 const moreRssMb = 200;
@@ -65,6 +67,7 @@ class Run {
   readonly #at = new Map<Moved, Server>();
   readonly #randoms: Map<Moved, Random>;
   readonly #random: Random;
+  readonly #faults: Faults;
   readonly #begun = performance.now();
   #movingMs = 0;
   readonly #report: SoakReport = {
@@ -83,6 +86,7 @@ class Run {
     this.#say = say;
     this.#model = new Model(rig, vnics, (line) => this.#note(line));
     this.#random = new Random(options.seed);
+    this.#faults = new Faults(rig, this.#model, this.#random, (line) => this.#note(line));
     this.#randoms = new Map(vnics.map((one) => [one, new Random(options.seed * 1_000 + one.n)]));
   }
 
@@ -119,14 +123,15 @@ class Run {
     const movers = Promise.all(this.#model.vnics.map(mover)).finally(() => {
       over = true;
     });
-    const faults = (async () => {
-      const { faultEveryMs } = this.#options;
+    const { faultEveryMs } = this.#options;
+    // Two at a time: what is left of one meets the next.
+    const failing = async (): Promise<void> => {
       while (faultEveryMs > 0 && !over) {
-        await Promise.race([movers, pause(2 * faultEveryMs * this.#random.next())]).catch(() => {});
+        await Promise.race([movers, pause(4 * faultEveryMs * this.#random.next())]).catch(() => {});
         if (!over) await this.#fault();
       }
-    })();
-    const outcomes = await Promise.allSettled([movers, faults]);
+    };
+    const outcomes = await Promise.allSettled([movers, failing(), failing()]);
     for (const one of outcomes) if (one.status === "rejected") throw one.reason;
     this.#movingMs += performance.now() - begun;
     this.#report.movesPerSecond = Math.round((10_000 * this.#report.moves) / this.#movingMs) / 10;
@@ -144,7 +149,7 @@ class Run {
   }
 
   async #fault(): Promise<void> {
-    const kind = await oneFault(this.#rig, this.#model, this.#random, (line) => this.#note(line));
+    const kind = await this.#faults.one();
     this.#report.faults[kind] = (this.#report.faults[kind] ?? 0) + 1;
   }
 
@@ -171,11 +176,12 @@ class Run {
     this.#report.retries = this.#model.retries;
     this.#report.seconds = Math.round((performance.now() - this.#begun) / 1000);
     this.#measure();
+    const slow = settledMs > slowMs ? `, the last: ${last}` : "";
     const { moves, movesPerSecond, retries } = this.#report;
     const faults = Object.values(this.#report.faults).reduce((all, n) => all + n, 0);
     this.#note(`as the model has it after ${settledMs} ms; the last to be so: ${last}`);
     this.#say(
-      `${moves} moves (${movesPerSecond}/s), ${faults} faults, ${retries} calls again; as the model has it after ${settledMs} ms`,
+      `${moves} moves (${movesPerSecond}/s), ${faults} faults, ${retries} calls again; as the model has it after ${settledMs} ms${slow}`,
     );
   }
 
