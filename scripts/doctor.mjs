@@ -100,6 +100,19 @@ export const needs = [
     for: "test",
     without: "the tests in a guest with Debian's kernel",
   },
+  {
+    debian: "libvirt-daemon-system",
+    has: () => process.arch !== "x64" || (onPath("libvirtd") && onPath("virsh")),
+    what: "libvirt",
+    for: "test",
+    without: "the tests with libvirt",
+    services: [
+      ...["libvirtd.service", "libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket"],
+      ...["virtlogd.service", "virtlogd.socket", "virtlogd-admin.socket"],
+      ...["virtlockd.service", "virtlockd.socket", "virtlockd-admin.socket"],
+      "libvirt-guests.service",
+    ],
+  },
   ...[
     { debian: "libpcap-dev", has: () => header("pcap/pcap.h"), what: "libpcap's headers" },
     { debian: "g++", has: () => onPath("g++"), what: "a C++ compiler" },

@@ -6,9 +6,11 @@ import { Instant } from "@nve/protocol-spec";
 import type { LibvirtConfig } from "./config.ts";
 import { type Lifecycle, readLifecycle } from "./lifecycle.ts";
 
-export type LibvirtEventsOptions = LibvirtConfig & {
+export type LibvirtEventsOptions = Pick<LibvirtConfig, "uri" | "virsh"> & {
   clock: Clock;
   log: Log;
+  /** It listens now, or does in a moment. */
+  begun(): void;
   hear(event: Lifecycle): void;
 };
 
@@ -47,6 +49,7 @@ export class LibvirtEvents {
     const env = { ...process.env, LC_ALL: "C" }; // its words, not a translation of them
     const child = spawn(virsh, words, { env, stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
+    child.on("spawn", () => this.#options.begun());
     const since = clock.now();
     const lines = new LineCutter(MAX_LINE);
     let why = "";

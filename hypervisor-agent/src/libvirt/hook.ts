@@ -1,13 +1,12 @@
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { readConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
 import type { Vnic } from "@nve/protocol-spec/proto/agent";
 import type { AgentClient } from "../cli/world.ts";
 import type { Stage } from "../stations/tree.ts";
 import { inStage, type VnicDescription } from "../vms/description.ts";
-import { type FileVnic, vmFileSchema } from "../vms/file.ts";
 import { type Domain, readDomain } from "./domain.ts";
+import { fileVnics } from "./file.ts";
 import { planOf, vnicsOf } from "./plan.ts";
 
 export type Hook = {
@@ -65,13 +64,13 @@ export const mustNotFail = (operation: string): boolean =>
 
 function described(hook: Hook): { domain: Domain; vnics: VnicDescription[] } {
   const domain = readDomain(hook.xml);
-  return { domain, vnics: vnicsOf(domain, domain.vnics === undefined ? fileOf(hook) : undefined) };
-}
-
-function fileOf({ guest, vms }: Hook): readonly FileVnic[] | undefined {
-  if (guest.includes("/") || guest.startsWith(".")) return undefined;
-  const path = join(vms, `${guest}.yaml`);
-  return existsSync(path) ? readConfig(path, vmFileSchema).vnics : undefined;
+  return {
+    domain,
+    vnics: vnicsOf(
+      domain,
+      domain.vnics === undefined ? fileVnics(hook.vms, hook.guest) : undefined,
+    ),
+  };
 }
 
 /** All or nothing: a guest that does not start leaves no VNIC. */

@@ -3,7 +3,9 @@ import { Refused } from "@nve/program/errors";
 import type { Log } from "@nve/program/log";
 import type { Config } from "../config.ts";
 import { LibvirtEvents } from "../libvirt/events.ts";
-import { type Lifecycle, stageAfter } from "../libvirt/lifecycle.ts";
+import { DomainFollower } from "../libvirt/follower.ts";
+import type { Lifecycle } from "../libvirt/lifecycle.ts";
+import { domainsOf } from "../libvirt/virsh.ts";
 import { QmpWatcher } from "../qmp/watcher.ts";
 import type { DrivenAgent, Driver } from "./driven.ts";
 import { type Interfaces, VnicKeeper } from "./keeper.ts";
@@ -32,29 +34,20 @@ export function followVms(
     open.push(new QmpWatcher({ ...qemu, clock, log, want }));
   }
   if (libvirt !== undefined) {
-    const keep = keeper("libvirt", true);
-    const hear = (event: Lifecycle): void => followDomain(event, agent, keep, log);
-    open.push(new LibvirtEvents({ ...libvirt, clock, log, hear }));
+    const [staged, adopted] = [keeper("libvirt", true), keeper("libvirt", false)];
+    const follower = new DomainFollower({
+      ...{ agent, clock, log, vms: libvirt.vms, domains: domainsOf(libvirt) },
+      keep: (...wish) => staged.want(...wish),
+      adopt: (...wish) => adopted.want(...wish),
+    });
+    open.push(follower);
+    const hear = (event: Lifecycle): void => follower.hear(event);
+    const begun = (): void => void follower.adopt();
+    open.push(new LibvirtEvents({ ...libvirt, clock, log, hear, begun }));
   }
   return () => {
     for (const one of open.reverse()) one.close();
   };
-}
-
-/** What its hook has attached goes the way of its domain. */
-export function followDomain(
-  event: Lifecycle,
-  agent: DrivenAgent,
-  keeper: Pick<VnicKeeper, "want">,
-  log: Log,
-): void {
-  const stage = stageAfter(event);
-  log.debug({ ...event, stage }, "libvirt");
-  if (stage === undefined) return;
-  for (const one of agent.vnics()) {
-    if (one.vm !== event.domain || agent.driverOf(one.vnic) !== "libvirt") continue;
-    keeper.want(event.domain, one, stage);
-  }
 }
 
 /** A VM that libvirt moves here would stay prepared for ever, were its events not heard. @throws Refused */
