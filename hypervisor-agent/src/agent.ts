@@ -167,7 +167,7 @@ export function startAgent(options: AgentOptions): {
       .find((warning) => warning !== undefined);
 
   function rebind(binds: number): void {
-    bound = bind(allBindings(roster.state().nics.values(), env));
+    bound = bind(() => allBindings(roster.state().nics.values(), env));
     bound.then(
       () => roster({ on: "bound", binds }),
       (error: unknown) => {

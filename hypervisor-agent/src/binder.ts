@@ -1,13 +1,13 @@
 import type { Binding, VirtualSwitch } from "./vm-port/vm-port.ts";
 
 /**
- * One `bind` at a time, always of the latest bindings.
+ * One `bind` at a time, always of the latest bindings; they are asked for when it begins, so that those in between cost nothing.
  * @returns what settles when these bindings, or later ones, are in the virtual switch or were refused by it
  */
 export function binder(
   virtualSwitch: Pick<VirtualSwitch, "bind">,
-): (bindings: readonly Binding[]) => Promise<void> {
-  let latest: readonly Binding[] = [];
+): (bindings: () => readonly Binding[]) => Promise<void> {
+  let latest = (): readonly Binding[] => [];
   let asked = 0;
   let applied = 0;
   let tail: Promise<unknown> = Promise.resolve();
@@ -15,7 +15,7 @@ export function binder(
   async function apply(wanted: number): Promise<void> {
     if (applied >= wanted) return; // these went in with an earlier call
     const upTo = asked;
-    await virtualSwitch.bind(latest);
+    await virtualSwitch.bind(latest());
     applied = upTo;
   }
 

@@ -93,8 +93,11 @@ export function controlService(
 const shown = (agent: Agent | DrivenAgent, view: VnicView): Vnic =>
   vnicOf(view, "driverOf" in agent ? agent.driverOf(view.vnic) : undefined);
 
+const UUID_LENGTH = 36;
+
 /** A VNIC by its name, or by the interface that it is on. */
 function nameOf(agent: Agent, text: string): Uuid {
+  if (text.length === UUID_LENGTH) return Uuid(text); // no interface has so long a name: none has to be looked for
   const found = agent.vnics().find(({ vnic, interface: of }) => of === text || vnic === text);
   if (found !== undefined) return found.vnic;
   try {

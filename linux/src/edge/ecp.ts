@@ -29,7 +29,7 @@ import { type Driven, drive } from "../drive.ts";
 import type { EcpPeerCounters, EdgePortOptions } from "../edge-port.ts";
 import { receive } from "../receive.ts";
 import type { Budget } from "./budget.ts";
-import { openIntake, openShare } from "./intake.ts";
+import { BRIDGE_SHARES, openIntake, openShare } from "./intake.ts";
 import { joined, type Outgoing, outgoing, together } from "./outgoing.ts";
 import { sendPdu } from "./send.ts";
 import type { Shared } from "./side.ts";
@@ -75,7 +75,8 @@ export function openEcp(shared: Shared, peer: EcpPeer): Ecp {
   };
   const tx = openSender(shared.options, peer, count);
   const rx = openReceiver(shared, peer, count);
-  const intake = openIntake(clock, [openShare(), ...(peer.intake ? [peer.intake] : [])]);
+  const share = openShare(shared.options.role === "station" ? BRIDGE_SHARES : 1);
+  const intake = openIntake(clock, [share, ...(peer.intake ? [peer.intake] : [])]);
 
   return {
     send: tx.send,

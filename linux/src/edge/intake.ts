@@ -19,6 +19,11 @@ export type Intake = {
  * cost some 50 to 100, and about twice that afterwards.
  */
 const SHARE = { burst: 150, perSecond: 100 };
+/**
+ * Of a station's bridge, which is the only one that it listens to: no other waits for its turn, and what is put off too long is
+ * given up, an answer among it, so that a VNIC waits for seconds.
+ */
+export const BRIDGE_SHARES = 4;
 /** After work come the others' turns, before the next work of the same peer: as long as it took, by this factor. */
 const REST = 1;
 

@@ -26,10 +26,10 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 test("one at a time, and only the latest of those that waited", async () => {
   const { bind, asked } = slowSwitch();
   const put = binder({ bind });
-  const all = [put([binding(1)]), put([binding(2)]), put([binding(3)])];
+  const all = [put(() => [binding(1)]), put(() => [binding(2)]), put(() => [binding(3)])];
   await settled();
   expect(asked.map(({ vids }) => vids)).toEqual([[3]]);
-  const later = put([binding(4)]);
+  const later = put(() => [binding(4)]);
   asked[0]?.take();
   await Promise.all(all);
   await settled();
@@ -41,11 +41,11 @@ test("one at a time, and only the latest of those that waited", async () => {
 test("a refusal is told to who asked, the next one is tried", async () => {
   const { bind, asked } = slowSwitch();
   const put = binder({ bind });
-  const first = put([binding(1)]);
+  const first = put(() => [binding(1)]);
   await settled();
   asked[0]?.refuse(new Error("no"));
   await expect(first).rejects.toThrow("no");
-  const second = put([binding(2)]);
+  const second = put(() => [binding(2)]);
   await settled();
   asked[1]?.take();
   await second;

@@ -69,6 +69,8 @@ class EbpfVirtualSwitch implements VirtualSwitch {
   readonly #uplinkNames: readonly string[];
   readonly #log: Log;
   readonly #watches = new Map<string, () => void>();
+  /** Of the interfaces that are watched, as far as has been heard; undefined: absent. */
+  readonly #indexes = new Map<string, number | undefined>();
   readonly #counted = new Map<string, Counted>();
   readonly #grace = new Grace();
   #bindings: readonly Binding[] = [];
@@ -132,16 +134,23 @@ class EbpfVirtualSwitch implements VirtualSwitch {
     this.#vms.keep(names);
     this.#count(names);
     const bound = this.#bindings.flatMap(({ interface: name, uplink, ...binding }): Bound[] => {
-      const ifindex = interfaceIndex(name);
+      const ifindex = this.#indexOf(name);
       const up = uplinks.get(uplink);
       return ifindex === undefined || up === undefined ? [] : [{ ...binding, ifindex, uplink: up }];
     });
     this.#tables.replace(bound);
     for (const name of names) {
+      const ifindex = this.#indexOf(name);
+      if (ifindex !== undefined && ifindex === this.#vms.indexOf(name)) continue;
       if (this.#vms.up(name) === undefined)
         this.#log.info({ interface: name }, "VM interface is absent");
     }
     this.#watch(new Set([...names, ...this.#uplinkNames]));
+  }
+
+  /** The kernel is asked once: of what changes later we hear. With hundreds of VNICs each call of it counts. */
+  #indexOf(name: string): number | undefined {
+    return this.#indexes.has(name) ? this.#indexes.get(name) : interfaceIndex(name);
   }
 
   /** Follows interfaces that come, go, or are made anew. */
@@ -150,14 +159,15 @@ class EbpfVirtualSwitch implements VirtualSwitch {
       if (names.has(name)) continue;
       unwatch();
       this.#watches.delete(name);
+      this.#indexes.delete(name);
     }
     for (const name of names) {
       if (this.#watches.has(name)) continue;
-      let known = interfaceIndex(name);
+      this.#indexes.set(name, interfaceIndex(name));
       const unwatch = linkMonitor().watch(name, () => {
         const now = interfaceIndex(name);
-        if (now === known) return;
-        known = now;
+        if (now === this.#indexes.get(name)) return;
+        this.#indexes.set(name, now);
         this.#follow(name, now);
       });
       this.#watches.set(name, unwatch);
@@ -184,7 +194,7 @@ class EbpfVirtualSwitch implements VirtualSwitch {
       this.#counted.delete(name);
     }
     for (const name of names) {
-      const ifindex = interfaceIndex(name);
+      const ifindex = this.#indexOf(name);
       const counted = this.#counted.get(name);
       if (counted !== undefined && counted.ifindex === ifindex) continue;
       const before = counted === undefined ? none : this.#total(counted);
