@@ -3,26 +3,18 @@ import { fileURLToPath } from "node:url";
 import { namespaceOf } from "@nve/lab/topology";
 import { afterEach, expect } from "vitest";
 import { until } from "./lab.ts";
+import { labReaders } from "./lab-readers.ts";
 import { linesOf, spawnIn } from "./streams.ts";
 import { type useTwoRacks, type Vm, VN } from "./two-racks.ts";
 
 const script = fileURLToPath(new URL("probe.mjs", import.meta.url));
-
-export type Migration = {
-  state: string;
-  hinted: boolean;
-  source: { nveId: string };
-  destination: { nveId: string; port: string };
-  departures: { nveId: string; forwarding: boolean; left: boolean; known: boolean }[];
-  steps: { afterMs: number; what: string }[];
-};
-type ShownVn = { vnId: number; remoteNves: string[] };
 
 /** How one VM of red moves about in a lab. A VM that moves is several namespaces with the same addresses. */
 export type Mover = ReturnType<typeof useMover>;
 
 /** @param one the VM as it is where it begins @param nva a node with an NVA that answers */
 export function useMover(lab: ReturnType<typeof useTwoRacks>, one: Vm, nva = () => "nva") {
+  const read = labReaders(lab.name);
   const children: ChildProcess[] = [];
   afterEach(() => {
     for (const child of children.splice(0)) child.kill("SIGKILL");
@@ -37,29 +29,30 @@ export function useMover(lab: ReturnType<typeof useTwoRacks>, one: Vm, nva = () 
     vnic: "",
     nodeOf,
 
-    migration: async () =>
-      (await lab.show(nva(), "nva", "migration", "show", mover.vnic)) as Migration,
+    migration: async () => {
+      const one = await read.migration(nva(), mover.vnic);
+      if (one === undefined) throw new Error(`VNIC ${mover.vnic} has not moved`);
+      return one;
+    },
 
-    whenIs: (state: string, ms = 15_000): Promise<Migration> =>
+    whenIs: (state: string, ms = 15_000) =>
       until(
         `the migration to be ${state}`,
         async () => {
-          const now = await mover.migration();
-          return now.state === state ? now : undefined;
+          const now = await read.migration(nva(), mover.vnic);
+          return now?.state === state ? now : undefined;
         },
         ms,
       ),
 
     /** At which NVE the NVA has it. */
     where: async (): Promise<string | undefined> => {
-      const all = (await lab.show(nva(), "nva", "mapping", "list")) as Awaited<
-        ReturnType<typeof lab.mappings>
-      >;
+      const all = await read.mappings(nva());
       return all.find(({ vnId, mac }) => vnId === VN.red && mac === one.mac)?.locations[0]?.nve;
     },
 
     placeAt: async (tor: string) =>
-      (await lab.fdb(tor)).find(({ vnId, mac }) => vnId === VN.red && mac === one.mac),
+      (await read.fdb(tor)).find(({ vnId, mac }) => vnId === VN.red && mac === one.mac),
 
     // As a hypervisor does for a VM that arrives, or leaves.
     prepare: (at: Vm) => lab.attach(at, "--vnic", mover.vnic, "--prepare"),
@@ -105,7 +98,7 @@ export function useMover(lab: ReturnType<typeof useTwoRacks>, one: Vm, nva = () 
      * Nothing of a move is left: claims, tags, places and members are what they are without one.
      * @param at where it is active @param others VMs that are attached in its VN
      */
-    async rests(state: string, at: Vm | undefined, ...others: Vm[]): Promise<Migration> {
+    async rests(state: string, at: Vm | undefined, ...others: Vm[]) {
       const over = await mover.whenIs(state, 60_000);
       expect(over.departures.filter(({ forwarding }) => forwarding)).toEqual([]);
       const members = new Set([...(at === undefined ? [] : [at]), ...others].map(({ tor }) => tor));
@@ -128,14 +121,13 @@ export function useMover(lab: ReturnType<typeof useTwoRacks>, one: Vm, nva = () 
           members: isMember ? [...members].filter((other) => other !== tor).sort() : undefined,
         };
         await settles(`${tor} to rest`, wanted, async () => {
-          const [fdb, tags] = [await lab.fdb(tor), await lab.tags(tor)];
-          const vns = (await lab.show(tor, "switch-agent", "show", "vns")) as ShownVn[];
+          const [fdb, vns] = [await read.fdb(tor), await read.vns(tor)];
           const row = fdb.find(({ vnId, mac }) => vnId === VN.red && mac === one.mac);
           const red = vns.find(({ vnId }) => vnId === VN.red);
           return {
             place: row && { where: row.where, nveId: row.nveId },
             moved: fdb.filter(({ moved }) => moved).length,
-            tags: tags.length,
+            tags: vns.reduce((n, { tags }) => n + tags.length, 0),
             members: red?.remoteNves.map((nve) => nve.split(" ")[0] ?? "").sort(),
           };
         });
@@ -144,10 +136,7 @@ export function useMover(lab: ReturnType<typeof useTwoRacks>, one: Vm, nva = () 
         "the NVA to have its claim and no other",
         at ? [`nve:${at.tor}`] : [],
         async () => {
-          const claims = (await lab.show(nva(), "nva", "claim", "list", "--vn", "red")) as {
-            mac: string;
-            source: string;
-          }[];
+          const claims = await read.claims(nva());
           return claims.filter(({ mac }) => mac === one.mac).map(({ source }) => source);
         },
       );

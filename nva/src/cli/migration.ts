@@ -23,14 +23,14 @@ export function migrationCommand(outside: Outside): Command {
     .option("--running", "only those under way", false)
     .action(async (options: Common & { vn?: string; running: boolean }) => {
       const rows = await ask(outside, options, (nva) => listed(nva, options));
-      show(rows.map(record), table, outputOf(outside, options), "no migrations");
+      show(rows.map(migrationRecord), table, outputOf(outside, options), "no migrations");
     });
   asking(migration.command("show"))
     .description("the migration of a VNIC, or its last one, step by step")
     .argument("<vnic>", "UUID of the VNIC", textArgument(Uuid))
     .action(async (vnic: Uuid, options: Common) => {
       const found = await ask(outside, options, (nva) => one(nva, vnic));
-      if (options.json) showOne(record(found), outputOf(outside, options));
+      if (options.json) showOne(migrationRecord(found), outputOf(outside, options));
       else for (const line of linesOf(found)) outside.print(line);
     });
   asking(migration.command("watch"))
@@ -84,7 +84,7 @@ function watch(
     let seen = new Set<string>();
     const following = nva.followMigration({ vnic: Buffer.from(uuidOctets(vnic)) });
     following.on("data", (now: Migration) => {
-      if (json) outside.print(JSON.stringify(record(now)));
+      if (json) outside.print(JSON.stringify(migrationRecord(now)));
       else {
         if (now.startedUnixMs !== started) seen = new Set();
         started = now.startedUnixMs;
@@ -123,7 +123,7 @@ const time = (unixMs: bigint): string =>
 
 const spot = (of: Spot | undefined) => of ?? { nveId: "", port: "", hypervisor: "" };
 
-const record = (one: Migration) => ({
+export const migrationRecord = (one: Migration) => ({
   vnic: uuidFrom(one.vnic),
   state: names[one.state] ?? String(one.state),
   source: spot(one.source),
@@ -145,7 +145,7 @@ const record = (one: Migration) => ({
     what,
   })),
 });
-type MigrationRecord = ReturnType<typeof record>;
+type MigrationRecord = ReturnType<typeof migrationRecord>;
 
 const table = columns<MigrationRecord>({
   VNIC: (one) => one.vnic,
@@ -159,7 +159,7 @@ const table = columns<MigrationRecord>({
 });
 
 function linesOf(one: Migration): string[] {
-  const { vnic, state, addresses, hinted } = record(one);
+  const { vnic, state, addresses, hinted } = migrationRecord(one);
   const where = addresses.map(({ vnId, mac }) => `${mac} in VN ${vnId}`).join(", ");
   const how = hinted ? "announced" : "unannounced";
   return [
