@@ -27,23 +27,51 @@ try {
 }
 
 async function main(extra) {
-  const lanes = isRoot && extra.length === 0 ? inLanes() : [[...projects(), ...extra]];
-  const results = await Promise.all(lanes.map((args, n) => lane(args, join(folder, `${n}.json`))));
-  const sum = (of) => results.reduce((all, result) => all + result[of], 0);
-  const skipped = results.flatMap((result) => result.skipped);
-  const wrong = results.flatMap((result) => result.wrong);
-  if (lanes.length > 1 && wrong.length > 0) process.stdout.write(`failed:\n${listed(wrong, 40)}`);
-  const failed = sum("failed");
-  if (skipped.length > 0 && failed === 0 && extra.length === 0)
+  const whole = extra.length === 0;
+  const lanes = isRoot && whole ? inLanes() : [[...projects(), ...extra]];
+  const first = merged(
+    await Promise.all(lanes.map((args, n) => lane(args, join(folder, `${n}.json`)))),
+  );
+  const last = isRoot && whole ? await alone(first) : first;
+  const skipped = being(last, "skipped", "pending", "todo");
+  const wrong = wrongOf(last);
+  if (skipped.length > 0 && wrong.length === 0 && whole)
     process.stdout.write(`skipped, as this machine lacks what they need:\n${listed(skipped, 10)}`);
   if (!isRoot)
     process.stdout.write(
       "skipped: test/kernel, test/interop and test/lab, which make network namespaces and need root. To run all:\n" +
         '  sudo env PATH="$PATH" npm test\n',
     );
+  if (wrong.length > 0 && whole) process.stdout.write(`failed:\n${listed(wrong, 40)}`);
+  const failed = Math.max(wrong.length, last.ended ? 0 : 1);
   const tail = skipped.length > 0 ? `, ${skipped.length} skipped` : "";
-  process.stdout.write(`${sum("passed")} passed, ${failed} failed${tail}\n`);
+  process.stdout.write(`${being(last, "passed").length} passed, ${failed} failed${tail}\n`);
   return failed > 0 ? 1 : 0;
+}
+
+/**
+ * Files with tests that failed, once more with nothing beside them. What then passes counts, and is named: it hangs on
+ * how busy the machine is, or on chance, and wants to be looked at. What fails again has failed. Of many none is run again.
+ */
+async function alone(first) {
+  const files = [
+    ...new Set([
+      ...first.tests.filter(({ status }) => status === "failed").map(({ file }) => file),
+      ...first.unloadable,
+    ]),
+  ];
+  if (!first.ended || files.length === 0 || files.length > 8) return first;
+  process.stdout.write(`failed, and run again alone:\n${listed(wrongOf(first), 40)}`);
+  const again = await lane(
+    [...projects(), "--no-file-parallelism", ...files],
+    join(folder, "again.json"),
+  );
+  const still = new Set(wrongOf(again));
+  const passed = wrongOf(first).filter((name) => again.ended && !still.has(name));
+  if (passed.length > 0)
+    process.stdout.write(`failed, and passed when run again alone:\n${listed(passed, 40)}`);
+  const others = (of) => of.filter(({ file }) => !files.includes(file));
+  return { ...again, tests: [...others(first.tests), ...again.tests] };
 }
 
 function projects() {
@@ -80,31 +108,42 @@ function vitest(args) {
   return new Promise((resolve) => child.on("close", (code) => resolve(code ?? 1)));
 }
 
-/** A test file that cannot even be loaded has no tests: it counts as one that failed; so does an error outside all. */
+/** Its tests, the files that cannot even be loaded, and whether it `ended` with no failure that is nobody's. */
 function read(path, exitCode) {
   let json;
   try {
     json = JSON.parse(readFileSync(path, "utf8"));
   } catch {
-    return { passed: 0, failed: 1, skipped: [], wrong: [] }; // vitest itself has failed, and has said why
+    return { tests: [], unloadable: [], ended: false }; // vitest itself has failed, and has said why
   }
-  const unloadable = json.testResults.filter(
-    (file) =>
-      file.status === "failed" && file.assertionResults.every((test) => test.status !== "failed"),
-  );
-  const failed = json.numFailedTests + unloadable.length;
   const tests = json.testResults.flatMap((file) =>
-    file.assertionResults.map(({ status, fullName }) => ({
-      status,
-      name: `${relative(root, file.name)}: ${fullName}`,
-    })),
+    file.assertionResults.map(({ status, fullName }) => {
+      const path = relative(root, file.name);
+      return { status, file: path, name: `${path}: ${fullName}` };
+    }),
   );
-  const being = (...states) =>
-    tests.filter(({ status }) => states.includes(status)).map(({ name }) => name);
+  const failed = tests.filter(({ status }) => status === "failed").map(({ file }) => file);
+  const unloadable = json.testResults
+    .filter(({ status }) => status === "failed")
+    .map(({ name }) => relative(root, name))
+    .filter((file) => !failed.includes(file));
+  const isTold = failed.length > 0 || unloadable.length > 0;
+  return { tests, unloadable, ended: exitCode === 0 || isTold };
+}
+
+function merged(results) {
   return {
-    passed: json.numPassedTests,
-    failed: failed === 0 && exitCode !== 0 ? 1 : failed,
-    skipped: being("skipped", "pending", "todo"),
-    wrong: [...being("failed"), ...unloadable.map((file) => relative(root, file.name))],
+    tests: results.flatMap(({ tests }) => tests),
+    unloadable: results.flatMap(({ unloadable }) => unloadable),
+    ended: results.every(({ ended }) => ended),
   };
+}
+
+function being({ tests }, ...states) {
+  return tests.filter(({ status }) => states.includes(status)).map(({ name }) => name);
+}
+
+/** A file that cannot be loaded has no tests: it counts as one that failed. */
+function wrongOf(result) {
+  return [...being(result, "failed"), ...result.unloadable];
 }
