@@ -39,7 +39,7 @@ export function readDomain(xml: string): Domain {
     name,
     uuid: said("domain/uuid", () => Uuid((childOf(root, "uuid")?.text ?? "").trim())),
     nics: nics.flatMap((nic) => nicOf(nic) ?? []),
-    vnics: ours && childrenOf(ours, "vnic", NAMESPACE).map(vnicOf),
+    vnics: ours && within(ours, "vnic").map(vnicOf),
   };
 }
 
@@ -83,12 +83,18 @@ function vsiOf(mac: Mac, port: Element | undefined): Vsi | undefined {
   };
 }
 
+/** In our namespace, or in none: `virsh metadata --set` gives one to the outermost element. */
+const within = (element: Element, name: string): Element[] => [
+  ...childrenOf(element, name, NAMESPACE),
+  ...childrenOf(element, name),
+];
+
 function vnicOf(vnic: Element): FileVnic {
   const { attributes } = vnic;
   const [mac, name, uplink] = ["mac", "name", "uplink"].map((key) => attributes.get(key));
   if (mac === undefined) throw new Refused("metadata: a vnic has no mac");
   const at = `metadata, vnic ${mac}`;
-  const vns = childrenOf(vnic, "vn", NAMESPACE);
+  const vns = within(vnic, "vn");
   if (vns.length === 0) throw new Refused(`${at}: it has no vn`);
   return said(at, () => ({
     mac: StationMac(mac),
@@ -99,7 +105,7 @@ function vnicOf(vnic: Element): FileVnic {
       return {
         vn: VnRef(vn.attributes.get("id") ?? vn.attributes.get("name") ?? ""),
         ...(tag !== undefined && { guestTag: GuestTag(Number(tag)) }),
-        ips: childrenOf(vn, "ip", NAMESPACE).flatMap(({ text }) => prefixesIn(text.trim())),
+        ips: within(vn, "ip").flatMap(({ text }) => prefixesIn(text.trim())),
       };
     }),
   }));

@@ -78,6 +78,15 @@ describe("a domain", () => {
     ]);
   });
 
+  test("as `virsh metadata --set` writes it: the outermost element alone has our namespace", () => {
+    const plain = vnic().replaceAll("<n:vn", "<vn").replaceAll("</n:vn", "</vn");
+    const metadata = plain.replaceAll("n:ip", "ip").replace("<vnics", "<n:vnics");
+    const written = metadata.replace("</vnics", "</n:vnics");
+    expect(vnicsOf(readDomain(domain({ metadata: written })), undefined)[0]?.tree).toMatchObject([
+      { vn: 10001, macs: [{ ips: ["10.0.0.1", "fd00::1"] }] },
+    ]);
+  });
+
   test("802.1Qbg: instanceid is the VNIC Name, and the VSI type is understood", () => {
     const read = readDomain(domain({ metadata: vnic(), port: qbg() }));
     expect(read.nics[0]?.vsi).toEqual({
