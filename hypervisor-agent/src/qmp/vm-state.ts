@@ -25,7 +25,9 @@ export type VmAction = { do: "ask" };
 export function stepVm(state: VmState, event: VmEvent): readonly [VmState, ...VmAction[]] {
   if (event.on === "status") {
     const { run, migration } = event;
-    return [{ ...state, run, migration }];
+    // QEMU says "completed" a moment before its run state is "postmigrate".
+    const isOver = run === "finish-migrate" && migration === "completed";
+    return [{ ...state, run: isOver ? "postmigrate" : run, migration }];
   }
   switch (event.name) {
     case "STOP":
@@ -48,8 +50,11 @@ function migrated(state: VmState): readonly [VmState, ...VmAction[]] {
     case "device":
     case "postcopy-active":
       return [{ ...state, run: "finish-migrate" }];
-    case "completed": // out; in, it runs by now, or is not to run yet
-      return state.run === "finish-migrate" ? [{ ...state, run: "postmigrate" }] : [state];
+    case "completed": // out; or in, and it runs by now, or is not to run yet
+      return [
+        state.run === "finish-migrate" ? { ...state, run: "postmigrate" } : state,
+        { do: "ask" },
+      ];
     case "failed":
     case "cancelled":
       return [state, { do: "ask" }];

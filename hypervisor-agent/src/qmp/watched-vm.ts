@@ -33,6 +33,8 @@ export type WatchedVmOptions = {
 
 /** Between tries to reach a QEMU that is not there, or does not answer. */
 const AGAIN_MS = 1000;
+/** Between questions during a switch-over. */
+const ASK_MS = 500;
 
 /** One VM, by its QEMU's monitor, for as long as its file is there: QEMU may come and go. */
 export class WatchedVm {
@@ -45,6 +47,7 @@ export class WatchedVm {
   #busy = false;
   #closed = false;
   #callOff: () => void = () => {};
+  #callOffAsking: () => void = () => {};
 
   constructor(options: WatchedVmOptions) {
     this.#options = options;
@@ -76,6 +79,7 @@ export class WatchedVm {
   close(): void {
     this.#closed = true;
     this.#callOff();
+    this.#callOffAsking();
     this.#qmp?.close();
   }
 
@@ -151,8 +155,22 @@ export class WatchedVm {
     const [state, ...actions] = stepVm(this.#state ?? NEW, event);
     this.#state = state;
     this.#become(stageOf(state));
+    if (actions.length > 0) this.#askAgain();
+    this.#askLater();
+  }
+
+  #askAgain(): void {
     const qmp = this.#qmp;
-    if (actions.length > 0 && qmp !== undefined) this.#ask(qmp).catch(() => {}); // it has ended then
+    if (qmp !== undefined) this.#ask(qmp).catch(() => {}); // it has ended then
+  }
+
+  /** A switch-over does not last: should its end be missed, it is asked for. */
+  #askLater(): void {
+    const { clock } = this.#options;
+    this.#callOffAsking();
+    if (this.#told !== "suspended" || this.#closed) return;
+    const at = Instant(clock.now() + ASK_MS);
+    this.#callOffAsking = clock.at(at, () => this.#askAgain());
   }
 
   async #ask(qmp: Qmp): Promise<void> {

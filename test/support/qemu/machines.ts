@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { connectQmp, type Qmp } from "@nve/linux/qmp/index";
 import { until } from "../lab.ts";
@@ -48,8 +47,8 @@ export class Machine {
     ];
     const child = spawn("ip", ["netns", "exec", namespace, QEMU, ...words], { stdio: "ignore" });
     try {
-      await until(`${name}'s monitor`, () => existsSync(own) || undefined, 20_000);
-      return new Machine(child, await connectQmp({ path: own }));
+      const connect = () => connectQmp({ path: own }).catch(() => undefined);
+      return new Machine(child, await until(`${name}'s monitor`, connect, 20_000));
     } catch (error) {
       child.kill("SIGKILL");
       throw error;

@@ -29,7 +29,14 @@ test("the source of a migration: active, suspended when it stops for it, gone wh
       event("MIGRATION", "completed"),
       answer("postmigrate", "completed"),
     ),
-  ).toEqual(["active", "active", "active", "suspended asks", "suspended", "gone", "gone"]);
+  ).toEqual(["active", "active", "active", "suspended asks", "suspended", "gone asks", "gone"]);
+});
+
+test("an answer that is older than the end of the migration brings nothing back", () => {
+  const ends = [event("STOP"), event("MIGRATION", "completed")];
+  expect(
+    stages("running", "active", ...ends, answer("finish-migrate", "completed")).slice(-2),
+  ).toEqual(["gone asks", "gone"]);
 });
 
 test("the pause before the switch-over is a firm point, whether its stop is heard before or after", () => {
@@ -91,7 +98,7 @@ test("postcopy: the source is suspended from its switch on, whatever becomes of 
       event("MIGRATION", "postcopy-paused"),
       event("MIGRATION", "completed"),
     ),
-  ).toEqual(["active", "suspended asks", "suspended", "suspended", "gone"]);
+  ).toEqual(["active", "suspended asks", "suspended", "suspended", "gone asks"]);
 });
 
 test("what has not run is prepared; what is shut down is gone, until it runs again", () => {
