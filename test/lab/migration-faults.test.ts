@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { nodeState } from "@nve/lab/labs";
-import { expect, test, vi } from "vitest";
+import { beforeAll, expect, test, vi } from "vitest";
 import { until } from "../support/lab.ts";
 import { inOrder, useMover } from "../support/migration-lab.ts";
 import { labPrograms } from "../support/programs.ts";
@@ -65,12 +65,16 @@ async function moved(from: Vm, to: Vm): Promise<void> {
   await rests("completed", to, peer);
 }
 
-test("V1: the destination server vanishes before the switch-over: rolled back, and nobody notices", async () => {
+beforeAll(async () => {
   await lab.createVns();
   await lab.ready("srv1", "srv2", "srv3", "srv4");
   mover.vnic = (await lab.attach(home)).vnic;
   await lab.attach(peer);
   away = await lab.addVm({ ...home, vm: "red1-srv3", server: "srv3" });
+}, 180_000);
+
+test("V1: the destination server vanishes before the switch-over: rolled back, and nobody notices", async () => {
+  await atHome();
   await losesNothing(async () => {
     await prepare(away);
     expect((await migration()).state).toBe("prepared");

@@ -33,7 +33,7 @@ export function labPrograms(lab: TestLab): LabPrograms {
       await until(
         `${program} to answer`,
         async () => (await lab.exec(node, program, "status")).code === 0 || undefined,
-        20_000, // on a busy machine
+        60_000, // on a busy machine
       );
     },
   };

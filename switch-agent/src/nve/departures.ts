@@ -39,6 +39,11 @@ export class Departures {
     return this.#vns.get(vn)?.keys() ?? [];
   }
 
+  /** Where this VNIC is forwarded for; undefined: nowhere. */
+  vnsOf(vnic: Uuid): readonly VnId[] | undefined {
+    return this.#vnics.get(vnic)?.map(({ vn }) => vn);
+  }
+
   /** Is anything forwarded in this VN? */
   forwardsIn(vn: VnId): boolean {
     for (const { forwards } of this.#vns.get(vn)?.values() ?? []) if (forwards) return true;

@@ -95,9 +95,21 @@ export class ServedVns {
     }
     this.#touched.clear();
     Object.assign(difference.report, this.prepared.settle());
-    difference.departed = [...this.#departed];
-    this.#departed.clear();
+    difference.departed = this.#forwarded();
     return difference;
+  }
+
+  /** Of VNICs that have moved on, those whose VNs are known: of one that was entered anew for it the NVA has to tell first. */
+  #forwarded(): Uuid[] {
+    const ready: Uuid[] = [];
+    for (const vnic of this.#departed) {
+      const vns = this.departures.vnsOf(vnic);
+      const isKnown = vns?.every((vn) => this.get(vn)?.vni !== undefined);
+      if (isKnown === false) continue;
+      this.#departed.delete(vnic);
+      if (isKnown) ready.push(vnic);
+    }
+    return ready;
   }
 
   #enter(vn: VnId, { watch }: Difference): Served {

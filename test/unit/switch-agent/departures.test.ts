@@ -63,7 +63,9 @@ test("M5: one that had left before the arrival is forwarded too: the VN is enter
   nve.release("vm1");
   tell(departure("forwarding"));
   expect([...nve.watched]).toEqual([red]);
+  expect(nve.did("departed")).toEqual([]); // not yet
   nve.feed({ on: "vn", info: infoOf(red) });
+  expect(nve.did("departed")).toMatchObject([{ vnics: [vnic] }]);
   expect(placeOf()).toMatchObject({ vni: vniOf(red), at: remoteA, moved: true });
   nve.feed({ on: "departures", all: true, departures: [] });
   expect([nve.intents.length, nve.watched.size]).toEqual([0, 0]);
