@@ -100,7 +100,7 @@ async function contest(parts: Parts, rivals: Contest): Promise<void> {
   if (known(book.vn(freezingVn).certain(trace.now)).value === undefined)
     await northbound.create(freezingVn);
   if (known(book.vn(freezingVn).certain(trace.now)).value === undefined) return;
-  const isHard = random.chance(0.5);
+  const isHard = random.chance(0.7);
   if (isHeld || !freezes()) await northbound.put(freezingVn, 1400, "freezes until cleared");
   if (!freezes()) return;
   const isUntilCleared =
