@@ -5,7 +5,7 @@ import type { Trace } from "./trace.ts";
 /** The VN whose duplicates freeze: no two MACs have an IP there, so that only MACs move. */
 export const freezingVn = 3;
 /** docs/admission.md, "Duplicate addresses". `migrations`: so many count as a clone. */
-export const rule = { moves: 4, windowMs: 2000, freezeMs: 1500, migrations: 16 };
+export const rule = { moves: 4, windowMs: 5000, freezeMs: 3000, migrations: 16 };
 
 /** Of a MAC with an odd number all claims are of one VNIC: what moves is a migration. */
 export const migrates = (key: string): boolean => Number.parseInt(key.slice(-1), 16) % 2 === 1;

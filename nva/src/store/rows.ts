@@ -11,11 +11,13 @@ import type {
   DuplicateRow,
   EventBlock,
   EventRow,
+  HistoryRow,
   Revised,
   Source,
   Tables,
 } from "../authority/records.ts";
 import { migration } from "./migration-schema.ts";
+import { plainClaim, plainHistory } from "./plain-rows.ts";
 import type { Row, RowChange, Rows, Table } from "./store.ts";
 
 // How rows look in a store: JSON. What is read back is checked like any other input.
@@ -198,17 +200,21 @@ const event = z.strictObject({
 export async function loadTables(store: Rows): Promise<Tables> {
   const claims: Claim[] = [];
   const bindings: Revised<Claim>[] = [];
-  for (const one of await revised(store, "claim", claim)) {
-    if (one.row.source === "static") bindings.push(one);
-    else claims.push(one.row);
+  for await (const stored of store.list("claim")) {
+    const row = rowOf("claim", stored) as Claim;
+    if (row.source === "static") bindings.push({ row, revision: stored.revision });
+    else claims.push(row);
   }
+  const histories: HistoryRow[] = [];
+  for await (const stored of store.list("history"))
+    histories.push(rowOf("history", stored) as HistoryRow);
   return {
     vn: await revised(store, "vn", vn),
     nve: await all(store, "nve", nve),
     member: await all(store, "member", member),
     claim: claims,
     binding: bindings,
-    history: await all(store, "history", history),
+    history: histories,
     tenant: await revised(store, "tenant", tenant),
     profile: await revised(store, "profile", profile),
     policy: await revised(store, "policy", policy),
@@ -269,7 +275,7 @@ async function all<T>(store: Rows, table: Table, schema: z.ZodType<T>): Promise<
 /** What a row, or that it is gone, says to an inventory. @throws Refused when it is not as it was written */
 export function storedOf({ table, key, value }: RowChange, revision: number): Stored {
   if (value === undefined) return { table, key, revision };
-  const row = parsed(table, schemas[table], { key, value, revision });
+  const row = rowOf(table, { key, value, revision });
   return { table, key, row, revision } as Stored;
 }
 
@@ -287,6 +293,12 @@ const schemas: Record<Table, z.ZodType> = {
   duplicate,
   migration,
 };
+
+/** @throws Refused when it is not as it was written */
+function rowOf(table: Table, row: Row): unknown {
+  const plain = table === "claim" ? plainClaim : table === "history" ? plainHistory : undefined;
+  return plain?.(json(row.value)) ?? parsed(table, schemas[table], row);
+}
 
 function parsed<T>(table: Table, schema: z.ZodType<T>, row: Row): T {
   const { key, value } = row;
