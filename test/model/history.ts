@@ -14,7 +14,7 @@ import { quiet } from "./quiet.ts";
 import { Random } from "./random.ts";
 import { type Change, SimNve } from "./sim-nve.ts";
 import { SimWatcher } from "./sim-watcher.ts";
-import { Trace } from "./trace.ts";
+import { Trace, Violation } from "./trace.ts";
 import type { World } from "./world.ts";
 
 export type Options = {
@@ -190,7 +190,7 @@ export class History {
     this.#figures.rounds += 1;
   }
 
-  /** Once more where a connection was lost meanwhile: on a busy machine a lease may run out at any time. */
+  /** Once more where a connection was lost meanwhile, or a question was not answered: on a busy machine a lease may run out at any time. */
   async #quiet(stays: SimNve | undefined): Promise<void> {
     for (let attempt = 1; ; attempt++) {
       const { drops } = this.#world;
@@ -209,7 +209,8 @@ export class History {
           failed: () => this.#failed,
         });
       } catch (error) {
-        if (attempt === 5 || this.#failed !== undefined || this.#world.drops === drops) throw error;
+        const isCalm = this.#world.drops === drops && error instanceof Violation;
+        if (attempt === 5 || this.#failed !== undefined || isCalm) throw error;
         this.#trace.say(`not at rest yet: ${String(error).split("\n")[0]}`);
         await this.#authorities.heal();
       }

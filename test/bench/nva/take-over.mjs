@@ -2,6 +2,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { systemClock } from "@nve/linux/clock";
+import { EtcdClient } from "@nve/nva/store/etcd/client";
+import { Keys } from "@nve/nva/store/etcd/keys";
 import { answers } from "@nve/program/answers";
 import { call, connect } from "@nve/program/rpc";
 import { NorthboundClient } from "@nve/protocol-spec/proto/northbound";
@@ -51,6 +54,7 @@ export async function takeOver(total) {
     const { session, welcomeMs, claimMs } = await firstClaim(follower, killed, total);
     sessions.set("last", session);
     const { gap, lostSessions, claims, nvaId } = await goesOn(follower, sessions, total);
+    const regain = await deposed(follower, sessions, etcd, total);
     return {
       mappings: total,
       loadSeconds: round(loadSeconds),
@@ -63,6 +67,8 @@ export async function takeOver(total) {
       ...(lostSessions > 0 && { lostSessions }),
       lost: total - claims,
       decidesStill: nvaId === follower.id,
+      regainClaimMs: round(regain.claimMs),
+      lostOnRegain: total - regain.claims,
     };
   } finally {
     for (const session of sessions.values()) session.close();
@@ -170,6 +176,21 @@ async function goesOn(follower, sessions, total) {
   }
   const { claims, nvaId } = await statusOf(follower);
   return { gap, lostSessions, nvaId, claims: claims - made };
+}
+
+/** It loses its lease, as one does that stood still for too long, and nobody else is there: how long until it acknowledges again. */
+async function deposed(follower, sessions, etcd, total) {
+  const client = new EtcdClient(etcd.endpoints, systemClock);
+  const { writer } = new Keys("/split-nve/nva");
+  const held = (await statusOf(follower)).claims - total;
+  await client.txn([], [{ delete: { key: writer } }]);
+  client.close();
+  const began = performance.now();
+  sessions.get("last").close();
+  const made = 1_000_000; // an address that nobody has
+  const { session, claimMs } = await firstClaim(follower, began, total + made);
+  sessions.set("last", session);
+  return { claimMs, claims: (await statusOf(follower)).claims - held - 1 };
 }
 
 /** Tries again where nobody decides for a moment. */
