@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 180_000 }); // a command takes seconds where many sh
 
 // One lab for the file. In the middle of a move something dies; each test ends with red1 at home again, on srv1.
 const topology = threeRacks(
-  "holdSeconds: 8\nmigration: { holdSeconds: 20, forwardSeconds: 1, forwardMostSeconds: 60 }\n",
+  "migration: { holdSeconds: 20, forwardSeconds: 1, forwardMostSeconds: 60 }\n",
 );
 const file = (name: string): string => join(dirname(topology), name, "config.yaml");
 for (const node of ["tor1", "tor2", "tor3", "srv1", "srv2", "srv3", "srv4"])
