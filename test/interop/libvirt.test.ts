@@ -154,16 +154,22 @@ describe.skipIf(absent)(`libvirt${absent ? ` (${absent})` : ""}`, () => {
     const start = at("srv1").virsh("create", write("other.xml", domain(other)));
     await expect(start).rejects.toThrow(/VN 99/);
     expect(await shown("srv1")).toBeUndefined();
+  });
+
+  test("one whose metadata is wrong does not start either", async () => {
     const wrong = metadata.replace(MAC, "52:54:00:00:00:d2");
     const second = at("srv1").virsh("create", write("wrong.xml", domain(wrong)));
     await expect(second).rejects.toThrow(/has no interface with MAC 52:54:00:00:00:d2/);
   });
 
-  test("a domain without metadata is described by a file; one that nobody describes is left alone", async () => {
-    const vnics = [{ vnic: VNIC, mac: MAC, vn: VN.red }];
+  test("a domain that nobody describes is left alone", async () => {
     await at("srv1").virsh("create", write("plain.xml", domain("")));
     expect(await shown("srv1")).toBeUndefined();
     await at("srv1").virsh("destroy", "vm1");
+  });
+
+  test("a domain without metadata is described by a file", async () => {
+    const vnics = [{ vnic: VNIC, mac: MAC, vn: VN.red }];
     writeFileSync(join(folderOf("srv1"), "vms", "vm1.yaml"), JSON.stringify({ vnics }));
     await at("srv1").virsh("create", write("plain.xml", domain("")));
     expect((await whenStage("srv1", "active")).vnic).toBe(VNIC);

@@ -43,6 +43,12 @@ export class WatchedVm {
   #vnics: readonly VnicDescription[] = [];
   #state: VmState | undefined;
   #told: Stage | undefined;
+  #isTold = false;
+  /** What QEMU has said since it was connected is the whole of it. */
+  #isKnown = false;
+  #asking = false;
+  /** Events so far. */
+  #heard = 0;
   #said = "";
   #busy = false;
   #closed = false;
@@ -83,38 +89,34 @@ export class WatchedVm {
     this.#qmp?.close();
   }
 
-  /** As long as there is a QEMU that answers. */
+  /** As long as there is a QEMU that answers; one that hangs up at once is not asked again at once. */
   async #follow(): Promise<void> {
-    for (let answered = true; answered && !this.#closed; ) {
-      answered = false;
+    const { clock } = this.#options;
+    for (let since = Number.NEGATIVE_INFINITY; !this.#closed; ) {
+      if (clock.now() - since < AGAIN_MS) return;
+      since = clock.now();
       try {
-        await this.#talk(() => {
-          answered = true; // so it is looked for again at once: it went, or only its monitor did
-        });
+        await this.#talk();
       } catch (error) {
         this.#failed(error);
+        return;
       }
     }
   }
 
-  async #talk(greeted: () => void): Promise<void> {
+  async #talk(): Promise<void> {
     const { path, vm, log } = this.#options;
-    const early: QmpEvent[] = [];
-    let isKnown = false;
-    const onEvent = (event: QmpEvent): void => {
-      if (isKnown) this.#hear(event);
-      else early.push(event);
-    };
-    const qmp = await connectQmp({ path, onEvent });
+    this.#isKnown = false;
+    const qmp = await connectQmp({ path, onEvent: (event) => this.#hear(event) });
     this.#qmp = qmp;
     try {
       if (this.#closed) return;
       await tellsMigrations(qmp);
-      this.#learn(await this.#describe(qmp));
+      const vnics = await this.#describe(qmp);
       await this.#ask(qmp);
-      isKnown = true;
-      for (const event of early) this.#hear(event);
-      greeted();
+      this.#isKnown = true;
+      this.#learn(vnics);
+      this.#tell();
       this.#said = "";
       log.info({ vm, qemu: qmp.version, run: this.#state?.run }, "VM is watched");
       const reason = await qmp.ended;
@@ -142,49 +144,67 @@ export class WatchedVm {
     if (this.#closed || this.#vnics.length === 0) return;
     this.#options.tell(this.#vnics, undefined);
     this.#vnics = [];
-    this.#told = undefined;
+    this.#isTold = false;
+    this.#callOffAsking();
   }
 
   #hear({ name, data }: QmpEvent): void {
     const { status } = data;
     this.#options.log.debug({ vm: this.#options.vm, event: name, data }, "QMP");
+    this.#heard += 1;
     this.#feed({ on: "event", name, status: typeof status === "string" ? status : undefined });
   }
 
   #feed(event: VmEvent): void {
     const [state, ...actions] = stepVm(this.#state ?? NEW, event);
     this.#state = state;
-    this.#become(stageOf(state));
+    this.#tell();
     if (actions.length > 0) this.#askAgain();
-    this.#askLater();
   }
 
   #askAgain(): void {
     const qmp = this.#qmp;
-    if (qmp !== undefined) this.#ask(qmp).catch(() => {}); // it has ended then
+    if (this.#isKnown && qmp !== undefined) this.#ask(qmp).catch(() => {}); // it has ended then
+  }
+
+  /** One question at a time. An answer that events have overtaken counts for nothing: it is asked anew. */
+  async #ask(qmp: Qmp): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
+    try {
+      for (let heard = -1; heard !== this.#heard; ) {
+        heard = this.#heard;
+        const [{ status: run }, { status: migration }] = await Promise.all([
+          queryStatus(qmp),
+          queryMigrate(qmp),
+        ]);
+        if (heard === this.#heard) this.#feed({ on: "status", run, migration });
+      }
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  #tell(): void {
+    const stage = this.#state && stageOf(this.#state);
+    if (!this.#isKnown || this.#closed) return;
+    this.#askLater(stage);
+    if (this.#isTold && stage === this.#told) return;
+    this.#isTold = true;
+    this.#told = stage;
+    this.#options.tell(this.#vnics, stage);
   }
 
   /** A switch-over does not last: should its end be missed, it is asked for. */
-  #askLater(): void {
+  #askLater(stage: Stage | undefined): void {
     const { clock } = this.#options;
     this.#callOffAsking();
-    if (this.#told !== "suspended" || this.#closed) return;
+    if (stage !== "suspended") return;
     const at = Instant(clock.now() + ASK_MS);
-    this.#callOffAsking = clock.at(at, () => this.#askAgain());
-  }
-
-  async #ask(qmp: Qmp): Promise<void> {
-    const [{ status: run }, { status: migration }] = await Promise.all([
-      queryStatus(qmp),
-      queryMigrate(qmp),
-    ]);
-    this.#feed({ on: "status", run, migration });
-  }
-
-  #become(stage: Stage | undefined): void {
-    if (this.#closed || stage === this.#told) return;
-    this.#told = stage;
-    this.#options.tell(this.#vnics, stage);
+    this.#callOffAsking = clock.at(at, () => {
+      this.#askAgain();
+      this.#askLater(stage);
+    });
   }
 
   /** VNICs that it has no more are gone; of the others it is told anew how far they are. */
@@ -193,7 +213,7 @@ export class WatchedVm {
     const gone = this.#vnics.filter(({ vnic }) => !names.has(vnic));
     if (gone.length > 0) this.#options.tell(gone, undefined);
     this.#vnics = vnics;
-    this.#told = undefined;
+    this.#isTold = false;
   }
 
   async #describe(qmp: Qmp): Promise<VnicDescription[]> {
