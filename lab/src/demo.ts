@@ -6,7 +6,7 @@ import { show } from "@nve/program/output";
 import { runProgram } from "@nve/program/program";
 import { Command } from "commander";
 import { type Check, createReport, type Report } from "./demo/report.ts";
-import { tellStory, type Wires, watchWires } from "./demo/story.ts";
+import { type Told, tellStory, type Wires, watchWires } from "./demo/story.ts";
 import { readTenants } from "./demo/vms.ts";
 import { down } from "./down.ts";
 import { findTopology } from "./find.ts";
@@ -29,14 +29,15 @@ async function demo({ keep = false, json = false, name = "two-racks" }: Options)
   const begin = performance.now();
   const print = (line: string) => void (json || process.stdout.write(`${line}\n`));
   const report = createReport(print, process.stdout.isTTY === true);
-  const latencyMs = await untilInterrupted((signal) => inLab(report, name, keep, signal));
+  const told = await untilInterrupted((signal) => inLab(report, name, keep, signal));
   const seconds = Math.round((performance.now() - begin) / 100) / 10;
   const failed = report.checks.filter((one) => !one.passed).length;
   if (json) {
     const result = {
       passed: failed === 0,
       seconds,
-      attachToFirstPingMs: latencyMs,
+      attachToFirstPingMs: told?.attachToFirstPingMs,
+      migration: told?.migration,
       checks: report.checks,
     };
     process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
@@ -62,7 +63,7 @@ async function inLab(
   name: string,
   keep: boolean,
   signal: AbortSignal,
-): Promise<number | undefined> {
+): Promise<Told | undefined> {
   const path = findTopology("two-racks");
   const folder = mkdtempSync(join(tmpdir(), "split-nve-demo-"));
   report.heading(
@@ -74,7 +75,10 @@ async function inLab(
       const stopIf = () => {
         if (signal.aborted) throw new Refused("interrupted");
       };
-      return await tellStory({ lab: name, tenants: readTenants(), report, folder, stopIf }, wires);
+      return await tellStory(
+        { lab: name, tenants: readTenants(), report, folder, signal, stopIf },
+        wires,
+      );
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       const why = signal.aborted ? "interrupted" : error.message;

@@ -8,6 +8,8 @@ import { allReady } from "./ready.ts";
 import { complaint } from "./shell.ts";
 import { claimState, type LabState, logOf, readState, writeState } from "./state.ts";
 import { namespaceOf, type Topology, type TopologyNode } from "./topology.ts";
+import { declaredVms } from "./vm/declared.ts";
+import { mustHaveGuests, startVm } from "./vm/start.ts";
 
 /** Where progress goes, a line at a time. */
 type Say = (line: string) => void;
@@ -21,8 +23,8 @@ type UpOptions = {
 };
 
 /**
- * Brings a topology up: namespaces, links, each node's `exec` in order, then each `cmd`, and waits until all are
- * ready. Whatever stops it on the way (a failing command, `signal`), all that was made is taken down again.
+ * Brings a topology up: namespaces, links, each node's `exec` in order, then each `cmd`, then real VMs, and waits until
+ * all are ready. Whatever stops it on the way (a failing command, `signal`), all that was made is taken down again.
  *
  * @throws Refused that says what failed and where
  */
@@ -34,10 +36,16 @@ export async function up(
   mustBeRoot();
   const lab = topology.name;
   const state = freshState(topology, path);
+  const vms = declaredVms(topology);
+  if (vms.length > 0) mustHaveGuests();
   refuseForeign(state);
   claimState(state);
   try {
     await build(topology, state, { say, signal, beforeStart });
+    if (vms.length > 0)
+      await timed(say, signal)(`${count(vms, "VM")} booted`, () =>
+        all(vms.map((vm) => startVm(lab, vm))),
+      );
     state.phase = "up";
     writeState(state);
     return state;

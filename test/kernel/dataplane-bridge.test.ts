@@ -1,9 +1,9 @@
+import { noGuest } from "@nve/lab/vm/qemu";
 import { createLog, Refused } from "@nve/program";
 import { openBridgeDataplane } from "@nve/switch-agent/dataplane/bridge/driver";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { dataplaneContract } from "../contracts/dataplane.ts";
 import type { Part } from "../contracts/dataplane-bench.ts";
-import { noGuest } from "../support/qemu/guest.ts";
 import { GuestRig } from "./dataplane-guest.ts";
 import { BridgeRig } from "./dataplane-rig.ts";
 

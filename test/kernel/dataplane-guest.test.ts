@@ -1,6 +1,6 @@
+import { noGuest } from "@nve/lab/vm/qemu";
 import { describe, test } from "vitest";
 import { dataplaneContract } from "../contracts/dataplane.ts";
-import { noGuest } from "../support/qemu/guest.ts";
 import { GuestRig } from "./dataplane-guest.ts";
 
 // The programs on the oldest kernel that we name: Debian 12's, Linux 6.1.

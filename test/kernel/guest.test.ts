@@ -1,5 +1,5 @@
+import { noGuest } from "@nve/lab/vm/qemu";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { noGuest } from "../support/qemu/guest.ts";
 import { GuestRig } from "./dataplane-guest.ts";
 
 const absent = noGuest();

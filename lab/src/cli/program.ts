@@ -12,6 +12,7 @@ import { logOf, readState } from "../state.ts";
 import { type NodeStatus, statusOf } from "../status.ts";
 import { readTopology } from "../topology.ts";
 import { up } from "../up.ts";
+import { addVmCommands } from "./vm.ts";
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const json = ["--json", "print JSON"] as const;
@@ -57,6 +58,7 @@ export function program(): Command {
     .command("logs <lab> <node>")
     .description("what a node's program has printed")
     .action(logsCommand);
+  addVmCommands(lab);
   return lab;
 }
 

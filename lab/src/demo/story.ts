@@ -1,9 +1,11 @@
 import { join } from "node:path";
 import { type Capture, startCapture } from "../capture.ts";
+import type { Migrated } from "../vm/migrate.ts";
 import { tell } from "./agents.ts";
 import { attachAll } from "./attach.ts";
 import { detachOne } from "./detach.ts";
 import { isolation } from "./isolation.ts";
+import { bootGuest, migration } from "./migration.ts";
 import type { Report } from "./report.ts";
 import { named, ping, type Tenants } from "./vms.ts";
 import { readAccessLink, readUnderlay } from "./wire.ts";
@@ -14,7 +16,9 @@ export type Story = {
   report: Report;
   /** For captures. */
   folder: string;
-  /** @throws Refused when someone wants it to end */
+  /** When someone wants it to end. */
+  signal: AbortSignal;
+  /** @throws Refused then */
   stopIf(): void;
 };
 
@@ -30,13 +34,21 @@ export async function watchWires(lab: string, folder: string): Promise<Wires> {
   return { access, underlay };
 }
 
-/** The main job, told on a lab that is up. @returns attach to first ping, ms. @throws Refused when it cannot go on */
-export async function tellStory(story: Story, watched: Wires): Promise<number | undefined> {
+/** What was measured on the way. */
+export type Told = {
+  attachToFirstPingMs?: number | undefined;
+  /** Of a real VM; absent: none could be run here. */
+  migration?: Migrated | undefined;
+};
+
+/** The main job, told on a lab that is up. @throws Refused when it cannot go on */
+export async function tellStory(story: Story, watched: Wires): Promise<Told> {
   const { stopIf } = story;
   await createVns(story);
   stopIf();
-  const latencyMs = await attachAll(story);
+  const attachToFirstPingMs = await attachAll(story);
   stopIf();
+  const guest = bootGuest(story); // it takes a while, and is needed at the end
   await pings(story);
   await Promise.all([watched.access.stop(), watched.underlay.stop()]);
   stopIf();
@@ -45,7 +57,8 @@ export async function tellStory(story: Story, watched: Wires): Promise<number | 
   await isolation(story);
   stopIf();
   await detachOne(story);
-  return latencyMs;
+  stopIf();
+  return { attachToFirstPingMs, migration: await migration(story, guest) };
 }
 
 async function createVns({ lab, tenants, report }: Story): Promise<void> {

@@ -1,35 +1,15 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { guestKernel, QEMU } from "@nve/lab/vm/qemu";
 import { initramfs } from "./initramfs.ts";
 import { type Answer, errorOf, fromLine, lineReader, toLine } from "./lines.ts";
 import { bundled } from "./program.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
-const kernel = join(root, ".cache/guest-kernel");
-const QEMU = "qemu-system-x86_64";
-
-/** Why no guest can be started here, in a sentence; undefined: one can. */
-export function noGuest(): string | undefined {
-  if (!isOnPath(QEMU) || !existsSync("/bin/busybox")) {
-    return "no QEMU: apt-get install qemu-system-x86 busybox-static";
-  }
-  if (!existsSync(kernel)) return "no kernel for the guest: node scripts/guest-kernel.mjs";
-  return undefined;
-}
-
-export const isOnPath = (program: string): boolean =>
-  (process.env["PATH"] ?? "").split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 
 /**
  * Debian's kernel with this machine's files, in which one program of ours answers calls. It has no network but what
@@ -55,7 +35,7 @@ export class Guest {
     const server = createServer();
     try {
       const command = `cd ${root} && exec ${process.execPath} ${file}`;
-      writeFileSync(join(folder, "initramfs"), initramfs(kernel, command));
+      writeFileSync(join(folder, "initramfs"), initramfs(guestKernel, command));
       await new Promise<void>((resolve) => server.listen(join(folder, "channel"), resolve));
       const machine = start(folder);
       const said = listen(machine);
@@ -114,7 +94,7 @@ function start(folder: string): ChildProcess {
         "1024",
       ],
       ...["-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio"],
-      ...["-kernel", join(kernel, "vmlinuz"), "-initrd", join(folder, "initramfs")],
+      ...["-kernel", join(guestKernel, "vmlinuz"), "-initrd", join(folder, "initramfs")],
       // no_timer_check: on a busy host the timer is found late, and the kernel would give up
       ...["-append", "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"],
       ...["-fsdev", "local,id=host,path=/,security_model=none,readonly=on,multidevs=remap"],

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { archive, file, folder, program, text } from "@nve/lab/vm/cpio";
 
 /**
  * An initramfs that loads the modules, makes the host's files its own (to read: what it writes stays in memory), and
@@ -11,15 +12,11 @@ export function initramfs(kernel: string, command: string): Uint8Array {
   const modules = readdirSync(join(kernel, "modules")).sort();
   const folders = ["bin", "mod", "proc", "sys", "host", "memory", "root"];
   return archive([
-    ...folders.map((name) => ({ name, mode: 0o040755, octets: new Uint8Array() })),
-    { name: "bin/busybox", mode: 0o100755, octets: readFileSync("/bin/busybox") },
-    ...modules.map((name) => ({
-      name: `mod/${name}`,
-      mode: 0o100644,
-      octets: readFileSync(join(kernel, "modules", name)),
-    })),
-    { name: "init", mode: 0o100755, octets: utf8.encode(script) },
-    { name: "command", mode: 0o100644, octets: utf8.encode(command) },
+    ...folders.map(folder),
+    program("bin/busybox", readFileSync("/bin/busybox")),
+    ...modules.map((name) => file(`mod/${name}`, readFileSync(join(kernel, "modules", name)))),
+    program("init", text(script)),
+    file("command", text(command)),
   ]);
 }
 
@@ -42,26 +39,3 @@ $b chroot /root /bin/sh -c "$($b cat /command)"
 echo "ended: $?"
 $b poweroff -f
 `;
-
-type Entry = { name: string; mode: number; octets: Uint8Array };
-
-/** cpio's "new ASCII" form: a header of hexadecimal numbers, name and contents, each padded to 4 octets. */
-function archive(entries: readonly Entry[]): Uint8Array {
-  const parts = entries.map((entry, at) => member(entry, at + 1));
-  return Buffer.concat([...parts, member({ name: "TRAILER!!!", mode: 0, octets: none }, 0)]);
-}
-
-function member({ name, mode, octets }: Entry, inode: number): Uint8Array {
-  const links = mode === 0o040755 ? 2 : 1;
-  const fields = [inode, mode, 0, 0, links, 0, octets.length, 0, 0, 0, 0, name.length + 1, 0];
-  const numbers = fields.map((n) => n.toString(16).padStart(8, "0")).join("");
-  return Buffer.concat([padded(utf8.encode(`070701${numbers}${name}\0`)), padded(octets)]);
-}
-
-const padded = (octets: Uint8Array): Uint8Array =>
-  octets.length % 4 === 0
-    ? octets
-    : Buffer.concat([octets, new Uint8Array(4 - (octets.length % 4))]);
-
-const none = new Uint8Array();
-const utf8 = new TextEncoder();
