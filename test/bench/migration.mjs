@@ -28,6 +28,7 @@ const help = `npm run bench -- migration [options]   (root; cc; frr for the base
   --moves <n>       of each kind at each side, default 1000
   --sides <names>   of ${Object.keys(openers).join(", ")}; default: both, by turns of ${TURN} moves
   --vnics <n>       that are evacuated, default 500
+  --attach <how>    of auto, tcx, clsact: hypervisor-agents that are evacuated; default auto
   --keep <file>     every move as JSON, default ${kept}
   --json            the summary as JSON instead of the tables
 The tables are Markdown. All of it takes about 8 minutes on a quiet machine.
@@ -42,6 +43,7 @@ const options = {
   moves: { type: "string", default: "1000" },
   sides: { type: "string", default: Object.keys(openers).join(",") },
   vnics: { type: "string", default: "500" },
+  attach: { type: "string", default: "auto" },
   keep: { type: "string", default: kept },
 };
 
@@ -51,6 +53,7 @@ export async function run(...args) {
   const only = known("--only", values.only, parts);
   const sides = known("--sides", values.sides, Object.keys(openers));
   const moves = count("--moves", values.moves, 100_000);
+  const [attach] = known("--attach", values.attach, ["auto", "tcx", "clsact"]);
   const vnics = count("--vnics", values.vnics, 2000);
   if (process.getuid() !== 0) throw new Error("needs root, for network namespaces");
   if (process.env.BENCH_NICE !== undefined) setPriority(Number(process.env.BENCH_NICE)); // and so its children
@@ -77,7 +80,7 @@ export async function run(...args) {
     );
     await part(["evacuation"], async () => {
       process.stderr.write("evacuation\n");
-      report.parts.evacuation = await evacuation(program, vnics);
+      report.parts.evacuation = await evacuation(program, vnics, attach);
     });
   } finally {
     program.remove();

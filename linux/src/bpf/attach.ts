@@ -14,6 +14,8 @@ export type Attachment = {
   readonly kind: AttachKind;
   readonly ifindex: number;
   detach(): void;
+  /** The same, but the kernel may take a while to it: with TCX 16 ms of nobody's processor time, in which we go on. */
+  detachLater(): Promise<void>;
   /** Lets go of it: what is pinned, and a filter, stays in force. */
   release(): void;
 };
@@ -64,13 +66,22 @@ export function attachIngress(
 }
 
 function attachedTcx(fd: number, ifindex: number, path: string | undefined): Attachment {
-  const release = once(() => libbpf().closeFd(fd));
+  let close: ((fd: number) => void) | undefined = libbpf().closeFd;
+  const release = (): void => {
+    close?.(fd);
+    close = undefined;
+  };
   const detach = once(() => {
     if (path) libbpf().detachLink(fd);
     if (path) unpin(path);
     release();
   });
-  return { kind: "tcx", ifindex, detach, release };
+  const detachLater = async (): Promise<void> => {
+    if (path || close === undefined) return detach();
+    close = undefined;
+    await libbpf().closeFdLater(fd);
+  };
+  return { kind: "tcx", ifindex, detach, detachLater, release };
 }
 
 /** Takes a program of an earlier run, pinned in `pins`, off an interface, if it is there. */
@@ -95,7 +106,7 @@ function attachClsact(program: BpfProgram, ifindex: number, handle: number): Att
   const code = lib.tcAttach(hook(ifindex), filter(handle, { fd: program.fd, flags: replace }));
   if (code < 0) throw new BpfError(what, errnoName(code), lastLog());
   const detach = once(() => detachLeftover(ifindex, handle));
-  return { kind: "clsact", ifindex, detach, release: () => {} };
+  return { kind: "clsact", ifindex, detach, detachLater: async () => detach(), release: () => {} };
 }
 
 /** Takes a clsact filter of ours off an interface, if there is one. The qdisc stays: others may use it. */

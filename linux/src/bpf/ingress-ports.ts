@@ -8,7 +8,8 @@ import { lastingPromiscuous, type PromiscuousBook, promiscuous } from "./promisc
  */
 export type IngressOptions = AttachOptions & { promiscuous: boolean | PromiscuousBook };
 
-type Port = { ifindex: number; take(): void; release(): void };
+type Taken = { take(): void; takeLater(): Promise<void>; release(): void };
+type Port = Taken & { ifindex: number };
 
 /** Interfaces by name, each with one program on its ingress while it is there. */
 export class IngressPorts {
@@ -16,6 +17,7 @@ export class IngressPorts {
   readonly #options: IngressOptions;
   readonly #ports = new Map<string, Port>();
   readonly #names = new Map<number, string>();
+  #leaving: Promise<unknown> = Promise.resolve();
 
   constructor(program: BpfProgram, options: IngressOptions) {
     this.#program = program;
@@ -50,11 +52,12 @@ export class IngressPorts {
     return ifindex;
   }
 
-  /** `false`: it was not there. */
-  down(name: string): boolean {
+  /** `later`: without waiting for the kernel, see `gone`; frames may come through it until then. `false`: it was not there. */
+  down(name: string, when: "now" | "later" = "now"): boolean {
     const port = this.#ports.get(name);
     if (port === undefined) return false;
-    port.take();
+    if (when === "now") port.take();
+    else this.#leaving = Promise.all([this.#leaving, port.takeLater()]);
     this.#ports.delete(name);
     this.#names.delete(port.ifindex);
     return true;
@@ -68,20 +71,30 @@ export class IngressPorts {
   }
 
   /** Takes itself off all others. */
-  keep(names: ReadonlySet<string>): void {
-    for (const name of [...this.#ports.keys()]) if (!names.has(name)) this.down(name);
+  keep(names: ReadonlySet<string>, when: "now" | "later" = "now"): void {
+    for (const name of [...this.#ports.keys()]) if (!names.has(name)) this.down(name, when);
   }
 
-  #attach(ifindex: number): { take(): void; release(): void } {
+  /** When the kernel has let go of what was to be taken off later. */
+  async gone(): Promise<void> {
+    await this.#leaving;
+  }
+
+  #attach(ifindex: number): Taken {
     const attachment = attachIngress(this.#program, ifindex, this.#options);
     const { promiscuous: how } = this.#options;
-    if (how === false) return { take: attachment.detach, release: attachment.release };
+    const { detach, detachLater, release } = attachment;
+    if (how === false) return { take: detach, takeLater: detachLater, release };
     try {
       const listening = how === true ? promiscuous(ifindex) : lastingPromiscuous(ifindex, how);
       return {
         take: () => {
           attachment.detach();
           listening.close();
+        },
+        takeLater: async () => {
+          listening.close();
+          await detachLater();
         },
         release: () => {
           attachment.release();

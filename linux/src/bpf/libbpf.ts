@@ -64,6 +64,8 @@ export type Libbpf = {
   tcDetach(hook: Uint8Array, options: Uint8Array): number;
   tcQuery(hook: Uint8Array, options: Uint8Array): number;
   closeFd(fd: number): number;
+  /** In a thread, one after another: the kernel may take milliseconds for what it stands for. */
+  closeFdLater(fd: number): Promise<void>;
   interfaceIndex(name: string): number;
   socket(family: number, type: number, protocol: number): number;
   setOption(fd: number, level: number, name: number, value: Uint8Array, size: number): number;
@@ -81,6 +83,7 @@ export type Libbpf = {
 type FromLibc =
   | "copy"
   | "closeFd"
+  | "closeFdLater"
   | "interfaceIndex"
   | "interfaceName"
   | "interfaceFlags"
@@ -145,6 +148,7 @@ export function libbpf(): Libbpf {
 
 function load(): Libbpf {
   const libc = koffi.load("libc.so.6");
+  const close = libc.func("int close(int fd)");
   const library = open();
   captureLog(library, libc);
   const functions = Object.fromEntries(
@@ -153,7 +157,8 @@ function load(): Libbpf {
   return {
     ...functions,
     copy: libc.func("void *memcpy(void *to, const void *from, size_t size)"),
-    closeFd: libc.func("int close(int fd)"),
+    closeFd: close,
+    closeFdLater: inThread((fd, done) => close.async(fd, done)),
     interfaceIndex: libc.func("unsigned int if_nametoindex(const char *name)"),
     socket: libc.func("int socket(int family, int type, int protocol)"),
     setOption: libc.func(
@@ -213,4 +218,13 @@ function captureLog(library: LibraryHandle, libc: LibraryHandle): void {
     return 0;
   }, koffi.pointer(print));
   setPrint(callback);
+}
+
+/** One at a time, so that the other work of the thread pool gets its turn. */
+function inThread(run: (fd: number, done: () => void) => void): (fd: number) => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return (fd) => {
+    last = last.then(() => new Promise((done) => run(fd, () => done())));
+    return last;
+  };
 }

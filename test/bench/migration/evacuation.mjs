@@ -25,7 +25,7 @@ const vnicOf = (n, vn) => ({
 });
 
 /** @returns the times, what the streams to a sample of them say, and what is left of them where they were */
-export async function evacuation(program, count) {
+export async function evacuation(program, count, attach) {
   const vnics = Array.from({ length: count }, (_, n) => ({
     ...vnicOf(n, n % VNS),
     to: destinations[n % destinations.length],
@@ -39,6 +39,7 @@ export async function evacuation(program, count) {
   );
   const rig = await openRacks({
     racks,
+    attach,
     cables: [
       ...vnics.flatMap(({ name, to }) => [SOURCE, to].map((server) => ({ server, vnic: name }))),
       ...[...peers.values()].map(({ name }) => ({ server: PEER, vnic: name })),
@@ -77,6 +78,7 @@ export async function evacuation(program, count) {
     const before = usage(rig);
     const moved = await moveAll(vnics, at);
     const cpu = since(usage(rig), before);
+    const ecp = await ecpOf(rig);
     await after(300);
     const { sent, arrivals } = await probe.end();
     const streams = sample.map((vnic, n) => {
@@ -94,6 +96,7 @@ export async function evacuation(program, count) {
       ...{ vnics: count, vns: VNS, servers: destinations.length, attachedMs: round(attachedMs, 0) },
       ...moved.times,
       cpuMs: cpu,
+      ecp,
       sample: {
         streams: streams.length,
         sent: sent * streams.length,
@@ -209,6 +212,20 @@ async function pages(nva, method, of, more = {}) {
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
   return all;
+}
+
+/** Of the link between the source and its ToR: an answer that is given up costs its VNIC ten seconds (VDP's timers). */
+async function ecpOf({ servers, tors }) {
+  const { uplinks } = await servers.get(SOURCE)("status");
+  const { ports } = await tors.get("tor1")("listPorts");
+  const of = ({ counters }) =>
+    Object.fromEntries(
+      ["ecp.requests-out", "ecp.retransmitted", "ecp.given-up", "ecp.put-off"].map((name) => [
+        name,
+        Number(counters[name] ?? 0),
+      ]),
+    );
+  return { server: of(uplinks[0]), switch: of(ports[0]) };
 }
 
 /** Processor time so far, of each program. */

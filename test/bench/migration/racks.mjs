@@ -2,11 +2,11 @@
 //
 //   vms-s1 ══ s1 ── tor1 ── spine ── tor2 ── s3 ══ vms-s3      ══: a cable for each VNIC: tap-<n> on the server, v<n> in the VM
 //                            nva
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { down } from "@nve/lab/down";
-import { nodeState } from "@nve/lab/labs";
+import { labState, nodeState } from "@nve/lab/labs";
 import { namespaceOf, parseTopology } from "@nve/lab/topology";
 import { up } from "@nve/lab/up";
 import { call, connect } from "@nve/program/rpc";
@@ -15,8 +15,8 @@ import { NorthboundClient } from "@nve/protocol-spec/proto/northbound";
 import { file, until } from "../nva/rig.mjs";
 
 const NVA = "198.51.100.1:7470";
-/** Longer than any VNIC may take: what takes longer has failed. */
-const CALL_MS = 20_000;
+/** Longer than any VNIC may take, on a busy machine, too: what takes longer has failed. */
+const CALL_MS = 60_000;
 const signals = ["SIGINT", "SIGTERM"];
 
 export const tap = (vnic) => `tap-${vnic}`;
@@ -25,21 +25,23 @@ export const port = (vnic) => `v${vnic}`;
 /**
  * @param racks names of the servers of each rack; rack n has ToR `tor<n>`, from 1 on
  * @param cables server and VNIC of each
+ * @param attach how hypervisor-agents attach their programs: auto, tcx, clsact
  */
-export async function openRacks({ racks, cables, forwardSeconds = 1 }) {
+export async function openRacks({ racks, cables, forwardSeconds = 1, attach = "auto" }) {
   const lab = `bench-move-${process.pid}`;
   const folder = mkdtempSync(join(tmpdir(), "bench-move-"));
   const clients = [];
   const close = async () => {
     for (const signal of signals) process.off(signal, interrupted);
     for (const client of clients) client.close();
+    if (process.env.BENCH_PROFILE !== undefined) await ended(lab);
     await down(lab);
     rmSync(folder, { recursive: true, force: true });
   };
   const interrupted = () => void close().then(() => process.exit(1));
   for (const signal of signals) process.on(signal, interrupted);
   try {
-    const topology = topologyOf(folder, racks, cables, forwardSeconds);
+    const topology = topologyOf(folder, { racks, cables, forwardSeconds, attach });
     await up(parseTopology(JSON.stringify({ name: lab, topology }), folder, lab), folder);
     const api = (kind, node, program) => {
       const { pid } = nodeState(lab, node).holder;
@@ -88,7 +90,14 @@ export function hypervisor(agent) {
   };
 }
 
-function topologyOf(folder, racks, cables, forwardSeconds) {
+/** So that each program leaves its profile: they are asked to end, and waited for. */
+async function ended(lab) {
+  const pids = labState(lab).nodes.flatMap(({ process: one }) => one?.pid ?? []);
+  for (const pid of pids) process.kill(pid, "SIGTERM");
+  await until("the programs to end", () => !pids.some((pid) => existsSync(`/proc/${pid}`)), 30_000);
+}
+
+function topologyOf(folder, { racks, cables, forwardSeconds, attach }) {
   const nodes = {};
   const links = [];
   const node = (name, program, config, exec) => {
@@ -121,7 +130,13 @@ function topologyOf(folder, racks, cables, forwardSeconds) {
       `ip route add default via ${net}.1`,
     ]);
     for (const server of servers) {
-      const config = { hypervisor: server, uplinks: [{ name: "eth0" }], log: "warn" };
+      const virtualSwitch = { driver: "ebpf", attach };
+      const config = {
+        hypervisor: server,
+        uplinks: [{ name: "eth0" }],
+        virtualSwitch,
+        log: "warn",
+      };
       node(server, "hypervisor-agent", config);
       node(`vms-${server}`);
       link(`${server}:eth0`, `${name}:${server}`, 1600);

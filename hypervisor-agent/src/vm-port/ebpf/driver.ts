@@ -97,7 +97,20 @@ class EbpfVirtualSwitch implements VirtualSwitch {
     if (this.#closed) throw new Error("the virtual switch is closed");
     checkBindings(bindings, this.#uplinkNames);
     this.#bindings = bindings;
-    this.#sync();
+    await this.#attach(new Set(bindings.map((binding) => binding.interface)));
+    if (!this.#closed) this.#sync(); // also when others were asked for meanwhile: the newest count
+  }
+
+  /**
+   * TCX takes the kernel 16 ms for an interface, and longer when others do it, too. In between others have their turn, so that
+   * no peer finds us silent. Without a binding the program lets nothing pass.
+   */
+  async #attach(names: ReadonlySet<string>): Promise<void> {
+    for (const name of names) {
+      if (this.#vms.indexOf(name) !== undefined) continue;
+      if (this.#closed || this.#vms.up(name) === undefined) continue;
+      await turn();
+    }
   }
 
   async counters(): Promise<VirtualSwitchCounters> {
@@ -117,6 +130,7 @@ class EbpfVirtualSwitch implements VirtualSwitch {
     if (this.#closed) return;
     this.#closed = true;
     this.#release();
+    await this.#vms.gone();
     this.#object.close();
   }
 
@@ -131,7 +145,7 @@ class EbpfVirtualSwitch implements VirtualSwitch {
   #sync(): void {
     const uplinks = new Map(this.#uplinkNames.map((name) => [name, this.#uplinks.up(name)]));
     const names = new Set(this.#bindings.map((binding) => binding.interface));
-    this.#vms.keep(names);
+    this.#vms.keep(names, "later"); // nothing passes any more as soon as its bindings are gone
     this.#count(names);
     const bound = this.#bindings.flatMap(({ interface: name, uplink, ...binding }): Bound[] => {
       const ifindex = this.#indexOf(name);
@@ -209,6 +223,9 @@ class EbpfVirtualSwitch implements VirtualSwitch {
     return [before, ...(now ?? [])].reduce((a, b) => ({ in: a.in + b.in, out: a.out + b.out }));
   }
 }
+
+/** Also timers, and what has come in. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 type Counted = { ifindex: number | undefined; before: PortCounts };
 
