@@ -176,6 +176,13 @@ export function virtualSwitchContract(name: string, make: () => Promise<VirtualS
         expect(await rig.seen()).toEqual([]);
       });
 
+      test("what is unbound and bound again at once forwards as before", async () => {
+        await vswitch.bind([]);
+        await vswitch.bind(standard);
+        at("vm1", "", "0a", "0b");
+        expect(await rig.seen()).toEqual(["vm2: 0a → 0b [] hello"]);
+      });
+
       test("a VNIC that gets another tag uses it from then on", async () => {
         await vswitch.bind([bind("vm1", "0a", 11), bind("vm2", "0b", 10)]);
         at("vm1", "", "0a", "0b");

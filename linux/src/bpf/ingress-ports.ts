@@ -17,7 +17,9 @@ export class IngressPorts {
   readonly #options: IngressOptions;
   readonly #ports = new Map<string, Port>();
   readonly #names = new Map<number, string>();
-  #leaving: Promise<unknown> = Promise.resolve();
+  /** To be taken off, by name; a program cannot be attached again before it is. */
+  readonly #leaving = new Map<string, Port>();
+  #going: { name: string; done: Promise<void> } | undefined;
 
   constructor(program: BpfProgram, options: IngressOptions) {
     this.#program = program;
@@ -41,6 +43,10 @@ export class IngressPorts {
     const ifindex = interfaceIndex(name);
     if (ifindex !== undefined && ifindex === this.indexOf(name)) return ifindex;
     this.down(name);
+    const leaving = this.#leaving.get(name);
+    this.#leaving.delete(name);
+    if (leaving !== undefined && leaving.ifindex === ifindex) return this.#stay(name, leaving);
+    leaving?.take();
     if (ifindex === undefined) return undefined;
     try {
       this.#ports.set(name, { ifindex, ...this.#attach(ifindex) });
@@ -56,11 +62,35 @@ export class IngressPorts {
   down(name: string, when: "now" | "later" = "now"): boolean {
     const port = this.#ports.get(name);
     if (port === undefined) return false;
-    if (when === "now") port.take();
-    else this.#leaving = Promise.all([this.#leaving, port.takeLater()]);
     this.#ports.delete(name);
     this.#names.delete(port.ifindex);
+    if (when === "now") port.take();
+    else this.#leaving.set(name, port);
+    if (when === "later") this.#next();
     return true;
+  }
+
+  #stay(name: string, port: Port): number {
+    this.#ports.set(name, port);
+    this.#names.set(port.ifindex, name);
+    return port.ifindex;
+  }
+
+  #next(): void {
+    const [first] = this.#leaving;
+    if (this.#going !== undefined || first === undefined) return;
+    const [name, port] = first;
+    this.#leaving.delete(name);
+    const done = port.takeLater().then(() => {
+      this.#going = undefined;
+      this.#next();
+    });
+    this.#going = { name, done };
+  }
+
+  /** When the kernel is not just about to let go of it: until then it cannot be attached again. */
+  async free(name: string): Promise<void> {
+    if (this.#going?.name === name) await this.#going.done;
   }
 
   /** Lets go of all: those that outlive the process stay as they are. */
@@ -77,7 +107,9 @@ export class IngressPorts {
 
   /** When the kernel has let go of what was to be taken off later. */
   async gone(): Promise<void> {
-    await this.#leaving;
+    for (const port of this.#leaving.values()) port.take();
+    this.#leaving.clear();
+    await this.#going?.done;
   }
 
   #attach(ifindex: number): Taken {

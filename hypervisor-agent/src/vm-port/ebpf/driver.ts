@@ -108,6 +108,7 @@ class EbpfVirtualSwitch implements VirtualSwitch {
   async #attach(names: ReadonlySet<string>): Promise<void> {
     for (const name of names) {
       if (this.#vms.indexOf(name) !== undefined) continue;
+      await this.#vms.free(name);
       if (this.#closed || this.#vms.up(name) === undefined) continue;
       await turn();
     }
