@@ -12,7 +12,7 @@ import {
 } from "@nve/linux/qmp/index";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../support/lab.ts";
-import { isOnPath } from "../support/qemu/guest.ts";
+import { isOnPath } from "../support/on-path.ts";
 
 const QEMU = "qemu-system-x86_64";
 const absent = isOnPath(QEMU) ? undefined : "no QEMU: apt-get install qemu-system-x86";

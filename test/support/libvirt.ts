@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { nodeState } from "@nve/lab/labs";
 import { spawnIn } from "@nve/lab/namespaces";
 import { until } from "./lab.ts";
-import { isOnPath } from "./qemu/guest.ts";
+import { isOnPath } from "./on-path.ts";
 
 /** Why libvirt cannot be run here, in a sentence; undefined: it can. */
 export function noLibvirt(): string | undefined {
