@@ -54,6 +54,13 @@ export function useMover(lab: ReturnType<typeof useTwoRacks>, one: Vm, nva = () 
     placeAt: async (tor: string) =>
       (await read.fdb(tor)).find(({ vnId, mac }) => vnId === VN.red && mac === one.mac),
 
+    /** Until an NVE takes frames of red from another: it has heard that the other is in the VN. */
+    hasHeardOf: (tor: string, other: string) =>
+      until(`${tor} to know ${other}`, async () => {
+        const red = (await read.vns(tor)).find(({ vnId }) => vnId === VN.red);
+        return red?.remoteNves.some((nve) => nve.startsWith(`${other} `)) || undefined;
+      }),
+
     // As a hypervisor does for a VM that arrives, or leaves.
     prepare: (at: Vm) => lab.attach(at, "--vnic", mover.vnic, "--prepare"),
     say: (verb: "activate" | "suspend", at: Vm) =>
@@ -157,6 +164,21 @@ async function settles<T>(what: string, wanted: T, look: () => Promise<T>, ms = 
     },
     ms,
   ).catch(() => expect(is, what).toEqual(wanted));
+}
+
+/** None is lost, none comes twice; if not, which: the first and the last of each row. */
+export function isWhole({ sent, heard }: { sent: readonly number[]; heard: readonly number[][] }) {
+  const times = new Map<number, number>();
+  for (const n of heard.flat()) times.set(n, (times.get(n) ?? 0) + 1);
+  const lost: [number, number][] = [];
+  for (const n of sent) {
+    if (times.has(n)) continue;
+    const row = lost.at(-1);
+    if (row?.[1] === n - 1) row[1] = n;
+    else lost.push([n, n]);
+  }
+  const twice = [...times].filter(([, count]) => count > 1).map(([n]) => n);
+  expect({ of: sent.length, lost, twice }).toEqual({ of: sent.length, lost: [], twice: [] });
 }
 
 export const numbers = (first: number, last: number): number[] =>
