@@ -51,6 +51,11 @@ export class Duplicates {
     vnOf(before.vnId)?.loadFrozen(before, false);
   }
 
+  /** As after a start: moves are counted from nothing. */
+  forgetMoves(): void {
+    this.#tracks.clear();
+  }
+
   list(vnId?: VnId): DuplicateRow[] {
     const all = [...this.#found.values()];
     return vnId === undefined ? all : all.filter((row) => row.vnId === vnId);

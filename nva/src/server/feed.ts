@@ -11,8 +11,10 @@ type Log = { /** What came after this revision is all here. */ floor: number; ma
 /** What changed in each VN of late: lets a watcher go on where it was, without a snapshot. */
 export class Feed {
   readonly #logs = new Map<VnId, Log>();
+  /** When VNs ended that are not there: what came before is not theirs, should there be another of the same ID. */
+  readonly #ended = new Map<VnId, number>();
   readonly #keep: number;
-  readonly #floor: number;
+  #floor: number;
 
   /** @param floor the revision after which everything is going to be recorded */
   constructor(floor: number, keep = 8192) {
@@ -23,12 +25,12 @@ export class Feed {
   /** @param gone whether a touched VN is there no more */
   record(touched: Touched, revision: number, gone: (vnId: VnId) => boolean): void {
     for (const [vnId, { vn, macs, members, life }] of touched) {
-      if (vn && gone(vnId)) {
-        this.#logs.delete(vnId);
-        continue;
+      if (gone(vnId)) {
+        if (vn) this.#end(vnId, revision);
+        continue; // what is left of it is nobody's
       }
       // What came before, under the same ID, is not its own.
-      if (life) this.#logs.set(vnId, { floor: revision, marks: [] });
+      if (life) this.#begin(vnId, revision);
       const log = this.#logOf(vnId);
       if (vn && !life) log.marks.push({ revision, vn });
       for (const mac of macs) log.marks.push({ revision, mac });
@@ -62,9 +64,25 @@ export class Feed {
   #logOf(vnId: VnId): Log {
     const known = this.#logs.get(vnId);
     if (known !== undefined) return known;
-    const log: Log = { floor: this.#floor, marks: [] };
+    return this.#begin(vnId, this.#ended.get(vnId) ?? this.#floor);
+  }
+
+  #begin(vnId: VnId, floor: number): Log {
+    const log: Log = { floor, marks: [] };
     this.#logs.set(vnId, log);
+    this.#ended.delete(vnId);
     return log;
+  }
+
+  /** Of those that ended longest ago it is known only that it was before a revision, which counts for all others too. */
+  #end(vnId: VnId, revision: number): void {
+    this.#logs.delete(vnId);
+    this.#ended.delete(vnId);
+    this.#ended.set(vnId, revision);
+    const [oldest] = this.#ended;
+    if (this.#ended.size <= mostEnded || oldest === undefined) return;
+    this.#ended.delete(oldest[0]);
+    this.#floor = Math.max(this.#floor, oldest[1]);
   }
 
   #trim(log: Log): void {
@@ -75,6 +93,9 @@ export class Feed {
   }
 }
 
+/** VNs that are not there any more, whose ends are remembered. */
+const mostEnded = 10_000;
+
 const vnOf = (key: string): VnId => VnId(Number.parseInt(key.slice(0, 6), 16));
 
 function touchedBy({ table, key, value }: RowChange, all: Replayed, touched: Touched): void {
@@ -83,7 +104,7 @@ function touchedBy({ table, key, value }: RowChange, all: Replayed, touched: Tou
     case "vn": {
       const touch = touchOf(touched, vnOf(key));
       touch.vn = true;
-      // Whoever knew it under this ID before its creation knew an earlier one, whose deletion came between.
+      // Whoever knew it under this ID before its creation knew an earlier one, whose deletion came between (#ended).
       if (value === undefined) touch.life = true;
       return;
     }
