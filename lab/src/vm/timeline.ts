@@ -112,26 +112,25 @@ export function lossOf(marks: Marks, { sent, duplicates }: Pings): PingsLost {
 
 /** Of tcpdump with -tt, its lines: `1700000000.123456 IP 10.0.1.22 > 10.0.1.21: ICMP echo request, id 1, seq 5, length 24`. */
 export function pingsIn(lines: readonly string[]): Pings {
-  const sent = new Map<number, Ping>();
-  let duplicates = 0;
+  const requests = new Map<number, number>();
+  const replies = new Map<number, number>();
   let last = 0;
-  let lastAnswered = -1;
   for (const line of lines) {
     const found = /^([\d.]+) .* echo (request|reply), id \d+, seq (\d+)/.exec(line);
     if (found === null) continue;
     const number = unwrapped(Number(found[3]), last);
     last = Math.max(last, number);
-    const ping = sent.get(number);
-    if (found[2] === "request")
-      sent.set(number, { unixMs: Number(found[1]) * 1000, isAnswered: false });
-    else if (ping?.isAnswered) duplicates += 1;
-    else if (ping !== undefined) {
-      ping.isAnswered = true;
-      lastAnswered = Math.max(lastAnswered, number);
-    }
+    // Captured on several CPUs, a reply may stand before its request.
+    if (found[2] === "request") requests.set(number, Number(found[1]) * 1000);
+    else replies.set(number, (replies.get(number) ?? 0) + 1);
   }
-  const until = [...sent].filter(([number]) => number <= lastAnswered).map(([, ping]) => ping);
-  return { sent: until, duplicates };
+  const answered = [...requests.keys()].filter((number) => replies.has(number));
+  const lastAnswered = answered.reduce((most, number) => Math.max(most, number), -1);
+  const sent = [...requests]
+    .filter(([number]) => number <= lastAnswered)
+    .map(([number, unixMs]) => ({ unixMs, isAnswered: replies.has(number) }));
+  const duplicates = [...replies.values()].reduce((sum, times) => sum + times - 1, 0);
+  return { sent, duplicates };
 }
 
 /** The number of 16 bits nearest to another. */

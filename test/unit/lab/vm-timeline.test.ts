@@ -35,6 +35,11 @@ test("numbers of 16 bits go on after their end, and some answers come twice", ()
   expect(seen.duplicates).toBe(1);
 });
 
+test("an answer may stand before its request, captured on another CPU", () => {
+  const lines = [line("reply", 1, 1_000), line("request", 1, 1_000)];
+  expect(pingsIn(lines)).toMatchObject({ sent: [{ isAnswered: true }], duplicates: 0 });
+});
+
 test("who is not heard any more is not counted beyond the last answer", () => {
   expect(lossOf(marks, pings(50))).toMatchObject({ sent: 50, lost: 0, answersThere: false });
   expect(lossOf(marks, pingsIn([]))).toMatchObject({ sent: 0, lost: 0 });
