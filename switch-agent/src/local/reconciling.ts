@@ -95,6 +95,7 @@ export class Reconciling {
 
   async #end(): Promise<void> {
     await this.#parts.applier.prune();
+    await this.#parts.applier.settled(); // what came meanwhile is told first: else the NVA would think it gone
     if (this.#closed) return;
     this.#parts.feed({ on: "inheritance-over" });
     this.#parts.nva.whole?.();
