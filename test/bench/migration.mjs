@@ -28,6 +28,7 @@ const help = `npm run bench -- migration [options]   (root; cc; frr for the base
   --moves <n>       of each kind at each side, default 1000
   --sides <names>   of ${Object.keys(openers).join(", ")}; default: both, by turns of ${TURN} moves
   --vnics <n>       that are evacuated, default 500
+  --at-once <n>     of them, whose calls are under way at a time, default 500
   --attach <how>    of auto, tcx, clsact: hypervisor-agents that are evacuated; default auto
   --keep <file>     every move as JSON, default ${kept}
   --json            the summary as JSON instead of the tables
@@ -43,6 +44,7 @@ const options = {
   moves: { type: "string", default: "1000" },
   sides: { type: "string", default: Object.keys(openers).join(",") },
   vnics: { type: "string", default: "500" },
+  "at-once": { type: "string", default: "500" },
   attach: { type: "string", default: "auto" },
   keep: { type: "string", default: kept },
 };
@@ -54,6 +56,7 @@ export async function run(...args) {
   const sides = known("--sides", values.sides, Object.keys(openers));
   const moves = count("--moves", values.moves, 100_000);
   const [attach] = known("--attach", values.attach, ["auto", "tcx", "clsact"]);
+  const atOnce = count("--at-once", values["at-once"], 2000);
   const vnics = count("--vnics", values.vnics, 2000);
   if (process.getuid() !== 0) throw new Error("needs root, for network namespaces");
   if (process.env.BENCH_NICE !== undefined) setPriority(Number(process.env.BENCH_NICE)); // and so its children
@@ -80,7 +83,7 @@ export async function run(...args) {
     );
     await part(["evacuation"], async () => {
       process.stderr.write("evacuation\n");
-      report.parts.evacuation = await evacuation(program, vnics, attach);
+      report.parts.evacuation = await evacuation(program, vnics, { attach, atOnce });
     });
   } finally {
     program.remove();

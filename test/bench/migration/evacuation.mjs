@@ -25,7 +25,7 @@ const vnicOf = (n, vn) => ({
 });
 
 /** @returns the times, what the streams to a sample of them say, and what is left of them where they were */
-export async function evacuation(program, count, attach) {
+export async function evacuation(program, count, { attach, atOnce }) {
   const vnics = Array.from({ length: count }, (_, n) => ({
     ...vnicOf(n, n % VNS),
     to: destinations[n % destinations.length],
@@ -59,7 +59,7 @@ export async function evacuation(program, count, attach) {
     const at = new Map([...rig.servers].map(([name, agent]) => [name, hypervisor(agent)]));
     for (const one of peers.values()) await at.get(PEER).attach(one);
     const begin = nowMs();
-    await Promise.all(vnics.map((vnic) => at.get(SOURCE).attach(vnic)));
+    await inTurns(vnics, atOnce, (vnic) => at.get(SOURCE).attach(vnic));
     const attachedMs = nowMs() - begin;
     const places = sample.flatMap(({ name, to }) => [rig.at(SOURCE, name), rig.at(to, name)]);
     probe = await startProbe(
@@ -76,7 +76,7 @@ export async function evacuation(program, count, attach) {
       return seen.every((n) => n >= 5);
     });
     const before = usage(rig);
-    const moved = await moveAll(vnics, at);
+    const moved = await moveAll(vnics, at, atOnce);
     const cpu = since(usage(rig), before);
     const ecp = await ecpOf(rig);
     await after(300);
@@ -115,29 +115,41 @@ export async function evacuation(program, count, attach) {
   }
 }
 
+/** The outcomes, in order; at most so many are under way. */
+async function inTurns(all, atOnce, act) {
+  const outcomes = [];
+  let next = 0;
+  const worker = async () => {
+    while (next < all.length) {
+      const n = next++;
+      outcomes[n] = await act(all[n]);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, worker));
+  return outcomes;
+}
+
 const sum = (all, of) => all.reduce((total, one) => total + one[of], 0);
 
-/** All at once, each as fast as it goes. */
-async function moveAll(vnics, at) {
+/** So many at once, each as fast as it goes. */
+async function moveAll(vnics, at, atOnce) {
   const begin = nowMs();
   const steps = { prepare: [], suspend: [], activate: [], detach: [] };
-  const each = await Promise.all(
-    vnics.map(async (vnic) => {
-      const [source, destination] = [at.get(SOURCE), at.get(vnic.to)];
-      const step = async (server, name) => {
-        const from = nowMs();
-        await server[name](vnic);
-        steps[name].push(nowMs() - from);
-        return from;
-      };
-      await step(destination, "prepare");
-      await step(source, "suspend");
-      const handOverMs = await step(destination, "activate");
-      const activeMs = nowMs();
-      await step(source, "detach");
-      return { handOverMs, activeMs };
-    }),
-  );
+  const each = await inTurns(vnics, atOnce, async (vnic) => {
+    const [source, destination] = [at.get(SOURCE), at.get(vnic.to)];
+    const step = async (server, name) => {
+      const from = nowMs();
+      await server[name](vnic);
+      steps[name].push(nowMs() - from);
+      return from;
+    };
+    await step(destination, "prepare");
+    await step(source, "suspend");
+    const handOverMs = await step(destination, "activate");
+    const activeMs = nowMs();
+    await step(source, "detach");
+    return { handOverMs, activeMs };
+  });
   const latest = (of) => round(Math.max(...each.map(of)) - begin, 0);
   const times = {
     signallingMs: round(nowMs() - begin, 0),
