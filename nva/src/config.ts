@@ -3,6 +3,7 @@ import { isOneOfBoth, tlsFault, tlsOrInsecure } from "@nve/program/tls-config";
 import { OutOfRange } from "@nve/protocol-spec";
 import { z } from "zod";
 import type { MigrationTimes } from "./authority/migration-row.ts";
+import { suspendeds } from "./domain/numbers.ts";
 import { DEFAULT_SOCKET } from "./socket.ts";
 
 const socket = z
@@ -74,6 +75,7 @@ export const NvaConfig = z
         holdSeconds: seconds.default(30),
         forwardSeconds: seconds.default(2),
         forwardMostSeconds: seconds.default(60),
+        suspended: z.enum(suspendeds).default("deliver"),
       })
       .prefault({}),
     log: z.enum(["trace", "debug", "info", "warn", "error", "silent"]).default("info"),
@@ -89,4 +91,5 @@ export const migrationTimesOf = ({ migration }: Pick<NvaConfig, "migration">): M
   holdMs: 1000 * migration.holdSeconds,
   forwardMs: 1000 * migration.forwardSeconds,
   forwardMostMs: 1000 * migration.forwardMostSeconds,
+  suspended: migration.suspended,
 });

@@ -27,6 +27,7 @@ export type Part =
   | "places without an access"
   | "profiles"
   | "pull"
+  | "suspended"
   | "too big"
   | "UDP checksums without a NIC";
 

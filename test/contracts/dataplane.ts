@@ -13,6 +13,7 @@ import { neighbours } from "./dataplane-neighbours.ts";
 import { pulling } from "./dataplane-pull.ts";
 import { profiles } from "./dataplane-rules.ts";
 import { sources } from "./dataplane-sources.ts";
+import { suspended } from "./dataplane-suspended.ts";
 import { tooBig } from "./dataplane-too-big.ts";
 
 /** Of the contract what other headers in the underlay can make different. */
@@ -24,6 +25,7 @@ export function tunnelContract(name: string, make: () => Promise<DataplaneRig>):
     malformed(bench);
     encapsulation(bench);
     inFlight(bench);
+    suspended(bench);
     changes(bench);
   });
 }
@@ -59,6 +61,7 @@ export function dataplaneContract(
     unless("profiles", profiles);
     unless("meters", meters);
     unless("too big", tooBig);
+    unless("suspended", suspended);
     unless("gleaning", gleaning);
     unless("pull", pulling);
     changes(bench);

@@ -11,7 +11,15 @@ import { BridgeRig } from "./dataplane-rig.ts";
 const without: readonly Part[] = [
   ...(["CE outside", "encapsulations", "flood counters", "flood limits"] as const),
   ...(["flood lists replaced at once", "gleaning", "in flight", "IPs of sources"] as const),
-  ...(["meters", "neighbours", "places without an access", "profiles", "pull", "too big"] as const),
+  ...([
+    "meters",
+    "neighbours",
+    "places without an access",
+    "profiles",
+    "pull",
+    "suspended",
+    "too big",
+  ] as const),
   "UDP checksums without a NIC",
 ];
 

@@ -1,12 +1,13 @@
 import { IpPrefix, Uuid, Vni } from "@nve/protocol-spec";
-import type {
-  AccessIntent,
-  AclRule,
-  Intent,
-  MacIntent,
-  Place,
-  Qos,
-  VnIntent,
+import {
+  type AccessIntent,
+  type AclRule,
+  type Intent,
+  type MacIntent,
+  nowhere,
+  type Place,
+  type Qos,
+  type VnIntent,
 } from "@nve/switch-agent/nve";
 import fc from "fast-check";
 import { access, local, mac } from "../contracts/dataplane-bench.ts";
@@ -101,6 +102,7 @@ const vnOf = (vni: number, others: Others): fc.Arbitrary<VnIntent> =>
     seldom(4, floodLimit),
     seldom(2, acl),
     seldom(2, qos),
+    seldom(3, one({ suspended: "drop" }, { suspended: "unreachable" })),
   );
 
 const vnic = (salt: number, n: number) =>
@@ -109,10 +111,11 @@ const vnic = (salt: number, n: number) =>
 const macOf = (vni: number, name: string, others: Others, salt: number): fc.Arbitrary<MacIntent> =>
   merged<MacIntent>(
     fc
-      .tuple(fc.oneof(one(...places(others)), one(others.a, others.b)), fc.boolean())
-      .map(([at, moved]) => ({
+      .tuple(fc.oneof(one(...places(others), nowhere), one(others.a, others.b)), one(0, 0, 1))
+      .map(([at, marked]) => ({
         ...mac(vni, name, at),
-        ...(at.is === "remote" && moved && { moved }),
+        ...(at.is === "remote" && marked === 1 && { moved: true }),
+        ...(at.is === "local" && marked === 1 && { suspended: true }),
       })),
     fc
       .subarray([...ips, ...prefixes], { maxLength: 3 })

@@ -1,4 +1,5 @@
 import type { HypervisorId, Mac, NveId, Uuid, VnId } from "@nve/protocol-spec";
+import type { SuspendedMode } from "./records.ts";
 
 /** Where a VNIC is, was, or is to be. */
 export type Spot = { nveId: NveId; port?: string; hypervisor?: HypervisorId };
@@ -79,7 +80,7 @@ export type MigrationEvent =
   | { on: "known" }
   | { on: "tick" };
 
-/** Milliseconds. */
+/** Milliseconds, and what is said of all VNs. */
 export type MigrationTimes = {
   /** A departure waits so long for an arrival (H21). */
   holdMs: number;
@@ -87,6 +88,8 @@ export type MigrationTimes = {
   forwardMs: number;
   /** and at most so long, whoever has not been heard of. */
   forwardMostMs: number;
+  /** What becomes of packets for suspended addresses, where a VN does not say it (M8); absent: they are delivered. */
+  suspended?: SuspendedMode;
 };
 export const migrationTimes: MigrationTimes = {
   holdMs: 30_000,

@@ -36,6 +36,8 @@ export type Vn = {
   groups?: readonly IpAddress[];
   /** Frames to MACs that an NVE does not know; absent: as it needs to be. */
   unknown?: "flood" | "drop";
+  /** Packets for suspended addresses (M8); absent: as this NVA does where nothing is said. */
+  suspended?: SuspendedMode;
   /** Who may attach (H26). */
   admission?: Admission;
   /** Of a profile that there is. */
@@ -43,6 +45,9 @@ export type Vn = {
   duplicates?: DuplicateRule;
   description?: string;
 };
+
+/** Delivered, dropped, or dropped and their senders told. */
+export type SuspendedMode = "deliver" | "drop" | "unreachable";
 
 /** As people write it. */
 export const called = ({ tenant, alias }: Vn): string => `${tenant}/${alias}`;

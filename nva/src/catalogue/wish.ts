@@ -26,6 +26,7 @@ export type VnWish = {
   flood: "head-end" | "multicast";
   groups?: readonly IpAddress[];
   unknown?: "flood" | "drop";
+  suspended?: "deliver" | "drop" | "unreachable";
   admission?: Admission;
   profile?: string;
   duplicates?: DuplicateRule;

@@ -13,10 +13,11 @@ import {
   type Location,
   type Mapping,
   Service,
+  type SuspendedMode,
   type UnknownMode,
   type Vn,
 } from "@nve/protocol-spec/proto/types";
-import { admissions, unknowns } from "../domain/numbers.ts";
+import { admissions, suspendeds, unknowns } from "../domain/numbers.ts";
 import { plainDuplicates } from "../domain/plain.ts";
 import { fromDuplicates } from "./wire.ts";
 
@@ -33,6 +34,7 @@ export const vnRecord = (vn: Vn) => ({
   flood: vn.flood === FloodMode.FLOOD_MODE_MULTICAST ? "multicast" : "head-end",
   ...(vn.groups.length > 0 && { groups: vn.groups.map(ipFrom) }),
   ...(vn.unknown !== undefined && unknownOf(vn.unknown)),
+  ...(vn.suspended !== undefined && suspendedOf(vn.suspended)),
   ...(vn.profileName !== undefined && vn.profileName !== "" && { profile: vn.profileName }),
   ...(vn.admission !== undefined && admissionOf(vn.admission)),
   ...(vn.duplicates !== undefined && {
@@ -45,6 +47,11 @@ export type VnRecord = ReturnType<typeof vnRecord>;
 const unknownOf = (unknown: UnknownMode) => {
   const mode = unknowns[unknown - 1];
   return mode === undefined ? {} : { unknown: mode };
+};
+
+const suspendedOf = (suspended: SuspendedMode) => {
+  const mode = suspendeds[suspended - 1];
+  return mode === undefined ? {} : { suspended: mode };
 };
 
 const admissionOf = (admission: Admission) => {

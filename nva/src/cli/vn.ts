@@ -71,6 +71,11 @@ const settings: readonly Setting[] = [
     says: "frames to MACs that nobody knows: flood or drop; else as it needs to be",
     field: ["unknown"],
   },
+  {
+    flag: "--suspended <mode>",
+    says: "packets for suspended addresses: deliver, drop, or unreachable (ICMP); else as the NVA's config says",
+    field: ["suspended"],
+  },
   description,
 ];
 const mtuSetting: Setting = {

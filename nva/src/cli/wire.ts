@@ -28,7 +28,7 @@ import { DuplicateAction, type Prefix } from "@nve/protocol-spec/proto/types";
 import { duplicateRule } from "../authority/declared.ts";
 import { type Declared, type DeclaredVn, type Kind, keyOf, kinds } from "../domain/domain.ts";
 import { given } from "../domain/input.ts";
-import { admissions, floods, services, unknowns } from "../domain/numbers.ts";
+import { admissions, floods, services, suspendeds, unknowns } from "../domain/numbers.ts";
 import { vnPath } from "../domain/text.ts";
 import { fromWireProfile, toWireProfile } from "./wire-profile.ts";
 
@@ -121,7 +121,8 @@ function copies(policy: Extract<Declared, { kind: "policy" }>["value"]) {
 
 function toVnSpec(vn: DeclaredVn): VnSpec {
   const [tenant, alias] = parts(vn.vn);
-  const { name, service, flood, groups = [], unknown, admission, duplicates } = vn;
+  const { name, service, flood, groups = [], unknown, suspended } = vn;
+  const { admission, duplicates } = vn;
   return {
     tenant,
     alias,
@@ -138,6 +139,7 @@ function toVnSpec(vn: DeclaredVn): VnSpec {
     description: vn.description ?? "",
     groups: groups.map((group) => Buffer.from(ipOctets(group))),
     unknown: unknown === undefined ? 0 : unknowns.indexOf(unknown) + 1,
+    suspended: suspended === undefined ? 0 : suspendeds.indexOf(suspended) + 1,
   };
 }
 
@@ -156,6 +158,7 @@ function fromVnSpec(vn: VnSpec): DeclaredVn {
     flood: floods[vn.flood - 1],
     groups: vn.groups.length === 0 ? undefined : vn.groups.map(ipFrom),
     unknown: unknowns[vn.unknown - 1],
+    suspended: suspendeds[vn.suspended - 1],
     admission: admissions[vn.admission - 1],
     profile: vn.profile || undefined,
     duplicates: duplicates === undefined ? undefined : fromDuplicates(duplicates),

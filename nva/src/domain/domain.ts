@@ -25,6 +25,7 @@ export type DeclaredVn = {
   flood?: "head-end" | "multicast";
   groups?: readonly IpAddress[];
   unknown?: "flood" | "drop";
+  suspended?: "deliver" | "drop" | "unreachable";
   admission?: Admission;
   profile?: string;
   duplicates?: DuplicateRule;

@@ -68,7 +68,7 @@ function plainPolicy(policy: Policy): PlainMap {
 }
 
 function plainVn({ vn: _, duplicates, ...fields }: DeclaredVn): PlainMap {
-  const { id, vni, name, mtu, service, flood, groups, unknown } = fields;
+  const { id, vni, name, mtu, service, flood, groups, unknown, suspended } = fields;
   const { admission, profile, description } = fields;
   return given({
     description,
@@ -80,6 +80,7 @@ function plainVn({ vn: _, duplicates, ...fields }: DeclaredVn): PlainMap {
     flood,
     groups: groups && [...groups],
     unknown,
+    suspended,
     admission,
     profile,
     duplicates: duplicates === undefined ? undefined : plainDuplicates(duplicates),

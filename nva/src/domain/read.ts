@@ -26,6 +26,7 @@ import type {
   VnPath,
 } from "./domain.ts";
 import { given, type Input } from "./input.ts";
+import { suspendeds } from "./numbers.ts";
 import { readProfile } from "./read-profile.ts";
 import { descriptionText, nameText, oneOf, patternText, vnPath, yesOrNo } from "./text.ts";
 import type { Place } from "./tree.ts";
@@ -136,6 +137,7 @@ export function readVn(vn: VnPath, input: Input): DeclaredVn {
       flood: optional("flood", (one) => one.value(oneOf("head-end", "multicast"))),
       groups: optional("groups", (list) => list.list((one) => one.value(IpAddress))),
       unknown: optional("unknown", (one) => one.value(oneOf("flood", "drop"))),
+      suspended: optional("suspended", (one) => one.value(oneOf(...suspendeds))),
       admission: optional("admission", (one) => one.value(oneOf("open", "registered", "strict"))),
       profile: optional("profile", (one) => one.value(nameText)),
       duplicates: optional("duplicates", readDuplicates),

@@ -17,7 +17,7 @@ import { called, type Vn } from "../authority/records.ts";
 import { faultsIn } from "../catalogue/check.ts";
 import { labelOf, nameOf } from "../catalogue/find.ts";
 import type { VnWish, Wish } from "../catalogue/wish.ts";
-import { admissions, floods, services, unknowns } from "../domain/numbers.ts";
+import { admissions, floods, services, suspendeds, unknowns } from "../domain/numbers.ts";
 import { fromIp, fromMac, fromPrefix, fromUuid, toIp, toIps, toMac, toUuid } from "./convert.ts";
 import { fromDuplicates, fromProfile, one, toDuplicates, toProfile } from "./convert-profile.ts";
 import { Faults } from "./faults.ts";
@@ -115,6 +115,7 @@ function fromVn(spec: wire.VnSpec, fresh: Uuid, faults: Faults): VnWish {
   const admission = faults.take("admission", () => one(admissions, spec.admission));
   const groups = faults.take("groups", () => spec.groups.map(fromIp)) ?? [];
   const unknown = faults.take("unknown", () => one(unknowns, spec.unknown));
+  const suspended = faults.take("suspended", () => one(suspendeds, spec.suspended));
   const rule =
     duplicates === undefined
       ? undefined
@@ -131,6 +132,7 @@ function fromVn(spec: wire.VnSpec, fresh: Uuid, faults: Faults): VnWish {
     flood: faults.take("flood", () => one(floods, spec.flood)) ?? "head-end",
     ...(groups.length > 0 && { groups }),
     ...(unknown !== undefined && { unknown }),
+    ...(suspended !== undefined && { suspended }),
     // "open" is what it is without.
     ...(admission !== undefined && admission !== "open" && { admission }),
     ...(profile !== "" && { profile }),
@@ -259,6 +261,7 @@ const toVnSpec = (vn: Vn): wire.VnSpec => ({
   description: vn.description ?? "",
   groups: (vn.groups ?? []).map(toIp),
   unknown: vn.unknown === undefined ? 0 : unknowns.indexOf(vn.unknown) + 1,
+  suspended: vn.suspended === undefined ? 0 : suspendeds.indexOf(vn.suspended) + 1,
 });
 
 const toVnic = (vns: Vns, row: ExpectedVnic): wire.VnicSpec => ({

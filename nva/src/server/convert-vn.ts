@@ -1,7 +1,7 @@
 import * as wire from "@nve/protocol-spec/proto/types";
 import type { Profile } from "../authority/declared.ts";
 import type { Vn } from "../authority/records.ts";
-import { admissions, unknowns } from "../domain/numbers.ts";
+import { admissions, suspendeds, unknowns } from "../domain/numbers.ts";
 import { toIp, toUuid } from "./convert.ts";
 import { toDuplicates, toProfile } from "./convert-profile.ts";
 
@@ -26,6 +26,7 @@ export function toVn(vn: Vn, revision: number, profile: Profile | undefined): wi
     duplicates: vn.duplicates && toDuplicates(vn.duplicates),
     groups: (vn.groups ?? []).map(toIp),
     unknown: vn.unknown && unknowns.indexOf(vn.unknown) + 1,
+    suspended: vn.suspended && suspendeds.indexOf(vn.suspended) + 1,
   };
 }
 

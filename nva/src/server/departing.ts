@@ -2,7 +2,8 @@ import { Instant, type NveId, type Uuid, type VnId } from "@nve/protocol-spec";
 import { type Departure, DeparturePhase } from "@nve/protocol-spec/proto/nve";
 import type { Authority } from "../authority/authority.ts";
 import { isMoving, type Migration, type Spot } from "../authority/migration-row.ts";
-import { toLocation, toMac, toUuid } from "./convert.ts";
+import { nveSource } from "../authority/records.ts";
+import { toIps, toLocation, toMac, toUuid } from "./convert.ts";
 import type { Hub } from "./hub.ts";
 
 const forwarding = DeparturePhase.DEPARTURE_PHASE_FORWARDING;
@@ -16,8 +17,8 @@ const lookMs = 100;
  */
 export class Departing {
   readonly #hub: Hub;
-  /** VNICs whose departure each NVE was told of in its session, and where to. */
-  readonly #told = new Map<NveId, Map<Uuid, NveId>>();
+  /** VNICs whose departure each NVE was told of in its session, and where to; undefined: nowhere yet. */
+  readonly #told = new Map<NveId, Map<Uuid, NveId | undefined>>();
   /** VNICs that NVEs were told to forward for, and have not said yet that they do. */
   readonly #unconfirmed = new Map<Uuid, Set<NveId>>();
   #looks = false;
@@ -43,7 +44,7 @@ export class Departing {
         const one = this.#departureOf(authority, row, nveId);
         return one === undefined ? [] : [one];
       });
-      this.#told.set(nveId, new Map(departures.map(({ row }) => [row.vnic, row.to.nveId])));
+      this.#told.set(nveId, new Map(departures.map(({ row, to }) => [row.vnic, to?.nveId])));
       const all = departures.map(({ departure }) => departure);
       this.#hub.sessions.get(nveId)?.departures({ all: true, departures: all });
     });
@@ -94,9 +95,9 @@ export class Departing {
         this.#confirm(vnic, nveId);
         if (!told.delete(vnic)) continue;
       } else {
-        const isNew = told.get(vnic) !== one.row.to.nveId;
+        const isNew = told.get(vnic) !== one.to?.nveId;
         if (isNew && one.departure.phase === forwarding) this.#await(vnic, nveId);
-        told.set(vnic, one.row.to.nveId);
+        told.set(vnic, one.to?.nveId);
       }
       const over = {
         vnic: toUuid(vnic),
@@ -104,6 +105,7 @@ export class Departing {
         addresses: [],
         destination: undefined,
         mostMs: 0,
+        held: [],
       };
       session.departures({ all: false, departures: [one?.departure ?? over] });
     }
@@ -113,7 +115,8 @@ export class Departing {
     authority: Authority,
     row: Migration,
     nveId: NveId,
-  ): { row: Migration & { to: Spot }; departure: Departure } | undefined {
+  ): { row: Migration; to?: Spot; departure: Departure } | undefined {
+    if (row.is === "held") return heldAt(authority, row, nveId);
     if (!isMoving(row)) return undefined;
     const found = row.departures.find(({ spot }) => spot.nveId === nveId);
     const location = authority.nve(row.to.nveId)?.row.location;
@@ -125,7 +128,8 @@ export class Departing {
     const addresses = row.addresses.map(({ vnId, mac }) => ({ vnId, mac: toMac(mac) }));
     const vnic = toUuid(row.vnic);
     const destination = toLocation(location);
-    return { row, departure: { vnic, phase, addresses, destination, mostMs } };
+    const departure = { vnic, phase, addresses, destination, mostMs, held: [] };
+    return { row, to: row.to, departure };
   }
 
   #look(): void {
@@ -165,6 +169,26 @@ export class Departing {
       if (nveId !== undefined) all.set(nveId, applied.get(nveId) ?? 0n);
     return all;
   }
+}
+
+/** The NVE that it has left keeps its addresses, and takes what comes for them (M8). */
+function heldAt(
+  authority: Authority,
+  row: Migration & { is: "held" },
+  nveId: NveId,
+): { row: Migration; departure: Departure } | undefined {
+  if (row.from.nveId !== nveId) return undefined;
+  const held = row.addresses.flatMap(({ vnId, mac }) => {
+    const claim = authority.vn(vnId)?.heldBy(mac, nveSource(nveId))?.claim;
+    const isHeld = claim?.departed === true && claim.vnic === row.vnic;
+    return isHeld ? [{ vnId, mac: toMac(mac), ...toIps(claim.ips) }] : [];
+  });
+  const departure = {
+    ...{ vnic: toUuid(row.vnic), phase: DeparturePhase.DEPARTURE_PHASE_HELD },
+    ...{ addresses: [], destination: undefined, held },
+    mostMs: Math.max(0, row.untilUnixMs - Date.now()),
+  };
+  return { row, departure };
 }
 
 /** All but those that it is at, or was: they know by themselves, or are told apart. */

@@ -3,7 +3,7 @@ import type { Log, Tls } from "@nve/program";
 import type { NveId, Uuid, VnId } from "@nve/protocol-spec";
 import type { Departures } from "@nve/protocol-spec/proto/nve";
 import type { Digests } from "../authority/digest.ts";
-import type { Disconnect, Touch } from "../authority/records.ts";
+import type { Disconnect, SuspendedMode, Touch } from "../authority/records.ts";
 import type { Departing } from "./departing.ts";
 import type { Feed } from "./feed.ts";
 import type { Keeper } from "./keeper.ts";
@@ -14,6 +14,8 @@ export type Hub = {
   readonly version: string;
   readonly startedUnixMs: number;
   readonly holdMs: number;
+  /** Packets for suspended addresses, where a VN does not say it (M8). */
+  readonly suspended: SuspendedMode;
   /** Where it listens with TLS. */
   readonly tls?: Tls | undefined;
   readonly keeper: Keeper;

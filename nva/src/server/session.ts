@@ -13,6 +13,7 @@ import type {
 import { limits } from "../authority/limits.ts";
 import type { Session as SessionKey } from "../authority/nve-state.ts";
 import type { Disconnect } from "../authority/records.ts";
+import { suspendeds } from "../domain/numbers.ts";
 import { notItself } from "./access.ts";
 import { admitEach } from "./admit.ts";
 import { fromLocation, fromReport, fromUuid, toRefusal, toUuid } from "./convert.ts";
@@ -155,9 +156,10 @@ export class Session implements NveSession {
         log.info({ nve: location.nveId, vteps: location.vteps, incarnation }, "session began");
         keeper.rewind();
         const storeId = toUuid(keeper.store.id);
+        const suspended = suspendeds.indexOf(this.#hub.suspended) + 1;
         this.#send({
           $case: "welcome",
-          value: { version, storeId, holdMs: this.#hub.holdMs, admissions: true },
+          value: { version, storeId, holdMs: this.#hub.holdMs, admissions: true, suspended },
         });
         this.#hub.departing?.welcome(location.nveId);
         this.#call.resume();

@@ -61,6 +61,7 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
     version,
     startedUnixMs: Date.now(),
     holdMs,
+    suspended: options.migration?.suspended ?? "deliver",
     tls,
     keeper,
     feed,

@@ -40,6 +40,7 @@ const vn = z.strictObject({
   flood: z.enum(["head-end", "multicast"]),
   groups: z.array(ip).optional(),
   unknown: z.enum(["flood", "drop"]).optional(),
+  suspended: z.enum(["deliver", "drop", "unreachable"]).optional(),
   admission: z.enum(["open", "registered", "strict"]).optional(),
   profile: z.string().optional(),
   duplicates: z

@@ -20,7 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Claim, Cursor, Location, Mapping, Prefix, Vn } from "./types.ts";
+import { Claim, Cursor, Location, Mapping, Prefix, SuspendedMode, Vn } from "./types.ts";
 
 export const protobufPackage = "split_nve.v1";
 
@@ -42,6 +42,11 @@ export enum DeparturePhase {
   DEPARTURE_PHASE_SETTLED = 2,
   /** DEPARTURE_PHASE_OVER - It is over: what the stations say counts again. */
   DEPARTURE_PHASE_OVER = 3,
+  /**
+   * DEPARTURE_PHASE_HELD - It has left and has arrived nowhere yet: the NVE stays a member of the VNs and drops what comes for it, as the VN's
+   * SuspendedMode says.
+   */
+  DEPARTURE_PHASE_HELD = 4,
 }
 
 export enum DenialCode {
@@ -94,6 +99,15 @@ export interface Departure {
     | undefined;
   /** FORWARDING ends by itself after so long without a word, milliseconds: the NVA may be away. */
   mostMs: number;
+  /** Of one that is HELD, in place of `addresses`. */
+  held: HeldAddress[];
+}
+
+export interface HeldAddress {
+  vnId: number;
+  mac: Buffer;
+  ips: Buffer[];
+  prefixes: Prefix[];
 }
 
 /** What Departures said of these VNICs, FORWARDING, is in the NVE's dataplane. */
@@ -134,6 +148,8 @@ export interface Welcome {
   holdMs: number;
   /** It takes Admissions. If not, Admit is asked for each. */
   admissions: boolean;
+  /** of VNs that do not say it; absent: they are delivered */
+  suspended?: SuspendedMode | undefined;
 }
 
 export interface Alive {
@@ -711,7 +727,7 @@ export const Departures: MessageFns<Departures> = {
 };
 
 function createBaseDeparture(): Departure {
-  return { vnic: Buffer.alloc(0), phase: 0, addresses: [], destination: undefined, mostMs: 0 };
+  return { vnic: Buffer.alloc(0), phase: 0, addresses: [], destination: undefined, mostMs: 0, held: [] };
 }
 
 export const Departure: MessageFns<Departure> = {
@@ -730,6 +746,9 @@ export const Departure: MessageFns<Departure> = {
     }
     if (message.mostMs !== 0) {
       writer.uint32(40).uint32(message.mostMs);
+    }
+    for (const v of message.held) {
+      HeldAddress.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -787,6 +806,14 @@ export const Departure: MessageFns<Departure> = {
             message.mostMs = reader.uint32();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.held.push(HeldAddress.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -811,6 +838,98 @@ export const Departure: MessageFns<Departure> = {
       ? Location.fromPartial(object.destination)
       : undefined;
     message.mostMs = object.mostMs ?? 0;
+    message.held = object.held?.map((e) => HeldAddress.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseHeldAddress(): HeldAddress {
+  return { vnId: 0, mac: Buffer.alloc(0), ips: [], prefixes: [] };
+}
+
+export const HeldAddress: MessageFns<HeldAddress> = {
+  encode(message: HeldAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.vnId !== 0) {
+      writer.uint32(8).uint32(message.vnId);
+    }
+    if (message.mac.length !== 0) {
+      writer.uint32(18).bytes(message.mac);
+    }
+    for (const v of message.ips) {
+      writer.uint32(26).bytes(v!);
+    }
+    for (const v of message.prefixes) {
+      Prefix.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HeldAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHeldAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.vnId = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mac = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.ips.push(Buffer.from(reader.bytes()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.prefixes.push(Prefix.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HeldAddress>): HeldAddress {
+    return HeldAddress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HeldAddress>): HeldAddress {
+    const message = createBaseHeldAddress();
+    message.vnId = object.vnId ?? 0;
+    message.mac = object.mac ?? Buffer.alloc(0);
+    message.ips = object.ips?.map((e) => e) || [];
+    message.prefixes = object.prefixes?.map((e) => Prefix.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1098,7 +1217,7 @@ export const Hello: MessageFns<Hello> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { version: 0, storeId: Buffer.alloc(0), holdMs: 0, admissions: false };
+  return { version: 0, storeId: Buffer.alloc(0), holdMs: 0, admissions: false, suspended: undefined };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -1114,6 +1233,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.admissions !== false) {
       writer.uint32(32).bool(message.admissions);
+    }
+    if (message.suspended !== undefined) {
+      writer.uint32(40).int32(message.suspended);
     }
     return writer;
   },
@@ -1163,6 +1285,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.admissions = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.suspended = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1184,6 +1314,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.storeId = object.storeId ?? Buffer.alloc(0);
     message.holdMs = object.holdMs ?? 0;
     message.admissions = object.admissions ?? false;
+    message.suspended = object.suspended ?? undefined;
     return message;
   },
 };

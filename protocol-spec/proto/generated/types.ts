@@ -18,6 +18,17 @@ export const protobufFileName = "types.proto";
  * a receiver ignores fields it does not know (A16).
  */
 
+/** Packets for an address whose user is suspended, or which has left and arrived nowhere yet (M8). */
+export enum SuspendedMode {
+  /** SUSPENDED_MODE_UNSPECIFIED - delivered */
+  SUSPENDED_MODE_UNSPECIFIED = 0,
+  /** SUSPENDED_MODE_DELIVER - as far as it is anywhere */
+  SUSPENDED_MODE_DELIVER = 1,
+  SUSPENDED_MODE_DROP = 2,
+  /** SUSPENDED_MODE_UNREACHABLE - dropped, and their senders are told (ICMP, ICMPv6) */
+  SUSPENDED_MODE_UNREACHABLE = 3,
+}
+
 /** Frames to a MAC that an NVE does not know. */
 export enum UnknownMode {
   /** UNKNOWN_MODE_UNSPECIFIED - flooded while not all members' MACs are known, else dropped */
@@ -116,7 +127,11 @@ export interface Vn {
    */
   groups: Buffer[];
   /** absent: as it needs to be */
-  unknown?: UnknownMode | undefined;
+  unknown?:
+    | UnknownMode
+    | undefined;
+  /** absent: as Welcome says */
+  suspended?: SuspendedMode | undefined;
 }
 
 /** A MAC or IP address of a VN that moves too often is a duplicate: `moves` within `window_ms`. 0 of either: 5 in 180 s. */
@@ -213,7 +228,23 @@ export interface Claim {
   gleaned: boolean;
   /** As in AdmitRequest: what policies ask for holds for whoever is attached, too. */
   station?: Buffer | undefined;
-  authenticated?: boolean | undefined;
+  authenticated?:
+    | boolean
+    | undefined;
+  /** the link of its port is down */
+  down?:
+    | boolean
+    | undefined;
+  /** northbound only */
+  standby?: StandbyPlace | undefined;
+}
+
+/** One of the places of a VNIC that is registered with `Standby`. */
+export interface StandbyPlace {
+  /** 0: the most preferred */
+  preference: number;
+  /** frames of other NVEs go there */
+  active: boolean;
 }
 
 /** The best of the claims of one {VN, MAC}: computed, never stored. */
@@ -250,6 +281,7 @@ function createBaseVn(): Vn {
     duplicates: undefined,
     groups: [],
     unknown: undefined,
+    suspended: undefined,
   };
 }
 
@@ -302,6 +334,9 @@ export const Vn: MessageFns<Vn> = {
     }
     if (message.unknown !== undefined) {
       writer.uint32(120).int32(message.unknown);
+    }
+    if (message.suspended !== undefined) {
+      writer.uint32(128).int32(message.suspended);
     }
     return writer;
   },
@@ -439,6 +474,14 @@ export const Vn: MessageFns<Vn> = {
             message.unknown = reader.int32() as any;
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.suspended = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -475,6 +518,7 @@ export const Vn: MessageFns<Vn> = {
       : undefined;
     message.groups = object.groups?.map((e) => e) || [];
     message.unknown = object.unknown ?? undefined;
+    message.suspended = object.suspended ?? undefined;
     return message;
   },
 };
@@ -1278,6 +1322,8 @@ function createBaseClaim(): Claim {
     gleaned: false,
     station: undefined,
     authenticated: undefined,
+    down: undefined,
+    standby: undefined,
   };
 }
 
@@ -1327,6 +1373,12 @@ export const Claim: MessageFns<Claim> = {
     }
     if (message.authenticated !== undefined) {
       writer.uint32(112).bool(message.authenticated);
+    }
+    if (message.down !== undefined) {
+      writer.uint32(120).bool(message.down);
+    }
+    if (message.standby !== undefined) {
+      StandbyPlace.encode(message.standby, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -1456,6 +1508,22 @@ export const Claim: MessageFns<Claim> = {
             message.authenticated = reader.bool();
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.down = reader.bool();
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.standby = StandbyPlace.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1487,6 +1555,77 @@ export const Claim: MessageFns<Claim> = {
     message.gleaned = object.gleaned ?? false;
     message.station = object.station ?? undefined;
     message.authenticated = object.authenticated ?? undefined;
+    message.down = object.down ?? undefined;
+    message.standby = (object.standby !== undefined && object.standby !== null)
+      ? StandbyPlace.fromPartial(object.standby)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseStandbyPlace(): StandbyPlace {
+  return { preference: 0, active: false };
+}
+
+export const StandbyPlace: MessageFns<StandbyPlace> = {
+  encode(message: StandbyPlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.preference !== 0) {
+      writer.uint32(8).uint32(message.preference);
+    }
+    if (message.active !== false) {
+      writer.uint32(16).bool(message.active);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StandbyPlace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStandbyPlace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.preference = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.active = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<StandbyPlace>): StandbyPlace {
+    return StandbyPlace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StandbyPlace>): StandbyPlace {
+    const message = createBaseStandbyPlace();
+    message.preference = object.preference ?? 0;
+    message.active = object.active ?? false;
     return message;
   },
 };

@@ -1,9 +1,9 @@
 import type { Clock } from "@nve/linux";
 import { Instant, type Uuid } from "@nve/protocol-spec";
-import type { NveEvent } from "@nve/switch-agent/nve";
+import type { Departure, NveEvent } from "@nve/switch-agent/nve";
 
 /**
- * What is forwarded for VNICs that have moved on ends by itself when the NVA says no more of it: it may be away, and what it
+ * What is forwarded or held for VNICs that have moved on ends by itself when the NVA says no more of it: it may be away, and what it
  * would say is not known (M2: no permanent triangle).
  */
 export class Forwardings {
@@ -20,9 +20,10 @@ export class Forwardings {
     const heard = new Set(departures.map(({ vnic }) => vnic));
     for (const vnic of [...this.#ends.keys()]) if (all || heard.has(vnic)) this.#callOff(vnic);
     for (const one of departures) {
-      if (one.phase !== "forwarding") continue;
-      const { vnic, addresses, to } = one;
-      const over = { vnic, phase: "settled", addresses, to, mostMs: 0 } as const;
+      if (one.phase !== "forwarding" && one.phase !== "held") continue;
+      const { vnic } = one;
+      const over: Departure =
+        one.phase === "held" ? { vnic, phase: "over" } : { ...one, phase: "settled", mostMs: 0 };
       const at = Instant(this.#clock.now() + one.mostMs);
       const callOff = this.#clock.at(at, () => {
         this.#ends.delete(vnic);

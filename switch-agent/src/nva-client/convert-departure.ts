@@ -1,7 +1,10 @@
 import {
+  type IpPrefix,
+  ipFrom,
   type Mac,
   macFrom,
   macOctets,
+  prefixFromOctets,
   type Uuid,
   uuidFrom,
   uuidOctets,
@@ -9,12 +12,14 @@ import {
 } from "@nve/protocol-spec";
 import {
   DeparturePhase,
+  type HeldAddress,
   type NveMessage,
   type Prepared,
   type Departure as ToldDeparture,
   type Departures as ToldDepartures,
 } from "@nve/protocol-spec/proto/nve";
-import type { Departure, NveEvent, PreparedVnic } from "@nve/switch-agent/nve";
+import { SuspendedMode as WireMode } from "@nve/protocol-spec/proto/types";
+import type { Departure, NveEvent, PreparedVnic, SuspendedMode } from "@nve/switch-agent/nve";
 import { attempt } from "./attempt.ts";
 import type { Locations } from "./locations.ts";
 
@@ -45,9 +50,25 @@ export function departuresOf(
   return { on: "departures", all, departures: known };
 }
 
+/** What is said of packets for suspended addresses; of what we do not know, nothing. */
+export function suspendedOf({ suspended }: { suspended?: WireMode | undefined }): {
+  suspended?: SuspendedMode;
+} {
+  const mode = suspended === undefined ? undefined : modes[suspended];
+  return mode === undefined ? {} : { suspended: mode };
+}
+
+const modes: Partial<Record<WireMode, SuspendedMode>> = {
+  [WireMode.SUSPENDED_MODE_DELIVER]: "deliver",
+  [WireMode.SUSPENDED_MODE_DROP]: "drop",
+  [WireMode.SUSPENDED_MODE_UNREACHABLE]: "unreachable",
+};
+
 /** One whose destination we cannot reach is over: it is served as the stations say. @throws OutOfRange */
 function departureOf(one: ToldDeparture, locations: Locations): Departure {
   const vnic: Uuid = uuidFrom(one.vnic);
+  if (one.phase === DeparturePhase.DEPARTURE_PHASE_HELD)
+    return { vnic, phase: "held", addresses: one.held.map(heldOf), mostMs: one.mostMs };
   const phase = phases[one.phase];
   const to = one.destination && locations.memberAt(one.destination);
   if (phase === undefined || to === undefined) return { vnic, phase: "over" };
@@ -57,6 +78,15 @@ function departureOf(one: ToldDeparture, locations: Locations): Departure {
   }));
   return { vnic, phase, addresses, to, mostMs: one.mostMs };
 }
+
+const heldOf = ({ vnId, mac, ips, prefixes }: HeldAddress) => ({
+  vn: VnId(vnId),
+  mac: macFrom(mac),
+  ips: [
+    ...ips.map((ip): IpPrefix => ipFrom(ip)),
+    ...prefixes.map(({ ip, length }) => prefixFromOctets(ip, length)),
+  ],
+});
 
 const phases: Readonly<Record<number, "forwarding" | "settled">> = {
   [DeparturePhase.DEPARTURE_PHASE_FORWARDING]: "forwarding",

@@ -57,7 +57,7 @@ import type {
 } from "@nve/switch-agent/nve";
 import { type Via, viaVxlan } from "@nve/switch-agent/nve";
 import { attempt } from "./attempt.ts";
-import { preparedOf } from "./convert-departure.ts";
+import { preparedOf, suspendedOf } from "./convert-departure.ts";
 import { profileOf } from "./convert-profile.ts";
 import type { NvaDigests } from "./digest.ts";
 import { kindsTo, Locations } from "./locations.ts";
@@ -289,6 +289,7 @@ export function infoOf(vn: Vn): VnInfo {
     ...(isMtu && { mtu }),
     ...(profile && { profile }),
     ...floodingOf(vn),
+    ...suspendedOf(vn),
   };
 }
 

@@ -20,7 +20,7 @@ import {
   type Self,
   type Welcome,
 } from "./convert.ts";
-import { departedOf, departuresOf } from "./convert-departure.ts";
+import { departedOf, departuresOf, suspendedOf } from "./convert-departure.ts";
 import { Locations } from "./locations.ts";
 import { type AllReports, Outbox } from "./outbox.ts";
 import { Questions } from "./questions.ts";
@@ -162,7 +162,7 @@ export class Session {
     else if (message?.$case === "arrived") this.arrivals.arrived(message.value.vnics);
   }
 
-  #welcome({ version, admissions }: Welcome): void {
+  #welcome({ version, admissions, suspended }: Welcome): void {
     if (version !== PROTOCOL_VERSION) {
       this.#lost(`the NVA speaks version ${version} of the protocol, this NVE ${PROTOCOL_VERSION}`);
       return;
@@ -173,6 +173,8 @@ export class Session {
         stream.write(admissionsOf(serial, requests)),
       );
     this.#options.onWelcome();
+    const { suspended: mode = "deliver" } = suspendedOf({ suspended });
+    this.#options.onEvent({ on: "suspended", mode });
     this.#outbox = new Outbox(this.#options.all());
     this.#flush();
   }

@@ -144,9 +144,10 @@ export class NveCore {
         return this.#disconnect(event.vn, `the NVA says no: ${event.reason}`, new Set(event.vnics));
       case "departures":
         return this.#served.departed(event, this.#next());
+      case "suspended":
+        return this.#served.suspended(event.mode);
       case "snapshot-begin":
-        this.fdb.beginSnapshot(event.vn);
-        return undefined;
+        return this.fdb.beginSnapshot(event.vn);
       case "snapshot-end":
         return this.#served.touch(event.vn, this.fdb.endSnapshot(event.vn));
       case "remote":

@@ -1,12 +1,19 @@
-import type { Mac, Uuid, VnId } from "@nve/protocol-spec";
+import type { IpPrefix, Mac, Uuid, VnId } from "@nve/protocol-spec";
 import type { Member } from "./fdb.ts";
 
 /**
  * A VNIC that was active here and is elsewhere now, as the NVA says (M5). "forwarding": what still comes for it over the
  * overlay goes on to its new place; "settled": all others know, and a station here that still has it is passed over;
- * "over": what the stations say counts again.
+ * "held": it has left and is nowhere yet, and nobody else gets its addresses (M8, H21); "over": what the stations say counts again.
  */
 export type Departure =
+  | {
+      vnic: Uuid;
+      phase: "held";
+      addresses: readonly { vn: VnId; mac: Mac; ips: readonly IpPrefix[] }[];
+      /** As below. */
+      mostMs: number;
+    }
   | {
       vnic: Uuid;
       phase: "forwarding" | "settled";
@@ -20,7 +27,10 @@ export type Departure =
 /** What became of an address that was here. */
 export type Departed = {
   vnic: Uuid;
-  to: Member;
+  /** Absent: it is held. */
+  to?: Member;
+  /** Of one that is held, sorted. */
+  ips: readonly IpPrefix[];
   forwards: boolean;
   /** An association that is newer than this is not meant: it has come back. */
   order: number;
@@ -39,14 +49,15 @@ export class Departures {
     return this.#vns.get(vn)?.keys() ?? [];
   }
 
-  /** Where this VNIC is forwarded for; undefined: nowhere. */
+  /** Where this VNIC is forwarded for, or held; undefined: nowhere. */
   vnsOf(vnic: Uuid): readonly VnId[] | undefined {
     return this.#vnics.get(vnic)?.map(({ vn }) => vn);
   }
 
-  /** Is anything forwarded in this VN? */
-  forwardsIn(vn: VnId): boolean {
-    for (const { forwards } of this.#vns.get(vn)?.values() ?? []) if (forwards) return true;
+  /** Is anything forwarded or held in this VN? Then we are in it. */
+  keepsIn(vn: VnId): boolean {
+    for (const { forwards, to } of this.#vns.get(vn)?.values() ?? [])
+      if (forwards || to === undefined) return true;
     return false;
   }
 
@@ -61,13 +72,15 @@ export class Departures {
       if (one === undefined || one.phase === "over") continue;
       this.#vnics.set(vnic, one.addresses);
       const forwards = one.phase === "forwarding";
-      for (const { vn, mac } of one.addresses) {
+      for (const { vn, mac, ...address } of one.addresses) {
         const macs = this.#vns.get(vn) ?? new Map<Mac, Departed>();
         this.#vns.set(vn, macs);
         // The same one, further on: whoever has come back since is back.
-        const isSame = since.get(`${vn} ${mac}`)?.to.nve === one.to.nve;
-        const first = isSame ? since.get(`${vn} ${mac}`)?.order : undefined;
-        macs.set(mac, { vnic, to: one.to, forwards, order: first ?? order });
+        const was = since.get(`${vn} ${mac}`);
+        const to = one.phase === "held" ? {} : { to: one.to };
+        const isSame = was !== undefined && was.to?.nve === to.to?.nve;
+        const ips = "ips" in address ? [...address.ips].sort() : [];
+        macs.set(mac, { vnic, ...to, ips, forwards, order: isSame ? was.order : order });
         touch(touched, vn, mac);
       }
     }

@@ -6,6 +6,7 @@ import type { Sample } from "./glean.ts";
 import type { AccessRules, IntentChange } from "./intents.ts";
 import type { PreparedVnic } from "./prepared.ts";
 import type { TagRange } from "./tag-pool.ts";
+import type { SuspendedMode } from "./vn-infos.ts";
 import type { Ask, Fixed, LocalClaim, PortTag, Refusal, Verdict, VnInfo } from "./vsi.ts";
 
 export type NveEvent =
@@ -34,6 +35,8 @@ export type NveEvent =
   | { on: "disconnect"; vn: VnId; vnics: readonly Uuid[]; reason: string }
   /** The NVA says which VNICs have moved on from here. `all`: no others. */
   | { on: "departures"; all: boolean; departures: readonly Departure[] }
+  /** What becomes of packets for suspended addresses, where a VN does not say it (M8). */
+  | { on: "suspended"; mode: SuspendedMode }
   | { on: "snapshot-begin" | "snapshot-end"; vn: VnId }
   | { on: "remote"; change: RemoteChange }
   /** Something was seen at an access that gleans (H16). */

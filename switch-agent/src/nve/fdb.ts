@@ -118,7 +118,7 @@ export class Fdb {
   }
 
   /** All that is known is in doubt until it is named again; it serves meanwhile. */
-  beginSnapshot(vn: VnId): void {
+  beginSnapshot(vn: VnId): undefined {
     const entry = this.#vns.get(vn);
     if (entry === undefined) return;
     entry.changes += 1;

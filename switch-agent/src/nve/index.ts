@@ -36,9 +36,11 @@ export {
   intentKey,
   type LocalPlace,
   type MacIntent,
+  nowhere,
   type Place,
   placeKey,
   type RemotePlace,
+  type Suspended,
   sameAccessRules,
   sameIntent,
   sameVnRules,
@@ -52,7 +54,7 @@ export { contentOf, entriesOf, withLent, withVids } from "./request.ts";
 export { type Sighting, sightingsOf } from "./sightings.ts";
 export { allTags, TagPool, type TagRange } from "./tag-pool.ts";
 export { Tree, type TreeNode, type VnicContent } from "./tree.ts";
-export type { Unknown } from "./vn-infos.ts";
+export type { SuspendedMode, Unknown } from "./vn-infos.ts";
 export type { LocalVnic } from "./vnic.ts";
 export type {
   Ask,

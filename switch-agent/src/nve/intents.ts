@@ -38,7 +38,12 @@ export type VnRules = {
   acl?: readonly AclRule[];
   /** Of each VNIC's own frames: more is counted as `policed`; and what DSCP they get. */
   qos?: Qos;
+  /** What becomes of packets for MACs that are `suspended` (M8). Absent: as of all others. */
+  suspended?: Suspended;
 };
+
+/** Nothing; or their senders are told "host unreachable" (RFC 792), "address unreachable" (RFC 4443 §3.1), for each place so often. */
+export type Suspended = "drop" | "unreachable";
 
 export type FloodLimit = { perSecond: number; burst: number };
 
@@ -72,7 +77,12 @@ export type MacIntent = {
   vnic?: Uuid;
   /** Of one at another NVE: it was here, and what still comes for it from the overlay goes on to `at` (M5). */
   moved?: true;
+  /** Of one that is here, or was here last (`nowhere`): its user is suspended (M8). */
+  suspended?: true;
 };
+
+/** Here, but at no port: what has left and has arrived nowhere yet. */
+export const nowhere: LocalPlace = { is: "local", port: "", vid: 0 };
 
 export type Place = LocalPlace | RemotePlace;
 export type RemotePlace = { is: "remote"; vtep: IpAddress; encapsulation?: Encapsulation };
@@ -119,8 +129,9 @@ export function sameIntent(a: Intent, b: Intent): boolean {
     return a.port === b.port && a.vid === b.vid && a.vni === b.vni && sameAccessRules(a, b);
   }
   if (a.is === "mac" && b.is === "mac") {
-    const alike = a.vni === b.vni && a.mac === b.mac && a.vnic === b.vnic && a.moved === b.moved;
-    return alike && samePlace(a.at, b.at) && sameIps(a.ips, b.ips);
+    const marks = a.moved === b.moved && a.suspended === b.suspended;
+    const alike = a.vni === b.vni && a.mac === b.mac && a.vnic === b.vnic;
+    return alike && marks && samePlace(a.at, b.at) && sameIps(a.ips, b.ips);
   }
   return false;
 }
@@ -130,6 +141,7 @@ export const sameVnRules = (a: VnRules, b: VnRules): boolean =>
   a.sendToGroup === b.sendToGroup &&
   a.answer === b.answer &&
   a.mtu === b.mtu &&
+  a.suspended === b.suspended &&
   sameLimit(a.floodLimit, b.floodLimit) &&
   (a.acl === b.acl || JSON.stringify(a.acl) === JSON.stringify(b.acl)) &&
   (a.qos === b.qos || JSON.stringify(a.qos) === JSON.stringify(b.qos));

@@ -5,6 +5,7 @@ import type { NveEvent, Report } from "./events.ts";
 import type { Intent } from "./intents.ts";
 import { PreparedVnics } from "./prepared.ts";
 import { Served, type Sources, type Touched } from "./served.ts";
+import type { SuspendedMode } from "./vn-infos.ts";
 
 /** What the VNs that we are in need of their surroundings. */
 type Surroundings = Omit<Sources, "departures"> & {
@@ -71,6 +72,12 @@ export class ServedVns {
     }
   }
 
+  suspended(mode: SuspendedMode): undefined {
+    if (this.#around.infos.suspended === mode) return;
+    this.#around.infos.suspended = mode;
+    for (const vn of this.ids) this.touchVn(vn);
+  }
+
   /** A VSI came, went, or is another in these VNs. */
   touchVsi(vsi: string, vns: Iterable<VnId>): void {
     for (const vn of vns) this.touchVn(vn).vsis.add(vsi);
@@ -89,7 +96,7 @@ export class ServedVns {
   settle(nva: boolean): Difference {
     const difference = new Difference();
     for (const [vn, touched] of this.#touched) {
-      if (this.#around.isHeld(vn) || this.departures.forwardsIn(vn))
+      if (this.#around.isHeld(vn) || this.departures.keepsIn(vn))
         this.#enter(vn, difference).update(touched, nva, difference);
       else this.#leave(vn, difference);
     }

@@ -8,6 +8,7 @@ import {
   type AccessIntent,
   type Intent,
   type MacIntent,
+  nowhere,
   type Place,
   placeKey,
   sameIntent,
@@ -213,9 +214,9 @@ export class Served {
   /** @returns whether the VN has come, gone, or has another VNI: then everything of it is different */
   #moved({ report }: Difference): boolean {
     const was = this.#vni;
-    // Those who are in it take nothing from others: so we are in it before a VNIC arrives (H23), and as long as we forward.
+    // Those who are in it take nothing from others: so we are in it before a VNIC arrives (H23), and as long as we forward or hold.
     const { departures } = this.#sources;
-    const isIn = this.#sources.isHeld(this.vn) || departures.forwardsIn(this.vn);
+    const isIn = this.#sources.isHeld(this.vn) || departures.keepsIn(this.vn);
     const is = isIn ? this.#sources.infos.get(this.vn)?.vni : undefined;
     if (was === is) return false;
     this.#vni = is;
@@ -261,7 +262,8 @@ export class Served {
     const floodUnknown = flooding?.unknown === undefined ? isNeeded : flooding.unknown === "flood";
     const unknown = { floodUnknown, ...(pull !== undefined && { askUnknown: true as const }) };
     const group = this.#sources.infos.group(this.vn);
-    const own = { ...rulesOf(profile), ...group, ...(mtu !== undefined && { mtu }) };
+    const suspended = this.#sources.infos.suspendedIn(this.vn);
+    const own = { ...rulesOf(profile), ...group, ...suspended, ...(mtu !== undefined && { mtu }) };
     const rules = { ...unknown, ...this.#sources.infos.rules, ...own };
     const is: VnIntent | undefined =
       vni === undefined ? undefined : { is: "vn", vni, flood: this.#flood, ...rules };
@@ -280,8 +282,9 @@ export class Served {
       vni === undefined || at === undefined
         ? undefined
         : {
-            ...{ is: "mac", vni, mac, at, ...this.#known(mac, at, owner, gleaned) },
+            ...{ is: "mac", vni, mac, at, ...this.#known(mac, at, owner, gleaned, departed) },
             ...(departed?.forwards && at.is === "remote" && { moved: true }),
+            ...((at === nowhere || (at.is === "local" && owner?.suspended)) && { suspended: true }),
           };
     const before = this.#macIntents.get(mac)?.at;
     put(this.#macIntents, mac, intent, out);
@@ -299,9 +302,14 @@ export class Served {
     at: Place,
     owner: LocalVnic | undefined,
     gleaned: GleanedMac | undefined,
+    departed: Departed | undefined,
   ): Pick<MacIntent, "ips" | "vnic"> {
     const { fdb, infos } = this.#sources;
     const { answer } = infos.rules;
+    if (at === nowhere) {
+      const held = answer ? (departed?.ips ?? []) : [];
+      return held.length > 0 ? { ips: held } : nothing;
+    }
     if (at.is === "remote") {
       const ips = answer ? fdb.remotes(this.vn).get(mac)?.ips : undefined;
       return ips === undefined || ips.length === 0 ? nothing : { ips };
@@ -313,7 +321,7 @@ export class Served {
 
   /** To all that are here, but at its own place. */
   #announce(mac: Mac, before: Place, at: Place, { announcements }: Difference): void {
-    if (placeKey(before) === placeKey(at)) return;
+    if (at === nowhere || placeKey(before) === placeKey(at)) return;
     const said = [...(this.#owners.get(mac)?.macs.get(mac) ?? [])];
     const ips = said.length > 0 ? said : (this.#sources.fdb.remotes(this.vn).get(mac)?.ips ?? []);
     const places = [...this.#places]
@@ -325,11 +333,15 @@ export class Served {
   /** What the NVA says of one that has moved on, unless it is another's now, or is back. */
   #departed(mac: Mac, owner: LocalVnic | undefined): Departed | undefined {
     const departed = this.#sources.departures.of(this.vn, mac);
-    if (departed === undefined || owner === undefined) return departed;
+    if (departed === undefined) return undefined;
+    const isElsewhere = departed.to === undefined && this.#sources.fdb.remotes(this.vn).has(mac);
+    if (isElsewhere) return undefined; // it has arrived
+    if (owner === undefined) return departed;
     return owner.vnic === departed.vnic && owner.order < departed.order ? departed : undefined;
   }
 
   #isNowAt({ to }: Departed): Place | undefined {
+    if (to === undefined) return nowhere;
     return this.#vni === undefined ? undefined : remotePlace(to, this.#vni);
   }
 

@@ -1,10 +1,13 @@
 import { isIpv6, VdpError, type VnId, type Vni } from "@nve/protocol-spec";
-import type { VnRules } from "./intents.ts";
+import type { Suspended, VnRules } from "./intents.ts";
 import { MAX_ACL_RULES } from "./profile.ts";
 import type { Refusal, Verdict, VnInfo } from "./vsi.ts";
 
 /** Until it is known where a MAC is: its frames are flooded, or dropped. */
 export type Unknown = "flood" | "drop";
+
+/** Packets for addresses whose user is suspended (M8). */
+export type SuspendedMode = "deliver" | Suspended;
 
 /** What the NVA told of each VN, to be found by its VNI too. */
 export class VnInfos extends Map<VnId, VnInfo> {
@@ -12,6 +15,8 @@ export class VnInfos extends Map<VnId, VnInfo> {
   pullOf: (info: VnInfo) => Unknown | undefined = () => undefined;
   /** What holds in every VN. */
   rules: Pick<VnRules, "answer" | "floodLimit"> = {};
+  /** Of VNs that do not say it themselves. */
+  suspended: SuspendedMode = "deliver";
   /** The underlay is IPv6: groups of the other family are none for us. */
   isOverIpv6 = false;
   readonly #vns = new Map<Vni, VnId>();
@@ -28,6 +33,12 @@ export class VnInfos extends Map<VnId, VnInfo> {
     const group = groups.find((one) => isIpv6(one) === this.isOverIpv6);
     if (group === undefined) return {};
     return { group, ...(byGroup && { sendToGroup: true }) };
+  }
+
+  /** What becomes of packets for suspended addresses. */
+  suspendedIn(vn: VnId): Pick<VnRules, "suspended"> {
+    const mode = this.get(vn)?.suspended ?? this.suspended;
+    return mode === "deliver" ? {} : { suspended: mode };
   }
 
   vnOf(vni: Vni): VnId | undefined {
@@ -77,6 +88,7 @@ export const sameContent = (a: VnInfo | undefined, b: VnInfo): boolean =>
   a !== undefined &&
   a.vni === b.vni &&
   a.mtu === b.mtu &&
+  a.suspended === b.suspended &&
   isAlike(a.profile, b.profile) &&
   isAlike(a.flooding, b.flooding);
 

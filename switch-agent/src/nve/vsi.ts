@@ -13,6 +13,7 @@ import type {
 } from "@nve/protocol-spec";
 import type { AccessRules } from "./intents.ts";
 import type { VnProfile } from "./profile.ts";
+import type { SuspendedMode } from "./vn-infos.ts";
 
 /** How far a VSI is: checked, prepared (a tag is lent), or forwarding. */
 export type VsiMode = VsiRequest["type"];
@@ -69,6 +70,8 @@ export type VnInfo = {
   mtu?: number;
   profile?: VnProfile;
   flooding?: VnFlooding;
+  /** Packets for its suspended addresses (M8). Absent: as the NVA says for all VNs. */
+  suspended?: SuspendedMode;
 };
 
 /** What the NVA wants of frames to all, and to MACs that are not known (A10, A18). */

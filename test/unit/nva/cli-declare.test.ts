@@ -89,7 +89,7 @@ describe("P1: every field has its flag", () => {
   test("of a VN, and what has none of these flags is asked for as before", async () => {
     const flags = "--profile web --admission strict --duplicates freeze --duplicate-moves 3";
     const more =
-      "--duplicate-window 60s --freeze-for 10min --service l3 --flood multicast --mtu 1450 --group 239.1.1.7 ff05::107 --unknown drop";
+      "--duplicate-window 60s --freeze-for 10min --service l3 --flood multicast --mtu 1450 --group 239.1.1.7 ff05::107 --unknown drop --suspended unreachable";
     const made = await json(...vn, ...`${flags} ${more} --description x`.split(" "));
     expect(made).toMatchObject({ alias: "blue", tenant: "acme", vnId: 5001, vni: 10_001 });
     expect(nva.resources.get(`${Kind.KIND_VN} acme/blue`)?.of?.value).toMatchObject({
@@ -100,6 +100,7 @@ describe("P1: every field has its flag", () => {
       flood: 2,
       groups: [Buffer.from([239, 1, 1, 7]), Buffer.from(ipOctets("ff05::107"))],
       unknown: 2,
+      suspended: 3,
       admission: 3,
       profile: "web",
       duplicates: { moves: 3, windowMs: 60_000, action: 2, freezeMs: 600_000 },

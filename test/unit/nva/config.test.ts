@@ -8,7 +8,12 @@ test("says little and gets the defaults", () => {
     socket: "unix:/run/split-nve/nva.sock",
     store: { use: "memory" },
     holdSeconds: 120,
-    migration: { holdSeconds: 30, forwardSeconds: 2, forwardMostSeconds: 60 },
+    migration: {
+      holdSeconds: 30,
+      forwardSeconds: 2,
+      forwardMostSeconds: 60,
+      suspended: "deliver",
+    },
     log: "info",
   });
 });

@@ -33,7 +33,7 @@ polices: []
     'line 2, column 19: tenants.acme.maxVns: "0" is not a whole number in 1..4294967295',
     'line 3, column 3: tenants: "a/b" is not 1 to 64 letters, digits, ".", "_" or "-"',
     'line 5, column 21: vns.acme/blue.mtu: "12" is not a whole number in 68..65535',
-    'line 5, column 25: vns.acme/blue: unknown key "admision": there are id, vni, name, mtu, service, flood, groups, unknown, admission, profile, duplicates, description',
+    'line 5, column 25: vns.acme/blue: unknown key "admision": there are id, vni, name, mtu, service, flood, groups, unknown, suspended, admission, profile, duplicates, description',
     'line 5, column 46: vns.acme/blue.vni: "1e3" is not a whole number in 0..16777215',
     'line 6, column 33: vns.blue.duplicates.window: "3" is not a time like 500ms, 180s, 10min or 1h',
     'line 7, column 3: vns: "default/blue" is the same as "blue" above',

@@ -104,6 +104,7 @@ function intentsOf(
         ...{ is: "mac", vni, mac, at },
         ...(ips.length > 0 && { ips: [...ips].sort() }),
         ...(vnic !== undefined && { vnic: Uuid(vnic) }),
+        ...(at.is === "local" && owners.get(mac)?.suspended && { suspended: true }),
       };
     }),
   ];

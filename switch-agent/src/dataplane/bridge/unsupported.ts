@@ -9,10 +9,10 @@ export type Unsupported = { refused: readonly string[]; ignored: readonly string
 export function unsupported(intent: Intent): Unsupported {
   switch (intent.is) {
     case "vn": {
-      const { acl, qos, answer, floodLimit, group, askUnknown } = intent;
+      const { acl, qos, answer, floodLimit, group, askUnknown, suspended } = intent;
       return {
         refused: named({ acl: acl !== undefined && acl.length > 0, qos, group }),
-        ignored: named({ answer, floodLimit, askUnknown }),
+        ignored: named({ answer, floodLimit, askUnknown, suspended }),
       };
     }
     case "access": {

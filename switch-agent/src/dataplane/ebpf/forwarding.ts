@@ -10,14 +10,13 @@ import {
 } from "../../nve/intents.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 import { Addresses, type IpsOf } from "./addresses.ts";
-import { accessFlags, vnFlags } from "./flags.ts";
+import { accessFlags, macMark, vnFlags } from "./flags.ts";
 import { type FloodInForce, FloodLists } from "./flood-lists.ts";
 import { Limits } from "./limits.ts";
 import {
   type KernelPlace,
   localPlace,
   nowhere,
-  placeFlag,
   remotePlace,
   type TorMaps,
   vnFlag,
@@ -51,8 +50,8 @@ type Surroundings = {
   later(task: () => void): void;
 };
 
-/** `n`: the MAC as a number. */
-type MacChange = IpsOf & { n: number; id: PlaceId; vnic: Uuid | undefined; moved: boolean };
+/** `n`: the MAC as a number. `mark`: `placeFlag`. */
+type MacChange = IpsOf & { n: number; id: PlaceId; vnic: Uuid | undefined; mark: number };
 
 /**
  * Keeps the kernel's maps in step with the record. Always insert or overwrite first and delete last, so that no
@@ -131,15 +130,15 @@ export class Forwarding {
     }
     this.addresses.settle(news);
     this.#peers.disbelieve(
-      news.flatMap(({ vni, n, id, vnic, moved }) => {
-        const { macs, vnics, moves } = this.#record.vn(vni);
+      news.flatMap(({ vni, n, id, vnic, mark }) => {
+        const { macs, vnics, marks } = this.#record.vn(vni);
         const was = macs.get(n);
         macs.set(n, id);
         this.#unmeter(vni, vnics.get(n));
         if (vnic !== undefined) vnics.set(n, vnic);
         else if (vnics.size > 0) vnics.delete(n);
-        if (moved) moves.add(n);
-        else if (moves.size > 0) moves.delete(n);
+        if (mark !== 0) marks.set(n, mark);
+        else if (marks.size > 0) marks.delete(n);
         return was === undefined ? [] : [{ vni, id: was }];
       }),
     );
@@ -170,7 +169,7 @@ export class Forwarding {
         const mac = macOfNumber(n);
         const ips = this.addresses.of(vni, mac);
         const vnic = vn.vnics.get(n);
-        const change = { vni, id, ips, vnic, moved: vn.moves.has(n) };
+        const change = { vni, id, ips, vnic, mark: vn.marks.get(n) ?? 0 };
         this.#maps.fdb.set(fdbKey({ vni, mac }), this.#macPlace(change));
       }
       if (vn.intent?.flood.some((id) => this.#isAt(id, port))) this.#writeFlood(vni);
@@ -249,15 +248,15 @@ export class Forwarding {
     vn.macs.delete(numberOfMac(mac));
     this.#unmeter(vni, vn.vnics.get(numberOfMac(mac)));
     vn.vnics.delete(numberOfMac(mac));
-    vn.moves.delete(numberOfMac(mac));
+    vn.marks.delete(numberOfMac(mac));
     this.addresses.settle([{ vni, mac, ips: [], here: false }]);
     this.#peers.with(vni, [], [id], () => {});
   }
 
-  #changeOf({ vni, mac, at, ips = [], vnic, moved }: MacIntent): MacChange {
+  #changeOf({ vni, mac, at, ips = [], vnic, ...marks }: MacIntent): MacChange {
     const here = at.is === "local";
     const id = this.#id(at);
-    const of = here ? { vnic, moved: false } : { vnic: undefined, moved: moved ?? false };
+    const of = { vnic: here ? vnic : undefined, mark: macMark(at, marks) };
     return { vni, mac, n: numberOfMac(mac), id, ips, here, ...of };
   }
 
@@ -266,15 +265,15 @@ export class Forwarding {
   }
 
   #isSo(change: MacChange): boolean {
-    const { vni, n, id, vnic, moved } = change;
+    const { vni, n, id, vnic, mark } = change;
     const vn = this.#record.vns.get(vni);
     const isThere = vn?.macs.get(n) === id && vn.vnics.get(n) === vnic;
-    return isThere && vn.moves.has(n) === moved && this.addresses.isSo(change);
+    return isThere && (vn.marks.get(n) ?? 0) === mark && this.addresses.isSo(change);
   }
 
-  #macPlace({ vni, id, ips, vnic, moved }: Omit<MacChange, "n" | "mac" | "here">): KernelPlace {
-    const place = this.addresses.placeOf(this.#kernelPlace(id) ?? nowhere, ips);
-    if (moved) return { ...place, flags: place.flags | placeFlag.inFlight };
+  #macPlace({ vni, id, ips, vnic, mark }: Omit<MacChange, "n" | "mac" | "here">): KernelPlace {
+    const at = this.addresses.placeOf(this.#kernelPlace(id) ?? nowhere, ips);
+    const place = mark === 0 ? at : { ...at, flags: (at.flags | mark) >>> 0 };
     if (vnic === undefined) return place;
     return { ...place, owner: this.#meters.numberOf({ is: "vnic", vni, vnic }) };
   }

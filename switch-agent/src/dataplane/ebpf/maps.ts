@@ -110,6 +110,8 @@ export const vnFlag = {
   police: 32,
   mark: 64,
   floodGre: 128,
+  dropSuspended: 256,
+  tellSuspended: 512,
 } as const;
 export const configFlag = {
   fastPath: 1,
@@ -118,8 +120,8 @@ export const configFlag = {
   metered: 8,
   captured: 16,
 } as const;
-/** Of a MAC here; `inFlight`: of one that was. */
-export const placeFlag = { hasIps: 1, inFlight: 2, hasNets: 4 } as const;
+/** Of a MAC here; `inFlight`: of one that was; `suspended`: of one that is or was. */
+export const placeFlag = { hasIps: 1, inFlight: 2, hasNets: 4, suspended: 8 } as const;
 export const encapsulationNumber = { vxlan: 0, nvgre: 1, "mpls-over-gre": 2 } as const;
 /** By `encapsulationNumber`; of VXLAN nothing is said. */
 export const encapsulationOf = [undefined, "nvgre", "mpls-over-gre"] as const;
@@ -137,7 +139,9 @@ export const accessFlag = { checkSource: 1, glean: 2, checkIps: 4, floodLimit: 8
  * profile; `no-next-hop`: no neighbour of the underlay is known; `too-big-told`: too long, and its sender was told so;
  * `congested`: marked by the underlay, of a tenant's packet that may not be (RFC 6040 §4.2);
  * `split-horizon`: from the overlay to a MAC behind the overlay, unless that was here; or back to where it came from;
- * `hop-limit`: on to where a MAC has moved, too often; `inner-tag`: tagged inside the tunnel.
+ * `hop-limit`: on to where a MAC has moved, too often; `inner-tag`: tagged inside the tunnel;
+ * `suspended`: for a MAC whose user is suspended, or that has left and arrived nowhere yet (M8); `suspended-told`: so, too,
+ * and its sender was told.
  */
 export const dropReasons = [
   "untagged",
@@ -168,6 +172,8 @@ export const dropReasons = [
   "too-big-told",
   "congested",
   "hop-limit",
+  "suspended",
+  "suspended-told",
 ] as const;
 
 const accessKey = struct({ ifindex: u32, vid: u16, zero: u16 });

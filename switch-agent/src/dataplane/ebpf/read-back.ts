@@ -1,6 +1,13 @@
 import { readFileSync } from "node:fs";
 import { type IpAddress, isMulticast, Vid, Vni } from "@nve/protocol-spec";
-import type { AccessRules, FloodLimit, Intent, Place, VnRules } from "../../nve/intents.ts";
+import type {
+  AccessRules,
+  FloodLimit,
+  Intent,
+  MacIntent,
+  Place,
+  VnRules,
+} from "../../nve/intents.ts";
 import type { Qos } from "../../nve/profile.ts";
 import type { PortTag } from "../../nve/vsi.ts";
 import type { DataplaneCounters } from "../dataplane.ts";
@@ -42,6 +49,7 @@ export function readIntents(
       ...((flags & vnFlag.askUnknown) !== 0 && { askUnknown: true }),
       ...((flags & vnFlag.answer) !== 0 && { answer: true }),
       ...(list.mtu > 0 && { mtu: list.mtu }),
+      ...suspendedIn(flags),
       ...limitIn(flags & vnFlag.floodLimit, limits.ofVn(Vni(vni))),
       ...(list.ruleCount > 0 && { acl: rules.read(Vni(vni), list) }),
       ...qosIn(flags, rules.readPolice(Vni(vni))),
@@ -63,8 +71,7 @@ export function readIntents(
     if (at === undefined) return [];
     const owner = at.is === "local" ? metered.get(kernel.owner) : undefined;
     const vnic = owner?.is === "vnic" ? { vnic: owner.vnic } : {};
-    const isMoved = at.is === "remote" && (kernel.flags & placeFlag.inFlight) !== 0;
-    const known = { ...ips(Vni(vni), mac), ...vnic, ...(isMoved && { moved: true as const }) };
+    const known = { ...ips(Vni(vni), mac), ...vnic, ...marksIn(at, kernel) };
     return [{ is: "mac", vni: Vni(vni), mac, at, ...known }];
   });
   return [...vns, ...access, ...macs];
@@ -101,6 +108,17 @@ function placeOf(
   }
   const port = type === placeType.local ? nameOf(ifindex) : undefined;
   return port === undefined ? undefined : { is: "local", port, vid: tagOf(vid) };
+}
+
+function marksIn(at: Place, { flags }: KernelPlace): Pick<MacIntent, "moved" | "suspended"> {
+  const isOf = at.is === "remote" ? placeFlag.inFlight : placeFlag.suspended;
+  if ((flags & isOf) === 0) return {};
+  return at.is === "remote" ? { moved: true } : { suspended: true };
+}
+
+function suspendedIn(flags: number): Pick<VnRules, "suspended"> {
+  if ((flags & vnFlag.tellSuspended) !== 0) return { suspended: "unreachable" };
+  return (flags & vnFlag.dropSuspended) !== 0 ? { suspended: "drop" } : {};
 }
 
 const tagOf = (vid: number): PortTag => (vid === 0 ? 0 : Vid(vid));

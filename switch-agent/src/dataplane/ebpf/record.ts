@@ -54,7 +54,7 @@ export class IntentRecord {
     if (known !== undefined) return known;
     const fresh: VnRecord = {
       ...{ generation: 0, written: 0, inForce: 0, acl: noRules },
-      ...{ macs: new Map(), vnics: new Map(), moves: new Set(), peers: new Map() },
+      ...{ macs: new Map(), vnics: new Map(), marks: new Map(), peers: new Map() },
     };
     this.vns.set(vni, fresh);
     return fresh;
@@ -97,8 +97,8 @@ export type VnRecord = {
   macs: Map<number, PlaceId>;
   /** Of MACs here, where it is known. */
   vnics: Map<number, Uuid>;
-  /** MACs that have moved away. */
-  moves: Set<number>;
+  /** MACs that have moved away, or are suspended: `placeFlag`. */
+  marks: Map<number, number>;
   /** Which ACL is in force. */
   acl: RulesInForce;
   /** How many flood entries and MACs are behind each VTEP, whatever the encapsulation: frames from there are believed. */

@@ -22,6 +22,7 @@ import {
 } from "./parse.ts";
 import { byProfile } from "./profile.ts";
 import { ownsWhatItSays } from "./sources.ts";
+import { toSuspended } from "./suspended.ts";
 import { isAt, type Tables } from "./tables.ts";
 import { exceeded } from "./too-big.ts";
 
@@ -140,6 +141,8 @@ function toGroup(t: Tables, d: Deciding, vn: VnIntent, frame: Uint8Array): Decis
 function deliver(t: Tables, d: Deciding, frame: Uint8Array, mac: MacIntent): Decision {
   const { at, vni } = d.from;
   const { at: to, vnic } = mac;
+  const suspended = mac.suspended && to.is === "local" ? t.vn(vni)?.suspended : undefined;
+  if (suspended !== undefined && d.mayReachVnics) return toSuspended(t, d, frame, suspended);
   if (to.is === "remote") {
     const refused = at === undefined ? refusalToGoOn(t, d, frame, mac) : undefined;
     if (refused !== undefined) return d.drop(refused);

@@ -53,6 +53,8 @@ const slots: Partial<Record<Reason, MeterOf>> = {
   oversize: "dropped",
   "port-absent": "dropped",
   "split-horizon": "dropped",
+  suspended: "dropped",
+  "suspended-told": "dropped",
   "too-big-told": "dropped",
   "unknown-mac": "dropped",
 };

@@ -4,7 +4,7 @@
 #pragma once
 #include "tor.h"
 
-enum limit_of { LIMIT_OF_VN, LIMIT_OF_PORT, LIMIT_OF_TELLING, LIMIT_OF_CAPTURE };
+enum limit_of { LIMIT_OF_VN, LIMIT_OF_PORT, LIMIT_OF_TELLING, LIMIT_OF_CAPTURE, LIMIT_OF_UNREACHABLE };
 struct limit_key { __u32 of, kind; };
 /* Nanoseconds: what one frame takes, and how far ahead of the time the bucket may be: (burst - 1) intervals. */
 struct limit { __u64 interval, ahead; };

@@ -123,7 +123,15 @@ static __always_inline int may_tell_v4(struct __sk_buff *skb, const struct iphdr
 	return type != 3 && type != 4 && type != 5 && type != 11 && type != 12;
 }
 
-/* Fragmentation needed and DF set (RFC 792), with the MTU (RFC 1191 4). @returns 1: the frame is the answer now */
+/* How much of a packet may be quoted: what is there, without what Ethernet has put behind it. 0: it is cut off too early. */
+static __always_inline __u32 quotable(__u32 octets, __u32 length, __u32 header, __u8 protocol)
+{
+	if (octets > length) octets = length;
+	return octets < header + (protocol == IPPROTO_TCP ? 20 : 8) ? 0 : octets;
+}
+
+/* Fragmentation needed and DF set (RFC 792), with the MTU (RFC 1191 4); without one, host unreachable (RFC 792).
+ * @returns 1: the frame is the answer now */
 static __noinline int tell_v4(struct __sk_buff *skb, __u32 mtu)
 {
 	__u32 octets = skb->len - sizeof(struct ethhdr), header;
@@ -135,7 +143,9 @@ static __noinline int tell_v4(struct __sk_buff *skb, __u32 mtu)
 
 	if (bpf_skb_load_bytes(skb, 0, &t.eth, sizeof(t.eth)) || bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip))) return 0;
 	header = ip.ihl * 4;
-	if (!(ip.frag_off & DF) || !may_tell_v4(skb, &ip) || octets < header + 20) return 0;
+	if (!may_tell_v4(skb, &ip)) return 0;
+	if (!mtu) octets = quotable(octets, bpf_ntohs(ip.tot_len), header, ip.protocol);
+	if (mtu ? !(ip.frag_off & DF) || octets < header + 20 : !octets) return 0;
 	octets = octets > QUOTE_V4 ? QUOTE_V4 : octets & ~3;
 	quote = quote_of(skb, octets);
 	filled = quote ? cut(skb, ETH_HLEN + header, ip.protocol) : -1;
@@ -144,9 +154,9 @@ static __noinline int tell_v4(struct __sk_buff *skb, __u32 mtu)
 	sum = sum_of_quote(quote, filled ? header : octets);
 	if (sum < 0) return 0;
 	t.icmp.type = 3;
-	t.icmp.code = 4;
+	t.icmp.code = mtu ? 4 : 1;
 	t.icmp.mtu = bpf_htons(mtu);
-	t.icmp.checksum = ~folded((__u32)sum + bpf_htons(0x0304) + t.icmp.mtu);
+	t.icmp.checksum = ~folded((__u32)sum + bpf_htons(mtu ? 0x0304 : 0x0301) + t.icmp.mtu);
 	*(__u8 *)&t.ip = 0x45;
 	t.ip.tos = 0xc0; /* internetwork control (RFC 1812 4.3.2.5) */
 	t.ip.tot_len = bpf_htons(sizeof(t) - ETH_HLEN + octets);
@@ -161,10 +171,10 @@ static __noinline int tell_v4(struct __sk_buff *skb, __u32 mtu)
 	return !bpf_skb_store_bytes(skb, 0, &t, sizeof(t), BPF_F_INVALIDATE_HASH);
 }
 
-/* Packet Too Big (RFC 4443 3.2). */
+/* Packet Too Big (RFC 4443 3.2); without an MTU, address unreachable (RFC 4443 3.1). */
 static __noinline int tell_v6(struct __sk_buff *skb, __u32 mtu)
 {
-	__u32 length = bpf_htonl(8 + QUOTE_V6);
+	__u32 octets = skb->len - ETH_HLEN;
 	struct told_v6 t = {};
 	struct ipv6hdr ip;
 	struct quote *quote;
@@ -172,27 +182,31 @@ static __noinline int tell_v6(struct __sk_buff *skb, __u32 mtu)
 	int filled;
 	__s64 sum;
 
-	if (mtu < IPV6_MIN_MTU) return 0; /* nobody sends shorter ones for that (RFC 8201 4) */
+	if (mtu && mtu < IPV6_MIN_MTU) return 0; /* nobody sends shorter ones for that (RFC 8201 4) */
 	if (bpf_skb_load_bytes(skb, 0, &t.eth, sizeof(t.eth)) || bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip))) return 0;
 	if (ip.version != 6 || ip.saddr.s6_addr[0] == 0xff || ip.daddr.s6_addr[0] == 0xff) return 0;
 	if (!(ip.saddr.s6_addr32[0] | ip.saddr.s6_addr32[1] | ip.saddr.s6_addr32[2] | ip.saddr.s6_addr32[3])) return 0;
 	if (ip.nexthdr == IPPROTO_ICMPV6 && bpf_skb_load_bytes(skb, ETH_HLEN + sizeof(ip), &type, 1)) return 0;
 	if (type < 128) return 0; /* an error */
-	quote = quote_of(skb, QUOTE_V6);
-	filled = quote ? cut(skb, ETH_HLEN + sizeof(ip), ip.nexthdr) : -1;
-	if (filled < 0 || put_quote(skb, quote, QUOTE_V6, sizeof(t) - ETH_HLEN)) return 0;
-	sum = sum_of_quote(quote, filled ? sizeof(ip) : QUOTE_V6);
-	if (sum < 0) return 0;
-	t.type = 2;
+	if (!mtu) octets = quotable(octets, sizeof(ip) + bpf_ntohs(ip.payload_len), sizeof(ip), ip.nexthdr);
+	if (!octets) return 0;
+	octets = octets > QUOTE_V6 ? QUOTE_V6 : octets & ~3;
+	t.type = mtu ? 2 : 1;
+	t.code = mtu ? 0 : 3;
 	t.mtu = bpf_htonl(mtu);
+	t.ip.payload_len = bpf_htons(8 + octets);
+	quote = quote_of(skb, octets);
+	filled = quote ? cut(skb, ETH_HLEN + sizeof(ip), ip.nexthdr) : -1;
+	if (filled < 0 || put_quote(skb, quote, octets, sizeof(t) - ETH_HLEN)) return 0;
+	sum = sum_of_quote(quote, filled ? sizeof(ip) : octets);
+	if (sum < 0) return 0;
 	*(__u8 *)&t.ip = 0x60;
-	t.ip.payload_len = bpf_htons(8 + QUOTE_V6);
 	t.ip.nexthdr = IPPROTO_ICMPV6;
 	t.ip.hop_limit = 64;
 	memcpy(&t.ip.saddr, &ip.daddr, 16);
 	memcpy(&t.ip.daddr, &ip.saddr, 16);
-	t.checksum = ~folded((__u32)sum + sum_of(&t.ip.saddr, 32) + sum_of(&length, 4) + bpf_htons(IPPROTO_ICMPV6) +
-			     bpf_htons(0x0200) + sum_of(&t.mtu, 4));
+	t.checksum = ~folded((__u32)sum + sum_of(&t.ip.saddr, 32) + t.ip.payload_len + bpf_htons(IPPROTO_ICMPV6) +
+			     sum_of(&t.type, 2) + sum_of(&t.mtu, 4));
 	memcpy(&ip, t.eth.h_dest, 6);
 	memcpy(t.eth.h_dest, t.eth.h_source, 6);
 	memcpy(t.eth.h_source, &ip, 6);

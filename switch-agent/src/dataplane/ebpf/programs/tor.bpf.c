@@ -12,6 +12,7 @@
 #include "decap.h"
 #include "device.h"
 #include "rules.h"
+#include "suspended.h"
 #include "capture.h"
 #include "ingress.h"
 
@@ -104,6 +105,17 @@ static __always_inline int may_go_on(const struct ingress *from, const struct pl
 	return from->ttl < 2 ? HOP_LIMIT : 0;
 }
 
+/* For a MAC that is suspended, where that is a matter (M8). */
+static __always_inline int to_suspended(struct __sk_buff *skb, const struct ingress *from, __u32 flags,
+					struct vn_counters *count)
+{
+	__u32 vid = from->overlay ? FROM_OVERLAY : from->vid;
+
+	if (!(flags & TELL_SUSPENDED) || !tell_unreachable(skb, from->vni, vid)) return DROP_FROM(from, SUSPENDED_DROPPED);
+	(void)DROP_FROM(from, SUSPENDED_TOLD);
+	return from->overlay ? answer_over(skb, from->vni) : send_back(skb, from, count) | REASON(SUSPENDED_TOLD);
+}
+
 static __always_inline int deliver(struct __sk_buff *skb, const struct config *c, struct ingress *from,
 				   const struct vn_value *vn, const struct place *to, struct vn_counters *count)
 {
@@ -112,6 +124,8 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct config *c
 	int verdict;
 
 	from->to = to;
+	if ((to->flags & SUSPENDED) && (vn->flags & (DROP_SUSPENDED | TELL_SUSPENDED)) && !(from->denied & RULE_TO_VNIC))
+		return to_suspended(skb, from, vn->flags, count);
 	if (to->type == NOWHERE) return DROP_FROM(from, PORT_ABSENT);
 	if (to->type == LOCAL) {
 		if (to->ifindex == from->ifindex && to->vid == from->vid) return DROP_FROM(from, HAIRPIN);

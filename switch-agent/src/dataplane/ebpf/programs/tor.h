@@ -59,6 +59,9 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 #define MARK 64
 /* Some place of its flood list takes GRE. */
 #define FLOOD_GRE 128
+/* Packets for MACs that are SUSPENDED are dropped, or their senders are told (M8). */
+#define DROP_SUSPENDED 256
+#define TELL_SUSPENDED 512
 /* Which one: the last bits of the flags. */
 #define DSCP_OF(flags) ((flags) >> 24)
 /* Of an access. */
@@ -72,6 +75,8 @@ struct vn_counters { __u64 access_in, access_out, overlay_in, overlay_out, flood
 #define HAS_NETS 4
 /* Of a MAC that was here and is behind the overlay now: what comes for it over the overlay goes on to where it is now (M5). */
 #define IN_FLIGHT 2
+/* Of a MAC here, or that was (NOWHERE): its user is suspended (M8). */
+#define SUSPENDED 8
 
 /* Of the config: VXLAN is put on and taken off by hand where that can be. */
 #define FAST_PATH 1
@@ -111,7 +116,7 @@ enum reason {
 	UNTAGGED, PRIORITY_TAGGED, NO_SUCH_TAG, DOUBLE_TAGGED, LINK_LOCAL, BAD_SOURCE, MALFORMED, HAIRPIN, PORT_ABSENT,
 	UNKNOWN_VNI, UNKNOWN_MAC, STRANGER_VTEP, SPLIT_HORIZON, INNER_TAG, OVERSIZE, TUNNEL_ERROR, NOT_READY, UNKNOWN_SOURCE,
 	GLEAN_OVERRUN, PULL_OVERRUN, SPOOFED_IP, FLOOD_LIMITED, ACL_DENIED, POLICED, NO_NEXT_HOP, TOO_BIG_TOLD, CONGESTED,
-	HOP_LIMIT, REASONS
+	HOP_LIMIT, SUSPENDED_DROPPED, SUSPENDED_TOLD, REASONS
 };
 
 struct {

@@ -12,4 +12,4 @@ export const bucketMaps = (object: BpfObject): BucketMaps => ({
 });
 
 /** `kind` of a bucket: `enum limit_of`. */
-export const bucketOf = { vn: 0, port: 1, telling: 2 } as const;
+export const bucketOf = { vn: 0, port: 1, telling: 2, unreachable: 4 } as const;

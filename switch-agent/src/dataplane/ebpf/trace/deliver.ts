@@ -4,6 +4,7 @@ import { type KernelPlace, type KernelVn, placeFlag, placeType } from "../maps.t
 import { encapsulated } from "./encapsulated.ts";
 import { exceeded, tagOf, tooBig } from "./room.ts";
 import { type Came, placeText, type Story, type View } from "./story.ts";
+import { suspended } from "./suspended.ts";
 
 /** To the one place where the MAC is. */
 export function deliver(
@@ -15,6 +16,11 @@ export function deliver(
   to: KernelPlace,
 ): Trace {
   const mac = destinationOf(frame);
+  const isSuspended = (to.flags & placeFlag.suspended) !== 0 && to.type !== placeType.remoteV4;
+  if (isSuspended && to.type !== placeType.remoteV6 && !came.deniedTo) {
+    const met = suspended(view, story, came, vn, frame);
+    if (met !== undefined) return met;
+  }
   if (to.type === placeType.nowhere) {
     return story.drop("port-absent", `${mac} is at a port that is not there`);
   }

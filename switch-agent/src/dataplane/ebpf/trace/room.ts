@@ -1,9 +1,9 @@
 import { IpAddress, Vid, Vni } from "@nve/protocol-spec";
 import type { Trace } from "../../trace.ts";
 import { Deciding } from "../../userspace/decision.ts";
-import { ETHERNET } from "../../userspace/parse.ts";
+import { ETHERNET, etherTypeOf, typeOf } from "../../userspace/parse.ts";
 import { Tables } from "../../userspace/tables.ts";
-import { tooBig as told } from "../../userspace/too-big.ts";
+import { answerTo, tooBig as told } from "../../userspace/too-big.ts";
 import { bucketOf } from "./buckets.ts";
 import type { Came, Story, View } from "./story.ts";
 
@@ -41,6 +41,16 @@ export function isTold(view: View, { vni, at }: Came, frame: Uint8Array, room: n
   const { ifindex, vid } = at;
   const spent = view.maps.buckets.get({ ifindex, vid, kind: bucketOf.telling }) ?? 0;
   return spent - view.now <= TELL_AHEAD_NS && mayBeTold(frame, room, vni);
+}
+
+/** Is the sender of a packet told that its host cannot be reached (programs/suspended.h)? */
+export function isToldUnreachable(view: View, { vni, at }: Came, frame: Uint8Array): boolean {
+  const of = at ?? { ifindex: vni, vid: 0xffff };
+  const key = { ifindex: of.ifindex, vid: of.vid, kind: bucketOf.unreachable };
+  const spent = view.maps.buckets.get(key) ?? 0;
+  const type = etherTypeOf(frame);
+  const isIp = type === typeOf.ipv4 || type === typeOf.ipv6;
+  return isIp && spent - view.now <= TELL_AHEAD_NS && answerTo(frame, 0) !== undefined;
 }
 
 /** The reference is asked. */
