@@ -91,7 +91,14 @@ static __always_inline int gre_fault(const struct place *to, const struct next_h
 	return 0;
 }
 
-/* A frame to one place. `ttl_vni`: in 8 and in 24 bits. @returns a verdict, or TOO_LONG and the longest packet that it may be */
+/* The same of an answer that was made here: the kernel has another idea of where its IP header is. */
+static __always_inline int room_for(struct __sk_buff *skb, __u32 v6, int is_answer)
+{
+	if (!is_answer) return make_room(skb, v6);
+	return bpf_skb_change_head(skb, v6 ? sizeof(struct gre_v6) : sizeof(struct gre_v4), 0);
+}
+
+/* A frame to one place. `ttl_vni`: in 8 and in 24 bits. `mtu` NULL: it is an answer. @returns a verdict, or TOO_LONG and the longest packet that it may be */
 static __noinline int to_gre(struct __sk_buff *skb, const struct config *c, __u32 ttl_vni, const struct place *to, __u32 *mtu)
 {
 	struct carried it = carried_of(skb, ttl_vni & 0xffffff, ttl_vni >> 24);
@@ -103,7 +110,7 @@ static __noinline int to_gre(struct __sk_buff *skb, const struct config *c, __u3
 		if (longest(skb) > *mtu) return TOO_LONG;
 	}
 	if (fault || !hop) return DROP(fault);
-	if (make_room(skb, to->type == REMOTE_V6) || write_gre(skb, c, to, hop, &it)) return DROP(TUNNEL_ERROR);
+	if (room_for(skb, to->type == REMOTE_V6, !mtu) || write_gre(skb, c, to, hop, &it)) return DROP(TUNNEL_ERROR);
 	return bpf_redirect(hop->ifindex, 0);
 }
 
