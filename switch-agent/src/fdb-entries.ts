@@ -24,7 +24,14 @@ export function fdbEntries(agent: Nve, vn: VnId): FdbEntry[] {
     return !said.has(mac) && !remotes.has(mac) && !departed.has(mac);
   });
   return [
-    ...[...departed].map(([mac, { vnic, to, forwards: moved }]) => {
+    ...[...departed].map(([mac, { vnic, to, forwards: moved, ips: held }]) => {
+      if (to === undefined)
+        return {
+          ...entry(agent, vn, vni, mac, "held"),
+          ips: [...held],
+          vnic,
+          provenance: elsewhere,
+        };
       const ips = remotes.get(mac)?.ips ?? [];
       const where = { ...entry(agent, vn, vni, mac, "remote"), vtep: to.vtep, nveId: to.nve };
       return { ...where, ips: [...ips], vnic, moved, provenance: elsewhere };

@@ -102,7 +102,8 @@ const vnOf = (vni: number, others: Others): fc.Arbitrary<VnIntent> =>
     seldom(4, floodLimit),
     seldom(2, acl),
     seldom(2, qos),
-    seldom(3, one({ suspended: "drop" }, { suspended: "unreachable" })),
+    // Not "unreachable": there the tunnel device takes VXLAN off, which drops what is congested by itself (docs/dataplane.md).
+    seldom(3, one({ suspended: "drop" })),
   );
 
 const vnic = (salt: number, n: number) =>

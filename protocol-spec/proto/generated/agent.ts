@@ -395,7 +395,10 @@ export interface FdbEntry {
   vni: number;
   mac: string;
   ips: string[];
-  /** "local", "remote", or "conflict": seen there, and said to be elsewhere, where it stays */
+  /**
+   * "local", "remote", "held": it has left and arrived nowhere yet (M8), or "conflict": seen there, and said to be elsewhere, where
+   * it stays
+   */
   where: string;
   port: string;
   tag: number;

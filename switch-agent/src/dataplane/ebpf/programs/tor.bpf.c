@@ -367,7 +367,8 @@ static __always_inline int from_underlay(struct __sk_buff *skb, const struct con
 	if (!vn || !count) return DROP(UNKNOWN_VNI);
 	from_peer = bpf_map_lookup_elem(&peers, &outer->peer);
 	if (!from_peer) return DROP(STRANGER_VTEP); /* P11, M10 */
-	if (!outer->gre && !is_by_hand(skb, outer)) return TC_ACT_OK;
+	/* A frame that another kernel has marked as encapsulated cannot be made an answer; the device takes the mark off. */
+	if (!outer->gre && ((vn->flags & TELL_SUSPENDED) || !is_by_hand(skb, outer))) return TC_ACT_OK;
 	verdict = strip(skb, outer);
 	if (verdict != TC_ACT_UNSPEC) return verdict;
 	count->overlay_in += 1;
