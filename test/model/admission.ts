@@ -5,7 +5,7 @@ export const modalVn = 2;
 export const modes = ["open", "registered", "strict"] as const;
 
 /** What a VNIC is registered with: no MAC, its MAC without IPs, its MAC with any IPs. */
-export const registrations = ["no MAC", "no IP", "any IP", "any IP", "any IP"] as const;
+export const registrations = ["no MAC", "no IP", "no IP", "any IP", "any IP"] as const;
 export type Registration = (typeof registrations)[number];
 
 /** @param claim a claim's text (`claimText`) */

@@ -203,7 +203,7 @@ export class History {
           nves: this.#nves,
           watchers: this.#watchers,
           restart: this.#restart,
-          contest: this.#rounds.chance(0.75) ? this.#contest : undefined,
+          contest: this.#rounds.chance(0.85) ? this.#contest : undefined,
           random: this.#rounds,
           stays,
           failed: () => this.#failed,

@@ -45,7 +45,7 @@ export async function quiet(parts: Parts): Promise<void> {
   if (stays !== undefined) await gone(parts, stays);
   await settle(parts);
   if (parts.contest !== undefined) await contest(parts, parts.contest);
-  if (parts.random.chance(0.5)) await judgeAnew(parts);
+  if (parts.random.chance(0.6)) await judgeAnew(parts);
   await thaw(parts);
   const listed = await audit.claims();
   const mappings = await audit.mappings(listed);
@@ -100,7 +100,7 @@ async function contest(parts: Parts, rivals: Contest): Promise<void> {
   if (known(book.vn(freezingVn).certain(trace.now)).value === undefined)
     await northbound.create(freezingVn);
   if (known(book.vn(freezingVn).certain(trace.now)).value === undefined) return;
-  const isHard = random.chance(0.7);
+  const isHard = random.chance(0.9);
   if (isHeld || !freezes()) await northbound.put(freezingVn, 1400, "freezes until cleared");
   if (!freezes()) return;
   const isUntilCleared =
@@ -120,7 +120,7 @@ async function judgeAnew(parts: Parts): Promise<void> {
   const [first, second] = [random.pick(keys), random.pick(keys)];
   const contents = [first, second].map((key) => contentOf(random, key));
   const registration = random.pick(registrations);
-  const mode = random.pick(["registered", "strict"]);
+  const mode = random.pick(["registered", "strict", "strict"]);
   const isLast = random.chance(0.5);
   if (known(book.vn(modalVn).certain(trace.now)).value === undefined) return;
   await northbound.put(modalVn, 1400, "open");
