@@ -36,7 +36,8 @@ describe.skipIf(!hasEtcd)("a replica of the NVA that decided and does so no more
     const prefix = "/follows";
     const client = new EtcdClient(etcd.endpoints, systemClock);
     onTestFinished(() => client.close());
-    const depose = () => client.txn([], [{ delete: { key: new Keys(prefix).writer } }]);
+    const { writer } = new Keys(prefix);
+    const depose = () => client.insist(() => client.txn([], [{ delete: { key: writer } }]));
     const [port] = await freePorts(1);
     const address = `127.0.0.1:${port}`;
     const config = NvaConfig.parse({
@@ -55,6 +56,7 @@ describe.skipIf(!hasEtcd)("a replica of the NVA that decided and does so no more
       until(
         `it to decide the ${count}. time`,
         () => times("this replica decides") >= count || undefined,
+        30_000,
       );
     const northbound = connect(NorthboundClient, address);
     const nve = connect(NveClient, address);
@@ -74,7 +76,7 @@ describe.skipIf(!hasEtcd)("a replica of the NVA that decided and does so no more
       };
     };
     await decides(1);
-    await create("blue");
+    await until("its VN", () => create("blue").catch(() => undefined), 30_000);
     const tor1 = session(nve.connect());
     tor1.hello("tor1", "10.0.1.11");
     await tor1.inbox.next(({ message }) => message?.$case === "welcome");
@@ -93,23 +95,29 @@ describe.skipIf(!hasEtcd)("a replica of the NVA that decided and does so no more
         ),
       );
       await until("one of them to be there", () => acknowledged.length > 1 || undefined);
+      const before = times("this replica decides");
       await depose();
-      await decides(time + 1);
+      await decides(before + 1);
       await Promise.all(made);
-      const now = await present();
+      // It may be deposed once more, by what a busy machine does to its lease.
+      const now = await until("it to answer", () => present().catch(() => undefined), 30_000);
       expect(now.macs).toEqual(known.macs);
       expect(now.vns).toEqual(expect.arrayContaining(acknowledged));
     }
     const followed = lines.filter(({ message }) => message === "follows on from what it has");
-    expect(followed).toHaveLength(5);
+    expect(followed.length).toBeGreaterThanOrEqual(5);
     for (const { since = 0 } of followed) expect(since).toBeGreaterThan(0);
 
     // All of it is what another one reads.
-    const before = await present();
+    const before = await until("it to answer", () => present().catch(() => undefined), 30_000);
     await nva.stop();
     const next = await startNva(config, systemClock, listening([]));
     onTestFinished(() => next.stop());
-    const after = await until("the next one to decide", () => present().catch(() => undefined));
+    const after = await until(
+      "the next one to decide",
+      () => present().catch(() => undefined),
+      30_000,
+    );
     expect(after).toEqual(before);
   }, 120_000);
 });
