@@ -164,16 +164,6 @@ export interface VnicSpec {
   vns: VnicVn[];
   /** patterns; empty: any */
   hypervisors: string[];
-  /** absent: it is at one place at a time */
-  standby?: Standby | undefined;
-}
-
-/** Hot standby (M9): it may be active at several hypervisors at once. Other NVEs send to one of them: the active place. */
-export interface Standby {
-  /** patterns of hypervisor ids, the most preferred first; 1 .. 16 */
-  places: string[];
-  /** back to a more preferred place as soon as it is there again */
-  revert: boolean;
 }
 
 export interface VnicVn {
@@ -1367,7 +1357,7 @@ export const VnSpec: MessageFns<VnSpec> = {
 };
 
 function createBaseVnicSpec(): VnicSpec {
-  return { vnic: Buffer.alloc(0), description: "", vns: [], hypervisors: [], standby: undefined };
+  return { vnic: Buffer.alloc(0), description: "", vns: [], hypervisors: [] };
 }
 
 export const VnicSpec: MessageFns<VnicSpec> = {
@@ -1383,9 +1373,6 @@ export const VnicSpec: MessageFns<VnicSpec> = {
     }
     for (const v of message.hypervisors) {
       writer.uint32(34).string(v!);
-    }
-    if (message.standby !== undefined) {
-      Standby.encode(message.standby, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1435,14 +1422,6 @@ export const VnicSpec: MessageFns<VnicSpec> = {
             message.hypervisors.push(reader.string());
             continue;
           }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.standby = Standby.decode(reader, reader.uint32());
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1464,76 +1443,6 @@ export const VnicSpec: MessageFns<VnicSpec> = {
     message.description = object.description ?? "";
     message.vns = object.vns?.map((e) => VnicVn.fromPartial(e)) || [];
     message.hypervisors = object.hypervisors?.map((e) => e) || [];
-    message.standby = (object.standby !== undefined && object.standby !== null)
-      ? Standby.fromPartial(object.standby)
-      : undefined;
-    return message;
-  },
-};
-
-function createBaseStandby(): Standby {
-  return { places: [], revert: false };
-}
-
-export const Standby: MessageFns<Standby> = {
-  encode(message: Standby, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    for (const v of message.places) {
-      writer.uint32(10).string(v!);
-    }
-    if (message.revert !== false) {
-      writer.uint32(16).bool(message.revert);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Standby {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseStandby();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.places.push(reader.string());
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.revert = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<Standby>): Standby {
-    return Standby.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Standby>): Standby {
-    const message = createBaseStandby();
-    message.places = object.places?.map((e) => e) || [];
-    message.revert = object.revert ?? false;
     return message;
   },
 };

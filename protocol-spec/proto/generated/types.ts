@@ -228,23 +228,7 @@ export interface Claim {
   gleaned: boolean;
   /** As in AdmitRequest: what policies ask for holds for whoever is attached, too. */
   station?: Buffer | undefined;
-  authenticated?:
-    | boolean
-    | undefined;
-  /** the link of its port is down */
-  down?:
-    | boolean
-    | undefined;
-  /** northbound only */
-  standby?: StandbyPlace | undefined;
-}
-
-/** One of the places of a VNIC that is registered with `Standby`. */
-export interface StandbyPlace {
-  /** 0: the most preferred */
-  preference: number;
-  /** frames of other NVEs go there */
-  active: boolean;
+  authenticated?: boolean | undefined;
 }
 
 /** The best of the claims of one {VN, MAC}: computed, never stored. */
@@ -1322,8 +1306,6 @@ function createBaseClaim(): Claim {
     gleaned: false,
     station: undefined,
     authenticated: undefined,
-    down: undefined,
-    standby: undefined,
   };
 }
 
@@ -1373,12 +1355,6 @@ export const Claim: MessageFns<Claim> = {
     }
     if (message.authenticated !== undefined) {
       writer.uint32(112).bool(message.authenticated);
-    }
-    if (message.down !== undefined) {
-      writer.uint32(120).bool(message.down);
-    }
-    if (message.standby !== undefined) {
-      StandbyPlace.encode(message.standby, writer.uint32(130).fork()).join();
     }
     return writer;
   },
@@ -1508,22 +1484,6 @@ export const Claim: MessageFns<Claim> = {
             message.authenticated = reader.bool();
             continue;
           }
-          case 15: {
-            if (tag !== 120) {
-              break;
-            }
-
-            message.down = reader.bool();
-            continue;
-          }
-          case 16: {
-            if (tag !== 130) {
-              break;
-            }
-
-            message.standby = StandbyPlace.decode(reader, reader.uint32());
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1555,77 +1515,6 @@ export const Claim: MessageFns<Claim> = {
     message.gleaned = object.gleaned ?? false;
     message.station = object.station ?? undefined;
     message.authenticated = object.authenticated ?? undefined;
-    message.down = object.down ?? undefined;
-    message.standby = (object.standby !== undefined && object.standby !== null)
-      ? StandbyPlace.fromPartial(object.standby)
-      : undefined;
-    return message;
-  },
-};
-
-function createBaseStandbyPlace(): StandbyPlace {
-  return { preference: 0, active: false };
-}
-
-export const StandbyPlace: MessageFns<StandbyPlace> = {
-  encode(message: StandbyPlace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.preference !== 0) {
-      writer.uint32(8).uint32(message.preference);
-    }
-    if (message.active !== false) {
-      writer.uint32(16).bool(message.active);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): StandbyPlace {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseStandbyPlace();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.preference = reader.uint32();
-            continue;
-          }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.active = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  create(base?: DeepPartial<StandbyPlace>): StandbyPlace {
-    return StandbyPlace.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<StandbyPlace>): StandbyPlace {
-    const message = createBaseStandbyPlace();
-    message.preference = object.preference ?? 0;
-    message.active = object.active ?? false;
     return message;
   },
 };
