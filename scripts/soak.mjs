@@ -19,7 +19,7 @@ migration: VNICs moved between servers of three racks, with real agents in netwo
   --moves <n>           how many, roll-backs among them (10000)
   --vnics <n>           of how many VNICs (50), --vns <n> in so many virtual networks (5)
   --quiet-every <n>     moves after which all is held against the model (500)
-  --fault-every <s>     seconds between two faults, on average (3); 0: none
+  --fault-every <n>     moves for each fault, on average (25); 0: none
   --seed <n>            of moves and faults; default: by chance
 Exit codes: 0 no find, 1 a find, 2 usage.
 `;
@@ -45,13 +45,13 @@ const soaks = {
       ...{ moves: { type: "string", default: "10000" }, seed, help },
       ...{ vnics: { type: "string", default: "50" }, vns: { type: "string", default: "5" } },
       "quiet-every": { type: "string", default: "500" },
-      "fault-every": { type: "string", default: "3" },
+      "fault-every": { type: "string", default: "25" },
     });
     const env = {
       ...{ SOAK_MOVES: values.moves, SOAK_SEED: values.seed },
       ...{ SOAK_VNICS: values.vnics, SOAK_VNS: values.vns },
       SOAK_QUIET_EVERY: values["quiet-every"],
-      SOAK_FAULT_EVERY_MS: String(1_000 * Number(values["fault-every"])),
+      SOAK_FAULT_EVERY: values["fault-every"],
     };
     return { help: values.help, test: "test/lab/migration-soak.test.ts", env };
   },

@@ -8,7 +8,7 @@ const {
   SOAK_VNICS = "16",
   SOAK_VNS = "3",
   SOAK_QUIET_EVERY = "100",
-  SOAK_FAULT_EVERY_MS = "1000",
+  SOAK_FAULT_EVERY = "15",
 } = process.env;
 
 test(
@@ -21,7 +21,7 @@ test(
         vns: Number(SOAK_VNS),
         seed: Number(SOAK_SEED),
         quietEvery: Number(SOAK_QUIET_EVERY),
-        faultEveryMs: Number(SOAK_FAULT_EVERY_MS),
+        faultEvery: Number(SOAK_FAULT_EVERY),
         settleMs: 120_000,
       },
       (line) => process.stdout.write(`${line}\n`),

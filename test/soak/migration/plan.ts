@@ -9,8 +9,8 @@ export type SoakOptions = {
   seed: number;
   /** All is held against the model after so many moves, and at the end. */
   quietEvery: number;
-  /** Between two faults on average, milliseconds; 0: none. */
-  faultEveryMs: number;
+  /** A fault for so many moves, on average; 0: none. */
+  faultEvery: number;
   /** How long everything may take to be as the model has it, once nobody moves and all programs run. */
   settleMs: number;
 };

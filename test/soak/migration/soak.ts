@@ -123,11 +123,12 @@ class Run {
     const movers = Promise.all(this.#model.vnics.map(mover)).finally(() => {
       over = true;
     });
-    const { faultEveryMs } = this.#options;
-    // Two at a time: what is left of one meets the next.
+    const { faultEvery } = this.#options;
+    // Two at a time: what is left of one meets the next. By moves, so that a busy machine gets on between them.
     const failing = async (): Promise<void> => {
-      while (faultEveryMs > 0 && !over) {
-        await Promise.race([movers, pause(4 * faultEveryMs * this.#random.next())]).catch(() => {});
+      while (faultEvery > 0 && !over) {
+        const due = this.#report.moves + this.#random.below(4 * faultEvery);
+        while (this.#report.moves < due && !over) await pause(20);
         if (!over) await this.#fault();
       }
     };
