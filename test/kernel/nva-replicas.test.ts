@@ -259,7 +259,7 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
     await client.txn([], [{ delete: { key: keys.writer } }]);
     await client.txn([], [{ put: { key: keys.writer, value } }]);
     const said: string[] = [];
-    await until("all turns to be over", async () => {
+    const looks = async (): Promise<true | undefined> => {
       const asked = northbound(first);
       const answer = await call(asked, asked.status, {}, 500).catch(
         (error: Error) => error.message,
@@ -267,7 +267,8 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
       if (typeof answer === "string" && /about to decide/.test(answer)) said.push("next");
       else if (said.length > 0) said.push(JSON.stringify(answer));
       return said.length > 60 || undefined; // it follows anew after 0.2 s
-    });
+    };
+    await until("all turns to be over", looks, 30_000); // so many looks take long on a busy machine
     await client.txn([], [{ delete: { key: keys.writer } }]);
     expect(new Set(said)).toEqual(new Set(["next"]));
     await decider();
