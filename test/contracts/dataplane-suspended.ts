@@ -12,6 +12,7 @@ import {
 } from "@nve/protocol-spec";
 import { type Intent, type MacIntent, nowhere, type Suspended } from "@nve/switch-agent/nve";
 import { describe, expect, test } from "vitest";
+import { sumOf, word } from "./checksum.ts";
 import { type Bench, local, mac, remote, sorted } from "./dataplane-bench.ts";
 import { station } from "./wires.ts";
 
@@ -42,17 +43,6 @@ const frameOf = (etherType: number, payload: Uint8Array, from: string, to: strin
 
 const tagged = (frame: Uint8Array, vid: number) =>
   concat(frame.subarray(0, 12), uint(2, 0x8100), uint(2, vid), frame.subarray(12));
-
-const word = (octets: Uint8Array, at: number): number =>
-  ((octets[at] ?? 0) << 8) | (octets[at + 1] ?? 0);
-
-/** RFC 1071: 0xffff when the checksum in it is right. */
-function sumOf(octets: Uint8Array): number {
-  let sum = 0;
-  for (let i = 0; i < octets.length; i += 2) sum += word(octets, i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
-  return sum;
-}
 
 /** What a sender is told, of one frame that it gets. */
 function toldIn(frame: Uint8Array) {

@@ -11,6 +11,7 @@ import {
 } from "@nve/protocol-spec";
 import type { Intent } from "@nve/switch-agent/nve";
 import { describe, expect, test } from "vitest";
+import { sumOf, word } from "./checksum.ts";
 import { type Bench, local, remote } from "./dataplane-bench.ts";
 import { station } from "./wires.ts";
 
@@ -68,17 +69,6 @@ function toldIn(frame: Uint8Array) {
   const sums = [sumOf(concat(at(8, 40), uint(4, length), uint(4, 58), icmp))];
   const what = { type: icmp[0], code: icmp[1], mtu: word(icmp, 4) * 65536 + word(icmp, 6) };
   return { ...ends, ips, length, protocol: payload[6], ...what, sums, quote: icmp.subarray(8) };
-}
-
-const word = (octets: Uint8Array, at: number): number =>
-  ((octets[at] ?? 0) << 8) | (octets[at + 1] ?? 0);
-
-/** RFC 1071: 0xffff when the checksum in it is right. */
-function sumOf(octets: Uint8Array): number {
-  let sum = 0;
-  for (let i = 0; i < octets.length; i += 2) sum += word(octets, i);
-  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
-  return sum;
 }
 
 /** A10: packets that the underlay, or the VN, has no room for. */

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isOnPath } from "@nve/lab/vm/qemu";
 import {
   connectQmp,
   type QmpEvent,
@@ -12,7 +13,6 @@ import {
 } from "@nve/linux/qmp/index";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../support/lab.ts";
-import { isOnPath } from "../support/on-path.ts";
 
 const QEMU = "qemu-system-x86_64";
 const absent = isOnPath(QEMU) ? undefined : "no QEMU: apt-get install qemu-system-x86";

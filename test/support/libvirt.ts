@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { nodeState } from "@nve/lab/labs";
 import { spawnIn } from "@nve/lab/namespaces";
+import { isOnPath } from "@nve/lab/vm/qemu";
 import { until } from "./lab.ts";
-import { isOnPath } from "./on-path.ts";
 
 /** Why libvirt cannot be run here, in a sentence; undefined: it can. */
 export function noLibvirt(): string | undefined {

@@ -32,7 +32,8 @@ export function getGuestKernel(): void {
 const reasonIn = (stderr: string): string =>
   /^\w*Error: (.*)$/m.exec(stderr)?.[1] ?? (stderr.trim().split("\n")[0] || "it cannot be had");
 
-const isOnPath = (program: string): boolean =>
+/** Whether a program can be started by its name. */
+export const isOnPath = (program: string): boolean =>
   (process.env["PATH"] ?? "").split(delimiter).some((folder) => {
     try {
       accessSync(join(folder, program), constants.X_OK);

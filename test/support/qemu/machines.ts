@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
+import { isOnPath } from "@nve/lab/vm/qemu";
 import { connectQmp, type Qmp } from "@nve/linux/qmp/index";
 import { until } from "../lab.ts";
-import { isOnPath } from "../on-path.ts";
 
 const QEMU = "qemu-system-x86_64";
 
