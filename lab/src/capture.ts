@@ -5,16 +5,22 @@ import { complaint, run } from "./shell.ts";
 
 export type Capture = {
   path: string;
-  /** Ends it, with all that has passed until now in the file. */
-  stop(): Promise<void>;
+  /** Ends it, with all that has passed until now in the file. @returns frames that passed and are not in it: tcpdump was too slow */
+  stop(): Promise<number>;
 };
 
 const startTimeoutMs = 5000;
+/** Of the kernel, for what tcpdump has not read yet. */
+const bufferKib = 8192;
+/** Each takes this much of the buffer on the interface `any`, where its MTU does not tell that frames are smaller. */
+const wholeFrame = 262_144;
 
 /**
  * Writes what passes an interface of a node into a pcap file, from the moment that this resolves.
  *
- * @param filter in tcpdump's language; empty: all. @throws Refused with tcpdump's reason
+ * @param filter in tcpdump's language; empty: all
+ * @param octets of each frame, 1 … 262,144. On `any` the buffer holds 8 MiB of so many octets: 32 frames, if they are to be whole
+ * @throws Refused with tcpdump's reason
  */
 export function startCapture(
   lab: string,
@@ -22,6 +28,7 @@ export function startCapture(
   port: string,
   path: string,
   filter = "",
+  octets = wholeFrame,
 ): Promise<Capture> {
   const tcpdump = [
     "tcpdump",
@@ -31,7 +38,8 @@ export function startCapture(
     path,
     "-U",
     "--immediate-mode",
-    "-s0",
+    `-s${octets}`,
+    `-B${bufferKib}`,
     "-Z",
     "root",
   ];
@@ -40,13 +48,13 @@ export function startCapture(
     stdio: ["ignore", "ignore", "pipe"],
     detached: true, // ^C at the terminal is for us: what it has captured is still wanted
   });
-  const ended = new Promise<void>((resolve) => child.on("close", () => resolve()));
+  let said = "";
+  const ended = new Promise<number>((resolve) => child.on("close", () => resolve(missedIn(said))));
   const stop = () => {
     child.kill("SIGINT");
     return ended;
   };
   return new Promise((resolve, reject) => {
-    let said = "";
     const fail = (why: string) => {
       clearTimeout(timer);
       child.kill("SIGKILL");
@@ -63,6 +71,9 @@ export function startCapture(
     });
   });
 }
+
+const missedIn = (said: string): number =>
+  Number(/^(\d+) packets? dropped by kernel/m.exec(said)?.[1] ?? 0);
 
 /** The lines that tcpdump prints of a capture file, addresses as numbers. What it cannot dissect it dumps in lines of `\t0x…`. */
 export async function readCapture(

@@ -50,7 +50,8 @@ export async function startProbes(lab: string, from: string, ip: string): Promis
       streaming.kill("SIGTERM");
       const stream = JSON.parse((await said.all()).at(-1) ?? "") as StreamSeen;
       pinging.kill("SIGINT");
-      return { pings: pingsIn(await capture.lines()), stream };
+      const { lines, missed } = await capture.end();
+      return { pings: pingsIn(lines, missed), stream };
     },
     stop,
   };
@@ -58,16 +59,18 @@ export async function startProbes(lab: string, from: string, ip: string): Promis
 
 /** When the first echo request goes out of an interface to a VM, from now on. */
 export async function watchArrival(lab: string, server: string, tap: string) {
-  const { stop, lines } = await captured(lab, server, tap, ECHO_REQUEST);
+  const { stop, end } = await captured(lab, server, tap, ECHO_REQUEST);
   /** Unix time in milliseconds; undefined: none did. */
   const firstMs = async (): Promise<number | undefined> => {
-    const seconds = /^(\d+\.\d+) /.exec((await lines())[0] ?? "")?.[1];
+    const seconds = /^(\d+\.\d+) /.exec((await end()).lines[0] ?? "")?.[1];
     return seconds === undefined ? undefined : Number(seconds) * 1000;
   };
   return { stop, firstMs };
 }
 
 const ECHO_REQUEST = "icmp[0] == 8 or icmp6[0] == 128";
+/** Enough of a ping for its number. */
+const PING_OCTETS = 96;
 const ECHO = `${ECHO_REQUEST} or icmp[0] == 0 or icmp6[0] == 129`;
 
 /** A capture of which nothing is left when it has been read, or stopped. */
@@ -75,18 +78,18 @@ async function captured(lab: string, node: string, port: string, filter: string)
   const folder = mkdtempSync(join(tmpdir(), "nve-capture-")); // under /run a node has its own
   const path = join(folder, "frames.pcap");
   const drop = () => rmSync(folder, { recursive: true, force: true });
-  const capture = await startCapture(lab, node, port, path, filter).catch((error) => {
+  const capture = await startCapture(lab, node, port, path, filter, PING_OCTETS).catch((error) => {
     drop();
     throw error;
   });
   return {
     stop: () => void capture.stop().then(drop),
     /** As tcpdump prints them with -tt. */
-    lines: async () => {
-      await capture.stop();
+    end: async () => {
+      const missed = await capture.stop();
       const { stdout } = await run("tcpdump", ["-r", path, "-nn", "-tt"]);
       drop();
-      return stdout.split("\n");
+      return { lines: stdout.split("\n"), missed };
     },
   };
 }

@@ -12,6 +12,8 @@ export type Pings = {
   /** In the order of sending, until the last that was answered. */
   sent: readonly Ping[];
   duplicates: number;
+  /** Frames that the capture missed: as many pings may have been answered that are not known to be. */
+  missed: number;
 };
 
 /** A TCP connection from another VM that says again what it is told. */
@@ -52,6 +54,8 @@ export type PingsLost = {
   sent: number;
   lost: number;
   duplicates: number;
+  /** Requests and answers that passed and were not captured, as the machine was busy: not known of, or counted as lost. */
+  missedByCapture: number;
   /** Sent while the VM stood still, or before and not read by it yet. */
   lostInPause: number;
   /** Sent after it ran again and before the network brought frames to it. */
@@ -82,7 +86,7 @@ function gapAround({ stoppedMs }: Marks, { sent }: Pings): number {
   return before === undefined || after === undefined ? 0 : after.unixMs - before.unixMs;
 }
 
-export function lossOf(marks: Marks, { sent, duplicates }: Pings): PingsLost {
+export function lossOf(marks: Marks, { sent, duplicates, missed }: Pings): PingsLost {
   const { stoppedMs, resumedMs, arrivedMs } = marks;
   const there = Math.max(resumedMs, arrivedMs);
   const answered = sent.filter(({ isAnswered }) => isAnswered);
@@ -104,6 +108,7 @@ export function lossOf(marks: Marks, { sent, duplicates }: Pings): PingsLost {
     sent: sent.length,
     lost: lost.length,
     duplicates,
+    missedByCapture: missed,
     ...counts,
     otherwiseAtMs,
     answersThere,
@@ -111,7 +116,7 @@ export function lossOf(marks: Marks, { sent, duplicates }: Pings): PingsLost {
 }
 
 /** Of tcpdump with -tt, its lines: `1700000000.123456 IP 10.0.1.22 > 10.0.1.21: ICMP echo request, id 1, seq 5, length 24`. */
-export function pingsIn(lines: readonly string[]): Pings {
+export function pingsIn(lines: readonly string[], missed = 0): Pings {
   const requests = new Map<number, number>();
   const replies = new Map<number, number>();
   let last = 0;
@@ -130,7 +135,7 @@ export function pingsIn(lines: readonly string[]): Pings {
     .filter(([number]) => number <= lastAnswered)
     .map(([number, unixMs]) => ({ unixMs, isAnswered: replies.has(number) }));
   const duplicates = [...replies.values()].reduce((sum, times) => sum + times - 1, 0);
-  return { sent, duplicates };
+  return { sent, duplicates, missed };
 }
 
 /** The number of 16 bits nearest to another. */

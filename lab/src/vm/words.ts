@@ -21,7 +21,10 @@ export function downtimeLines(migrated: Migrated): readonly string[] {
       : [
           `pings: ${pings.lost} of ${pings.sent} lost, ${pings.lostInPause} of them while the VM stood still, ` +
             `${pings.lostToNetwork} to the network, ${pings.lostOtherwise} otherwise; ${pings.duplicates} came twice` +
-            (pings.answersThere ? "" : "; NONE is answered there"),
+            (pings.answersThere ? "" : "; NONE is answered there") +
+            (pings.missedByCapture === 0
+              ? ""
+              : `; ${pings.missedByCapture} requests and answers were not captured, and may be among the lost`),
         ]),
     ...(stream === undefined ? [] : [streamLine(stream)]),
     ...(forwarded === undefined || nves === undefined

@@ -40,6 +40,11 @@ test("an answer may stand before its request, captured on another CPU", () => {
   expect(pingsIn(lines)).toMatchObject({ sent: [{ isAnswered: true }], duplicates: 0 });
 });
 
+test("what the capture missed is told: as much may not be lost at all", () => {
+  const seen = pingsIn([line("request", 1, 1), line("request", 2, 2), line("reply", 2, 2)], 1);
+  expect(lossOf(marks, seen)).toMatchObject({ lost: 1, missedByCapture: 1 });
+});
+
 test("who is not heard any more is not counted beyond the last answer", () => {
   expect(lossOf(marks, pings(50))).toMatchObject({ sent: 50, lost: 0, answersThere: false });
   expect(lossOf(marks, pingsIn([]))).toMatchObject({ sent: 0, lost: 0 });
