@@ -1,6 +1,7 @@
 import { call } from "@nve/program";
 import { CreateVnRequest, NveState } from "@nve/protocol-spec/proto/northbound";
 import { AdmitRequest, DenialCode } from "@nve/protocol-spec/proto/nve";
+import { SuspendedMode } from "@nve/protocol-spec/proto/types";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { claim, ip, macOf, type Rig, rig, uuid } from "./rig.ts";
 
@@ -34,7 +35,13 @@ describe("a session", () => {
     const status = await call(nva.northbound, nva.northbound.status, {});
     expect(message).toEqual({
       $case: "welcome",
-      value: { version: 1, storeId: status.storeId, holdMs: 10_000, admissions: true },
+      value: {
+        version: 1,
+        storeId: status.storeId,
+        holdMs: 10_000,
+        admissions: true,
+        suspended: SuspendedMode.SUSPENDED_MODE_DELIVER,
+      },
     });
     expect(await nves()).toMatchObject([
       { location: { nveId: "tor1" }, state: NveState.NVE_STATE_CONNECTED },
