@@ -61,22 +61,28 @@ export class Departing {
     for (const vnic of [...this.#unconfirmed.keys()]) this.#confirm(vnic, nveId);
   }
 
-  /** Of these VNICs, those for which others do not forward yet. */
-  moving(vnics: Iterable<Uuid>): Uuid[] {
-    return this.#unconfirmed.size === 0
-      ? []
-      : [...new Set(vnics)].filter((vnic) => this.#unconfirmed.has(vnic));
+  /** Of these VNICs, those that have arrived at this NVE, and for which others do not forward yet. */
+  moving(nveId: NveId, vnics: Iterable<Uuid>): Uuid[] {
+    const waited = [...new Set(vnics)].filter((vnic) => this.#unconfirmed.has(vnic));
+    return waited.filter((vnic) => this.#placeOf(vnic) === nveId);
   }
 
   #confirm(vnic: Uuid, nveId: NveId): void {
     const waiting = this.#unconfirmed.get(vnic);
     if (!waiting?.delete(nveId) || waiting.size > 0) return;
     this.#unconfirmed.delete(vnic);
+    const to = this.#placeOf(vnic);
+    if (to !== undefined) this.#hub.sessions.get(to)?.arrived(vnic);
+  }
+
+  /** Where it has moved to. */
+  #placeOf(vnic: Uuid): NveId | undefined {
+    let place: NveId | undefined;
     this.#hub.keeper.read((authority) => {
       const row = authority.migrations.of(vnic);
-      const to = isMoving(row) ? row.to.nveId : undefined;
-      if (to !== undefined) this.#hub.sessions.get(to)?.arrived(vnic);
+      if (isMoving(row)) place = row.to.nveId;
     });
+    return place;
   }
 
   #await(vnic: Uuid, nveId: NveId): void {

@@ -188,8 +188,9 @@ export class Session implements NveSession {
         const { serial } = report;
         const refused = result.map(toRefusal);
         const vnics = said.claims.flatMap(({ vnic }) => vnic ?? []);
-        const moving = (this.#hub.departing?.moving(vnics) ?? []).map(toUuid);
-        const value = { serial, revision: BigInt(ended), refused, moving };
+        const to = this.#nveId;
+        const moving = to === undefined ? [] : (this.#hub.departing?.moving(to, vnics) ?? []);
+        const value = { serial, revision: BigInt(ended), refused, moving: moving.map(toUuid) };
         this.#send({ $case: "ack", value }, () => this.#end());
       },
     );

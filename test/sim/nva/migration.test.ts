@@ -81,6 +81,13 @@ test("M2, M5: the destination hears when the source forwards; of one that is los
   expect((await tor1.inbox.next(arrived)).message?.value).toEqual({ vnics: [vnic] });
 });
 
+test("M5, H21: a source whose VM is said to stand still after the switch-over waits for nobody", async () => {
+  const { tor1, tor2 } = await domain();
+  await tor2.told({ claims: [claim(1, { vnic })] });
+  const late = await tor1.told({ claims: [claim(1, { vnic, suspended: true })] });
+  expect(late.moving).toEqual([]);
+});
+
 test("V2: a session that begins is told all that has moved on from its NVE; another NVA goes on with it", async () => {
   const { tor2 } = await domain("lmdb");
   await tor2.told({ claims: [claim(1, { vnic })] });
