@@ -1,5 +1,12 @@
 import { type EdgePort, type EdgePortOptions, openEdgePort } from "@nve/linux";
-import { defaultEvbPolicy, type EvbAgreed, type EvbRole, type Vdpdu } from "@nve/protocol-spec";
+import {
+  announcing,
+  defaultEvbPolicy,
+  type EvbAgreed,
+  type EvbRole,
+  type OptionalTlv,
+  type Vdpdu,
+} from "@nve/protocol-spec";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type Cable, cable, type Faults } from "../support/cable.ts";
@@ -18,7 +25,11 @@ const numberOf = ({ tlvs: [tlv] }: Vdpdu): number => {
 type Side = { port: EdgePort; heard: number[]; lost: number[]; send(n: number): void };
 type Pair = { clock: FakeClock; wire: Cable; station: Side; bridge: Side };
 
-function pair(faults: Partial<Faults> & { seed?: number } = {}, r = 3): Pair {
+function pair(
+  faults: Partial<Faults> & { seed?: number } = {},
+  r = 3,
+  tlvs: readonly OptionalTlv[] = [],
+): Pair {
   const clock = fakeClock();
   const wire = cable(clock, faults);
   const open = (role: EvbRole): Side => {
@@ -34,7 +45,7 @@ function pair(faults: Partial<Faults> & { seed?: number } = {}, r = 3): Pair {
       lldp: {
         chassisId: { subtype: 7, octets: name },
         portId: { subtype: 7, octets: name },
-        tlvs: [],
+        tlvs,
       },
       onVdpdu: (vdpdu) => heard.push(numberOf(vdpdu)),
       onEvb: () => {},
@@ -118,6 +129,45 @@ test("on any cable a ULPDU arrives or its sender is told; without reordering nev
     }),
     { numRuns: 60 },
   );
+});
+
+/** Both say something while nothing comes through for so long. */
+function deaf(ms: number, tlvs?: readonly OptionalTlv[]): Pair {
+  const both = pair({}, 3, tlvs);
+  const { clock, wire, station, bridge } = both;
+  clock.advance(5000);
+  wire.faults = { ...wire.faults, loss: 1 };
+  for (const n of upTo(3)) bridge.send(n);
+  station.send(9);
+  clock.advance(ms);
+  wire.faults = { ...wire.faults, loss: 0 };
+  clock.advance(5000);
+  return both;
+}
+
+test("what a bridge says to a station of ours that is deaf for two seconds comes once; others have R + 1 copies", () => {
+  const ours = deaf(2000, [announcing("addresses")]);
+  expect(ours.station.heard).toEqual([1, 2, 3]);
+  expect(ours.bridge.lost).toEqual([]);
+  expect(ours.station.lost, "whoever waits for a station is told soon").toEqual([9]);
+  const gone = deaf(9000, [announcing("addresses")]);
+  expect(gone.bridge.lost).toEqual([1, 2, 3]);
+  const others = deaf(2000);
+  expect(others.bridge.lost).toEqual([1, 2, 3]);
+});
+
+test("a late copy of what a bridge of ours has said is none that is new", () => {
+  const { clock, wire, station, bridge } = pair({}, 3, [announcing("addresses")]);
+  clock.advance(5000);
+  let copy: Uint8Array | undefined;
+  wire.tap((from, frame) => {
+    if (from === "b") copy ??= Uint8Array.from(frame);
+  });
+  bridge.send(1);
+  clock.advance(2000);
+  if (copy !== undefined) wire.b.send(copy);
+  clock.advance(10);
+  expect(station.heard).toEqual([1]);
 });
 
 test("reordered frames cost repeats at most: nothing is lost in silence", () => {

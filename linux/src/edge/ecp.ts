@@ -51,7 +51,7 @@ export type EcpPeer = {
   lldpdu(): Lldpdu | undefined;
   /** Where the port's differs from it. */
   firstSequence?: number;
-  /** Whether two ECPDUs may go without a distance between them. */
+  /** Whether it is an agent of ours: two ECPDUs may go without a distance between them, and in more copies (`ROUNDS`). */
   isOurs(): boolean;
   /** What all peers of the port share. */
   intake?: Budget;
@@ -65,6 +65,12 @@ const MIN_GAP_MS = 5;
 const MAX_QUEUE_OCTETS = 256 * 1024;
 /** In front of its own limits, which are ours: one ULPDU at a time is handed to the machine. */
 const MAX_QUEUE = 1;
+
+/**
+ * A bridge says what it has to say to a station of ours in so many rounds of R + 1 copies, all of one number: a station that
+ * gets no processor time for a second hears it once all the same. Given up, an answer would cost its VNIC the response wait.
+ */
+const ROUNDS = 4;
 
 export function openEcp(shared: Shared, peer: EcpPeer): Ecp {
   const { clock } = shared.options;
@@ -108,10 +114,11 @@ function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
   let waitingOctets = 0;
   let lastSequence: number | undefined;
   let lastOctets: Uint8Array = none;
+  const isBridge = options.role === "bridge";
   const maxLength = MAX_ULPDU_LENGTH - (options.guard === undefined ? 0 : SEAL_OCTETS);
   const tx = drive<EcpTx, EcpTxEvent, EcpTxAction>(
     ecpTxStart(peer.firstSequence ?? options.firstSequence),
-    (tx, event, now) => stepEcpTx(tx, event, now, timing(peer)),
+    (tx, event, now) => stepEcpTx(tx, event, now, timing(peer, isBridge)),
     options.clock,
     (action) => {
       if (action.do === "transmit") transmit(action.seq, action.payload);
@@ -176,12 +183,13 @@ function openReceiver(
   peer: EcpPeer,
   count: Count,
 ): Driven<EcpRx, EcpRxEvent> {
+  const isStation = options.role === "station";
   return drive<EcpRx, EcpRxEvent, EcpRxAction>(
     ecpRxStart,
     (rx, event, now) =>
       event.on === "tick"
         ? [rx]
-        : stepEcpRx(rx, event, now, repeatMs(peer.agreed()), underWayMs(peer.agreed())),
+        : stepEcpRx(rx, event, now, repeatMs(peer, isStation), underWayMs(peer.agreed())),
     options.clock,
     (action) => {
       if (action.do === "ack") acknowledge(action.seq);
@@ -214,18 +222,23 @@ export const ecpNoneYet = (): EcpPeerCounters => ({
   givenUp: 0,
 });
 
-const timing = (peer: EcpPeer) => {
+const timing = (peer: EcpPeer, isBridge: boolean) => {
   const agreed = peer.agreed();
   return {
     ackTimeoutMs: vdpTimes(agreed).ackTimeoutMs,
-    maxRetries: agreed.r,
+    maxRetries: copies(peer, isBridge) - 1,
     minGapMs: peer.isOurs() ? 0 : MIN_GAP_MS,
     maxQueue: MAX_QUEUE,
   };
 };
 
-/** One ack timeout more than the R between the first copy and the last. */
-const repeatMs = (agreed: EvbAgreed): number => (agreed.r + 1) * vdpTimes(agreed).ackTimeoutMs;
+/** @param fromBridge whether a bridge says it to its station */
+const copies = (peer: EcpPeer, fromBridge: boolean): number =>
+  (fromBridge && peer.isOurs() ? ROUNDS : 1) * (peer.agreed().r + 1);
+
+/** One ack timeout more than those between the first copy and the last. */
+const repeatMs = (peer: EcpPeer, fromBridge: boolean): number =>
+  copies(peer, fromBridge) * vdpTimes(peer.agreed()).ackTimeoutMs;
 
 /**
  * The sender's next copy comes an ack timeout after the last one. If our ack was lost the copy after that is acked,
