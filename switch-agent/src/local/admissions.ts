@@ -1,6 +1,14 @@
 import type { Clock } from "@nve/linux";
 import { Instant, type Uuid, type VnId } from "@nve/protocol-spec";
-import { type Ask, contentOf, entriesOf, type NveCore, type Verdict } from "@nve/switch-agent/nve";
+import {
+  type Ask,
+  contentOf,
+  type Entry,
+  entriesOf,
+  isAdmitted,
+  type NveCore,
+  type Verdict,
+} from "@nve/switch-agent/nve";
 import { Gate } from "../gate.ts";
 import type { Nva } from "../nva-client/client.ts";
 import type { Asker } from "./nve.ts";
@@ -41,7 +49,14 @@ export class Admissions {
   ): Promise<ReadonlyMap<VnId, Verdict>> {
     const timeoutMs = Math.min(ADMIT_MS, this.#around.resourceWaitMs(ask.port) / 3);
     const deadline = Instant(this.#clock.now() + timeoutMs);
-    const said = await Promise.all(vns.map((vn) => this.#onVn(ask, serial, vn, deadline)));
+    const entries = this.#entriesOf(ask);
+    const isIn = isAdmitted(ask, entries, this.#around.core.vsis.get(ask.vsi)?.granted);
+    const judge = async (vn: VnId): Promise<[VnId, Verdict]> => {
+      const known = isIn ? this.#around.core.infos.get(vn) : undefined;
+      if (known === undefined) return this.#onVn(ask, serial, vn, deadline);
+      return [vn, this.#atPort(ask.port, vn, { is: "granted", info: known })];
+    };
+    const said = await Promise.all(vns.map(judge));
     return new Map(said);
   }
 
@@ -91,13 +106,17 @@ export class Admissions {
     const { vnic, hypervisor, port, station, authenticated } = ask;
     const unknown = this.#unknown.recall(port, vn);
     if (unknown !== undefined) return unknown;
-    const pool = core.ports.get(port)?.pool;
-    const entries = entriesOf(ask.filters, (vid) => pool?.vnOf(vid));
-    const content = contentOf("code" in entries ? [] : entries, ask.addresses);
+    const content = contentOf(this.#entriesOf(ask), ask.addresses);
     const by = { ...(station && { station }), ...(authenticated && { authenticated }) };
     const said = await nva.admit({ vn, vnic, hypervisor, port, ...by, content }, timeoutMs);
     this.#unknown.heard(port, vn, said);
     return said;
+  }
+
+  #entriesOf({ port, filters }: Ask): readonly Entry[] {
+    const pool = this.#around.core.ports.get(port)?.pool;
+    const entries = entriesOf(filters, (vid) => pool?.vnOf(vid));
+    return "code" in entries ? [] : entries;
   }
 
   /** What the NVA grants the port may yet refuse. */

@@ -1,6 +1,6 @@
 import type { Clock } from "@nve/linux";
 import { Instant } from "@nve/protocol-spec";
-import type { NveCore, Waiting } from "@nve/switch-agent/nve";
+import type { Granted, NveCore, Waiting } from "@nve/switch-agent/nve";
 import type { Applier } from "../applier.ts";
 import type { Nva } from "../nva-client/client.ts";
 
@@ -42,7 +42,7 @@ export async function synced(
   const { core, nva, applier } = around;
   const all = vsis
     .flatMap((vsi) => core.vsis.get(vsi)?.granted ?? [])
-    .filter(({ ask }) => ask.mode === "associate");
+    .filter((one) => one.ask.mode === "associate" && !isMoveHere(core, one));
   if (all.length === 0) return;
   const vns = new Set(all.flatMap(({ entries }) => entries.map(({ vn }) => vn)));
   const ports = new Set(all.map(({ ask }) => ask.port));
@@ -52,6 +52,17 @@ export async function synced(
   const arrived = nva.arrived?.(all.map(({ ask }) => ask.vnic));
   if (arrived !== undefined) await within(Math.min(ARRIVE_MS, ...waits), arrived, clock);
 }
+
+/** From one port of ours to another (H20): all others know already that it is here, unless the NVA has it elsewhere. */
+const isMoveHere = (core: NveCore, { ask, entries, order }: Granted): boolean =>
+  entries.every(({ vn, mac }) => {
+    if (mac === undefined || core.fdb.remotes(vn).has(mac)) return false;
+    return [...core.holders.of(vn, mac)].some((key) => {
+      const other = key === ask.vsi ? undefined : core.vsis.get(key)?.granted;
+      const isActive = other?.ask.mode === "associate" && other.ask.vnic === ask.vnic;
+      return isActive && other.order < order;
+    });
+  });
 
 function within(ms: number, done: Promise<void>, clock: Clock): Promise<void> {
   return new Promise((resolve) => {

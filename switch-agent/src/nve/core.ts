@@ -36,7 +36,7 @@ export class NveCore {
   readonly fdb = new Fdb();
   readonly gleaned: Gleaner;
   readonly #believer: Believer;
-  readonly #holders = new Holders();
+  readonly holders = new Holders();
   readonly #served: ServedVns;
   #nva = false;
   #serial = 0;
@@ -56,7 +56,7 @@ export class NveCore {
       gleaned: this.gleaned,
       infos: this.infos,
       local: (vn, vsi) => this.#local(vn, vsi),
-      holders: (vn, mac) => this.#holders.of(vn, mac),
+      holders: (vn, mac) => this.holders.of(vn, mac),
       at: (port, vn) => this.ports.get(port)?.pool.lent.get(vn)?.holders ?? [],
       prune: (served, lost) => this.#believer.prune(served, lost),
       isHeld: (vn) => this.#isHeld(vn),
@@ -227,7 +227,7 @@ export class NveCore {
     const entries = this.#port(ask.port).check(ask, this.infos);
     if (!isList(entries)) return entries;
     const portOf = (name: string) => this.ports.get(name);
-    const held = this.#holders.refusalOf(ask, entries, this.vsis, portOf);
+    const held = this.holders.refusalOf(ask, entries, this.vsis, portOf);
     return held ?? overLimits(ask, entries, this.infos, this.#served) ?? entries;
   }
 
@@ -330,7 +330,7 @@ export class NveCore {
     if (granted !== undefined) return;
     delete vsi.granted;
     this.#served.prepared.put(vsi.ask.vsi, vsi.ask.vnic, undefined);
-    this.#holders.put(vsi.ask.vsi, this.tree.content(vsi.ask.vsi), undefined);
+    this.holders.put(vsi.ask.vsi, this.tree.content(vsi.ask.vsi), undefined);
     this.#served.touchVsi(vsi.ask.vsi, this.tree.remove({ vnic: vsi.ask.vsi }));
     this.vsis.delete(vsi.ask.vsi);
     this.#port(vsi.ask.port).vsis.delete(vsi.ask.vsi);
@@ -340,7 +340,7 @@ export class NveCore {
     vsi.granted = granted;
     this.#served.prepared.put(granted.ask.vsi, granted.ask.vnic, granted);
     const content = contentOf(granted.entries, granted.ask.addresses);
-    this.#holders.put(granted.ask.vsi, this.tree.content(granted.ask.vsi), content);
+    this.holders.put(granted.ask.vsi, this.tree.content(granted.ask.vsi), content);
     this.#served.touchVsi(granted.ask.vsi, this.tree.put(granted.ask.vsi, content));
   }
 

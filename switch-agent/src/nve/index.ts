@@ -1,3 +1,4 @@
+export { isAdmitted } from "./admitted.ts";
 export { type Announcement, framesOf } from "./announce.ts";
 export { NveCore } from "./core.ts";
 export type { Departure } from "./departures.ts";

@@ -49,6 +49,54 @@ test("H11: the addresses beside a request are its VSI's, and are claimed with it
   expect(it.nva.admitted, "a keepalive is not decided again").toHaveLength(1);
 });
 
+test("V1: what was reserved with the same addresses is not asked of the NVA again; with others it is", async () => {
+  const [station] = it.stations;
+  const ip = IpAddress("10.0.0.1");
+  const said = addresses(vm1, { mac: a, ip });
+  station.ask(request("pre-associate-rr", vm1, group([5001, a])), ...said);
+  await pass(it.clock, 30);
+  expect(it.nva.admitted).toHaveLength(1);
+  station.ask(request("associate", vm1, group([5001, a, 2])), ...said);
+  await pass(it.clock, 30);
+  expect(station.last).toMatchObject({ type: "associate", status: ok });
+  expect(it.nva.reports.at(-1)).toMatchObject({ claims: [{ mac: a, ips: [ip] }] });
+  expect(it.nva.admitted).toHaveLength(1);
+  station.ask(request("associate", vm1, group([5001, a, 2], [5001, b, 2])), ...said);
+  await pass(it.clock, 30);
+  expect(station.last?.status).toEqual(ok);
+  expect(it.nva.admitted).toHaveLength(2);
+});
+
+test("H26: whom the NVA turns away when it is told of the claim is let go, and told why", async () => {
+  const [station] = it.stations;
+  station.lldp(true, "reasons");
+  station.ask(request("pre-associate-rr", vm1, group([5001, a])));
+  await pass(it.clock, 30);
+  it.nva.stored = new Promise(() => {});
+  station.ask(request("associate", vm1, group([5001, a, 2])));
+  await pass(it.clock, 30);
+  it.nva.turnAway(5001, vm1, 'policy "night" keeps it out');
+  await pass(it.clock, 30);
+  expect(station.last).toMatchObject({ type: "de-associate", status: { is: "request" } });
+  expect(station.reasons.at(-1)).toContain('policy "night" keeps it out');
+  expect(keysOf()).toEqual([]);
+  expect(it.nva.reports.at(-1)).toMatchObject({ left: [5001] });
+});
+
+test("V1: who says no MACs claims none, and is asked about again", async () => {
+  const [station] = it.stations;
+  const silent = (vid?: Vid): Filters => ({
+    by: "group-vid",
+    entries: [{ groupId: 5001, ...(vid !== undefined && { vid }) }],
+  });
+  station.ask(request("pre-associate-rr", vm1, silent()));
+  await pass(it.clock, 30);
+  station.ask(request("associate", vm1, silent(Vid(2))));
+  await pass(it.clock, 30);
+  expect(station.last).toMatchObject({ type: "associate", status: ok });
+  expect(it.nva.admitted).toHaveLength(2);
+});
+
 test("H6: several requests of one ECPDU are answered together, in order", async () => {
   const [station] = it.stations;
   const foreign: Filters = { by: "mac-vid", entries: [{ mac: a, vid: Vid(77) }] };
@@ -90,6 +138,29 @@ test("the answer waits until the NVA has stored the claim, but not for ever", as
   expect(station.heard).toEqual([]);
   await pass(it.clock, 200);
   expect(station.last?.status).toEqual(ok);
+});
+
+test("H20: a move between two ports waits for no word of the NVA, unless that has the VNIC elsewhere", async () => {
+  const [from, to] = it.stations;
+  to.lldp(true);
+  from.ask(request("associate", vm1, group([5001, a])));
+  to.ask(request("pre-associate-rr", vm1, group([5001, a])));
+  await pass(it.clock, 30);
+  it.nva.stored = new Promise(() => {});
+  to.ask(request("associate", vm1, group([5001, a, 2])));
+  await pass(it.clock, 30);
+  expect(to.last).toMatchObject({ type: "associate", status: ok });
+  it.nva.remote(5001, a, tor2);
+  from.ask(request("associate", vm1, group([5001, a, 2])));
+  await pass(it.clock, 30);
+  to.ask(request("pre-associate-rr", vm1, group([5001, a, 2])));
+  await pass(it.clock, 30);
+  const heard = to.heard.length;
+  to.ask(request("associate", vm1, group([5001, a, 2])));
+  await pass(it.clock, 100);
+  expect(to.heard).toHaveLength(heard);
+  await pass(it.clock, 200);
+  expect(to.last).toMatchObject({ type: "associate", status: ok });
 });
 
 test("H7: a De-Associate is answered at once, and nothing is left", async () => {

@@ -132,6 +132,11 @@ export class ScriptedNva implements Nva {
     });
   }
 
+  /** It may not be there, or no more. */
+  turnAway(vn: number, vnic: Uuid, reason: string): void {
+    this.#wiring.onEvent({ on: "disconnect", vn: VnId(vn), vnics: [vnic], reason });
+  }
+
   deleteVn(vn: number): void {
     this.#wiring.onEvent({ on: "vn-gone", vn: VnId(vn) });
   }
