@@ -159,7 +159,9 @@ const absent = fc.oneof(
  */
 function atHome(intents: readonly Intent[], frames: readonly Arrival[], picks: readonly number[]) {
   const homes = intents.flatMap((one) =>
-    one.is === "mac" && one.at.is === "local" ? [{ mac: one.mac, at: one.at }] : [],
+    one.is === "mac" && one.at.is === "local" && one.at !== nowhere
+      ? [{ mac: one.mac, at: one.at }]
+      : [],
   );
   return frames.map((arrival, i) => {
     const pick = picks[i % picks.length] ?? 0;
