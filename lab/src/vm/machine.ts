@@ -151,8 +151,8 @@ function machineWords({ name, mac, addresses, memoryMb }: Vm, image: string): re
 
 /**
  * The VM's memory, which all its QEMUs of this machine have in common: it is not copied. (Copied it would be as between
- * machines; but QEMU 7.2 in software forgets pages that are written meanwhile: of six moves under load one left the
- * guest with a broken ring of virtio-net, or dead.)
+ * machines; but with QEMU 7.2 in software a move under load now and then left the guest with a broken ring of
+ * virtio-net, or dead, as if pages that are written meanwhile were forgotten.)
  */
 function memoryWords({ name, memoryMb }: Vm, from: Machine | undefined): readonly string[] {
   const common = `id=memory,size=${memoryMb}M,share=on`;

@@ -31,8 +31,9 @@ const LONGEST_MS = 60_000;
 const BACK_MS = 5_000;
 
 /**
- * Sends the VM over, and tells both switches what QEMU says at each end as it says it: that it stands still, that it
- * runs. @throws Refused when it fails or `signal` comes: then the VM runs at the source, whose switch has been told
+ * Sends the VM over. When QEMU says that it stands still, both switches are told: the source's to suspend it, and the
+ * destination's that it is active, so that the network switches over while QEMU sends the rest; frames wait at the new
+ * tap for the VM. @throws Refused when it fails or `signal` comes: then the VM runs at the source, whose switch has been told
  */
 export async function move(
   source: End,
@@ -42,13 +43,14 @@ export async function move(
   signal: AbortSignal,
 ): Promise<Moved> {
   const [from, at] = [source.hypervisor.server, destination.hypervisor.server];
-  const told = (end: End, stage: "active" | "suspended", verb: string) => {
-    note(end.hypervisor.server, `${verb} said`);
-    const answer = end.hypervisor.stage(vnic, stage);
-    return answer.then(() => note(end.hypervisor.server, `${verb} answered`));
+  const told = async ({ hypervisor }: End, stage: "active" | "suspended", verb: string) => {
+    note(hypervisor.server, `${verb} said`);
+    await hypervisor.stage(vnic, stage);
+    note(hypervisor.server, `${verb} answered`);
+    return now();
   };
   let stoppedMs = 0;
-  let suspended = Promise.resolve();
+  let saidAtStop: readonly Promise<number>[] = [];
   let runsOn: () => void = () => {};
   const isBack = new Promise<void>((resolve) => {
     runsOn = resolve;
@@ -58,19 +60,23 @@ export async function move(
       if (name === "STOP") {
         stoppedMs = unixMs;
         note(from, "the VM stands still", unixMs);
-        suspended = told(source, "suspended", "suspend");
-        suspended.catch(reject);
+        saidAtStop = [
+          told(source, "suspended", "suspend"),
+          told(destination, "active", "activate"),
+        ];
+        for (const one of saidAtStop) one.catch(reject);
       }
       if (name === "RESUME") {
         note(from, "the VM runs on", unixMs);
-        const again = suspended.catch(() => {}).then(() => told(source, "active", "activate"));
+        // Not before the destination's switch has answered: the last to be associated has the VNIC.
+        const again = Promise.allSettled(saidAtStop).then(() => told(source, "active", "activate"));
         again.then(runsOn, reject);
       }
       if (name !== "MIGRATION") return;
       const { status } = data;
       note(from, `migration: ${status}`, unixMs);
       if (status === "completed") resolve();
-      if (status === "cancelled") reject(new Refused(`the migration to ${at} has been called off`));
+      if (status === "cancelled") reject(calledOff(at));
       if (status !== "failed") return;
       const why = source.monitor.failure().catch(() => "it does not say why");
       void why.then((reason) =>
@@ -79,21 +85,22 @@ export async function move(
     });
     void source.monitor.ended.then(() => reject(new Refused(`the VM's QEMU on ${from} is gone`)));
   });
-  const arrived = new Promise<{ resumedMs: number; activatedMs: number }>((resolve, reject) => {
+  const arrived = new Promise<number>((resolve) => {
     destination.monitor.hear(({ name, unixMs = now() }) => {
       if (name !== "RESUME") return;
       note(at, "the VM runs", unixMs);
-      const active = told(destination, "active", "activate");
-      active.then(() => resolve({ resumedMs: unixMs, activatedMs: now() }), reject);
+      resolve(unixMs);
     });
   });
-  for (const end of [sent, arrived]) end.catch(() => {}); // they are waited for below, unless we do not get there
+  sent.catch(() => {}); // it is waited for below, unless we do not get there
   await source.monitor.ask("migrate-set-parameters", FAST);
+  if (signal.aborted) throw calledOff(at);
   await source.monitor.ask("migrate", { uri: `unix:${to}` });
   const off = callingOff(source.monitor, signal);
   try {
-    const [there] = await Promise.all([arrived, sent, sent.then(() => suspended)]);
-    return { stoppedMs, ...there };
+    const [resumedMs] = await Promise.all([arrived, sent]);
+    const [, activatedMs = resumedMs] = await Promise.all(saidAtStop);
+    return { stoppedMs, resumedMs, activatedMs };
   } catch (error) {
     if (stoppedMs > 0) await Promise.race([isBack, pause(BACK_MS)]);
     throw error;
@@ -101,6 +108,8 @@ export async function move(
     off();
   }
 }
+
+const calledOff = (at: string) => new Refused(`the migration to ${at} has been called off`);
 
 /** Octets a second; milliseconds that the VM may stand still, as far as QEMU can tell beforehand. */
 const FAST = { "max-bandwidth": 1_000_000_000, "downtime-limit": 30 };

@@ -125,7 +125,7 @@ export function pingsIn(lines: readonly string[], missed = 0): Pings {
     if (found === null) continue;
     const number = unwrapped(Number(found[3]), last);
     last = Math.max(last, number);
-    // Captured on several CPUs, a reply may stand before its request.
+    // A reply may stand before its request: nothing relies on the order.
     if (found[2] === "request") requests.set(number, Number(found[1]) * 1000);
     else replies.set(number, (replies.get(number) ?? 0) + 1);
   }
