@@ -215,9 +215,9 @@ function ended(turn: Turn, vnic: Vnic, { why, code, hard }: Ended): void {
   };
   put(turn, now, had);
   if (!had || why !== "refused") troubled(turn, vnic, why, code);
-  const forGood =
-    why === "mismatch" ||
-    (why === "refused" && (hard === true || code !== VdpError.managerUnreachable));
+  // Code 0 refuses nothing: it is a late answer to a De-Associate of ours, of a time when nobody answered.
+  const passes = code === VdpError.managerUnreachable || code === VdpError.success;
+  const forGood = why === "mismatch" || (why === "refused" && (hard === true || !passes));
   if (!forGood) put(turn, { ...now, retry: backoff(turn, vnic) });
   // What was refused may have been only the tags of before: `pursue` asks with none.
   else if (!had) refused(turn, now, reason);

@@ -137,6 +137,18 @@ describe("attach", () => {
     expect(it.reason()).toMatch(/did not answer/);
   });
 
+  test("a late answer to a De-Associate of ours refuses nothing: waits and asks again", () => {
+    const it = bookAt();
+    const actions = it.at(2, answer(firstAssociation(it.attach(1, 1)), {}, "de-associate"));
+    expect(outcomes(actions)).toEqual([]);
+    expect(it.state()).toBe("waiting");
+    const again = it.at(502, { on: "tick" });
+    expect(sent(again)).toMatchObject([[{ type: "associate", vnic: vnicA }]]);
+    expect(outcomes(it.at(503, answer(firstAssociation(again), { vid: 100 })))).toMatchObject([
+      { do: "done", call: 1 },
+    ]);
+  });
+
   test("an answer without a VID is no connection: it is taken back, the caller is told", () => {
     const it = bookAt();
     const actions = it.at(2, answer(firstAssociation(it.attach(1, 1)), { vid: "none" }));
