@@ -14,7 +14,9 @@ export function encapsulate(
   ttl = 64,
 ): Decision {
   const hop = t.hops.get(to.vtep);
-  const room = exceeded(t, t.vn(d.from.vni), frame, hop);
+  // The VN's MTU is for those who send here: what another NVE has let in goes on as it is.
+  const vn = d.from.at === undefined ? undefined : t.vn(d.from.vni);
+  const room = exceeded(t, vn, frame, hop);
   if (room !== undefined) return tooBig(t, d, frame, room);
   if (hop === undefined) return d.drop("no-next-hop");
   if (to.encapsulation === undefined && isCut(frame)) {
