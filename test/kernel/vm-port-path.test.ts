@@ -37,7 +37,8 @@ describe("a VM's stack through virtual switches and the switch between", () => {
     tor.enter();
     await linkMonitor().ready; // here, where no interface has the name of one that it is asked about
     dataplane = await openEbpfDataplane({ vtep: IpAddress("192.0.2.1"), log });
-    vms = await Promise.all([1, 2, 3].map((n) => attach(tor, n)));
+    vms = [];
+    for (const n of [1, 2, 3]) vms.push(await attach(tor, n)); // one after the other: see `bind`
     const places = [place(1), place(2), place(3)];
     await dataplane.ensure([
       { is: "vn", vni: Vni(100), flood: places, floodUnknown: false },
@@ -68,8 +69,8 @@ describe("a VM's stack through virtual switches and the switch between", () => {
     tor.ip(`link set p${n} up`);
     const guestTag = n === 3 ? Vid(7) : 0;
     if (guestTag === 0) wire(server, vm, n);
-    else await tagging(server, vm, guestTag, n);
-    await bind(server, { ...vnicOf(n), guestTag, vid: place(n).vid });
+    else await tagging(server, vm, guestTag, n, tor);
+    await bind(server, { ...vnicOf(n), guestTag, vid: place(n).vid }, tor);
     await dataplane.portUp(`p${n}`);
     return vm;
   }
@@ -84,22 +85,32 @@ describe("a VM's stack through virtual switches and the switch between", () => {
   }
 
   /** The same with a guest between that tags what the VM sends. */
-  async function tagging(server: Namespace, vm: Namespace, tag: Vid, n: number): Promise<void> {
+  async function tagging(
+    server: Namespace,
+    vm: Namespace,
+    tag: Vid,
+    n: number,
+    tor: Namespace,
+  ): Promise<void> {
     const guest = space(`guest${n}`);
     wire(guest, vm, n);
     server.ip(`link add vnic type veth peer name u0 netns ${guest.name}`, "link set vnic up");
     guest.ip("link set u0 up");
-    await bind(guest, { ...vnicOf(n), guestTag: 0, vid: tag });
+    await bind(guest, { ...vnicOf(n), guestTag: 0, vid: tag }, tor);
   }
 
   const vnicOf = (n: number) => ({ interface: "vnic", mac: vmMac(n), uplink: "u0" });
 
-  async function bind(server: Namespace, binding: Binding): Promise<void> {
-    // Both calls do all their work before they give way.
-    const opening = server.inside(() => openEbpfVirtualSwitch({ uplinks: ["u0"], log }));
-    const made = await opening;
-    switches.push(made);
-    await server.inside(() => made.bind([binding]));
+  /** The process is in the namespace of the virtual switch until its interfaces are attached, which they are in turns. */
+  async function bind(server: Namespace, binding: Binding, tor: Namespace): Promise<void> {
+    server.enter();
+    try {
+      const made = await openEbpfVirtualSwitch({ uplinks: ["u0"], log });
+      switches.push(made);
+      await made.bind([binding]);
+    } finally {
+      tor.enter();
+    }
   }
 
   test.each([
