@@ -21,7 +21,7 @@ import {
 } from "./rig.mjs";
 
 /** The map `fdb` of tor.h. */
-const FDB = { keyOctets: 12, maxEntries: 262_144 };
+const FDB = { name: "fdb", keyOctets: 12 };
 
 export async function coldSync(mappings) {
   if (process.getuid() !== 0) throw new Error("needs root, for a network namespace");
@@ -74,7 +74,7 @@ async function measured(nva, inside, mappings) {
 }
 
 async function synced(nva, agent, socket, mappings) {
-  const count = kernelMap(agent.child.pid, FDB.keyOctets, FDB.maxEntries);
+  const count = kernelMap(agent.child.pid, FDB.name, FDB.keyOctets);
   const startMb = round(rss(agent) / 1e6);
   const client = connect(SwitchAgentClient, socket);
   const [cpu, nvaCpu] = [cpuMs(agent), cpuMs(nva)];
