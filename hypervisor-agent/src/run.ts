@@ -1,5 +1,4 @@
 import { randomInt } from "node:crypto";
-import { readFileSync } from "node:fs";
 import {
   controlFrames,
   type Link,
@@ -12,6 +11,7 @@ import {
   systemClock,
   Unavailable,
 } from "@nve/linux";
+import { interfaceIndex } from "@nve/linux/bpf/index";
 import { trimMalloc } from "@nve/linux/malloc";
 import { readConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";
@@ -177,6 +177,5 @@ async function macBehind(name: string): Promise<Mac | undefined> {
 
 /** Of this network namespace: /sys may be another's. */
 function interfaceExists(name: string): boolean {
-  const lines = readFileSync("/proc/self/net/dev", "utf8").split("\n");
-  return lines.some((line) => line.trimStart().startsWith(`${name}:`));
+  return interfaceIndex(name) !== undefined;
 }

@@ -81,14 +81,29 @@ export function learnt(nic: Nic, parts: ReadonlyMap<string, Vnic>): Nic {
 }
 
 /** What the virtual switch shall have: each VN over the uplink where it is in force, and over no other. */
-export function allBindings(nics: Iterable<Nic>, env: Env): Binding[] {
-  return [...nics].flatMap((nic) => {
-    if (nic.unbound) return [];
-    return [...partsOf(nic, env)].flatMap(([uplink, part]) =>
-      bindingsOf([inForce(nic, uplink, part)]).map((one) => ({ ...one, uplink })),
-    );
-  });
+export function allBindings(nics: Iterable<Nic>, { uplinks, book }: Env): Binding[] {
+  const all: Binding[] = [];
+  const books = uplinks.map((uplink) => ({ uplink, vnics: book(uplink)?.vnics }));
+  for (const nic of nics) {
+    if (nic.unbound) continue;
+    for (const { uplink, vnics } of books) {
+      const part = vnics?.get(nic.name);
+      if (part !== undefined) all.push(...bindingsAt(nic, uplink, part));
+    }
+  }
+  return all;
 }
+
+/** Of hundreds of VNICs one has changed: the others' are the same objects as before. */
+function bindingsAt(nic: Nic, uplink: string, part: Vnic): readonly Binding[] {
+  const known = made.get(part);
+  if (known !== undefined && known.at === nic.at && known.uplink === uplink) return known.bindings;
+  const bindings = bindingsOf([inForce(nic, uplink, part)]).map((one) => ({ ...one, uplink }));
+  made.set(part, { at: nic.at, uplink, bindings });
+  return bindings;
+}
+
+const made = new WeakMap<Vnic, { at: Nic["at"]; uplink: string; bindings: readonly Binding[] }>();
 
 /** A part of a VNIC with those VNs alone that go over its uplink. */
 function inForce({ at }: Nic, uplink: string, part: Vnic): Vnic {

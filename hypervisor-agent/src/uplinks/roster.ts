@@ -36,8 +36,10 @@ export function stepRoster(
   now: Instant,
   env: Env,
 ): readonly [Roster, ...RosterAction[]] {
+  const { nics } = roster;
+  const before = nics.size;
   const work: Work = {
-    nics: new Map(roster.nics),
+    nics,
     spread: roster.spread,
     binds: roster.binds,
     calls: roster.calls,
@@ -51,11 +53,11 @@ export function stepRoster(
   };
   handle(work, event);
   for (const name of work.touched) {
-    const nic = work.nics.get(name);
+    const nic = nics.get(name);
     if (nic !== undefined) place(work, nic);
   }
-  if (work.nics.size < roster.nics.size || event.on === "change") leaveUnused(work);
-  const { nics, spread, bind, calls } = work;
+  if (nics.size < before || event.on === "change") leaveUnused(work);
+  const { spread, bind, calls } = work;
   const binds = work.binds + (bind ? 1 : 0);
   const deadline = deadlineOf(work);
   return [

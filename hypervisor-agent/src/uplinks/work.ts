@@ -7,7 +7,8 @@ import { type Move, type Spread, type SpreadEvent, stepSpread, type VnKey } from
 /** All VNICs of this host, and which of their VNs goes over which uplink. */
 export type Roster = {
   is: "roster";
-  nics: ReadonlyMap<Uuid, Nic>;
+  /** The same map from step to step: with hundreds of VNICs a copy would cost more than the step. One is changed by a new value. */
+  nics: Map<Uuid, Nic>;
   spread: Spread;
   /** Number of the latest bindings. */
   binds: number;
@@ -52,7 +53,7 @@ export type RosterAction =
 
 /** One step in the making. */
 export type Work = {
-  nics: Map<Uuid, Nic>;
+  readonly nics: Map<Uuid, Nic>;
   spread: Spread;
   binds: number;
   calls: number;

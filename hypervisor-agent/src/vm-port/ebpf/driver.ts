@@ -148,10 +148,10 @@ class EbpfVirtualSwitch implements VirtualSwitch {
     const names = new Set(this.#bindings.map((binding) => binding.interface));
     this.#vms.keep(names, "later"); // nothing passes any more as soon as its bindings are gone
     this.#count(names);
-    const bound = this.#bindings.flatMap(({ interface: name, uplink, ...binding }): Bound[] => {
-      const ifindex = this.#indexOf(name);
-      const up = uplinks.get(uplink);
-      return ifindex === undefined || up === undefined ? [] : [{ ...binding, ifindex, uplink: up }];
+    const bound = this.#bindings.flatMap((binding) => {
+      const ifindex = this.#indexOf(binding.interface);
+      const up = uplinks.get(binding.uplink);
+      return ifindex === undefined || up === undefined ? [] : boundAs(binding, ifindex, up);
     });
     this.#tables.replace(bound);
     for (const name of names) {
@@ -231,3 +231,15 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 type Counted = { ifindex: number | undefined; before: PortCounts };
 
 const none: PortCounts = { in: 0, out: 0 };
+
+/** The same one for the same binding, as long as its interfaces are the same. */
+function boundAs(binding: Binding, ifindex: number, uplink: number): Bound {
+  const before = known.get(binding);
+  if (before !== undefined && before.ifindex === ifindex && before.uplink === uplink) return before;
+  const { guestTag, mac, vid } = binding;
+  const bound = { guestTag, mac, vid, ifindex, uplink };
+  known.set(binding, bound);
+  return bound;
+}
+
+const known = new WeakMap<Binding, Bound>();

@@ -33,7 +33,7 @@ export class Tables {
   /** @throws BpfError when a map is full; the next call puts right what is missing */
   replace(wanted: readonly Bound[]): void {
     const before = this.#bound;
-    const bound = new Map(wanted.map((each) => [boundKey(each), each]));
+    const bound = new Map(wanted.map((each) => [keysOf(each).whole, each]));
     const added = [...bound].flatMap(([key, each]) =>
       this.#halfDone || !before.has(key) ? [each] : [],
     );
@@ -48,22 +48,26 @@ export class Tables {
       this.#maps.bindings.set({ ifindex, mac, guestTag }, { uplink, vid });
     }
     this.#bound = bound;
-    this.#unbind([...before.values()].filter((old) => !bound.has(boundKey(old))));
+    this.#unbind([...before.values()].filter((old) => !bound.has(keysOf(old).whole)));
     this.#halfDone = false;
   }
 
   /** What another binding does not say now. */
   #unbind(gone: readonly Bound[]): void {
     if (gone.length === 0) return;
-    const now = [...this.#bound.values()];
-    const [sources, ports, places] = [sourceKey, portKey, stationKey].map(
-      (key) => new Set(now.map(key)),
-    );
+    const [sources, ports, places] = [new Set(), new Set(), new Set()];
+    for (const now of this.#bound.values()) {
+      const { source, port, station } = keysOf(now);
+      sources.add(source);
+      ports.add(port);
+      places.add(station);
+    }
     for (const old of gone) {
       const { ifindex, guestTag, mac, uplink, vid } = old;
-      if (!sources?.has(sourceKey(old))) this.#maps.bindings.delete({ ifindex, mac, guestTag });
-      if (!ports?.has(portKey(old))) this.#maps.guestTags.delete({ ifindex, guestTag });
-      if (!places?.has(stationKey(old))) this.#maps.stations.delete({ uplink, vid, mac });
+      const { source, port, station } = keysOf(old);
+      if (!sources.has(source)) this.#maps.bindings.delete({ ifindex, mac, guestTag });
+      if (!ports.has(port)) this.#maps.guestTags.delete({ ifindex, guestTag });
+      if (!places.has(station)) this.#maps.stations.delete({ uplink, vid, mac });
     }
   }
 
@@ -71,9 +75,12 @@ export class Tables {
     const wanted = new Map<string, { key: SegmentKey; ports: Map<number, VmPort> }>();
     for (const { uplink, vid, ifindex, guestTag } of bound.values()) {
       const name = `${uplink} ${vid}`;
-      const segment = wanted.get(name) ?? { key: { uplink, vid }, ports: new Map() };
+      let segment = wanted.get(name);
+      if (segment === undefined) {
+        segment = { key: { uplink, vid }, ports: new Map() };
+        wanted.set(name, segment);
+      }
       segment.ports.set(ifindex, { ifindex, guestTag });
-      wanted.set(name, segment);
     }
     for (const [name, { key, ports }] of wanted) this.#writeSegment(name, key, [...ports.values()]);
     for (const [name, segment] of this.#segments) {
@@ -122,9 +129,16 @@ const same = (a: VmPort, b: VmPort | undefined): boolean =>
 
 const floodKey = ({ key, generation }: Segment, at: number) => ({ ...key, generation, at });
 
-/** Whose frames they are, what the guest tags them with, and where it is found. */
-const sourceKey = ({ ifindex, mac, guestTag }: Bound): string => `${ifindex} ${mac} ${guestTag}`;
-const portKey = ({ ifindex, guestTag }: Bound): string => `${ifindex} ${guestTag}`;
-const stationKey = ({ uplink, vid, mac }: Bound): string => `${uplink} ${vid} ${mac}`;
+/** Whose frames they are, what the guest tags them with, where it is found, and all of it. */
+type Keys = Record<"source" | "port" | "station" | "whole", string>;
+const keys = new WeakMap<Bound, Keys>();
 
-const boundKey = (bound: Bound): string => `${sourceKey(bound)} ${stationKey(bound)}`;
+function keysOf(bound: Bound): Keys {
+  const before = keys.get(bound);
+  if (before !== undefined) return before;
+  const { ifindex, mac, guestTag, uplink, vid } = bound;
+  const [source, station] = [`${ifindex} ${mac} ${guestTag}`, `${uplink} ${vid} ${mac}`];
+  const made = { source, station, port: `${ifindex} ${guestTag}`, whole: `${source} ${station}` };
+  keys.set(bound, made);
+  return made;
+}
