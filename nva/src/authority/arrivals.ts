@@ -1,14 +1,17 @@
 import type { Instant, Mac, NveId, VnId } from "@nve/protocol-spec";
 import { putClaim } from "./attach.ts";
+import type { Catalogue } from "./catalogue.ts";
 import type { Duplicates } from "./duplicates.ts";
 import { leave, withdraw } from "./leaving.ts";
 import type { Migrations } from "./migrations.ts";
 import type { NveState } from "./nve-state.ts";
 import { type Effects, nveSource, type Reported } from "./records.ts";
+import { standing } from "./standby.ts";
 import type { VnState } from "./vn-state.ts";
 
 /** What an NVE's claims act upon. */
 export type Claimed = {
+  readonly catalogue: Pick<Catalogue, "vnic">;
   readonly vns: ReadonlyMap<VnId, VnState>;
   readonly nves: ReadonlyMap<NveId, NveState>;
   readonly duplicates: Duplicates;
@@ -17,20 +20,23 @@ export type Claimed = {
 
 /** Takes a claim that may be, and sees whose migration it is. */
 export function accept(
-  { duplicates, migrations }: Claimed,
+  { catalogue, duplicates, migrations }: Claimed,
   nve: NveState,
   vn: VnState,
-  claim: Reported,
+  reported: Reported,
   now: Instant,
   effects: Effects,
 ): void {
-  const { mac, vnic } = claim;
-  const source = nveSource(nve.row.location.nveId);
+  const { mac, vnic } = reported;
+  const { nveId } = nve.row.location;
+  const source = nveSource(nveId);
+  const claim = standing(reported, nveId, vnic && catalogue.vnic(vnic)?.standby);
   const own = vn.heldBy(mac, source)?.claim;
   const best = vn.best(mac);
   // It runs again where it was suspended, whatever became of it elsewhere: rolled back.
   const resumes = own?.suspended && !claim.suspended && !own.departed && vnic !== undefined;
-  const isBack = resumes && best !== undefined && best !== own && best.vnic === vnic;
+  const isBack =
+    !claim.standby && resumes && best !== undefined && best !== own && best.vnic === vnic;
   const sequence = isBack ? best.sequence + 1 : claim.sequence;
   putClaim(nve, vn, { ...claim, sequence }, duplicates, now, effects);
   const is = vn.heldBy(mac, source)?.claim;

@@ -1,5 +1,6 @@
 import type { Held } from "./ranking.ts";
 import type { Claim } from "./records.ts";
+import { sameStanding } from "./standby.ts";
 
 /** What a claim of a MAC is to have: what it asks for, or what its source has, or the next. */
 export function sequenceOf(
@@ -33,6 +34,7 @@ export function sameClaim(a: Claim, b: Claim): boolean {
     a.description === b.description &&
     a.station === b.station &&
     a.authenticated === b.authenticated &&
+    sameStanding(a.standby, b.standby) &&
     a.ips.length === b.ips.length &&
     a.ips.every((ip, i) => ip === b.ips[i])
   );

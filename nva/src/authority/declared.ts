@@ -91,6 +91,15 @@ export type ExpectedVnic = {
   vns: readonly { vnId: VnId; macs: readonly ExpectedMac[] }[];
   /** Patterns; empty: any. */
   hypervisors: readonly string[];
+  standby?: Standby;
+};
+
+/** It runs at several places at once, and one of them gets its traffic (M9, docs/migration.md). */
+export type Standby = {
+  /** Patterns of hypervisors or NVEs, the best place first: 2 … 8. */
+  places: readonly string[];
+  /** A better place gets the traffic back when it is there again. */
+  revert: boolean;
 };
 export type ExpectedMac = { mac: Mac; ips: readonly IpPrefix[] };
 

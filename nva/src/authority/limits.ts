@@ -10,6 +10,8 @@ export const limits = {
   /** Of a profile: NVEs compare each frame with them. */
   aclRules: 256,
   patternsPerList: 256,
+  /** Of a VNIC in hot standby. */
+  standbyPlaces: 8,
   vnsPerVnic: 256,
   macsPerVnic: 1_024,
   resourcesPerApply: 10_000,

@@ -183,7 +183,7 @@ export class Migrations {
     effects: Effects,
   ): void => {
     const { vnic, mac, nveId } = was;
-    if (vnic === undefined || was.source === "static" || was.gleaned || was.anycast) return;
+    if (vnic === undefined || was.source === "static" || was.gleaned) return;
     const address = { vnId: vn.vn.vnId, mac };
     if (best && after !== undefined && isMove(after, vnic))
       this.#feed(

@@ -1,5 +1,6 @@
 import type { IpAddress, Uuid } from "@nve/protocol-spec";
 import type { Claim, Location, Mapping, Source } from "./records.ts";
+import { activeOf, placesOf } from "./standby.ts";
 
 /** A claim with what the authority knows of its NVE's session. */
 export type Held = {
@@ -12,7 +13,7 @@ export type Held = {
 
 /**
  * The claim that counts: static > sticky > said > gleaned (H17); then highest sequence > lowest VTEP, then the source's name.
- * A static one to an NVE that nobody has heard of comes last.
+ * A static one to an NVE that nobody has heard of comes last. Where it is a VNIC in hot standby, that of its active place (M9).
  * @param holder whose claim counts before all but static ones, as long as there is one: the address is frozen
  */
 export function bestOf(
@@ -23,6 +24,7 @@ export function bestOf(
   let best: Held | undefined;
   for (const one of held)
     if (best === undefined || outranks(one.claim, best.claim, locationOf)) best = one;
+  if (best?.claim.standby !== undefined) best = activeOf(best, held);
   if (holder === undefined || best?.claim.source === "static") return best;
   return held.find(({ claim }) => claim.source === holder) ?? best;
 }
@@ -31,8 +33,9 @@ export type LocationOf = (claim: Claim) => Location | undefined;
 
 /** What the claims of one {VN, MAC} come to, `best` being the best of `held`. */
 export function mappingOf(best: Held, held: readonly Held[], locationOf: LocationOf): Mapping {
-  const { vnId, mac, ips, vnic, sequence, sticky, anycast, suspended } = best.claim;
-  const serving = anycast ? held.filter(({ claim }) => claim.anycast) : [best];
+  const { vnId, mac, ips, vnic, sequence, sticky, anycast, suspended, standby } = best.claim;
+  const sharing = standby ? placesOf(best, held) : held.filter(({ claim }) => claim.anycast);
+  const serving = anycast ? sharing : [best];
   return {
     vnId,
     mac,

@@ -19,6 +19,7 @@ import type {
 } from "./declared.ts";
 import type { EventTail, Noted } from "./events.ts";
 import type { Migration } from "./migration-row.ts";
+import type { Standing } from "./standby.ts";
 
 /** A virtual network (H4). The VNI is for NVEs only. */
 export type Vn = {
@@ -85,6 +86,8 @@ export type Reported = {
   /** Source of the VDP that asked for it, and whether it has proven a key: policies ask (H26). */
   station?: Mac;
   authenticated?: true;
+  /** The authority's own: its VNIC is in hot standby. */
+  standby?: Standing;
 };
 
 /** A stored claim: {VN, MAC, source} is its key, `nveId` where the address is. */
@@ -101,7 +104,7 @@ export type Mapping = {
   vnId: VnId;
   mac: Mac;
   ips: readonly IpPrefix[];
-  /** One, or several of an anycast address. */
+  /** One, or several of an anycast address; of a VNIC in hot standby the active one first. */
   locations: readonly Location[];
   sequence: number;
   vnic?: Uuid;

@@ -11,6 +11,7 @@ import {
 import { isMove, sameClaim, sequenceOf } from "./claims.ts";
 import { Few } from "./few.ts";
 import type { Heard } from "./heard.ts";
+import { Histories } from "./histories.ts";
 import { limits } from "./limits.ts";
 import { bestOf, type Held, type LocationOf, mappingOf } from "./ranking.ts";
 import {
@@ -23,10 +24,10 @@ import {
   type Source,
   type Vn,
 } from "./records.ts";
+import { activate, losing, succeeding } from "./standby.ts";
 
 /** All claims of one MAC of a VN. `highest` is the highest sequence it ever had. */
 type Entry = { held: Held[]; best: Held; highest: number; order: number };
-type Gone = { sequence: number; at: Instant };
 
 /** One VN with its members and claims. Every change of a claim goes through here. */
 export class VnState {
@@ -35,7 +36,7 @@ export class VnState {
   revision: number;
   readonly members = new Set<NveId>();
   readonly #entries = new Map<Mac, Entry>();
-  readonly #gone = new Map<Mac, Gone>();
+  readonly #gone: Histories;
   readonly #byIp = new Few<IpPrefix, Mac>();
   /** Frozen MACs, and which MAC has a frozen IP (docs/admission.md). */
   readonly #frozen = new Map<Mac, DuplicateRow>();
@@ -48,6 +49,7 @@ export class VnState {
   constructor(vn: Vn, revision: number, locationOf: LocationOf, heard: Heard = () => {}) {
     this.vn = vn;
     this.revision = revision;
+    this.#gone = new Histories(vn.vnId);
     this.#locationOf = locationOf;
     this.#heard = heard;
   }
@@ -174,9 +176,10 @@ export class VnState {
     const { mac, source } = claim;
     const entry = this.#entries.get(mac);
     const before = entry?.best;
-    const highest = entry?.highest ?? this.#gone.get(mac)?.sequence ?? 0;
+    const highest = entry?.highest ?? this.#gone.sequenceOf(mac);
     const own = this.heldBy(mac, source);
-    const settled = { ...claim, sequence: sequenceOf(claim, own, before, highest) };
+    const sequence = sequenceOf(claim, own, before, highest);
+    const settled = { ...succeeding(claim, own?.claim), sequence };
     if (own !== undefined && sameClaim(own.claim, settled)) {
       this.#named(own, generation, effects);
       return;
@@ -207,14 +210,14 @@ export class VnState {
       this.#entries.delete(mac);
       effects.touch(this.vn.vnId).macs.add(mac);
       this.#touchRivals(mac, entry.best.claim.ips, effects);
-      this.#bury(mac, entry.highest, now, effects);
+      this.#gone.bury(mac, entry.highest, now, effects);
       this.#heard(this, own.claim, { best: true, after: undefined }, now, effects);
       return true;
     }
     this.#settle(mac, left, entry.best, entry.highest, effects);
     const kept = this.#entries.get(mac);
     if (kept !== undefined && kept.highest > Math.max(...left.map((one) => one.claim.sequence)))
-      this.#remember(mac, kept.highest, effects);
+      this.#gone.remember(mac, kept.highest, effects);
     const which = { best: entry.best === own, after: kept?.best.claim };
     this.#heard(this, own.claim, which, now, effects);
     return true;
@@ -225,7 +228,22 @@ export class VnState {
     const own = this.heldBy(mac, source);
     if (own === undefined || own.stale) return;
     own.stale = true;
-    this.#touchIfSeen(mac, own, effects);
+    if (own.claim.standby === undefined) this.#touchIfSeen(mac, own, effects);
+    else this.revise(losing(own.claim), effects);
+  }
+
+  /** Another claim in place of the one that its source has, as of the same session. */
+  revise(claim: Claim, effects: Effects): void {
+    const { mac, source } = claim;
+    const entry = this.#entries.get(mac);
+    const own = this.heldBy(mac, source);
+    if (entry === undefined || own === undefined || sameClaim(own.claim, claim)) return;
+    const held = entry.held.filter((one) => one !== own);
+    const revised = { ...own, claim };
+    held.push(revised);
+    this.#settle(mac, held, entry.best, entry.highest, effects, true);
+    const key = claimKey(claim.vnId, mac, source);
+    effects.changes.push({ table: "claim", key, row: revised.claim });
   }
 
   /** The NVE of some claim of `mac` is elsewhere now, or somewhere at last, or nowhere any more. */
@@ -242,7 +260,7 @@ export class VnState {
     const held = entry?.held.filter((one) => one.claim.source !== source) ?? [];
     if (held.length === (entry?.held.length ?? 0)) this.#claims += 1;
     held.push({ claim, generation: 0, stale: source !== "static" });
-    const highest = entry?.highest ?? this.#gone.get(mac)?.sequence ?? 0;
+    const highest = entry?.highest ?? this.#gone.sequenceOf(mac);
     this.#gone.delete(mac);
     this.#place(mac, held, Math.max(highest, claim.sequence));
   }
@@ -262,10 +280,7 @@ export class VnState {
   loadHistory(mac: Mac, sequence: number, now: Instant): void {
     const entry = this.#entries.get(mac);
     if (entry !== undefined) entry.highest = Math.max(entry.highest, sequence);
-    else {
-      this.#gone.delete(mac); // to the end: it is the newest
-      this.#gone.set(mac, { sequence, at: now });
-    }
+    else this.#gone.load(mac, sequence, now);
   }
 
   unloadHistory(mac: Mac): void {
@@ -296,15 +311,12 @@ export class VnState {
 
   /** Forgets the sequences of addresses that nobody has claimed since `before`. */
   forget(before: Instant, effects: Effects): void {
-    for (const [mac, { at }] of this.#gone) {
-      if (at > before) return; // in the order of their going
-      this.#drop(mac, effects);
-    }
+    this.#gone.forget(before, effects);
   }
 
   /** Addresses that nobody claims any more, whose sequences are remembered. */
   gone(): IterableIterator<Mac> {
-    return this.#gone.keys();
+    return this.#gone.macs();
   }
 
   #settle(
@@ -326,6 +338,7 @@ export class VnState {
       const { vnId, source } = best.claim;
       effects.changes.push({ table: "claim", key: claimKey(vnId, mac, source), row: best.claim });
     }
+    activate(best, held, effects);
     const top = Math.max(highest, ...held.map(({ claim }) => claim.sequence));
     this.#place(mac, held, top);
     this.#touchRivals(mac, [...(before?.claim.ips ?? []), ...best.claim.ips], effects);
@@ -373,24 +386,6 @@ export class VnState {
   #touchIfSeen(mac: Mac, own: Held, effects: Effects): void {
     if (this.#entries.get(mac)?.best === own || own.claim.anycast)
       effects.touch(this.vn.vnId).macs.add(mac);
-  }
-
-  #bury(mac: Mac, sequence: number, now: Instant, effects: Effects): void {
-    this.#gone.set(mac, { sequence, at: now });
-    this.#remember(mac, sequence, effects);
-    const [oldest] = this.#gone.keys();
-    if (this.#gone.size > limits.historyPerVn && oldest !== undefined) this.#drop(oldest, effects);
-  }
-
-  #remember(mac: Mac, sequence: number, effects: Effects): void {
-    const { vnId } = this.vn;
-    const row = { vnId, mac, sequence };
-    effects.changes.push({ table: "history", key: historyKey(vnId, mac), row });
-  }
-
-  #drop(mac: Mac, effects: Effects): void {
-    this.#gone.delete(mac);
-    effects.changes.push({ table: "history", key: historyKey(this.vn.vnId, mac) });
   }
 }
 

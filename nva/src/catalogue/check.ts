@@ -14,6 +14,7 @@ import type {
   ExpectedMac,
   Policy,
   Profile,
+  Standby,
   Tenant,
 } from "../authority/declared.ts";
 import { limits } from "../authority/limits.ts";
@@ -159,8 +160,9 @@ const duplicateFaults = ({ moves, windowMs, freezeMs }: DuplicateRule): string[]
   ...rangeFaults("duplicates.freeze_ms", freezeMs, 0, 86_400_000),
 ];
 
-function vnicFaults({ vns, hypervisors, description }: VnicWish): string[] {
+function vnicFaults({ vns, hypervisors, standby, description }: VnicWish): string[] {
   const faults = [...textFaults(description), ...patternFaults("hypervisors", hypervisors, idText)];
+  if (standby !== undefined) faults.push(...standbyFaults(standby));
   if (vns.length > limits.vnsPerVnic)
     faults.push(`vns: ${vns.length} VNs, ${limits.vnsPerVnic} at most`);
   for (const [i, { macs }] of vns.entries()) {
@@ -172,6 +174,14 @@ function vnicFaults({ vns, hypervisors, description }: VnicWish): string[] {
     faults.push(...macs.flatMap((one, j) => stationFaults(one).map((f) => `${at}[${j}].${f}`)));
   }
   return faults;
+}
+
+function standbyFaults({ places }: Standby): string[] {
+  const [least, most] = [2, limits.standbyPlaces];
+  if (places.length < least || places.length > most)
+    return [`standby.places: ${places.length} places, it takes ${least} to ${most}`];
+  if (new Set(places).size < places.length) return ["standby.places: one stands there twice"];
+  return patternFaults("standby.places", places, idText);
 }
 
 const bindingFaults = ({ mac, ips, description }: BindingWish): string[] => [

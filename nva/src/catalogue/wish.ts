@@ -7,6 +7,7 @@ import type {
   ExpectedMac,
   Policy,
   Profile,
+  Standby,
   Tenant,
 } from "../authority/declared.ts";
 
@@ -39,6 +40,7 @@ export type VnicWish = {
   description?: string;
   vns: readonly { vn: string; macs: readonly ExpectedMac[] }[];
   hypervisors: readonly string[];
+  standby?: Standby;
 };
 
 export type BindingWish = Omit<Binding, "vnId" | "mac" | "nveId"> & {

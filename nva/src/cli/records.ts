@@ -86,7 +86,7 @@ export const mappingRecord = (mapping: Mapping) => ({
 });
 export type MappingRecord = ReturnType<typeof mappingRecord>;
 
-export const claimRecord = ({ source, claim, best, stale }: SourcedClaim) => {
+export const claimRecord = ({ source, claim, best, stale, standby }: SourcedClaim) => {
   if (claim === undefined) return undefined;
   const { vnId, mac, vnic, hypervisor, port, sequence } = claim;
   return {
@@ -99,7 +99,12 @@ export const claimRecord = ({ source, claim, best, stale }: SourcedClaim) => {
     port,
     sequence: Number(sequence),
     best,
-    flags: [...flags({ ...claim, stale }), ...(claim.gleaned ? ["gleaned"] : [])],
+    flags: [
+      ...flags({ ...claim, stale }),
+      ...(claim.gleaned ? ["gleaned"] : []),
+      ...(standby === undefined ? [] : [standby.active ? "active" : "standby"]),
+    ],
+    ...(standby !== undefined && { standby }),
   };
 };
 export type ClaimRecord = NonNullable<ReturnType<typeof claimRecord>>;

@@ -19,6 +19,18 @@ const settings: readonly Setting[] = [
     says: "where it may be: patterns of hypervisor ids",
     field: ["hypervisors"],
   },
+  {
+    flag: "--standby <places...>",
+    says: "it runs at all of these at once, the best first: patterns of hypervisors or NVEs",
+    field: ["standby", "places"],
+    whole: ["standby"],
+  },
+  {
+    flag: "--revert",
+    says: "the best place gets its traffic back when it is there again",
+    field: ["standby", "revert"],
+    word: "true",
+  },
   description,
 ];
 
@@ -36,6 +48,7 @@ export function vnicCommand(outside: Outside): Command {
       VNIC: ({ value }) => value.vnic,
       HYPERVISORS: ({ value }) => few(value.hypervisors),
       VNS: ({ value }) => few(value.vns.map(({ vn }) => vn)),
+      STANDBY: ({ value }) => few(value.standby?.places ?? []),
       MACS: ({ value }) => few(value.vns.flatMap(({ macs }) => macs.map(({ mac }) => mac))),
       REVISION: ({ revision }) => String(revision),
       DESCRIPTION: ({ value }) => value.description ?? "",
@@ -52,4 +65,5 @@ const examples = `
 Examples:
   nva vnic create 2b9f1c1e-7f5e-4c7a-9a54-1f0d6c1f2a01 --hypervisors "srv*" \\
     --vn acme/blue=02:00:00:00:00:0a,10.0.0.10,10.0.0.11 --vn acme/red
+  nva vnic update 2b9f1c1e-7f5e-4c7a-9a54-1f0d6c1f2a01 --standby srv1 srv3 --revert
   nva vnic list --tenant acme`;

@@ -59,14 +59,18 @@ function toWire(declared: Declared): NonNullable<Resource["of"]> {
     case "vn":
       return { $case: "vn", value: toVnSpec(declared.value) };
     case "vnic": {
-      const { vnic, vns, hypervisors, description = "" } = declared.value;
+      const { vnic, vns, hypervisors, standby, description = "" } = declared.value;
       const wireVns = vns.map(({ vn, macs }) => ({
         vn,
         macs: macs.map(({ mac, ips }) => ({ mac: Buffer.from(macOctets(mac)), ...toIps(ips) })),
       }));
       const octets = Buffer.from(uuidOctets(vnic));
-      const value = { vnic: octets, vns: wireVns, hypervisors: [...hypervisors], description };
-      return { $case: "vnic", value };
+      const wireStandby = standby && { ...standby, places: [...standby.places] };
+      const lists = { vns: wireVns, hypervisors: [...hypervisors] };
+      return {
+        $case: "vnic",
+        value: { vnic: octets, ...lists, description, standby: wireStandby },
+      };
     }
     case "binding": {
       const { vn, mac, ips, nve, description = "" } = declared.value;
@@ -175,11 +179,12 @@ export const fromDuplicates = (of: NonNullable<VnSpec["duplicates"]>) => ({
   freezeMs: of.freezeMs,
 });
 
-const fromVnic = ({ vnic, vns, hypervisors, description }: VnicSpec) =>
+const fromVnic = ({ vnic, vns, hypervisors, standby, description }: VnicSpec) =>
   given({
     vnic: uuidFrom(vnic),
     description: description || undefined,
     hypervisors,
+    standby,
     vns: vns.map(({ vn, macs }) => ({
       vn: vnPath(vn),
       macs: macs.map((one) => ({ mac: macFrom(one.mac), ips: fromIps(one) })),

@@ -5,6 +5,7 @@ import type {
   ExpectedMac,
   Policy,
   Profile,
+  Standby,
   Tenant,
 } from "../authority/declared.ts";
 
@@ -36,6 +37,7 @@ export type DeclaredVnic = {
   vnic: Uuid;
   description?: string;
   hypervisors: readonly string[];
+  standby?: Standby;
   vns: readonly { vn: VnPath; macs: readonly ExpectedMac[] }[];
 };
 

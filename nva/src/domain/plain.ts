@@ -95,7 +95,7 @@ export const plainDuplicates = ({ moves, windowMs, action, freezeMs }: Duplicate
     for: freezeMs === 0 ? undefined : durationText(freezeMs),
   });
 
-function plainVnic({ description, hypervisors, vns }: DeclaredVnic): PlainMap {
+function plainVnic({ description, hypervisors, standby, vns }: DeclaredVnic): PlainMap {
   const entries = vns.map(({ vn, macs }): [string, PlainMap] => [
     vn,
     Object.fromEntries(macs.map(({ mac, ips }) => [mac, ips])),
@@ -103,6 +103,7 @@ function plainVnic({ description, hypervisors, vns }: DeclaredVnic): PlainMap {
   return given({
     description,
     hypervisors: some(hypervisors),
+    standby: standby && given({ places: standby.places, revert: standby.revert || undefined }),
     vns: someOf(Object.fromEntries(entries)),
   });
 }

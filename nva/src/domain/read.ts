@@ -14,6 +14,7 @@ import {
   duplicateRule,
   type ExpectedMac,
   type Policy,
+  type Standby,
   type Tenant,
 } from "../authority/declared.ts";
 import type {
@@ -169,10 +170,19 @@ export function readVnic(vnic: Uuid, input: Input): DeclaredVnic {
       vnic,
       description: optional("description", describe),
       hypervisors: list ?? [],
+      standby: optional("standby", readStandby),
       vns: vns ?? [],
     });
   });
 }
+
+/** How many places there are is the NVA's to check, as of other lists. */
+const readStandby = (input: Input): Standby | undefined =>
+  input.fields(({ optional, required }) => {
+    const places = required("places", (all) => all.list((one) => one.value(patternText)));
+    const revert = optional("revert", (one) => one.value(yesOrNo)) ?? false;
+    return places && { places, revert };
+  });
 
 const readMac = (mac: Mac, input: Input): ExpectedMac => ({ mac, ips: readIps(input) });
 

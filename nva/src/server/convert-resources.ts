@@ -142,7 +142,7 @@ function fromVn(spec: wire.VnSpec, fresh: Uuid, faults: Faults): VnWish {
 }
 
 function fromVnic(
-  { vnic, description, vns, hypervisors }: wire.VnicSpec,
+  { vnic, description, vns, hypervisors, standby }: wire.VnicSpec,
   faults: Faults,
 ): Wish | undefined {
   const uuid = faults.take("vnic", () => fromUuid(vnic, "vnic"));
@@ -151,7 +151,8 @@ function fromVnic(
     macs: inner.each("macs", macs, fromStation),
   }));
   if (uuid === undefined) return undefined;
-  const wish = { vnic: uuid, ...text(description), vns: memberships, hypervisors };
+  const known = { ...text(description), ...(standby !== undefined && { standby }) };
+  const wish = { vnic: uuid, ...known, vns: memberships, hypervisors };
   return { kind: "vnic", wish };
 }
 
@@ -272,6 +273,7 @@ const toVnic = (vns: Vns, row: ExpectedVnic): wire.VnicSpec => ({
     macs: macs.map(({ mac, ips }) => ({ mac: toMac(mac), ...toIps(ips) })),
   })),
   hypervisors: [...row.hypervisors],
+  standby: row.standby && { places: [...row.standby.places], revert: row.standby.revert },
 });
 
 const toBinding = (vns: Vns, row: Binding): wire.Binding => ({

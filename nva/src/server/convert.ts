@@ -18,6 +18,7 @@ import {
   uuidOctets,
   VnId,
 } from "@nve/protocol-spec";
+import type * as northbound from "@nve/protocol-spec/proto/northbound";
 import type * as nve from "@nve/protocol-spec/proto/nve";
 import * as wire from "@nve/protocol-spec/proto/types";
 import type { ClaimRefusal, Report } from "../authority/authority.ts";
@@ -194,6 +195,14 @@ export function toClaim(claim: Claim): wire.Claim {
     authenticated: claim.authenticated,
   };
 }
+
+/** Places are counted from 1 on. */
+export const toClaimStandby = ({ standby }: Claim): northbound.ClaimStandby | undefined =>
+  standby && {
+    place: standby.preference + 1,
+    active: standby.active ?? false,
+    lost: standby.lost ?? false,
+  };
 
 export const toCursor = (storeId: Uuid, revision: number): wire.Cursor => ({
   storeId: toUuid(storeId),

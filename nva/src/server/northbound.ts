@@ -10,7 +10,7 @@ import { faultsIn } from "../catalogue/check.ts";
 import { createVn as create, remove } from "../catalogue/decide.ts";
 import { findByAlias } from "../catalogue/find.ts";
 import type { VnWish } from "../catalogue/wish.ts";
-import { fromUuid, toClaim, toLocation, toMapping, toUuid } from "./convert.ts";
+import { fromUuid, toClaim, toClaimStandby, toLocation, toMapping, toUuid } from "./convert.ts";
 import { toNorthboundVn } from "./convert-vn.ts";
 import { clearDuplicate, listDuplicates } from "./duplicates.ts";
 import {
@@ -183,6 +183,7 @@ function listClaims(
   const claims = rows.map(({ claim, best, stale }) => ({
     source: claim.source,
     claim: toClaim(claim),
+    standby: toClaimStandby(claim),
     best,
     stale,
   }));

@@ -107,6 +107,7 @@ const vnic = z.strictObject({
     z.strictObject({ vnId, macs: z.array(z.strictObject({ mac, ips: z.array(prefix) })) }),
   ),
   hypervisors: patterns,
+  standby: z.strictObject({ places: patterns, revert: z.boolean() }).optional(),
 });
 const nve = z.strictObject({
   location: z.strictObject({
@@ -135,6 +136,14 @@ const claim = z
     departed: z.literal(true).optional(),
     station: mac.optional(),
     authenticated: z.literal(true).optional(),
+    standby: z
+      .strictObject({
+        preference: count,
+        revert: z.boolean(),
+        active: z.literal(true).optional(),
+        lost: z.literal(true).optional(),
+      })
+      .optional(),
     source: z.templateLiteral([z.enum(["static", "nve:"]), z.string()]),
     nveId,
   })
@@ -149,6 +158,7 @@ const claim = z
       departed,
       station,
       authenticated,
+      standby,
       ...rest
     }) => ({
       ...rest,
@@ -161,6 +171,7 @@ const claim = z
       ...(departed === undefined ? {} : { departed }),
       ...(station === undefined ? {} : { station }),
       ...(authenticated === undefined ? {} : { authenticated }),
+      ...(standby === undefined ? {} : { standby }),
     }),
   );
 const history = z.strictObject({ vnId, mac, sequence: count });

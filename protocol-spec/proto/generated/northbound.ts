@@ -164,6 +164,15 @@ export interface VnicSpec {
   vns: VnicVn[];
   /** patterns; empty: any */
   hypervisors: string[];
+  standby?: VnicStandby | undefined;
+}
+
+/** It runs at several places at once (hot standby): what is sent to it goes to one of them, and to another when that is lost. */
+export interface VnicStandby {
+  /** patterns of hypervisors or NVEs, the best first: 2 .. 8 */
+  places: string[];
+  /** a better place gets it all back when it is there again */
+  revert: boolean;
 }
 
 export interface VnicVn {
@@ -489,6 +498,17 @@ export interface SourcedClaim {
   claim: Claim | undefined;
   best: boolean;
   stale: boolean;
+  standby?: ClaimStandby | undefined;
+}
+
+/** Of a VNIC in hot standby. */
+export interface ClaimStandby {
+  /** among those of its registration, from 1; one more than there are: none of them */
+  place: number;
+  /** what is sent to it goes here */
+  active: boolean;
+  /** the session of its NVE is over */
+  lost: boolean;
 }
 
 export interface StatusRequest {
@@ -1357,7 +1377,7 @@ export const VnSpec: MessageFns<VnSpec> = {
 };
 
 function createBaseVnicSpec(): VnicSpec {
-  return { vnic: Buffer.alloc(0), description: "", vns: [], hypervisors: [] };
+  return { vnic: Buffer.alloc(0), description: "", vns: [], hypervisors: [], standby: undefined };
 }
 
 export const VnicSpec: MessageFns<VnicSpec> = {
@@ -1373,6 +1393,9 @@ export const VnicSpec: MessageFns<VnicSpec> = {
     }
     for (const v of message.hypervisors) {
       writer.uint32(34).string(v!);
+    }
+    if (message.standby !== undefined) {
+      VnicStandby.encode(message.standby, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1422,6 +1445,14 @@ export const VnicSpec: MessageFns<VnicSpec> = {
             message.hypervisors.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.standby = VnicStandby.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1443,6 +1474,76 @@ export const VnicSpec: MessageFns<VnicSpec> = {
     message.description = object.description ?? "";
     message.vns = object.vns?.map((e) => VnicVn.fromPartial(e)) || [];
     message.hypervisors = object.hypervisors?.map((e) => e) || [];
+    message.standby = (object.standby !== undefined && object.standby !== null)
+      ? VnicStandby.fromPartial(object.standby)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseVnicStandby(): VnicStandby {
+  return { places: [], revert: false };
+}
+
+export const VnicStandby: MessageFns<VnicStandby> = {
+  encode(message: VnicStandby, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.places) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.revert !== false) {
+      writer.uint32(16).bool(message.revert);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VnicStandby {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVnicStandby();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.places.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revert = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VnicStandby>): VnicStandby {
+    return VnicStandby.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VnicStandby>): VnicStandby {
+    const message = createBaseVnicStandby();
+    message.places = object.places?.map((e) => e) || [];
+    message.revert = object.revert ?? false;
     return message;
   },
 };
@@ -4906,7 +5007,7 @@ export const ListClaimsResponse: MessageFns<ListClaimsResponse> = {
 };
 
 function createBaseSourcedClaim(): SourcedClaim {
-  return { source: "", claim: undefined, best: false, stale: false };
+  return { source: "", claim: undefined, best: false, stale: false, standby: undefined };
 }
 
 export const SourcedClaim: MessageFns<SourcedClaim> = {
@@ -4922,6 +5023,9 @@ export const SourcedClaim: MessageFns<SourcedClaim> = {
     }
     if (message.stale !== false) {
       writer.uint32(32).bool(message.stale);
+    }
+    if (message.standby !== undefined) {
+      ClaimStandby.encode(message.standby, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -4971,6 +5075,14 @@ export const SourcedClaim: MessageFns<SourcedClaim> = {
             message.stale = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.standby = ClaimStandby.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4992,6 +5104,88 @@ export const SourcedClaim: MessageFns<SourcedClaim> = {
     message.claim = (object.claim !== undefined && object.claim !== null) ? Claim.fromPartial(object.claim) : undefined;
     message.best = object.best ?? false;
     message.stale = object.stale ?? false;
+    message.standby = (object.standby !== undefined && object.standby !== null)
+      ? ClaimStandby.fromPartial(object.standby)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseClaimStandby(): ClaimStandby {
+  return { place: 0, active: false, lost: false };
+}
+
+export const ClaimStandby: MessageFns<ClaimStandby> = {
+  encode(message: ClaimStandby, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.place !== 0) {
+      writer.uint32(8).uint32(message.place);
+    }
+    if (message.active !== false) {
+      writer.uint32(16).bool(message.active);
+    }
+    if (message.lost !== false) {
+      writer.uint32(24).bool(message.lost);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimStandby {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimStandby();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.place = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.active = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.lost = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<ClaimStandby>): ClaimStandby {
+    return ClaimStandby.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ClaimStandby>): ClaimStandby {
+    const message = createBaseClaimStandby();
+    message.place = object.place ?? 0;
+    message.active = object.active ?? false;
+    message.lost = object.lost ?? false;
     return message;
   },
 };

@@ -29,6 +29,12 @@ const alias = fc.constantFrom("blue", "red", "green");
 const duplicates = { moves: 2, windowMs: 60_000, action: "freeze", freezeMs: 60_000 } as const;
 const vnOptions = fc.constantFrom({}, { duplicates }, { profile: "p1" }, { tenant: "t1" });
 
+const places = ["tor2", "tor1"];
+const standbys = fc.constantFrom(
+  {},
+  { standby: { places, revert: false } },
+  { standby: { places, revert: true } },
+);
 const named = fc.oneof(
   fc.record({ vnId, alias, more: vnOptions }).map(({ vnId: id, alias: called, more }): Wish => {
     const { name, ...wish } = vnWish(called, uuid(500 + id), { vnId: id, ...more });
@@ -46,10 +52,10 @@ const named = fc.oneof(
     { kind: "profile", wish: { name: "p1", acl: [] } },
     { kind: "profile", wish: { name: "p1", acl: [], limits: { ipsPerMac: 9 } } },
   ),
-  fc.record({ n, vnId }).map(
-    ({ n: m, vnId: id }): Wish => ({
+  fc.record({ n, vnId, standby: standbys }).map(
+    ({ n: m, vnId: id, standby }): Wish => ({
       kind: "vnic",
-      wish: { vnic: uuid(m), hypervisors: [], vns: [{ vn: String(id), macs: [] }] },
+      wish: { vnic: uuid(m), hypervisors: [], vns: [{ vn: String(id), macs: [] }], ...standby },
     }),
   ),
 );
@@ -67,6 +73,7 @@ const one = fc.record({
   sequence: fc.constantFrom(0, 0, 0, 2, 9),
   sticky: fc.constantFrom(false, false, true),
   anycast: fc.constantFrom(false, false, true),
+  owner: fc.constantFrom({}, {}, { vnic: uuid(1) }, { vnic: uuid(2) }),
   ips: fc.constantFrom([], [IpAddress("10.0.0.1")], [IpAddress("10.0.0.1"), IpAddress("fd00::1")]),
 });
 const on = <const T extends string>(what: T) => fc.constant(what);
@@ -157,7 +164,9 @@ class Kept {
     };
     switch (event.on) {
       case "claim":
-        tell({ claims: event.claims.map(({ n: m, ...more }) => claim(m, more)) });
+        tell({
+          claims: event.claims.map(({ n: m, owner, ...more }) => claim(m, { ...more, ...owner })),
+        });
         return;
       case "many":
         tell({ claims: many.map((one) => ({ ...one, vnId: event.vnId })) });
