@@ -1,11 +1,11 @@
 import type { Instant, NveId, VnId } from "@nve/protocol-spec";
 import { remainsOf } from "./attach.ts";
 import type { Catalogue, DeclaredChange, Entry } from "./catalogue.ts";
-import type { Binding, ExpectedVnic } from "./declared.ts";
+import type { Binding } from "./declared.ts";
 import { forgetVn, type NveState, usesVn } from "./nve-state.ts";
 import { type Effects, type Vn, vnKey } from "./records.ts";
+import { restand } from "./restand.ts";
 import type { Remains } from "./slices.ts";
-import { restand, sameStandby } from "./standby.ts";
 import type { VnState } from "./vn-state.ts";
 
 /** What changes of the catalogue act upon. */
@@ -37,7 +37,7 @@ export function enact(
         break;
       case "vnic":
         effects.changes.push({ table: kind, key, ...rowOf(after) });
-        enactVnic(domain, change.before?.row, after?.row, effects);
+        restand(domain, change.before?.row, after?.row, effects);
         break;
       case "profile":
         effects.changes.push({ table: kind, key, ...rowOf(after) });
@@ -55,20 +55,6 @@ export function enact(
 
 const rowOf = <T>(after: Entry<T> | undefined): { row?: T } =>
   after === undefined ? {} : { row: after.row };
-
-/** What is claimed for it already counts as it is wanted now. */
-function enactVnic(
-  { vns }: Domain,
-  before: ExpectedVnic | undefined,
-  after: ExpectedVnic | undefined,
-  effects: Effects,
-): void {
-  const vnic = after?.vnic ?? before?.vnic;
-  if (vnic === undefined || sameStandby(before?.standby, after?.standby)) return;
-  const all = new Set([...(before?.vns ?? []), ...(after?.vns ?? [])].map(({ vnId }) => vnId));
-  const joined = [...all].flatMap((vnId) => vns.get(vnId) ?? []);
-  restand(joined, vnic, after?.standby, effects);
-}
 
 function enactVn(
   domain: Domain,

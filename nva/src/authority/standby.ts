@@ -1,9 +1,8 @@
-import type { Mac, NveId, Uuid } from "@nve/protocol-spec";
+import type { NveId } from "@nve/protocol-spec";
 import type { Standby } from "./declared.ts";
 import { fits } from "./patterns.ts";
 import type { Held } from "./ranking.ts";
 import { type Claim, claimKey, type Effects, type Reported } from "./records.ts";
-import type { VnState } from "./vn-state.ts";
 
 // Hot standby (M9): a VNIC that runs at several places at once, one of which gets what is sent to it. All that says which is in
 // the rows of its claims, so that a restart, or another replica, moves nothing.
@@ -83,36 +82,6 @@ export const sameStanding = (a: Standing | undefined, b: Standing | undefined): 
   a?.revert === b?.revert &&
   a?.active === b?.active &&
   a?.lost === b?.lost;
-
-export const sameStandby = (a: Standby | undefined, b: Standby | undefined): boolean =>
-  a?.revert === b?.revert && a?.places.join("\n") === b?.places.join("\n");
-
-/** The VNIC is wanted otherwise from now on: so are the claims that there are of it. The active one last: it stays so. */
-export function restand(
-  vns: Iterable<VnState>,
-  vnic: Uuid,
-  standby: Standby | undefined,
-  effects: Effects,
-): void {
-  for (const vn of vns)
-    for (const mac of [...vn.macs()])
-      for (const claim of ofVnic(vn, mac, vnic)) {
-        const { standby: was, ...plain } = claim;
-        const isFirst = was?.active && standby === undefined;
-        const next = standing({ ...plain, anycast: false }, claim.nveId, standby);
-        const sequence = isFirst ? claim.sequence + 1 : claim.sequence;
-        vn.revise(succeeding({ ...claimOf(next, claim), sequence }, claim), effects);
-      }
-}
-
-const claimOf = (next: Reported, { source, nveId }: Claim): Claim => ({ ...next, source, nveId });
-
-function ofVnic(vn: VnState, mac: Mac, vnic: Uuid): Claim[] {
-  const all = [...vn.claimsFor(mac)].map(({ claim }) => claim);
-  const own = all.filter((one) => one.vnic === vnic && one.source !== "static" && !one.gleaned);
-  const rank = ({ standby }: Claim): number => (standby?.active ? 1 : 0);
-  return own.sort((a, b) => rank(a) - rank(b));
-}
 
 function store(claim: Claim, effects: Effects): void {
   const key = claimKey(claim.vnId, claim.mac, claim.source);

@@ -139,22 +139,33 @@ describe("M9: hot standby: of two active places of one address", () => {
     expect(where(1)).toBe("tor4");
   });
 
-  test("registered so later, or no more: what there is of it counts so at once, and what is active stays", () => {
+  test("registered so later, or otherwise, or no more: what there is of it counts so at once, and what is active stays", () => {
     const { run, where, declare, at } = standing("not yet");
     run(1);
     run(2);
     expect(where(1)).toBe("tor2"); // moved
-    declare({ places: ["tor2", "tor1"], revert: false });
+    declare(two);
     expect(where(1)).toBe("tor2+tor1");
-    declare({ places: ["tor1", "tor2"], revert: true });
+    declare({ ...two, revert: true });
     expect(where(1)).toBe("tor1+tor2");
+    declare(two);
+    expect(where(1)).toBe("tor1+tor2");
+    declare({ places: ["tor2", "tor1"], revert: true });
+    expect(where(1)).toBe("tor2+tor1");
     declare(undefined);
-    expect(where(1)).toBe("tor1");
+    expect(where(1)).toBe("tor2");
     expect(at.all.mapping(blue, mac(1))?.anycast).toBe(false);
-    expect([...at.all.claims(blue)].map(({ claim: one }) => one.standby)).toEqual([
-      undefined,
-      undefined,
-    ]);
+    const left = [...at.all.claims(blue)].map(({ claim: { standby } }) => standby);
+    expect(left).toEqual([undefined, undefined]);
+  });
+
+  test("registered otherwise while the NVE of a place is lost: it is lost as before", () => {
+    const { run, where, declare, lose } = standing();
+    const tor1 = run(1);
+    run(2);
+    lose(tor1);
+    declare({ ...two, revert: true });
+    expect(where(1)).toBe("tor2+tor1");
   });
 
   test("fewer than two places, or more than eight, or one twice, is told as a fault", () => {
