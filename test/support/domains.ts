@@ -178,6 +178,10 @@ const vnic = (of: Uuid, vns: readonly VnPath[]) =>
       vnic: fc.constant(of),
       description,
       hypervisors: idPatterns,
+      standby: fc.option(
+        fc.record({ places: fc.constantFrom(["srv1", "tor2"], ["*", "b"]), revert: fc.boolean() }),
+        { nil: undefined },
+      ),
       vns: fc.subarray([...vns]).chain((some) =>
         fc.tuple(
           ...some.map((one) =>

@@ -117,11 +117,13 @@ describe("P1: every field has its flag", () => {
   test("of a VNIC", async () => {
     const address = "acme/blue=02-00-00-00-00-0A,10.0.0.10,10.0.1.0/24";
     const vns = ["--vn", address, "--vn", "acme/blue=02:00:00:00:00:0b", "acme/red"];
-    const more = ["--hypervisors", "srv*", "--description", "x"];
+    const standby = ["--standby", "srv1", "tor2", "--revert"];
+    const more = ["--hypervisors", "srv*", "--description", "x", ...standby];
     expect(await json("vnic", "create", uuid, ...vns, ...more)).toEqual({
       vnic: uuid,
       description: "x",
       hypervisors: ["srv*"],
+      standby: { places: ["srv1", "tor2"], revert: true },
       vns: {
         "acme/blue": {
           "02:00:00:00:00:0a": ["10.0.0.10", "10.0.1.0/24"],
@@ -131,7 +133,9 @@ describe("P1: every field has its flag", () => {
       },
       revision: 11,
     });
-    expect((await run("vnic", "list")).lines[1]).toMatch(/srv\* +acme\/blue,acme\/red +02:00/);
+    expect((await run("vnic", "list")).lines[1]).toMatch(
+      /srv\* +acme\/blue,acme\/red +srv1,tor2 +02:00/,
+    );
   });
 
   test("of a binding, whose VN may be named as everywhere", async () => {
@@ -334,6 +338,7 @@ describe("what is written wrongly is a usage error that names the flag, before a
     ["vn create v --admission shut", /--admission: "shut" is not open, registered or strict/],
     ["vn create v --duplicate-window 3", /--duplicate-window: "3" is not a time like/],
     ["vnic create 7", /"7" is not a UUID/],
+    [`vnic create ${uuid} --revert`, /places is missing/],
     [`vnic create ${uuid} --vn acme/blue=02:00`, /--vn: .*"02:00" is not a MAC address/],
     [`vnic create ${uuid} --vn b=02:00:00:00:00:0a,10.0.0.256`, /--vn: .*is not an IP address/],
     [

@@ -123,7 +123,11 @@ describe.each(["memory", "lmdb"] as const)("A13, P1: what is declared, on %s", (
           ],
         },
       ],
-      { hypervisors: ["srv1"], description: "till 1" },
+      {
+        hypervisors: ["srv1"],
+        description: "till 1",
+        standby: { places: ["srv1", "tor2"], revert: true },
+      },
     ),
     binding("acme/shop", { ips: [ip("10.0.0.7")], description: "printer" }),
   ];
@@ -495,6 +499,7 @@ describe("what is declared", () => {
       /a MAC address stands there twice/,
     ],
     [vnic(one, [], { hypervisors: ["*", "a b"] }), /hypervisors: "a b" matches nothing/],
+    [vnic(one, [], { standby: { places: ["a"] } }), /standby\.places: 1 places, it takes 2 to 8/],
     [binding("acme/shop", { mac: Buffer.alloc(6) }), /the all-zero address is no station's/],
     [binding("acme/shop", { ips: [ip("224.0.0.1")] }), /224.0.0.1 is no address that a host has/],
     [binding("acme/shop", { nveId: "" }), /nve_id: NVE id "" is not/],

@@ -1,7 +1,9 @@
 import type { Standby } from "@nve/nva/authority/declared";
+import type { Session } from "@nve/nva/authority/nve-state";
 import { faultsIn } from "@nve/nva/catalogue/check";
 import { put } from "@nve/nva/catalogue/decide";
 import { HypervisorId, Instant } from "@nve/protocol-spec";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { blue, claim, holdMs, mac, uuid, world } from "./world.ts";
 
@@ -177,5 +179,56 @@ describe("M9: hot standby: of two active places of one address", () => {
           wish: { vnic, hypervisors: [], vns: [], standby: { places, revert: false } },
         }),
       ).toEqual([expect.stringContaining("standby.places")]);
+  });
+
+  test("any history: the active one is one that can be used, if there is any; only its own loss moves it, and a restart never", () => {
+    const nth = fc.integer({ min: 1, max: 3 });
+    const on = <const T extends string>(what: T) => fc.constant(what);
+    const happening = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ on: on("run"), n: nth, suspended: fc.boolean() }) },
+      { weight: 2, arbitrary: fc.record({ on: on("gone"), n: nth }) },
+      { weight: 2, arbitrary: fc.record({ on: on("lose"), n: nth }) },
+      { weight: 1, arbitrary: fc.record({ on: on("declare"), revert: fc.boolean() }) },
+      { weight: 1, arbitrary: fc.record({ on: on("restart") }) },
+    );
+    fc.assert(
+      fc.property(fc.array(happening, { maxLength: 30 }), (history) => {
+        const { at, run, declare, gone } = standing();
+        const sessions = new Map<number, Session>();
+        let revert = false;
+        const claims = () =>
+          [...at.all.claims(blue)].map(({ claim: one, best }) => ({
+            nve: one.nveId,
+            active: one.standby?.active ?? false,
+            usable: !one.suspended && !one.standby?.lost,
+            best,
+          }));
+        let before = claims();
+        for (const event of history) {
+          const session = "n" in event ? sessions.get(event.n) : undefined;
+          if (event.on === "run")
+            sessions.set(event.n, run(event.n, { suspended: event.suspended }));
+          else if (event.on === "gone" && session) at.tell(session, gone);
+          else if (event.on === "lose" && session) at.lose(session);
+          else if (event.on === "declare") declare({ ...two, revert: event.revert });
+          else if (event.on === "restart") {
+            at.restart();
+            sessions.clear();
+          }
+          if (event.on === "declare") ({ revert } = event);
+          const now = claims();
+          const active = now.filter((one) => one.active);
+          expect(active.length).toBe(now.length > 0 ? 1 : 0);
+          expect(active.every(({ best }) => best)).toBe(true);
+          if (now.some(({ usable }) => usable)) expect(active[0]?.usable).toBe(true);
+          const was = before.find((one) => one.active)?.nve;
+          const still = now.find(({ nve }) => nve === was);
+          if (event.on === "restart" || (!revert && still?.usable))
+            expect(active[0]?.nve).toBe(was);
+          if (active[0]) expect(at.where(1)?.split("+")[0]).toBe(active[0].nve);
+          before = now;
+        }
+      }),
+    );
   });
 });
