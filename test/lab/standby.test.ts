@@ -119,21 +119,24 @@ test("M9, M8: the active place is suspended: all traffic moves to the other unti
   await sentTo("tor1");
 });
 
-test("M9: a restart of the NVA moves nothing", async () => {
-  await lab.run("nva", "nva", "vnic", "update", VNIC, "--clear", "revert");
-  await lab.detach(red1);
-  await attach(red1);
-  expect(await places()).toEqual(["tor2", "tor1"]);
-  await programs.stop("nva", "SIGKILL");
-  await programs.start("nva");
-  expect(await places()).toEqual(["tor2", "tor1"]);
-  await until("both to have named it again", async () => {
-    const nves = (await lab.show("nva", "nva", "nve", "list")) as { state: string }[];
-    return nves.every(({ state }) => state === "connected") || undefined;
-  });
-  expect(await places()).toEqual(["tor2", "tor1"]);
-  expect((await mover.placeAt("tor3"))?.nveId).toBe("tor2");
-});
+test.each(["SIGTERM", "SIGKILL"] as const)(
+  "M9: a restart of the NVA moves nothing (%s)",
+  async (signal) => {
+    await lab.run("nva", "nva", "vnic", "update", VNIC, "--clear", "revert");
+    await lab.detach(red1);
+    await attach(red1);
+    expect(await places()).toEqual(["tor2", "tor1"]);
+    await programs.stop("nva", signal);
+    await programs.start("nva");
+    expect(await places()).toEqual(["tor2", "tor1"]);
+    await until("both to have named it again", async () => {
+      const nves = (await lab.show("nva", "nva", "nve", "list")) as { state: string }[];
+      return nves.every(({ state }) => state === "connected") || undefined;
+    });
+    expect(await places()).toEqual(["tor2", "tor1"]);
+    expect((await mover.placeAt("tor3"))?.nveId).toBe("tor2");
+  },
+);
 
 test("M9: the server of the active place dies: all traffic moves to the other when its switch has noticed", async () => {
   await programs.stop("srv3", "SIGKILL");

@@ -27,6 +27,8 @@ export type Hub = {
   readonly sessions: Map<NveId, NveSession>;
   /** Everything that has to be ended when the NVA stops. */
   readonly calls: Set<Closable>;
+  /** It stops, or decides no more: a session that ends with that is no loss of its NVE. */
+  stopping: boolean;
   readonly watchers: Watching;
   /** Who is told of events as they happen. */
   readonly followers: Set<{ more(): void }>;

@@ -75,12 +75,12 @@ export class Session implements NveSession {
     else this.#call.emit("error", { code, details: reason });
     this.#call.resume(); // what still arrives is read past
     const key = this.#key;
-    if (key === undefined) return;
+    if (key === undefined || this.#hub.stopping) return; // after the next start it is to come back
     keeper
       .change((authority, now) => authority.loseNve(key, now))
       .then(
         () => keeper.rewind(),
-        () => undefined, // stopping: after the next start it is lost anyway
+        () => undefined, // the store has failed
       );
   }
 

@@ -70,6 +70,7 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
     log,
     sessions: new Map(),
     calls: new Set(),
+    stopping: false,
     watchers: new Watching(),
     followers: new Set(),
     migrationFollowers: new Set(),
@@ -90,6 +91,7 @@ export async function beginTerm(options: TermOptions): Promise<Term> {
       return keeper.revision;
     },
     hangUp: (code, reason) => {
+      hub.stopping = true;
       for (const call of [...hub.calls]) call.close(code, reason);
     },
     stop: async () => {
