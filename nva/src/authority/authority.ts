@@ -191,11 +191,11 @@ export class Authority {
   }
 
   /** A session has ended: its claims are served on, as stale, for the hold time. */
-  loseNve(session: Session, now: Instant): Step<boolean> {
+  loseNve(session: Session, now: Instant, stopping = false): Step<boolean> {
     const effects = new Effects();
     const nve = this.#nves.get(session.nveId);
     if (nve?.generation !== session.generation || !nve.row.connected) return effects.step(false);
-    this.#lose(nve, now, effects);
+    this.#lose(nve, now, effects, stopping);
     effects.note(nveEvent("nve.lost", session.nveId, { claims: nve.claims }));
     return effects.step(true);
   }
@@ -367,10 +367,10 @@ export class Authority {
     nve.deadline = Instant(now + this.#holdMs);
   }
 
-  #lose(nve: NveState, now: Instant, effects: Effects): void {
+  #lose(nve: NveState, now: Instant, effects: Effects, stopping = false): void {
     this.#part(nve, now);
     // What is seen of it anew must have a revision.
-    inSlices(age(this.#vns, nve), now, effects, (own) => this.#storeNve(nve, own));
+    inSlices(age(this.#vns, nve, stopping), now, effects, (own) => this.#storeNve(nve, own));
   }
 
   #relocate(nve: NveState, effects: Effects): void {

@@ -54,8 +54,11 @@ export function* sweep(vns: Vns, nve: NveState): Generator<Piece> {
   if (isNow() && nve.row.connected) delete nve.deadline; // lost meanwhile, it has a new one
 }
 
-/** Marks what a lost NVE claims, which is served on. Many at a time: no row changes. */
-export function* age(vns: Vns, nve: NveState): Generator<Piece> {
+/**
+ * Marks what a lost NVE claims, which is served on. Many at a time: no row changes, but of VNICs in hot standby.
+ * @param stopping it is the authority that goes: nothing is known of the NVE
+ */
+export function* age(vns: Vns, nve: NveState, stopping = false): Generator<Piece> {
   const { generation } = nve;
   const source = nveSource(nve.row.location.nveId);
   let some: [VnId, Mac][] = [];
@@ -64,7 +67,7 @@ export function* age(vns: Vns, nve: NveState): Generator<Piece> {
     some = [];
     return (_, effects) => {
       if (nve.generation !== generation) return; // back meanwhile
-      for (const [vnId, mac] of these) vns.get(vnId)?.age(mac, source, effects);
+      for (const [vnId, mac] of these) vns.get(vnId)?.age(mac, source, effects, stopping);
     };
   };
   for (const one of everyClaim(nve)) {

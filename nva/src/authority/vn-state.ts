@@ -224,11 +224,11 @@ export class VnState {
   }
 
   /** The NVE of this claim is lost: served on, marked. */
-  age(mac: Mac, source: Source, effects: Effects): void {
+  age(mac: Mac, source: Source, effects: Effects, stopping = false): void {
     const own = this.heldBy(mac, source);
     if (own === undefined || own.stale) return;
     own.stale = true;
-    if (own.claim.standby === undefined) this.#touchIfSeen(mac, own, effects);
+    if (own.claim.standby === undefined || stopping) this.#touchIfSeen(mac, own, effects);
     else this.revise(losing(own.claim), effects);
   }
 

@@ -27,7 +27,7 @@ export type Hub = {
   readonly sessions: Map<NveId, NveSession>;
   /** Everything that has to be ended when the NVA stops. */
   readonly calls: Set<Closable>;
-  /** It stops, or decides no more: a session that ends with that is no loss of its NVE. */
+  /** It stops, or decides no more: a session that ends with that says nothing of its NVE. */
   stopping: boolean;
   readonly watchers: Watching;
   /** Who is told of events as they happen. */

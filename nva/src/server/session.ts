@@ -75,9 +75,10 @@ export class Session implements NveSession {
     else this.#call.emit("error", { code, details: reason });
     this.#call.resume(); // what still arrives is read past
     const key = this.#key;
-    if (key === undefined || this.#hub.stopping) return; // after the next start it is to come back
+    if (key === undefined) return;
+    const { stopping } = this.#hub;
     keeper
-      .change((authority, now) => authority.loseNve(key, now))
+      .change((authority, now) => authority.loseNve(key, now, stopping))
       .then(
         () => keeper.rewind(),
         () => undefined, // the store has failed
