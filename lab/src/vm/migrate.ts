@@ -4,7 +4,7 @@ import { tapOf, type Vm } from "./declared.ts";
 import { type Hypervisor, hypervisorOf } from "./hypervisor.ts";
 import { launch, machineOf, quit, socketsOf } from "./machine.ts";
 import { openMonitor } from "./monitor.ts";
-import { type Journal, journal, type Moved, move } from "./move.ts";
+import { CutOff, type Journal, journal, type Moved, move } from "./move.ts";
 import { isOver, momentsOf, recordOf } from "./network.ts";
 import { type Observed, observe } from "./observe.ts";
 import { serverOf } from "./place.ts";
@@ -49,7 +49,7 @@ type Move = {
 
 /**
  * Migrates a VM that runs to another server, as a hypervisor does it: prepare there, send it over, tell the switches
- * when it stands still and when it runs, detach. @throws Refused with the reason; then it runs where it was
+ * when it stands still and when it runs, detach. @throws Refused with the reason, and it runs where it was; {@link CutOff}
  */
 export async function migrate(
   lab: string,
@@ -97,6 +97,10 @@ async function arrive(all: Move, observed: Observed, signal: AbortSignal): Promi
     await observed.watchArrival(destination.server);
     return await send(all, signal);
   } catch (error) {
+    if (error instanceof CutOff) {
+      await leave(all).catch(() => {}); // what is wrong is told already
+      throw error;
+    }
     await destination.detach(vnic.vnic).catch(() => {}); // it may never have been prepared
     await quit(lab, machine);
     throw error;
@@ -112,6 +116,9 @@ async function send(
   const [here, there] = monitors;
   if (here === undefined || there === undefined) throw new Error("two were opened");
   try {
+    const status = await here.status();
+    if (status !== "running")
+      throw new Refused(`VM ${vm.name} is ${status}: only one that runs is migrated`);
     await Promise.all(monitors.map((monitor) => monitor.readyToMigrate()));
     const ends = [
       { monitor: here, hypervisor: source },

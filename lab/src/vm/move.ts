@@ -24,16 +24,22 @@ export function journal(): Journal {
 /** When the VM stood still at the source, ran at the destination, and its switch said that frames flow there. */
 export type Moved = { stoppedMs: number; resumedMs: number; activatedMs: number };
 
+/** The VM has come to the destination all the same, and runs there: there is no way back. */
+export class CutOff extends Refused {}
+
 /** One that does not converge in this time may stand still for longer, and one that does not end at all is called off. */
 const PATIENCE_MS = 5_000;
 const LONGEST_MS = 60_000;
-/** For QEMU to let it run on at the source, and the switch there to hear it. */
+/** For QEMU to let it run on at the source, and the switch there to hear it, or to say that it is over already. */
 const BACK_MS = 5_000;
 
 /**
  * Sends the VM over. When QEMU says that it stands still, both switches are told: the source's to suspend it, and the
  * destination's that it is active, so that the network switches over while QEMU sends the rest; frames wait at the new
- * tap for the VM. @throws Refused when it fails or `signal` comes: then the VM runs at the source, whose switch has been told
+ * tap for the VM.
+ *
+ * @throws Refused when it fails, a switch refuses or `signal` comes: then the VM runs at the source, whose switch has been
+ * told. {@link CutOff} when it is too late for that
  */
 export async function move(
   source: End,
@@ -52,8 +58,12 @@ export async function move(
   let stoppedMs = 0;
   let saidAtStop: readonly Promise<number>[] = [];
   let runsOn: () => void = () => {};
+  let isOver: () => void = () => {};
   const isBack = new Promise<void>((resolve) => {
     runsOn = resolve;
+  });
+  const isAway = new Promise<"away">((resolve) => {
+    isOver = () => resolve("away");
   });
   const sent = new Promise<void>((resolve, reject) => {
     source.monitor.hear(({ name, data, unixMs = now() }) => {
@@ -75,7 +85,10 @@ export async function move(
       if (name !== "MIGRATION") return;
       const { status } = data;
       note(from, `migration: ${status}`, unixMs);
-      if (status === "completed") resolve();
+      if (status === "completed") {
+        isOver();
+        resolve();
+      }
       if (status === "cancelled") reject(calledOff(at));
       if (status !== "failed") return;
       const why = source.monitor.failure().catch(() => "it does not say why");
@@ -83,16 +96,19 @@ export async function move(
         reject(new Refused(`the migration to ${at} has failed: ${reason}`)),
       );
     });
-    void source.monitor.ended.then(() => reject(new Refused(`the VM's QEMU on ${from} is gone`)));
+    void source.monitor.ended.then(() => reject(new Gone(from)));
   });
-  const arrived = new Promise<number>((resolve) => {
+  const arrived = new Promise<number>((resolve, reject) => {
+    void destination.monitor.ended.then(() =>
+      reject(new Refused(`the VM's QEMU on ${at} is gone`)),
+    );
     destination.monitor.hear(({ name, unixMs = now() }) => {
       if (name !== "RESUME") return;
       note(at, "the VM runs", unixMs);
       resolve(unixMs);
     });
   });
-  sent.catch(() => {}); // it is waited for below, unless we do not get there
+  for (const one of [sent, arrived]) one.catch(() => {}); // waited for below, unless we do not get there
   await source.monitor.ask("migrate-set-parameters", FAST);
   if (signal.aborted) throw calledOff(at);
   await source.monitor.ask("migrate", { uri: `unix:${to}` });
@@ -102,10 +118,19 @@ export async function move(
     const [, activatedMs = resumedMs] = await Promise.all(saidAtStop);
     return { stoppedMs, resumedMs, activatedMs };
   } catch (error) {
-    if (stoppedMs > 0) await Promise.race([isBack, pause(BACK_MS)]);
-    throw error;
+    if (stoppedMs === 0 || error instanceof Gone) throw error;
+    await source.monitor.ask("migrate_cancel").catch(() => {}); // it is over, or QEMU is gone
+    if ((await Promise.race([isAway, isBack, pause(BACK_MS)])) !== "away") throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new CutOff(`the VM runs on ${at} now, without its network: ${why}`, { cause: error });
   } finally {
     off();
+  }
+}
+
+class Gone extends Refused {
+  constructor(server: string) {
+    super(`the VM's QEMU on ${server} is gone`);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { End } from "@nve/lab/vm/move";
-import { journal, move } from "@nve/lab/vm/move";
+import { CutOff, journal, move } from "@nve/lab/vm/move";
 import { Vnic } from "@nve/protocol-spec/proto/agent";
 import { expect, test } from "vitest";
 
@@ -87,6 +87,33 @@ test("V1: when it fails then, the source is active again after the destination's
   expect(source.told).toEqual(["suspended", "active"]);
   source.answers[1]?.answer();
   await expect(moving).rejects.toThrow("the migration to srv3 has failed: no reason");
+});
+
+test("V1: what the destination's switch refuses while the VM stands still is called off: it runs on at the source", async () => {
+  const { source, destination, moving } = begun();
+  await settle();
+  source.say("STOP", 100);
+  source.answers[0]?.answer();
+  destination.answers[0]?.answer(new Error("refused"));
+  await settle();
+  expect(source.asked).toContain("migrate_cancel");
+  source.say("RESUME", 102);
+  await settle();
+  source.answers[1]?.answer();
+  await expect(moving).rejects.toThrow("refused");
+  await expect(moving).rejects.not.toBeInstanceOf(CutOff);
+});
+
+test("V1: one that QEMU has sent by then runs at the destination, and it is said that it has no network there", async () => {
+  const { source, destination, moving } = begun();
+  await settle();
+  source.say("STOP", 100);
+  source.answers[0]?.answer();
+  source.say("MIGRATION", 101, status("completed"));
+  destination.say("RESUME", 110);
+  destination.answers[0]?.answer(new Error("refused"));
+  await expect(moving).rejects.toBeInstanceOf(CutOff);
+  await expect(moving).rejects.toThrow("the VM runs on srv3 now, without its network: refused");
 });
 
 test("one that is called off before it is sent is not sent", async () => {
