@@ -13,6 +13,7 @@ export default defineConfig({
         ...source,
         test: {
           name: "unit",
+          setupFiles: ["test/support/properties.ts"],
           // Files share a process: what they import is read once. None leaves anything behind.
           isolate: false,
           include: ["test/unit/**/*.test.ts", "test/sim/**/*.test.ts"],

@@ -17,6 +17,9 @@ const isRoot = process.getuid() === 0;
  */
 const beside = ["test/kernel/dataplane", "test/model/"];
 
+/** One for all lanes, and for what is run again: chance is no reason to pass then. */
+process.env.TEST_SEED ??= String(Date.now() % 1_000_000);
+
 await setupOrExit(isRoot ? "test" : "unit");
 const folder = mkdtempSync(join(tmpdir(), "vitest-"));
 try {
@@ -42,7 +45,10 @@ async function main(extra) {
       "skipped: test/kernel, test/interop and test/lab, which make network namespaces and need root. To run all:\n" +
         '  sudo env PATH="$PATH" npm test\n',
     );
-  if (wrong.length > 0 && whole) process.stdout.write(`failed:\n${listed(wrong, 40)}`);
+  if (wrong.length > 0 && whole)
+    process.stdout.write(
+      `TEST_SEED=${process.env.TEST_SEED} makes the same by chance again\nfailed:\n${listed(wrong, 40)}`,
+    );
   const failed = Math.max(wrong.length, last.ended ? 0 : 1);
   const tail = skipped.length > 0 ? `, ${skipped.length} skipped` : "";
   process.stdout.write(`${being(last, "passed").length} passed, ${failed} failed${tail}\n`);

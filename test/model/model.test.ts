@@ -2,13 +2,13 @@ import { writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { runSeed } from "../support/seed.ts";
 import { type Figures, History } from "./history.ts";
 import { stores } from "./stores.ts";
 
 // MODEL_SEED=<number>: the same operations again. MODEL_SECONDS=<number>: for so long; beyond a minute in histories of a
 // minute, each of the next seed. MODEL_STORE=<name>: over that store alone.
-const { MODEL_SEED = String(Math.floor(Math.random() * 2 ** 31)), MODEL_SECONDS = "50" } =
-  process.env;
+const { MODEL_SEED = String(runSeed), MODEL_SECONDS = "50" } = process.env;
 const { MODEL_STORE: only } = process.env;
 if (only !== undefined && stores[only] === undefined)
   throw new Error(`no store "${only}": there are ${Object.keys(stores).join(", ")}`);
