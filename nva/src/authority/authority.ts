@@ -22,6 +22,7 @@ import type { Migrations, Reservation } from "./migrations.ts";
 import { everyClaim, type NveState, newNve, type Session, sameLocation } from "./nve-state.ts";
 import type { Held } from "./ranking.ts";
 import {
+  bindingKey,
   type Disconnect,
   Effects,
   type Location,
@@ -230,8 +231,12 @@ export class Authority {
     this.events.committed(revision);
     this.migrations.committed(revision);
     for (const [vnId, touch] of touched) {
-      const vn = touch.vn ? this.#vns.get(vnId) : undefined;
-      if (vn !== undefined) vn.revision = revision;
+      const vn = this.#vns.get(vnId);
+      if (vn === undefined) continue;
+      if (touch.vn) vn.revision = revision;
+      for (const mac of vn.raised)
+        this.catalogue.rewritten("binding", bindingKey(vnId, mac), revision);
+      vn.raised.clear();
     }
   }
 

@@ -147,6 +147,12 @@ export class Catalogue {
     for (const entry of this.#uncommitted.splice(0)) entry.revision = revision;
   }
 
+  /** Its row was stored once more, with what is not declared of it: who reads the store sees that revision. */
+  rewritten(kind: Kind, key: string, revision: number): void {
+    const entry = this.#rows[kind].get(key);
+    if (entry !== undefined) entry.revision = revision;
+  }
+
   /** The store's revision of the last change of anything declared; `pending`: it is being stored. */
   get lastChange(): number {
     return this.#changing ? pending : this.#lastChange;

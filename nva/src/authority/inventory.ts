@@ -162,8 +162,10 @@ export class Inventory {
     this.#newest = [];
     this.duplicates.forgetMoves();
     partAll(this.nves, this.vns);
-    for (const [vnId, vn] of this.vns)
+    for (const [vnId, vn] of this.vns) {
       vn.revision = this.catalogue.get("vn", vnKey(vnId))?.revision ?? 0; // a profile's change is not in its row
+      vn.raised.clear();
+    }
     return behind;
   }
 

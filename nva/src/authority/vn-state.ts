@@ -35,6 +35,8 @@ export class VnState {
   /** Of the store, when the VN itself or its profile was last changed. */
   revision: number;
   readonly members = new Set<NveId>();
+  /** Bindings whose rows say another sequence than they were declared with, since the last commit. */
+  readonly raised = new Set<Mac>();
   readonly #entries = new Map<Mac, Entry>();
   readonly #gone: Histories;
   readonly #byIp = new Few<IpPrefix, Mac>();
@@ -337,6 +339,10 @@ export class VnState {
       best.claim = { ...best.claim, sequence: floor };
       const { vnId, source } = best.claim;
       effects.changes.push({ table: "claim", key: claimKey(vnId, mac, source), row: best.claim });
+      if (source === "static") {
+        this.raised.add(mac);
+        effects.touch(vnId);
+      }
     }
     activate(best, held, effects);
     const top = Math.max(highest, ...held.map(({ claim }) => claim.sequence));
