@@ -164,6 +164,18 @@ export class Book {
     return verdict(modes.possible(from, to), known.possible(from, to), [claim]);
   }
 
+  /** A claim that may not be let in: then its VNIC is let go of, with what it had. @returns that, where it may be */
+  beginRefusal(nve: string, key: string, claim: Write): Write | undefined {
+    const { sent, value } = claim;
+    const isLetIn =
+      this.vnSince(partsOf(key).vn, sent).must &&
+      !this.deniedSince(nve, partsOf(key).vn, sent).may &&
+      this.admittedSince(key, value ?? "", sent).must;
+    return isLetIn
+      ? undefined
+      : this.claim(nve, key).add({ ...claim, value: undefined, maybe: true });
+  }
+
   /** What is let go of when these addresses are judged anew. @returns the writes that this is */
   beginJudging(keys: Iterable<string>, author: string, sent: number): Judged[] {
     return [...keys].flatMap((key) =>

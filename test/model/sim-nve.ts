@@ -21,9 +21,10 @@ export type Change = {
 };
 
 type Stream = grpc.ClientDuplexStream<NveMessage, NvaMessage>;
+/** `none`: where it may not be let in, it may be that with it goes what was there before. */
 type Sent = {
   order: number;
-  writes: { write: Write; key?: string; vn: number }[];
+  writes: { write: Write; none?: Write | undefined; key?: string; vn: number }[];
   complete: boolean;
 };
 
@@ -186,9 +187,9 @@ export class SimNve {
     this.#stream = undefined;
     if (this.#welcomed) this.#lostAt = this.#heard; // the NVA may have missed it since
     for (const { writes } of this.#unacked.values())
-      for (const { write } of writes) {
+      for (const { write, none } of writes) {
         write.maybe = true;
-        this.#lost.push(write);
+        this.#lost.push(write, ...(none ? [none] : []));
       }
     this.#unacked.clear();
     this.#welcomed = false;
@@ -235,7 +236,8 @@ export class SimNve {
     const sent: Sent = { order, writes: [], complete };
     const put = (vn: number, key: string, value: string | undefined): void => {
       const write = book.begin(book.claim(this.id, key), this.id, value, order);
-      sent.writes.push({ write, key, vn });
+      const none = value === undefined ? undefined : book.beginRefusal(this.id, key, write);
+      sent.writes.push({ write, none, key, vn });
       if (value !== undefined) freezes.claimed(key);
       trace.say(
         `${this.id} #${this.#serial} ${value === undefined ? "withdraws" : `claims "${value}"`}`,
@@ -305,7 +307,8 @@ export class SimNve {
       ]),
     );
     const order = trace.say(`${this.id} #${serial} is in the store at revision ${revision}`);
-    for (const { write, key, vn } of sent.writes) {
+    for (const { write, none, key, vn } of sent.writes) {
+      if (none) none.void = true; // it is told
       write.ended = order;
       write.revision = revision;
       const there = book.vnSince(vn, sent.order);
