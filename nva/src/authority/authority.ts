@@ -16,7 +16,7 @@ import type { Duplicates } from "./duplicates.ts";
 import { enact } from "./enact.ts";
 import { type EventLog, type Noted, RefusalLimit } from "./events.ts";
 import { Inventory } from "./inventory.ts";
-import { age, sweep } from "./leaving.ts";
+import { age, sweep, type withdraw } from "./leaving.ts";
 import { historyMs, limits } from "./limits.ts";
 import type { Migrations, Reservation } from "./migrations.ts";
 import { everyClaim, type NveState, newNve, type Session, sameLocation } from "./nve-state.ts";
@@ -185,7 +185,7 @@ export class Authority {
     for (const vnic of report.unprepared ?? [])
       this.migrations.unprepared(session.nveId, vnic, now, effects);
     if (report.complete) this.migrations.sweep(nve, now, effects);
-    if (report.complete) inSlices(sweep(this.#vns, nve), now, effects);
+    if (report.complete) inSlices(sweep(this.#vns, nve, this.#departs), now, effects);
     // What is seen anew must have a revision, also when no row is new.
     if (effects.changes.length === 0 && effects.touched.size > 0) this.#storeNve(nve, effects);
     return effects.step(refused);
@@ -318,6 +318,9 @@ export class Authority {
     this.#note(refusalOf(applicantOf(nve, claim), vn.vn, denied.reason), now, effects);
     return denied.reason;
   }
+
+  /** What an NVE that is there has no more may have left for elsewhere while it could not say so (H21). */
+  readonly #departs: typeof withdraw = (_vns, nve, ...more) => takeBack(this.#domain, nve, ...more);
 
   #forgetVn(vnId: VnId, now: Instant, effects: Effects): void {
     this.duplicates.forgetVn(vnId, effects);

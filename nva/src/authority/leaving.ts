@@ -30,8 +30,8 @@ export function leave(vns: Vns, nve: NveState, vnId: VnId, effects: Effects): vo
   effects.touch(vnId).members.add(nveId);
 }
 
-/** Drops what this session of an NVE has not named; with the next session it is over. */
-export function* sweep(vns: Vns, nve: NveState): Generator<Piece> {
+/** Drops what this session of an NVE has not named, each by `drop`; with the next session it is over. */
+export function* sweep(vns: Vns, nve: NveState, drop = withdraw): Generator<Piece> {
   const { generation } = nve;
   const source = nveSource(nve.row.location.nveId);
   const isNow = (): boolean => nve.generation === generation;
@@ -42,7 +42,7 @@ export function* sweep(vns: Vns, nve: NveState): Generator<Piece> {
     nve.row.connected && vns.get(vnId)?.heldBy(mac, source)?.claim.departed === true;
   yield* piecesOf(everyClaim(nve), ([vnId, mac]) => {
     if (!isNow() || isNamed(vnId, mac) || isHeld(vnId, mac)) return undefined;
-    return (now, effects) => withdraw(vns, nve, vnId, mac, now, effects);
+    return (now, effects) => drop(vns, nve, vnId, mac, now, effects);
   });
   if (!isNow()) return;
   for (const [vnId, said] of [...nve.members])

@@ -190,6 +190,36 @@ test("V2: another replica goes on with what is stored, and it ends in the same p
   expect(state()).toBe("completed");
 });
 
+test("H21, V2: what the source has let go of while the NVA was away is a departure: held, whoever of both is back first", () => {
+  for (const first of [1, 2]) {
+    const { active, prepared, all, state, reconnect, tell, known } = domain();
+    active(1);
+    prepared(2);
+    all.restart();
+    const back = (n: number) => {
+      reconnect(n);
+      tell(n, { claims: n === 2 ? [claim(1, { vnic, port: "eth2" })] : [], complete: true });
+    };
+    back(first);
+    expect(state()).toBe(first === 1 ? "held" : "switched-over");
+    back(3 - first);
+    expect(all.where(1)).toBe("tor2");
+    known();
+    all.at(2_000);
+    expect(state()).toBe("completed");
+  }
+});
+
+test("H22: what was shut down while the NVA was away is gone with the complete report", () => {
+  const { active, all, state, reconnect, tell } = domain();
+  active(1);
+  all.restart();
+  reconnect(1);
+  tell(1, { complete: true });
+  expect(all.where(1)).toBe(undefined);
+  expect(state()).toBe(undefined);
+});
+
 test("with its VN its migration is forgotten", () => {
   const { active, prepared, all, state } = domain();
   active(1);
