@@ -48,79 +48,22 @@ export async function move(
   { note }: Journal,
   signal: AbortSignal,
 ): Promise<Moved> {
-  const [from, at] = [source.hypervisor.server, destination.hypervisor.server];
-  const told = async ({ hypervisor }: End, stage: "active" | "suspended", verb: string) => {
-    note(hypervisor.server, `${verb} said`);
-    await hypervisor.stage(vnic, stage);
-    note(hypervisor.server, `${verb} answered`);
-    return now();
-  };
-  let stoppedMs = 0;
-  let saidAtStop: readonly Promise<number>[] = [];
-  let runsOn: () => void = () => {};
-  let isOver: () => void = () => {};
-  const isBack = new Promise<void>((resolve) => {
-    runsOn = resolve;
-  });
-  const isAway = new Promise<"away">((resolve) => {
-    isOver = () => resolve("away");
-  });
-  const sent = new Promise<void>((resolve, reject) => {
-    source.monitor.hear(({ name, data, unixMs = now() }) => {
-      if (name === "STOP") {
-        stoppedMs = unixMs;
-        note(from, "the VM stands still", unixMs);
-        saidAtStop = [
-          told(source, "suspended", "suspend"),
-          told(destination, "active", "activate"),
-        ];
-        for (const one of saidAtStop) one.catch(reject);
-      }
-      if (name === "RESUME") {
-        note(from, "the VM runs on", unixMs);
-        // Not before the destination's switch has answered: the last to be associated has the VNIC.
-        const again = Promise.allSettled(saidAtStop).then(() => told(source, "active", "activate"));
-        again.then(runsOn, reject);
-      }
-      if (name !== "MIGRATION") return;
-      const { status } = data;
-      note(from, `migration: ${status}`, unixMs);
-      if (status === "completed") {
-        isOver();
-        resolve();
-      }
-      if (status === "cancelled") reject(calledOff(at));
-      if (status !== "failed") return;
-      const why = source.monitor.failure().catch(() => "it does not say why");
-      void why.then((reason) =>
-        reject(new Refused(`the migration to ${at} has failed: ${reason}`)),
-      );
-    });
-    void source.monitor.ended.then(() => reject(new Gone(from)));
-  });
-  const arrived = new Promise<number>((resolve, reject) => {
-    void destination.monitor.ended.then(() =>
-      reject(new Refused(`the VM's QEMU on ${at} is gone`)),
-    );
-    destination.monitor.hear(({ name, unixMs = now() }) => {
-      if (name !== "RESUME") return;
-      note(at, "the VM runs", unixMs);
-      resolve(unixMs);
-    });
-  });
-  for (const one of [sent, arrived]) one.catch(() => {}); // waited for below, unless we do not get there
+  const at = destination.hypervisor.server;
+  const left = departure(source, destination, vnic, note);
+  const arrived = arrival(destination, note);
+  for (const one of [left.sent, arrived]) one.catch(() => {}); // waited for below, unless we do not get there
   await source.monitor.ask("migrate-set-parameters", FAST);
   if (signal.aborted) throw calledOff(at);
   await source.monitor.ask("migrate", { uri: `unix:${to}` });
   const off = callingOff(source.monitor, signal);
   try {
-    const [resumedMs] = await Promise.all([arrived, sent]);
-    const [, activatedMs = resumedMs] = await Promise.all(saidAtStop);
-    return { stoppedMs, resumedMs, activatedMs };
+    const [resumedMs] = await Promise.all([arrived, left.sent]);
+    const [, activatedMs = resumedMs] = await Promise.all(left.saidAtStop());
+    return { stoppedMs: left.stoppedMs(), resumedMs, activatedMs };
   } catch (error) {
-    if (stoppedMs === 0 || error instanceof Gone) throw error;
+    if (left.stoppedMs() === 0 || error instanceof Gone) throw error;
     await source.monitor.ask("migrate_cancel").catch(() => {}); // it is over, or QEMU is gone
-    if ((await Promise.race([isAway, isBack, pause(BACK_MS)])) !== "away") throw error;
+    if ((await Promise.race([left.away, left.back, pause(BACK_MS)])) !== "away") throw error;
     const why = error instanceof Error ? error.message : String(error);
     throw new CutOff(`the VM runs on ${at} now, without its network: ${why}`, { cause: error });
   } finally {
@@ -128,6 +71,84 @@ export async function move(
   }
 }
 
+/** What the source's QEMU says of a migration, and what the switches answer to that. */
+type Departure = {
+  /** Rejects when it fails, is called off, or a switch refuses. */
+  sent: Promise<void>;
+  /** QEMU says that all of it is over there, refused by the network or not. */
+  away: Promise<"away">;
+  /** It runs at the source again, and the switch there has heard it. */
+  back: Promise<void>;
+  /** Unix, milliseconds; 0: it runs still. */
+  stoppedMs(): number;
+  /** The source's and the destination's answer to what was said when it stood still. */
+  saidAtStop(): readonly Promise<number>[];
+};
+
+function departure(source: End, destination: End, vnic: Vnic, note: Journal["note"]): Departure {
+  const [from, at] = [source.hypervisor.server, destination.hypervisor.server];
+  const told = async ({ hypervisor }: End, stage: "active" | "suspended", verb: string) => {
+    note(hypervisor.server, `${verb} said`);
+    await hypervisor.stage(vnic, stage);
+    note(hypervisor.server, `${verb} answered`);
+    return now();
+  };
+  const sent = settledElsewhere<void>();
+  const away = settledElsewhere<"away">();
+  const back = settledElsewhere<void>();
+  let stoppedMs = 0;
+  let saidAtStop: readonly Promise<number>[] = [];
+  const stood = (unixMs: number) => {
+    stoppedMs = unixMs;
+    note(from, "the VM stands still", unixMs);
+    saidAtStop = [told(source, "suspended", "suspend"), told(destination, "active", "activate")];
+    for (const one of saidAtStop) one.catch(sent.reject);
+  };
+  const ranOn = (unixMs: number) => {
+    note(from, "the VM runs on", unixMs);
+    // Not before the destination's switch has answered: the last to be associated has the VNIC.
+    const again = Promise.allSettled(saidAtStop).then(() => told(source, "active", "activate"));
+    again.then(() => back.resolve(), sent.reject);
+  };
+  const failed = async () => {
+    const reason = await source.monitor.failure().catch(() => "it does not say why");
+    sent.reject(new Refused(`the migration to ${at} has failed: ${reason}`));
+  };
+  source.monitor.hear(({ name, data: { status }, unixMs = now() }) => {
+    if (name === "STOP") stood(unixMs);
+    if (name === "RESUME") ranOn(unixMs);
+    if (name !== "MIGRATION") return;
+    note(from, `migration: ${status}`, unixMs);
+    if (status === "completed") {
+      away.resolve("away");
+      sent.resolve();
+    }
+    if (status === "cancelled") sent.reject(calledOff(at));
+    if (status === "failed") void failed();
+  });
+  void source.monitor.ended.then(() => sent.reject(new Gone(from)));
+  return {
+    sent: sent.promise,
+    away: away.promise,
+    back: back.promise,
+    stoppedMs: () => stoppedMs,
+    saidAtStop: () => saidAtStop,
+  };
+}
+
+/** @returns when the VM ran at the destination, Unix milliseconds */
+function arrival({ monitor, hypervisor: { server } }: End, note: Journal["note"]): Promise<number> {
+  return new Promise((resolve, reject) => {
+    void monitor.ended.then(() => reject(new Refused(`the VM's QEMU on ${server} is gone`)));
+    monitor.hear(({ name, unixMs = now() }) => {
+      if (name !== "RESUME") return;
+      note(server, "the VM runs", unixMs);
+      resolve(unixMs);
+    });
+  });
+}
+
+/** The source's QEMU: nothing can be called off any more. */
 class Gone extends Refused {
   constructor(server: string) {
     super(`the VM's QEMU on ${server} is gone`);
@@ -155,6 +176,21 @@ function callingOff(monitor: Monitor, signal: AbortSignal): () => void {
     clearTimeout(late);
     signal.removeEventListener("abort", cancel);
   };
+}
+
+type SettledElsewhere<T> = {
+  promise: Promise<T>;
+  resolve(value: T): void;
+  reject(error: unknown): void;
+};
+
+function settledElsewhere<T>(): SettledElsewhere<T> {
+  let resolve: SettledElsewhere<T>["resolve"] = () => {};
+  let reject: SettledElsewhere<T>["reject"] = () => {};
+  const promise = new Promise<T>((...both) => {
+    [resolve, reject] = both;
+  });
+  return { promise, resolve, reject };
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -11,6 +11,16 @@ export type Held = {
   stale: boolean;
 };
 
+/** All claims of one MAC of a VN. */
+export type Entry = {
+  held: Held[];
+  best: Held;
+  /** The highest sequence it ever had. */
+  highest: number;
+  /** Which MAC of the VN changed after which. */
+  order: number;
+};
+
 /**
  * The claim that counts: static > sticky > said > gleaned (H17); then highest sequence > lowest VTEP, then the source's name.
  * A static one to an NVE that nobody has heard of comes last. Where it is a VNIC in hot standby, that of its active place (M9).
@@ -88,3 +98,9 @@ function sortable(ip: IpAddress): string {
 
 const words = (part: string): string[] =>
   part === "" ? [] : part.split(":").map((word) => word.padStart(4, "0"));
+
+/** Which of two MACs has an IP that both claim: said before gleaned, then the one that changed last. */
+export function outranksForIp(a: Entry, b: Entry): boolean {
+  const [said, alsoSaid] = [!a.best.claim.gleaned, !b.best.claim.gleaned];
+  return said === alsoSaid ? a.order > b.order : said;
+}

@@ -13,7 +13,14 @@ import { Few } from "./few.ts";
 import type { Heard } from "./heard.ts";
 import { Histories } from "./histories.ts";
 import { limits } from "./limits.ts";
-import { bestOf, type Held, type LocationOf, mappingOf } from "./ranking.ts";
+import {
+  bestOf,
+  type Entry,
+  type Held,
+  type LocationOf,
+  mappingOf,
+  outranksForIp,
+} from "./ranking.ts";
 import {
   type Claim,
   claimKey,
@@ -25,9 +32,6 @@ import {
   type Vn,
 } from "./records.ts";
 import { activate, losing, succeeding } from "./standby.ts";
-
-/** All claims of one MAC of a VN. `highest` is the highest sequence it ever had. */
-type Entry = { held: Held[]; best: Held; highest: number; order: number };
 
 /** One VN with its members and claims. Every change of a claim goes through here. */
 export class VnState {
@@ -132,7 +136,7 @@ export class VnState {
     for (const mac of this.#byIp.of(prefix)) {
       const entry = this.#mayHave(mac, prefix) ? this.#entries.get(mac) : undefined;
       if (entry === undefined || !this.#counts(entry)) continue;
-      if (found === undefined || isBetter(entry, found)) found = entry;
+      if (found === undefined || outranksForIp(entry, found)) found = entry;
     }
     return found;
   }
@@ -393,9 +397,4 @@ export class VnState {
     if (this.#entries.get(mac)?.best === own || own.claim.anycast)
       effects.touch(this.vn.vnId).macs.add(mac);
   }
-}
-
-function isBetter(a: Entry, b: Entry): boolean {
-  const [said, alsoSaid] = [!a.best.claim.gleaned, !b.best.claim.gleaned];
-  return said === alsoSaid ? a.order > b.order : said;
 }
