@@ -9,6 +9,7 @@ import { type Nva, startNva } from "@nve/nva/nva";
 import { Mirror } from "@nve/nva/replica/mirror";
 import { EtcdClient } from "@nve/nva/store/etcd/client";
 import { Keys } from "@nve/nva/store/etcd/keys";
+import { created } from "@nve/nva/store/etcd/messages";
 import { etcdStore } from "@nve/nva/store/etcd/store";
 import { loadTables } from "@nve/nva/store/rows";
 import type { RowChange } from "@nve/nva/store/store";
@@ -256,8 +257,15 @@ describe.skipIf(!hasEtcd)("NVAs over one etcd cluster", () => {
     running.push(async () => client.close());
     const keys = new Keys(prefix);
     const value = Buffer.from(JSON.stringify({ id: "next", address: addressOf(other(first, 2)) }));
-    await client.txn([], [{ delete: { key: keys.writer } }]);
-    await client.txn([], [{ put: { key: keys.writer, value } }]);
+    // A replica that is quicker has the key: to write over it would leave it in office.
+    await until("the key of who decides", async () => {
+      await client.txn([], [{ delete: { key: keys.writer } }]);
+      const ours = await client.txn(
+        [created(keys.writer, 0n)],
+        [{ put: { key: keys.writer, value } }],
+      );
+      return ours.succeeded || undefined;
+    });
     const said: string[] = [];
     const looks = async (): Promise<true | undefined> => {
       const asked = northbound(first);
