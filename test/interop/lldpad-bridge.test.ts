@@ -31,11 +31,12 @@ describeWith(["lldpad", "lldptool"], "lldpad", () => {
    */
   const lldpadHoldsNone = () => {
     let last = { heard: -1, at: 0 };
-    return until("lldpad to hold no VSI", async () => {
+    const isQuiet = async () => {
       const heard = await count("ecp.requests-in");
       if (heard !== last.heard) last = { heard, at: performance.now() };
       return performance.now() - last.at > 2000 || undefined;
-    });
+    };
+    return until("lldpad to hold no VSI", isQuiet, 15_000);
   };
   const agreed = () =>
     until("EVB at the server", async () => {
@@ -106,8 +107,7 @@ describeWith(["lldpad", "lldptool"], "lldpad", () => {
     const gapsMs = sent
       .slice(1)
       .map(({ timeNs }, i) => Number(timeNs - (sent[i]?.timeNs ?? 0n)) / 1e6);
-    // 5 ms from one to the next, less what the processor takes between the clock and the wire.
-    expect(Math.min(...gapsMs)).toBeGreaterThan(3);
+    expect(Math.min(...gapsMs)).toBeGreaterThan(4.9); // 5 by our clock
   });
 
   test("a link flap: EVB is agreed anew, and the answers are what they were", async () => {

@@ -136,6 +136,7 @@ function openSender(options: EdgePortOptions, peer: EcpPeer, count: Count) {
     const { vdp: subtype } = EcpSubtype;
     const ecpdu: Ecpdu = { op: "request", subtype, sequence, ulpdu: lastOctets };
     if (sendPdu(options.link, "ecp", ecpduOctets(ecpdu), peer.to())) count(what);
+    tx({ on: "sent" });
   }
 
   function settle(givenUp: boolean): void {

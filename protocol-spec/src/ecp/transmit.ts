@@ -3,7 +3,8 @@ import { Instant } from "../ids.ts";
 /**
  * ECP transmit side (802.1Q clause 43; spec/ecp.md 3): one ECPDU in flight, sent again at every ack timeout,
  * R + 1 copies in all. Start at a random `seq`: a peer that outlived us may hold our last one for a repeat.
- * Two ECPDUs start at least `minGapMs` apart: lldpad loses the second otherwise (spec/ecp.md 5).
+ * Two ECPDUs start at least `minGapMs` apart: lldpad loses the second otherwise (spec/ecp.md 5). The caller says `sent` once
+ * a copy is on the wire, which on a busy machine is milliseconds after it was told to transmit.
  *
  *                            send               ack, or out of retries
  *   down ─link up─► resting ──────► waiting ───────────────────────────► resting, and after the gap
@@ -33,6 +34,7 @@ export type Ulpdu = { id: number; payload: Uint8Array };
 
 export type EcpTxEvent =
   | { on: "send"; ulpdu: Ulpdu }
+  | { on: "sent" }
   | { on: "ack"; seq: number }
   | { on: "link-up" }
   | { on: "link-down" }
@@ -60,6 +62,9 @@ export function stepEcpTx(tx: EcpTx, event: EcpTxEvent, now: Instant, timing: Ec
   switch (event.on) {
     case "send":
       return enqueue(tx, event.ulpdu, now, timing);
+    case "sent":
+      if (tx.is !== "waiting") return [tx];
+      return [{ ...tx, sentAt: now, deadline: Instant(now + timing.ackTimeoutMs) }];
     case "ack":
       if (tx.is !== "waiting" || event.seq !== tx.seq) return [tx]; // late, or a repeat
       return settle(tx, "confirm", now, timing);

@@ -16,6 +16,7 @@ const ulpdu = (id: number): Ulpdu => ({ id, payload: Uint8Array.of(id) });
 const send = (id: number): EcpTxEvent => ({ on: "send", ulpdu: ulpdu(id) });
 const ack = (seq: number): EcpTxEvent => ({ on: "ack", seq });
 const tick: EcpTxEvent = { on: "tick" };
+const sent: EcpTxEvent = { on: "sent" };
 const transmit = (seq: number, id: number): EcpTxAction => ({
   do: "transmit",
   seq,
@@ -85,6 +86,19 @@ test("two ECPDUs start at least the gap apart, counted from the last copy", () =
   at(110, tick, transmit(3, 3));
 });
 
+test("the gap and the ack timeout are counted from when a copy was on the wire", () => {
+  const at = ecp();
+  at(0, send(1), transmit(1, 1));
+  at(3, sent);
+  at(4, ack(1), confirm(1));
+  at(4, send(2));
+  at(7.9, tick);
+  at(8, tick, transmit(2, 2));
+  at(9, sent);
+  at(108.9, tick);
+  at(109, tick, transmit(2, 2));
+});
+
 test("an ack of another number is none", () => {
   const at = ecp(10);
   at(0, ack(10));
@@ -149,21 +163,25 @@ const states: Record<EcpTx["is"], EcpTx> = {
 
 test.each<[EcpTx["is"], EcpTxEvent, EcpTx["is"], ...EcpTxAction["do"][]]>([
   ["down", send(9), "down", "give-up"],
+  ["down", sent, "down"],
   ["down", ack(4), "down"],
   ["down", { on: "link-up" }, "idle"],
   ["down", { on: "link-down" }, "down"],
   ["down", tick, "down"],
   ["idle", send(9), "waiting", "transmit"],
+  ["idle", sent, "idle"],
   ["idle", ack(4), "idle"],
   ["idle", { on: "link-up" }, "idle"],
   ["idle", { on: "link-down" }, "down"],
   ["idle", tick, "idle"],
   ["waiting", send(9), "waiting"],
+  ["waiting", sent, "waiting"],
   ["waiting", ack(4), "idle", "confirm"],
   ["waiting", { on: "link-up" }, "waiting"],
   ["waiting", { on: "link-down" }, "down", "give-up"],
   ["waiting", tick, "waiting", "transmit"],
   ["resting", send(9), "resting"],
+  ["resting", sent, "resting"],
   ["resting", ack(4), "resting"],
   ["resting", { on: "link-up" }, "resting"],
   ["resting", { on: "link-down" }, "down"],
@@ -185,36 +203,42 @@ test("every ULPDU ends in exactly one confirm or give-up, and starts keep the ga
     fc.constantFrom<EcpTxEvent>({ on: "link-up" }, { on: "link-down" }),
   );
   fc.assert(
-    fc.property(fc.array(fc.tuple(fc.nat({ max: 120 }), event)), (history) => {
-      let tx = states.idle;
-      let now = 0;
-      let ids = 0;
-      let lastStart = Number.NEGATIVE_INFINITY;
-      const open = new Set<number>();
-      const feed = (event: EcpTxEvent) => {
-        if (event.on === "send") open.add(event.ulpdu.id);
-        const [next, ...actions] = step(tx, event, Instant(now));
-        tx = next;
-        for (const action of actions) {
-          if (action.do !== "transmit") {
-            expect(open.delete(action.id)).toBe(true);
-          } else {
-            expect(now - lastStart).toBeGreaterThanOrEqual(timing.minGapMs);
-            lastStart = now;
+    fc.property(
+      fc.array(fc.tuple(fc.nat({ max: 120 }), event)),
+      fc.nat({ max: 9 }),
+      (history, late) => {
+        let tx = states.idle;
+        let now = 0;
+        let ids = 0;
+        let lastStart = Number.NEGATIVE_INFINITY;
+        const open = new Set<number>();
+        const feed = (event: EcpTxEvent) => {
+          if (event.on === "send") open.add(event.ulpdu.id);
+          const [next, ...actions] = step(tx, event, Instant(now));
+          tx = next;
+          for (const action of actions) {
+            if (action.do !== "transmit") {
+              expect(open.delete(action.id)).toBe(true);
+            } else {
+              expect(now - lastStart).toBeGreaterThanOrEqual(timing.minGapMs);
+              now += late;
+              lastStart = now;
+              [tx] = step(tx, sent, Instant(now));
+            }
           }
+          expect(open.size).toBe("queue" in tx ? tx.queue.length : 0);
+          expect(open.size).toBeLessThanOrEqual(timing.maxQueue);
+        };
+        for (const [later, event] of history) {
+          now += later;
+          feed(event === "send" ? send(++ids) : event);
         }
-        expect(open.size).toBe("queue" in tx ? tx.queue.length : 0);
-        expect(open.size).toBeLessThanOrEqual(timing.maxQueue);
-      };
-      for (const [later, event] of history) {
-        now += later;
-        feed(event === "send" ? send(++ids) : event);
-      }
-      while (tx.is === "waiting" || tx.is === "resting") {
-        now = tx.deadline;
-        feed(tick);
-      }
-      expect(open.size).toBe(0);
-    }),
+        while (tx.is === "waiting" || tx.is === "resting") {
+          now = tx.deadline;
+          feed(tick);
+        }
+        expect(open.size).toBe(0);
+      },
+    ),
   );
 });
