@@ -1,5 +1,6 @@
 import type { Mac, Uuid, Vid, VnId } from "@nve/protocol-spec";
 import { Deadlines } from "./deadlines.ts";
+import { addName, macsIn, moveMacs, moveName, type Names, removeName } from "./names.ts";
 import type { Tree } from "./tree.ts";
 import { dueAt, type Peer, type Vnic } from "./vnic.ts";
 import type { TaggedLeaf } from "./vsi.ts";
@@ -93,14 +94,8 @@ export class Vnics {
   }
 
   #index(name: Uuid, was: Vnic | undefined, now: Vnic | undefined): void {
-    if (was?.interface !== now?.interface) {
-      if (was !== undefined) remove(this.#interfaces, was.interface, name);
-      if (now !== undefined) add(this.#interfaces, now.interface, name);
-    }
-    if (was?.wanted !== now?.wanted) {
-      for (const mac of macsIn(was?.wanted ?? [])) remove(this.#macs, mac, name);
-      for (const mac of macsIn(now?.wanted ?? [])) add(this.#macs, mac, name);
-    }
+    moveName(this.#interfaces, name, was?.interface, now?.interface);
+    moveMacs(this.#macs, name, was?.wanted, now?.wanted);
     if (was?.granted !== now?.granted) {
       for (const tag of was?.granted?.tagged ?? []) this.#untag(tag, name);
       for (const tag of now?.granted?.tagged ?? []) this.#tag(tag, name);
@@ -109,33 +104,14 @@ export class Vnics {
 
   #tag({ vid, vn }: TaggedLeaf, name: Uuid): void {
     const vns: Names<VnId> = this.#tags.get(vid) ?? new Map();
-    add(vns, vn, name);
+    addName(vns, vn, name);
     this.#tags.set(vid, vns);
   }
 
   #untag({ vid, vn }: TaggedLeaf, name: Uuid): void {
     const vns = this.#tags.get(vid);
     if (vns === undefined) return;
-    remove(vns, vn, name);
+    removeName(vns, vn, name);
     if (vns.size === 0) this.#tags.delete(vid);
   }
-}
-
-/** Names of VNICs by something that they have; never an empty set. */
-type Names<Key> = Map<Key, Set<Uuid>>;
-
-function add<Key>(names: Names<Key>, key: Key, name: Uuid): void {
-  const there = names.get(key);
-  if (there === undefined) names.set(key, new Set([name]));
-  else there.add(name);
-}
-
-function remove<Key>(names: Names<Key>, key: Key, name: Uuid): void {
-  const there = names.get(key);
-  there?.delete(name);
-  if (there?.size === 0) names.delete(key);
-}
-
-function* macsIn(tree: Tree): Iterable<Mac> {
-  for (const { macs } of tree) for (const { mac } of macs) yield mac;
 }

@@ -21,7 +21,7 @@ export function place(work: Work, before: Nic): void {
   }
   const known = learnt(before, parts);
   const now = whereNow(work, known, parts);
-  work.nics.set(now.name, now);
+  work.nics.set(now);
   const fault = known === before || now.call === undefined ? undefined : objection(work, now);
   if (fault !== undefined) {
     giveUp(work, now, fault); // which could not be seen from a VN Name
@@ -33,7 +33,7 @@ export function place(work: Work, before: Nic): void {
 
 /** Why a VNIC cannot contain what it shall; `undefined` when it can. */
 export const objection = (work: Work, { name, wanted }: Nic): string | undefined =>
-  faultOf(wanted) ?? onAnother(work.nics.values(), name, wanted);
+  faultOf(wanted) ?? onAnother(work.nics.sharing(wanted), name, wanted);
 
 /** The call has failed: the VNIC is as it was before, or not there at all. */
 export function giveUp(work: Work, nic: Nic, reason: string): void {
@@ -88,7 +88,7 @@ function ask(work: Work, nic: Nic, parts: Parts): void {
     fed.set(uplink, tree);
     want(work, uplink, nic, tree);
   }
-  if (call === undefined) work.nics.set(nic.name, { ...nic, fed });
+  if (call === undefined) work.nics.set({ ...nic, fed });
   else
     askInCall(
       work,
@@ -120,7 +120,7 @@ function askInCall(
   }
   const still = { ...nic, fed, call: { ...call, open } };
   const done = open.size === 0 && now.length === different.length && isDone(work, still);
-  work.nics.set(nic.name, done ? { ...still, call: undefined } : still);
+  work.nics.set(done ? { ...still, call: undefined } : still);
   if (done) work.outcomes.push({ do: "done", call: call.id });
 }
 

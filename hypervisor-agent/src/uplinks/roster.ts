@@ -1,6 +1,7 @@
 import { Instant, type Uuid } from "@nve/protocol-spec";
 import { notReady } from "../stations/vnic.ts";
 import { type Env, grantedKeys, keyOf, type Nic, partsOf } from "./nic.ts";
+import { Nics } from "./nics.ts";
 import { giveUp, objection, place } from "./place.ts";
 import { emptySpread } from "./spread.ts";
 import {
@@ -19,7 +20,7 @@ import {
 
 export const emptyRoster = (uplinks: readonly string[]): Roster => ({
   is: "roster",
-  nics: new Map(),
+  nics: new Nics(),
   spread: emptySpread(uplinks),
   binds: 0,
   calls: 0,
@@ -37,7 +38,6 @@ export function stepRoster(
   env: Env,
 ): readonly [Roster, ...RosterAction[]] {
   const { nics } = roster;
-  const before = nics.size;
   const work: Work = {
     nics,
     spread: roster.spread,
@@ -56,7 +56,7 @@ export function stepRoster(
     const nic = nics.get(name);
     if (nic !== undefined) place(work, nic);
   }
-  if (nics.size < before || event.on === "change") leaveUnused(work);
+  leaveUnused(work);
   const { spread, bind, calls } = work;
   const binds = work.binds + (bind ? 1 : 0);
   const deadline = deadlineOf(work);
@@ -172,7 +172,7 @@ function stop(work: Work): void {
 }
 
 function taken({ nics }: Work, name: Uuid, of: string): string | undefined {
-  const other = nics.get(name) ?? [...nics.values()].find((nic) => nic.interface === of);
+  const other = nics.get(name) ?? nics.on(of);
   if (other === undefined) return undefined;
   const which = other.name === name ? `VNIC ${name}` : `interface ${of}`;
   if (other.leaving) {
@@ -224,14 +224,12 @@ function onCall(
     open: Map<string, { id: number; before: Nic["wanted"] }>,
   ) => void,
 ): void {
-  for (const nic of work.nics.values()) {
-    const mine = nic.call?.open.get(uplink);
-    if (mine?.id !== id) continue;
-    const open = new Map(nic.call?.open);
-    open.delete(uplink);
-    then(nic, mine.before, open);
-    return;
-  }
+  const nic = work.nics.waitingFor(id);
+  const mine = nic?.call?.open.get(uplink);
+  if (nic === undefined || mine?.id !== id) return;
+  const open = new Map(nic.call?.open);
+  open.delete(uplink);
+  then(nic, mine.before, open);
 }
 
 /** Of VNs that are in force nothing is lost yet. */
@@ -252,7 +250,7 @@ function trouble(work: Work, uplink: string, { vnic, is }: FromBook & { do: "tro
 }
 
 function bound(work: Work, binds: number): void {
-  for (const nic of work.nics.values()) {
+  for (const nic of work.nics.behind()) {
     const behind = nic.behind.filter((one) => one.binds > binds);
     if (behind.length < nic.behind.length) put(work, { ...nic, behind });
   }
@@ -262,16 +260,9 @@ function bound(work: Work, binds: number): void {
 
 function tick(work: Work): void {
   spreadOn(work, { on: "tick" });
-  for (const nic of work.nics.values()) {
-    const { call } = nic;
-    if (call?.deadline !== undefined && call.deadline + LATER_MS <= work.now) {
-      giveUp(work, nic, `not connected in time: ${whyNot(work, nic)}`);
-    }
-  }
+  for (const nic of work.nics.takeDue(work.now))
+    giveUp(work, nic, `not connected in time: ${whyNot(work, nic)}`);
 }
-
-/** The books say better why it took too long, and are asked for the same time. */
-const LATER_MS = 1;
 
 function whyNot(work: Work, nic: Nic): string {
   const parts = partsOf(nic, work.env);
@@ -285,10 +276,7 @@ function whyNot(work: Work, nic: Nic): string {
 }
 
 function deadlineOf({ nics, spread }: Work): Instant | undefined {
-  let first: number = spread.deadline ?? Number.POSITIVE_INFINITY;
-  for (const { call } of nics.values()) {
-    if (call?.deadline !== undefined) first = Math.min(first, call.deadline + LATER_MS);
-  }
+  const first = Math.min(spread.deadline ?? Number.POSITIVE_INFINITY, nics.firstDue);
   return Number.isFinite(first) ? Instant(first) : undefined;
 }
 

@@ -2,13 +2,14 @@ import type { Instant, Uuid } from "@nve/protocol-spec";
 import type { Tree } from "../stations/tree.ts";
 import type { BookAction, BookEvent, Part } from "../stations/turn.ts";
 import { type Env, keyOf, type Nic } from "./nic.ts";
+import type { Nics } from "./nics.ts";
 import { type Move, type Spread, type SpreadEvent, stepSpread, type VnKey } from "./spread.ts";
 
 /** All VNICs of this host, and which of their VNs goes over which uplink. */
 export type Roster = {
   is: "roster";
-  /** The same map from step to step: with hundreds of VNICs a copy would cost more than the step. One is changed by a new value. */
-  nics: Map<Uuid, Nic>;
+  /** The same one from step to step: with hundreds of VNICs a copy would cost more than the step. */
+  nics: Nics;
   spread: Spread;
   /** Number of the latest bindings. */
   binds: number;
@@ -53,7 +54,7 @@ export type RosterAction =
 
 /** One step in the making. */
 export type Work = {
-  readonly nics: Map<Uuid, Nic>;
+  readonly nics: Nics;
   spread: Spread;
   binds: number;
   calls: number;
@@ -68,7 +69,7 @@ export type Work = {
 };
 
 export function put(work: Work, nic: Nic): void {
-  work.nics.set(nic.name, nic);
+  work.nics.set(nic);
   work.touched.add(nic.name);
 }
 
@@ -108,9 +109,6 @@ export function join(work: Work, tree: Tree): void {
 
 /** VNs that no VNIC is in have a place no more. */
 export function leaveUnused(work: Work): void {
-  const used = new Set<VnKey>();
-  for (const { wanted, call } of work.nics.values()) {
-    for (const node of [...wanted, ...(call?.older ?? [])]) used.add(keyOf(node));
-  }
-  for (const vn of work.spread.vns.keys()) if (!used.has(vn)) spreadOn(work, { on: "leave", vn });
+  for (const vn of work.nics.takeLeft())
+    if (work.spread.vns.has(vn)) spreadOn(work, { on: "leave", vn });
 }
