@@ -34,8 +34,11 @@ export async function openRacks({ racks, cables, forwardSeconds = 1, attach = "a
   const close = async () => {
     for (const signal of signals) process.off(signal, interrupted);
     for (const client of clients) client.close();
-    if (process.env.BENCH_PROFILE !== undefined) await ended(lab);
-    await down(lab);
+    try {
+      if (process.env.BENCH_PROFILE !== undefined) await ended(lab);
+    } finally {
+      await down(lab);
+    }
     rmSync(folder, { recursive: true, force: true });
   };
   const interrupted = () => void close().then(() => process.exit(1));
