@@ -1,72 +1,26 @@
-import type { Mac, Uuid, Vid, VnId } from "@nve/protocol-spec";
+import type { Uuid, Vid, VnId } from "@nve/protocol-spec";
 import { Deadlines } from "./deadlines.ts";
-import { addName, macsIn, moveMacs, moveName, type Names, removeName } from "./names.ts";
-import type { Tree } from "./tree.ts";
+import { Named } from "./named.ts";
+import { addName, type Names, removeName } from "./names.ts";
 import { dueAt, type Peer, type Vnic } from "./vnic.ts";
 import type { TaggedLeaf } from "./vsi.ts";
 
-/**
- * The VNICs of one uplink, by name, and what finds them by what they have: so that an event costs as much as it
- * touches, however many there are. One is changed by a new value in its place (`set`), never in itself.
- */
-export class Vnics {
-  readonly #all = new Map<Uuid, Vnic>();
-  readonly #interfaces: Names<string> = new Map();
-  readonly #macs: Names<Mac> = new Map();
+/** The VNICs of one uplink, also by their tags and by when they have something to do. */
+export class Vnics extends Named<Vnic> {
   readonly #tags = new Map<Vid, Names<VnId>>();
   readonly #deadlines = new Deadlines<Uuid>();
-
-  get size(): number {
-    return this.#all.size;
-  }
-
-  get(name: Uuid): Vnic | undefined {
-    return this.#all.get(name);
-  }
-
-  has(name: Uuid): boolean {
-    return this.#all.has(name);
-  }
-
-  /** In the order in which they came. They may be changed and taken out meanwhile. */
-  values(): IterableIterator<Vnic> {
-    return this.#all.values();
-  }
-
-  /** The first that came of those on this interface. */
-  on(interfaceName: string): Vnic | undefined {
-    const [first] = this.#of(this.#interfaces.get(interfaceName));
-    return first;
-  }
-
-  /** Those that shall have a MAC of this tree, in whatever VN. */
-  sharing(tree: Tree): ReadonlySet<Vnic> {
-    const found = new Set<Vnic>();
-    for (const mac of macsIn(tree)) {
-      const names = this.#macs.get(mac);
-      if (names !== undefined) for (const vnic of this.#of(names)) found.add(vnic);
-    }
-    return found;
-  }
 
   /** Those that were lent one of these tags for another VN. */
   *contradicting(tagged: readonly TaggedLeaf[]): Iterable<Vnic> {
     for (const { vid, vn } of tagged) {
       for (const [other, names] of this.#tags.get(vid) ?? []) {
-        if (other !== vn) yield* this.#of([...names]);
+        if (other !== vn) yield* this.those([...names]);
       }
     }
   }
 
-  set(vnic: Vnic): void {
-    const was = this.#all.get(vnic.name);
-    this.#all.set(vnic.name, vnic);
-    this.#index(vnic.name, was, vnic);
-  }
-
-  delete(name: Uuid): void {
-    this.#index(name, this.#all.get(name), undefined);
-    this.#all.delete(name);
+  override delete(name: Uuid): void {
+    super.delete(name);
     this.#deadlines.set(name, Number.POSITIVE_INFINITY);
   }
 
@@ -82,20 +36,12 @@ export class Vnics {
 
   /** When one of them is due, as it is now. */
   schedule(name: Uuid, peer: Peer): void {
-    const vnic = this.#all.get(name);
+    const vnic = this.get(name);
     if (vnic !== undefined) this.#deadlines.set(name, dueAt(vnic, peer));
   }
 
-  *#of(names: Iterable<Uuid> = []): IterableIterator<Vnic> {
-    for (const name of names) {
-      const vnic = this.#all.get(name);
-      if (vnic !== undefined) yield vnic;
-    }
-  }
-
-  #index(name: Uuid, was: Vnic | undefined, now: Vnic | undefined): void {
-    moveName(this.#interfaces, name, was?.interface, now?.interface);
-    moveMacs(this.#macs, name, was?.wanted, now?.wanted);
+  protected override index(name: Uuid, was: Vnic | undefined, now: Vnic | undefined): void {
+    super.index(name, was, now);
     if (was?.granted !== now?.granted) {
       for (const tag of was?.granted?.tagged ?? []) this.#untag(tag, name);
       for (const tag of now?.granted?.tagged ?? []) this.#tag(tag, name);
