@@ -1,3 +1,4 @@
+import { turn } from "@nve/linux/turn";
 import type { Binding, VirtualSwitch } from "./vm-port/vm-port.ts";
 
 /**
@@ -29,5 +30,3 @@ export function binder(
     return mine;
   };
 }
-
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

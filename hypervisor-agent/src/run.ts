@@ -11,7 +11,7 @@ import {
   systemClock,
   Unavailable,
 } from "@nve/linux";
-import { interfaceIndex } from "@nve/linux/bpf/index";
+import { interfaceIndex } from "@nve/linux/bpf";
 import { trimMalloc } from "@nve/linux/malloc";
 import { readConfig } from "@nve/program/config";
 import { Refused } from "@nve/program/errors";

@@ -1,8 +1,9 @@
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { nodeState } from "@nve/lab/labs";
 import { beforeAll, expect, test, vi } from "vitest";
 import { until } from "../support/lab.ts";
+import { onLmdb } from "../support/lmdb-lab.ts";
 import { isWhole, useMover } from "../support/migration-lab.ts";
 import { labPrograms } from "../support/programs.ts";
 import { threeRacks } from "../support/three-racks.ts";
@@ -18,13 +19,7 @@ const file = (name: string): string => join(dirname(topology), name, "config.yam
 for (const node of ["tor1", "tor2", "srv1", "srv2", "srv3"])
   appendFileSync(file(node), "evb: { rka: 18 }\n"); // a server that is silent is gone after 6 s
 for (const node of ["tor3", "srv4"]) appendFileSync(file(node), "evb: { rka: 23 }\n"); // tor3 stands still for as long as a test takes, and srv4 bears with it
-writeFileSync(
-  file("nva"),
-  readFileSync(file("nva"), "utf8").replace(
-    "use: memory",
-    "use: lmdb\n  path: /run/split-nve/store",
-  ),
-);
+onLmdb(file("nva"));
 const lab = useTwoRacks(topology);
 const programs = labPrograms(lab);
 const home = vm("red1");

@@ -1,7 +1,8 @@
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { until } from "../support/lab.ts";
+import { onLmdb } from "../support/lmdb-lab.ts";
 import { numbers, useMover } from "../support/migration-lab.ts";
 import { labPrograms } from "../support/programs.ts";
 import { threeRacks } from "../support/three-racks.ts";
@@ -12,13 +13,7 @@ const topology = threeRacks("holdSeconds: 600\n");
 const file = (name: string): string => join(dirname(topology), name, "config.yaml");
 for (const node of ["tor1", "tor2", "srv1", "srv3"])
   appendFileSync(file(node), "evb: { rka: 18 }\n"); // a server that is silent is gone after 6 s
-writeFileSync(
-  file("nva"),
-  readFileSync(file("nva"), "utf8").replace(
-    "use: memory",
-    "use: lmdb\n  path: /run/split-nve/store",
-  ),
-);
+onLmdb(file("nva"));
 const lab = useTwoRacks(topology);
 const programs = labPrograms(lab);
 const VNIC = "2b9f1c1e-7f5e-4c7a-9a54-1f0d6c1f2a09";

@@ -1,3 +1,4 @@
+import { turn } from "@nve/linux/turn";
 import { mappingOctets, memberOctets, OutOfRange, VnId } from "@nve/protocol-spec";
 import type { DigestsRequest, DigestsResponse } from "@nve/protocol-spec/proto/nve";
 import { Digests, type VnDigest } from "../authority/digest.ts";
@@ -24,7 +25,7 @@ export async function digestsOf(hub: Hub, request: DigestsRequest): Promise<Dige
   const vnIds = [...new Set(request.vnIds.map(VnId))];
   for (const vnId of vnIds) {
     const advance = () => keeper.ask((all) => digests.advance(all, vnId, portion));
-    while ((await advance()) === "later") await others();
+    while ((await advance()) === "later") await turn();
   }
   // What changed since is little: all of them at once.
   return keeper.ask((all) => ({
@@ -37,5 +38,3 @@ export async function digestsOf(hub: Hub, request: DigestsRequest): Promise<Dige
 }
 
 const toWire = (vnId: VnId, digest: VnDigest) => ({ vnId, ...digest });
-
-const others = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

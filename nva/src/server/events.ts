@@ -1,4 +1,5 @@
 import grpc from "@grpc/grpc-js";
+import { turn } from "@nve/linux/turn";
 import { unary } from "@nve/program";
 import { OutOfRange } from "@nve/protocol-spec";
 import type * as wire from "@nve/protocol-spec/proto/northbound";
@@ -11,7 +12,6 @@ import { fromText } from "./convert.ts";
 import type { Closable, Hub } from "./hub.ts";
 import { actorOf, identityOf } from "./identity.ts";
 import { CallerGone, type Decide, type Keeper } from "./keeper.ts";
-import { turn } from "./turn.ts";
 
 /** Who calls: by which name, and whether it has given up, or its deadline is over. */
 export type Caller = { readonly name: string; readonly isGone: boolean };

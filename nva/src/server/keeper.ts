@@ -1,4 +1,5 @@
 import type { Clock } from "@nve/linux";
+import { turn } from "@nve/linux/turn";
 import { Instant, type Uuid } from "@nve/protocol-spec";
 import type { Authority } from "../authority/authority.ts";
 import type { Noted } from "../authority/events.ts";
@@ -11,7 +12,6 @@ import {
 } from "../authority/records.ts";
 import { rowChange } from "../store/rows.ts";
 import type { RowChange, Store } from "../store/store.ts";
-import { turn } from "./turn.ts";
 
 export type Decide<T> = (authority: Authority, now: Instant) => Step<T>;
 /** `ended`: revision of the commit with the last slice, where it took several. */

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { turn } from "@nve/linux/turn";
 import { Conflict, NotFound, Refused } from "@nve/program";
 import { OutOfRange, Uuid } from "@nve/protocol-spec";
 import type * as wire from "@nve/protocol-spec/proto/northbound";
@@ -21,7 +22,6 @@ import { fromText } from "./convert.ts";
 import { fromKind, fromResource, labelOfResource, toResource } from "./convert-resources.ts";
 import { actedBy, type Caller } from "./events.ts";
 import type { Hub } from "./hub.ts";
-import { turn } from "./turn.ts";
 
 /** About the octets of one page: a gRPC message has 4 MB at most if its reader sets no other limit. */
 const pageOctets = 1_000_000;

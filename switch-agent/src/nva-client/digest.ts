@@ -1,3 +1,4 @@
+import { turn } from "@nve/linux/turn";
 import type { VnId } from "@nve/protocol-spec";
 import type { Told } from "@nve/switch-agent/nve";
 
@@ -49,7 +50,7 @@ export class DigestCheck {
       const before = new Map<VnId, number>();
       for (const vn of some) {
         let told = this.#around.told(vn);
-        for (; told === "later"; told = this.#around.told(vn)) await others();
+        for (; told === "later"; told = this.#around.told(vn)) await turn();
         if (told !== undefined) before.set(vn, told.changes);
       }
       if (before.size === 0) continue;
@@ -106,8 +107,6 @@ export class DigestCheck {
     if (Math.log2(times) % 1 === 0) this.#around.differs(vn, here, there);
   }
 }
-
-const others = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** In one question. */
 const VNS = 1000;

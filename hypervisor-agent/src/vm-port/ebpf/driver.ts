@@ -10,6 +10,7 @@ import {
   interfaceIndex,
   openBpfObject,
 } from "@nve/linux/bpf";
+import { turn } from "@nve/linux/turn";
 import { type Log, Refused } from "@nve/program";
 import { checkBindings } from "../check.ts";
 import type { Binding, VirtualSwitch, VirtualSwitchCounters } from "../vm-port.ts";
@@ -224,9 +225,6 @@ class EbpfVirtualSwitch implements VirtualSwitch {
     return [before, ...(now ?? [])].reduce((a, b) => ({ in: a.in + b.in, out: a.out + b.out }));
   }
 }
-
-/** Also timers, and what has come in. */
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 type Counted = { ifindex: number | undefined; before: PortCounts };
 

@@ -1,4 +1,5 @@
 import type { BpfMap } from "@nve/linux/bpf";
+import { turn } from "@nve/linux/turn";
 import { type IpPrefix, type Mac, Vni } from "@nve/protocol-spec";
 import type { PortTag } from "../../nve/vsi.ts";
 import { type Addresses, prefixOf } from "./addresses.ts";
@@ -54,7 +55,7 @@ async function drop<K, V>(map: BpfMap<K, V>, isLeft: (key: K) => boolean): Promi
   for (const [key] of map.entries()) {
     if (isLeft(key)) gone.push(key);
     n += 1;
-    if (n % TURN === 0) await new Promise((resolve) => setImmediate(resolve));
+    if (n % TURN === 0) await turn();
   }
   for (const key of gone) if (isLeft(key)) map.delete(key);
 }
